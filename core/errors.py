@@ -1,0 +1,33 @@
+"""What can go wrong, as a small tree; each is raised where it enters and caught at an edge.
+
+PairdeskError
+├── SettingsError      a setting the start can't go on with
+├── FrameError         a frame that isn't what the protocol says
+├── ImportFileError    a dump file with a bad line
+└── ExchangeError      the exchange refused or can't be reached
+    └── UnknownSymbols none of the symbols asked for exists
+"""
+
+
+class PairdeskError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class SettingsError(PairdeskError):
+    """One or more settings are unusable; the message names each key and what is allowed."""
+
+
+class FrameError(PairdeskError):
+    """A frame is broken, foreign or absurd; it is counted and never becomes a bar."""
+
+
+class ImportFileError(PairdeskError):
+    """A dump file can't be loaded; the message names the file and, where known, the line."""
+
+
+class ExchangeError(PairdeskError):
+    """The exchange refused a request or can't be reached."""
+
+
+class UnknownSymbols(ExchangeError):
+    """None of the configured symbols is known to the exchange."""

@@ -1,0 +1,175 @@
+"""One frozen `Settings`, validated from a mapping; the roots pass in the environment."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from core.errors import SettingsError
+
+DEFAULT_SYMBOLS = (
+    "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT,ADAUSDT,AVAXUSDT,LINKUSDT,LTCUSDT,"
+    "DOTUSDT,TRXUSDT,BCHUSDT,NEARUSDT,UNIUSDT,ATOMUSDT,ETCUSDT,APTUSDT,ARBUSDT,SUIUSDT"
+)
+MAX_SYMBOLS = 1_000
+SourceKind = Literal["auto", "binance", "simulated", "replay"]
+
+
+def _database_url(value: str) -> str:
+    if value.startswith("sqlite:///") and not value.endswith((":memory:", "/")):
+        return value
+    for scheme in ("postgres://", "postgresql://", "postgresql+psycopg://"):
+        if value.startswith(scheme) and len(value) > len(scheme):
+            return "postgresql+psycopg://" + value.removeprefix(scheme)
+    raise ValueError
+
+
+def _source(value: str) -> str:
+    if value in ("auto", "binance", "simulated") or re.fullmatch(r"replay:.+", value):
+        return value
+    raise ValueError
+
+
+def _base_url(*schemes: str) -> BeforeValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(rf"({'|'.join(schemes)})://[^/\s?#]+(/[^\s?#]*)?", value):
+            raise ValueError
+        return value.rstrip("/")
+
+    return BeforeValidator(check)
+
+
+def _symbols(value: str) -> str:
+    if re.fullmatch(r"TOP:\d+", value.upper()):
+        if not 2 <= int(value[4:]) <= MAX_SYMBOLS:
+            raise ValueError
+        return value.upper()
+    names = list(dict.fromkeys(name.strip().upper() for name in value.split(",") if name.strip()))
+    if not 1 <= len(names) <= MAX_SYMBOLS:
+        raise ValueError
+    if any(re.search(r"[\s@/?&#\"'\\]", name) or len(name) > 20 for name in names):
+        raise ValueError
+    return ",".join(names)
+
+
+class Settings(BaseModel):
+    """Everything the environment decides. Field names are the variables in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: Annotated[str, Field(min_length=1, description="an address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535, description="a whole number from 1 to 65535")] = 8050
+    web_concurrency: Annotated[
+        int, Field(ge=1, le=64, description="a whole number from 1 to 64")
+    ] = 2
+    database_url: Annotated[
+        str,
+        BeforeValidator(_database_url),
+        Field(description="sqlite:///path/to/file.db, postgres://… or postgresql://…"),
+    ] = "sqlite:///data/market.db"
+    source: Annotated[
+        str,
+        BeforeValidator(_source),
+        Field(description="auto, binance, simulated or replay:PATH"),
+    ] = "auto"
+    binance_ws_url: Annotated[
+        str | None,
+        _base_url("wss", "ws"),
+        Field(description="a base such as wss://host:port or ws://host:port"),
+    ] = None
+    binance_rest_url: Annotated[
+        str | None,
+        _base_url("https", "http"),
+        Field(description="a base such as https://host:port or http://host:port"),
+    ] = None
+    symbols: Annotated[
+        str,
+        BeforeValidator(_symbols),
+        Field(
+            description="a comma list of 1 to 1000 symbols such as BTCUSDT,ETHUSDT,"
+            " or TOP:n with n from 2 to 1000"
+        ),
+    ] = DEFAULT_SYMBOLS
+    retain_trades_hours: Annotated[
+        int, Field(ge=1, le=8760, description="a whole number of hours from 1 to 8760")
+    ] = 24
+    retain_1s_days: Annotated[
+        int, Field(ge=1, le=3650, description="a whole number of days from 1 to 3650")
+    ] = 7
+    retain_bars_days: Annotated[
+        int, Field(ge=1, le=3650, description="a whole number of days from 1 to 3650")
+    ] = 400
+    backfill_days: Annotated[
+        int, Field(ge=1, le=400, description="a whole number of days from 1 to 400")
+    ] = 7
+    fee_bps: Annotated[
+        float, Field(ge=0, le=1000, allow_inf_nan=False, description="a number from 0 to 1000")
+    ] = 10.0
+    slippage_bps: Annotated[
+        float, Field(ge=0, le=1000, allow_inf_nan=False, description="a number from 0 to 1000")
+    ] = 2.0
+
+    @classmethod
+    def from_mapping(cls, variables: Mapping[str, str]) -> "Settings":
+        """Validate environment variables; unset and empty ones take their defaults.
+
+        Raises
+        ------
+        SettingsError
+            Names every bad key, what it holds and what is allowed.
+        """
+        given: dict[str, Any] = {
+            key.lower(): value.strip()
+            for key, value in variables.items()
+            if key.isupper() and value.strip() and key.lower() in cls.model_fields
+        }
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            lines = []
+            for key in dict.fromkeys(str(item["loc"][0]) for item in error.errors()):
+                allowed = cls.model_fields[key].description
+                shown = "(hidden)" if key == "database_url" else repr(given[key])
+                lines.append(f"{key.upper()}={shown} is not usable; allowed: {allowed}")
+            raise SettingsError("\n".join(lines)) from None
+
+    @property
+    def source_kind(self) -> SourceKind:
+        kind: Any = self.source.partition(":")[0]
+        return kind  # type: ignore[no-any-return]
+
+    @property
+    def replay_path(self) -> str | None:
+        """What follows `replay:`, when the source is a replay."""
+        return self.source.partition(":")[2] or None
+
+    @property
+    def symbol_list(self) -> tuple[str, ...]:
+        """The symbols named one by one; empty when the exchange is to pick the top ones."""
+        return () if self.top_symbols else tuple(self.symbols.split(","))
+
+    @property
+    def top_symbols(self) -> int | None:
+        """The n of `TOP:n`."""
+        return int(self.symbols[4:]) if self.symbols.startswith("TOP:") else None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite:")
+
+    def sqlite_path(self, root: PurePath) -> PurePath:
+        """File of the embedded database: a relative one is below `root`.
+
+        Simulated and replayed markets have files of their own beside the real one: their
+        trade ids are another id space.
+        """
+        path = root / self.database_url.removeprefix("sqlite:///")
+        if self.source_kind in ("simulated", "replay"):
+            path = path.with_name(f"{path.stem}-{self.source_kind}{path.suffix}")
+        return path
+
+    def resolved_database_url(self, root: PurePath) -> str:
+        """URL for SQLAlchemy, with the file that belongs to the source."""
+        return f"sqlite:///{self.sqlite_path(root)}" if self.is_sqlite else self.database_url

@@ -1,0 +1,233 @@
+"""The domain's vocabulary: what flows from the exchange through the store to the screen."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+Timeframe: TypeAlias = Literal["1s", "1m", "5m", "15m", "1h"]
+Hedge: TypeAlias = Literal["ols", "kalman"]
+Signal: TypeAlias = Literal["long_spread", "short_spread", "flat", "no_data"]
+ExitReason: TypeAlias = Literal["revert", "stop", "time", "no_data", "open"]
+Side: TypeAlias = Literal["long_spread", "short_spread"]
+
+TIMEFRAMES: dict[str, int] = {
+    "1s": 1_000,
+    "1m": 60_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "1h": 3_600_000,
+}
+"""Length of each timeframe in milliseconds, shortest first."""
+
+
+class Trade(NamedTuple):
+    """One exchange print; an aggregate (`@aggTrade`) covers raw trades `first_id` to `last_id`."""
+
+    symbol: str
+    trade_id: int
+    price: float
+    quantity: float
+    trade_time_ms: int
+    event_time_ms: int
+    first_id: int
+    last_id: int
+    buyer_is_maker: bool
+
+    @property
+    def count(self) -> int:
+        """Raw trades behind this print."""
+        return self.last_id - self.first_id + 1
+
+
+class Origin(IntEnum):
+    """Where a stored bar comes from; the higher one wins."""
+
+    INCOMPLETE = 0
+    ROLL_UP = 1
+    KLINE = 2
+    TRADES = 3
+
+
+class Bar(NamedTuple):
+    """One bar of one symbol. Volumes are rounded to 1e-8, the exchange's own step."""
+
+    open_time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    trade_count: int
+    taker_buy_volume: float
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """Bars of one symbol and timeframe as columns, oldest first; times are unique, not dense."""
+
+    open_time_ms: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    quote_volume: FloatArray
+    trade_count: IntArray
+    taker_buy_volume: FloatArray
+    complete: BoolArray
+    imported: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.open_time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class PairSpec:
+    """Everything that decides a pair's numbers; validated by `app.api.schemas`."""
+
+    symbol_a: str
+    symbol_b: str
+    timeframe: Timeframe
+    window: int
+    entry_z: float
+    exit_z: float
+    stop_z: float | None
+    max_hold_bars: int | None
+    hedge: Hedge
+    hedge_window: int
+    bars: int
+    fee_bps: float
+    slippage_bps: float
+    notional: float
+
+    @property
+    def timeframe_ms(self) -> int:
+        return TIMEFRAMES[self.timeframe]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairRows:
+    """Both legs on one dense time axis; NaN where a bar is missing or incomplete in either leg."""
+
+    open_time_ms: IntArray
+    open_a: FloatArray
+    close_a: FloatArray
+    open_b: FloatArray
+    close_b: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.open_time_ms)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HedgeSeries:
+    """One way of hedging: its hedge ratio and what follows from it, a value a row, all causal."""
+
+    hedge_ratio: FloatArray
+    intercept: FloatArray
+    spread: FloatArray
+    spread_mean: FloatArray
+    spread_std: FloatArray
+    zscore: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Cointegration:
+    """Engle-Granger in the stronger direction."""
+
+    statistic: float
+    pvalue: float
+    lags: int
+    direction: Literal["a_on_b", "b_on_a"]
+    critical_5pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """One backtest trade; times are the open times of the bars whose opens filled."""
+
+    side: Side
+    entry_time_ms: int
+    exit_time_ms: int | None
+    entry_z: float
+    exit_z: float
+    quantity_a: float
+    quantity_b: float
+    pnl: float
+    costs: float
+    bars: int
+    exit_reason: ExitReason
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures of one backtest; NaN where undefined."""
+
+    total_trades: int
+    total_return: float
+    total_pnl: float
+    avg_pnl: float
+    win_rate: float
+    profit_factor: float
+    sharpe: float
+    sortino: float
+    max_drawdown: float
+    calmar: float
+    exposure: float
+    turnover: float
+    costs: float
+    avg_hold_bars: float
+    reversion_capture: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backtest:
+    """Marked equity on the result rows, its round trips (the open one last) and their figures."""
+
+    equity: FloatArray
+    drawdown: FloatArray
+    round_trips: tuple[RoundTrip, ...]
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairResult:
+    """All that is known of a pair at the close of its last bar.
+
+    Arrays hold one value per result row. A scalar that is undefined is NaN and has an entry in
+    `reasons`: field name to plain words.
+    """
+
+    spec: PairSpec
+    history_start_ms: int
+    start_ms: int
+    as_of_ms: int
+    rows: PairRows
+    ols: HedgeSeries
+    kalman: HedgeSeries
+    kalman_stderr: FloatArray
+    position: IntArray
+    ols_full_sample: float
+    zscore_provisional: float
+    break_even_z: float
+    signal: Signal
+    correlation: float
+    half_life_bars: float
+    hurst: float
+    cointegration: Cointegration | None
+    backtest: Backtest
+    reasons: dict[str, str]
+
+    @property
+    def chosen(self) -> HedgeSeries:
+        """The series of the hedge that the spec asks for; it alone drives signal and backtest."""
+        return self.kalman if self.spec.hedge == "kalman" else self.ols

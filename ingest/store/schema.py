@@ -1,0 +1,137 @@
+"""Tables of the store; `migrations/` creates them, `writer.py` and `reader.py` use them.
+
+Times are UTC epoch milliseconds, prices and quantities floats, ids integers.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# One row a key: source, source_reason.
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# One row, written every second by the one worker; `payload` is what /api/status shows, as JSON.
+worker_status = Table(
+    "worker_status",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("heartbeat_ms", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+
+symbols = Table(
+    "symbols",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("symbol", String(40), nullable=False, unique=True),
+    Column("base", String(20), nullable=False, default=""),
+    Column("quote", String(20), nullable=False, default=""),
+    Column("status", String(20), nullable=False, default="TRADING"),
+    # True while the worker streams it; an imported or dropped symbol keeps its bars.
+    Column("subscribed", Boolean, nullable=False, default=False),
+    # Rises in the transaction that rewrites or imports bars: whoever caches by it sees the change.
+    Column("revision", BigInteger, nullable=False, default=0),
+)
+
+# Where the live feed of a symbol stands, written in the transaction of its trades.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("symbol_id", ForeignKey("symbols.id"), primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("last_price", Float, nullable=False),
+    Column("last_event_time_ms", BigInteger, nullable=False),
+    # Ids are whole from the first trade at or after this time on, open gaps aside.
+    Column("whole_from_ms", BigInteger, nullable=False),
+    # 1s bars are closed up to here (exclusive).
+    Column("closed_until_ms", BigInteger, nullable=False),
+)
+
+trades = Table(
+    "trades",
+    metadata,
+    Column("symbol_id", ForeignKey("symbols.id"), primary_key=True, autoincrement=False),
+    Column("trade_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("price", Float, nullable=False),
+    Column("quantity", Float, nullable=False),
+    Column("trade_time_ms", BigInteger, nullable=False),
+    Column("first_id", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("buyer_is_maker", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+bars = Table(
+    "bars",
+    metadata,
+    Column("symbol_id", ForeignKey("symbols.id"), primary_key=True, autoincrement=False),
+    Column("timeframe_ms", Integer, primary_key=True, autoincrement=False),
+    Column("open_time_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("open", Float, nullable=False),
+    Column("high", Float, nullable=False),
+    Column("low", Float, nullable=False),
+    Column("close", Float, nullable=False),
+    Column("volume", Float, nullable=False),
+    Column("quote_volume", Float, nullable=False),
+    Column("trade_count", BigInteger, nullable=False),
+    Column("taker_buy_volume", Float, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    # core.types.Origin: the higher one wins.
+    Column("origin", SmallInteger, nullable=False),
+    Column("imported", Boolean, nullable=False, default=False),
+    sqlite_with_rowid=False,
+)
+
+# Ids that the live feed missed, both ends inclusive.
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("symbol_id", ForeignKey("symbols.id"), nullable=False),
+    Column("from_id", BigInteger, nullable=False),
+    Column("to_id", BigInteger, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),  # open, filled, unfillable
+    Column("reason", Text, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger),
+    Index("gaps_by_symbol_state", "symbol_id", "state"),
+)
+
+# Islands loaded from dump files: neither repair nor pruning touches them.
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("symbol_id", ForeignKey("symbols.id"), nullable=False),
+    Column("kind", String(12), nullable=False),  # klines, aggTrades
+    Column("timeframe_ms", Integer),  # null for aggTrades
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("first_id", BigInteger),
+    Column("last_id", BigInteger),
+    Column("file", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("imported_ms", BigInteger, nullable=False),
+)
