@@ -41,7 +41,7 @@ class Trade(NamedTuple):
     buyer_is_maker: bool
 
     @property
-    def count(self) -> int:
+    def raw_count(self) -> int:
         """Raw trades behind this print."""
         return self.last_id - self.first_id + 1
 
