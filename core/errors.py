@@ -4,6 +4,8 @@ PairdeskError
 ├── SettingsError      a setting the start can't go on with
 ├── FrameError         a frame that isn't what the protocol says
 ├── ImportFileError    a dump file with a bad line
+├── StoreError         the database is missing, busy, broken or of another version
+│   └── StoreBusy      another process holds it; the same call may succeed later
 └── ExchangeError      the exchange refused or can't be reached
     └── UnknownSymbols none of the symbols asked for exists
 """
@@ -23,6 +25,14 @@ class FrameError(PairdeskError):
 
 class ImportFileError(PairdeskError):
     """A dump file can't be loaded; the message names the file and, where known, the line."""
+
+
+class StoreError(PairdeskError):
+    """The database can't be used: missing, broken or of another version."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the database; the same call may succeed later."""
 
 
 class ExchangeError(PairdeskError):

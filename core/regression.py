@@ -1,0 +1,118 @@
+"""Hedge ratio by ordinary least squares: rolling and causal, and over the full sample."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from core.types import FloatArray, HedgeSeries
+from core.windows import CX, CY, SX, SXX, SXY, SY, SYY, N, advance, new_state
+
+_FEWEST_DIGITS = 1e-4  # below this share of the legs' own variance the spread's is summed afresh
+
+
+def log_prices(close: FloatArray) -> FloatArray:
+    """Natural logarithm, row by row: numpy's vectorised one differs in the last bit by position."""
+    out = np.empty(len(close))
+    _log(np.ascontiguousarray(close, dtype=np.float64), out)
+    return out
+
+
+@njit(cache=True)
+def _log(values, out):  # type: ignore[no-untyped-def]
+    for i in range(len(values)):
+        out[i] = math.log(values[i])
+
+
+def rolling_ols(
+    y: FloatArray, x: FloatArray, *, first_index: int, hedge_window: int, window: int
+) -> HedgeSeries:
+    """Regress y on [1, x] over the rows before each row; spread and z-score with that fit.
+
+    Parameters
+    ----------
+    y, x : (n,) log prices on dense rows; NaN where a row is missing.
+    first_index : absolute bar number of row 0 (open time / timeframe).
+    hedge_window : rows of the regression; all there are once there are `window`.
+    window : rows of the z-score.
+
+    Returns
+    -------
+    HedgeSeries, each (n,), log-price units. NaN while the windows fill, where under 90 % of a
+    window is present, where the row itself is missing (spread, zscore), where x does not move
+    (all), where the spread does not (zscore).
+
+    Notes
+    -----
+    With (a, b) fitted on rows t−H … t−1: s_i = y_i − a − b·x_i and
+    z_t = (s_t − mean(s_{t−W…t−1})) / std(s_{t−W…t−1}, ddof=1). The window excludes t, and every
+    s_i is priced with the one fit of t. Row t uses rows up to t only.
+
+    References
+    ----------
+    Welford (1962), Chan, Golub and LeVeque (1983) on running moments about a shifted origin.
+    """
+    n = len(y)
+    out = np.full((6, n), np.nan)
+    _rolling_ols(y, x, first_index, hedge_window, window, new_state(), new_state(), 0, out)
+    return HedgeSeries(*out)
+
+
+@njit(cache=True)
+def _rolling_ols(  # type: ignore[no-untyped-def]
+    y, x, first_index, hedge_window, window, fit_state, z_state, start, out
+):
+    for row in range(start, len(y)):
+        advance(fit_state, x, y, row, hedge_window, first_index)
+        advance(z_state, x, y, row, window, first_index)
+        rows = min(row, hedge_window)
+        n = fit_state[N]
+        if rows < window or n < 0.9 * rows:
+            continue
+        x_spread = fit_state[SXX] - fit_state[SX] * fit_state[SX] / n
+        if x_spread <= 0.0:
+            continue
+        hedge_ratio = (fit_state[SXY] - fit_state[SX] * fit_state[SY] / n) / x_spread
+        # The fit's mean point: the line runs through it, whatever the level of the prices.
+        x_mean = fit_state[CX] + fit_state[SX] / n
+        y_mean = fit_state[CY] + fit_state[SY] / n
+        out[0, row] = hedge_ratio
+        out[1, row] = y_mean - hedge_ratio * x_mean
+        spread = (y[row] - y_mean) - hedge_ratio * (x[row] - x_mean)
+        out[2, row] = spread
+        n = z_state[N]
+        if n < 0.9 * window or n < 2.0:
+            continue
+        mean = (z_state[CY] - y_mean + z_state[SY] / n) - hedge_ratio * (
+            z_state[CX] - x_mean + z_state[SX] / n
+        )
+        xx = z_state[SXX] - z_state[SX] * z_state[SX] / n
+        yy = z_state[SYY] - z_state[SY] * z_state[SY] / n
+        xy = z_state[SXY] - z_state[SX] * z_state[SY] / n
+        squares = yy + hedge_ratio * (hedge_ratio * xx - 2.0 * xy)
+        if squares < _FEWEST_DIGITS * (yy + hedge_ratio * hedge_ratio * xx):
+            squares = 0.0
+            for i in range(row - window, row):
+                if not (math.isnan(x[i]) or math.isnan(y[i])):
+                    s = (y[i] - y_mean) - hedge_ratio * (x[i] - x_mean) - mean
+                    squares += s * s
+        std = math.sqrt(squares / (n - 1.0))
+        out[3, row] = mean
+        out[4, row] = std
+        if std > 0.0:
+            out[5, row] = (spread - mean) / std
+
+
+def full_sample_ols(y: FloatArray, x: FloatArray) -> float:
+    """Hedge ratio fitted on all rows at once: in-sample, shown beside the causal one, drives nothing.
+
+    NaN under 3 rows present or when x does not move.
+    """
+    present = ~(np.isnan(y) | np.isnan(x))
+    if present.sum() < 3:
+        return math.nan
+    dx = x[present] - x[present].mean()
+    squares = float(dx @ dx)
+    if np.ptp(x[present]) == 0.0:
+        return math.nan
+    return float(dx @ (y[present] - y[present].mean())) / squares
