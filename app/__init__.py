@@ -1,0 +1,71 @@
+"""The web: Flask routes and the Dash page over one service. Importing it starts nothing."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dash import Dash
+from flask import Flask
+from flask_caching import Cache
+from flask_compress import Compress
+
+from app.api import register_api
+from app.api.callback_guard import guard_callbacks
+from app.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
+from app.callbacks import register_callbacks
+from app.layout import build_layout
+from app.services import PairService
+from core.settings import Settings
+from ingest.store.reader import Reader
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+def create_app(
+    settings: Settings, reader: Reader, clock: Callable[[], float] = time.time
+) -> Dash:
+    """Build the page and the API; nothing is read from the store before the first request.
+
+    The services are at `app.server.extensions["pairdesk"]`, for whoever warms them up.
+    """
+    server = Flask(__name__, static_folder=None)
+    server.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        CACHE_TYPE="SimpleCache",
+        CACHE_THRESHOLD=KEPT_RESULTS,
+        CACHE_DEFAULT_TIMEOUT=KEPT_SECONDS,
+        COMPRESS_MIMETYPES=[
+            "text/html",
+            "text/css",
+            "text/csv",
+            "text/javascript",
+            "application/javascript",
+            "application/json",
+            "application/problem+json",
+            "image/svg+xml",
+        ],
+        COMPRESS_ALGORITHM=["br", "gzip"],
+    )
+    services = PairService(settings, reader, clock, ResultCache(Cache(server)))
+    server.extensions["pairdesk"] = services
+    Compress(server)
+
+    dash_app = Dash(
+        __name__,
+        server=server,
+        assets_folder=str(ROOT / "assets"),
+        assets_path_ignore=["^swagger-ui$"],
+        serve_locally=True,
+        title="Pairdesk",
+        update_title=None,
+        add_log_handler=False,
+        # Otherwise dash calls the layout here, and with it the store, before the server forks.
+        suppress_callback_exceptions=True,
+    )
+    dash_app.layout = lambda: build_layout(services)
+    register_callbacks(dash_app, services)
+    # After dash's own: the callback map is whole once its first-request hook has run.
+    register_api(server, services)
+    guard_callbacks(dash_app)
+    return dash_app

@@ -1,0 +1,286 @@
+"""What the desk knows, for the page and the API alike: the store's rows and core's numbers."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from app.cache import ResultCache
+from app.status import status_view
+from core import pair as pairs
+from core.errors import PairdeskError, StoreError
+from core.settings import Settings
+from core.types import Bars, PairResult, PairSpec
+from ingest.store.reader import Reader, StoredGap, StoredSymbol
+
+CLOSING_GRACE_MS = 15_000
+"""A bar not closed this long after its end makes a result stale."""
+
+log = structlog.get_logger()
+
+
+class SymbolNotIngested(PairdeskError):
+    """The store has no such symbol; `fields` maps parameter names to the symbols asked for."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self.fields = fields
+        super().__init__(", ".join(dict.fromkeys(fields.values())) + ": not ingested here")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """The part of a view that stays the same until a bar closes or is rewritten."""
+
+    result: PairResult
+    imported: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairView:
+    """A pair as of now. Without bars common to both legs `result` is None and a warning says so.
+
+    `revision` changes when stored bars were rewritten: rows sent earlier may be outdated then.
+    """
+
+    spec: PairSpec
+    result: PairResult | None
+    source: str | None
+    stale: bool
+    gaps: tuple[StoredGap, ...]
+    warnings: tuple[str, ...]
+    zscore_provisional: float
+    forming_closes: tuple[float, float] | None
+    forming_open_ms: int | None
+    revision: tuple[int, int]
+    now_ms: int
+
+
+class PairService:
+    """Answers the page's and the API's questions; one instance a process, safe between threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Reader,
+        clock: Callable[[], float] = time.time,
+        cache: ResultCache | None = None,
+    ) -> None:
+        self.settings = settings
+        self._reader = reader
+        self._clock = clock
+        self._cache = cache or ResultCache()
+
+    def now_ms(self) -> int:
+        """Now, by the clock that was passed in."""
+        return int(self._clock() * 1000)
+
+    def pair(self, spec: PairSpec) -> PairView:
+        """Everything about a pair at the close of the last bar that both legs have.
+
+        Raises
+        ------
+        SymbolNotIngested
+            The store doesn't know a leg.
+        StoreError
+            The store can't be read.
+        """
+        legs = self._legs(spec)
+        # Taken before the bars: at worst a newer state is kept under an older revision.
+        revision = (legs[0].revision, legs[1].revision)
+        now_ms = self.now_ms()
+        warnings: list[str] = []
+        plan = self._plan(spec)
+        if plan is None:
+            warnings.append(
+                f"bars: no {spec.timeframe} bars that {spec.symbol_a} and {spec.symbol_b}"
+                " have in common are stored yet"
+            )
+            return PairView(
+                spec=spec,
+                result=None,
+                source=self._source(imported=False),
+                stale=True,
+                gaps=(),
+                warnings=tuple(warnings),
+                zscore_provisional=math.nan,
+                forming_closes=None,
+                forming_open_ms=None,
+                revision=revision,
+                now_ms=now_ms,
+            )
+        analysis = self._cache.get_or_compute(
+            f"{spec!r} {plan!r} {revision!r}", lambda: self._analyse(spec, plan)
+        )
+        result = analysis.result
+        stale = now_ms > result.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
+        if stale:
+            minutes = (now_ms - result.as_of_ms) / 60_000
+            warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
+        closes, reason = _forming(legs, result)
+        provisional = pairs.provisional_zscore(result, *closes) if closes else math.nan
+        if not math.isfinite(provisional):
+            warnings.append(
+                f"zscore_provisional: {reason or result.reasons.get('zscore') or 'undefined'}"
+            )
+        gaps = self._reader.gaps(
+            [spec.symbol_a, spec.symbol_b], ("open", "unfillable"), start_ms=result.history_start_ms
+        )
+        return PairView(
+            spec=spec,
+            result=result,
+            source=self._source(imported=analysis.imported),
+            stale=stale,
+            gaps=tuple(gaps),
+            warnings=tuple(warnings),
+            zscore_provisional=provisional,
+            forming_closes=closes,
+            forming_open_ms=result.as_of_ms if closes else None,
+            revision=revision,
+            now_ms=now_ms,
+        )
+
+    def symbols(self) -> list[StoredSymbol]:
+        """Every symbol with anything stored."""
+        return self._reader.symbols()
+
+    def bars(
+        self,
+        symbol: str,
+        timeframe_ms: int,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+    ) -> Bars:
+        """Closed bars, oldest first; with a limit and no start the newest ones."""
+        if self._reader.symbol(symbol) is None:
+            raise SymbolNotIngested({"symbol": symbol})
+        return self._reader.bars(symbol, timeframe_ms, start_ms, end_ms, limit)
+
+    def status(self) -> dict[str, object]:
+        """The body of `/api/status`; ages are as of now."""
+        return status_view(self.settings, self._reader, self.now_ms())
+
+    def readiness(self) -> list[str]:
+        """Why the desk isn't ready, in words; empty when it is."""
+        status = self.status()
+        feed, database = status["feed"], status["database"]
+        assert isinstance(feed, dict)
+        assert isinstance(database, dict)
+        reasons = []
+        if feed["state"] != "live":
+            reasons.append(f"feed: {feed['state']}")
+        elif feed["age_ms"] is None or feed["age_ms"] > CLOSING_GRACE_MS:
+            reasons.append(f"feed: nothing for more than {CLOSING_GRACE_MS // 1000} s")
+        if database["error"] is not None:
+            reasons.append(f"database: {database['error']}")
+        elif not self._is_writable():
+            reasons.append("database: not writable")
+        return reasons
+
+    def warm_up(self) -> None:
+        """Load and compile what the first analysis needs; for a thread started after the fork."""
+        spec = PairSpec(
+            symbol_a="A",
+            symbol_b="B",
+            timeframe="1m",
+            window=10,
+            entry_z=2.0,
+            exit_z=0.5,
+            stop_z=None,
+            max_hold_bars=None,
+            hedge="kalman",
+            hedge_window=50,
+            bars=200,
+            fee_bps=0.0,
+            slippage_bps=0.0,
+            notional=1.0,
+        )
+        started = time.perf_counter()
+        rows = 400
+        plan = pairs.plan_rows(spec, 0, (rows - 1) * spec.timeframe_ms)
+        walk = np.random.default_rng(1).normal(0, 1e-3, (2, rows)).cumsum(axis=1)
+        bars_a, bars_b = (_flat_bars(np.exp(prices), spec.timeframe_ms) for prices in walk)
+        pairs.analyse_pair(spec, plan, bars_a, bars_b, None)
+        log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
+
+    def _legs(self, spec: PairSpec) -> tuple[StoredSymbol, StoredSymbol]:
+        asked = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b}
+        leg_a, leg_b = (self._reader.symbol(name) for name in asked.values())
+        if leg_a is None or leg_b is None:
+            found = {"symbol_a": leg_a, "symbol_b": leg_b}
+            raise SymbolNotIngested({key: asked[key] for key in asked if found[key] is None})
+        return leg_a, leg_b
+
+    def _plan(self, spec: PairSpec) -> pairs.RowPlan | None:
+        ranges = [
+            self._reader.bar_range(symbol, spec.timeframe_ms)
+            for symbol in (spec.symbol_a, spec.symbol_b)
+        ]
+        known = [stored for stored in ranges if stored is not None]
+        if len(known) < 2:
+            return None
+        first_ms = max(first for first, _ in known)
+        last_ms = min(last for _, last in known)
+        return pairs.plan_rows(spec, first_ms, last_ms) if first_ms <= last_ms else None
+
+    def _analyse(self, spec: PairSpec, plan: pairs.RowPlan) -> Analysis:
+        bars_a, bars_b = (
+            self._reader.bars(symbol, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
+            for symbol in (spec.symbol_a, spec.symbol_b)
+        )
+        newest = [bars.imported[-1] for bars in (bars_a, bars_b) if len(bars)]
+        return Analysis(
+            result=pairs.analyse_pair(spec, plan, bars_a, bars_b, None),
+            imported=any(bool(flag) for flag in newest),
+        )
+
+    def _source(self, *, imported: bool) -> str | None:
+        if imported:
+            return "import"
+        kind = self.settings.source_kind
+        return self._reader.meta().get("source") or (None if kind == "auto" else kind)
+
+    def _is_writable(self) -> bool:
+        try:
+            return self._reader.is_writable()
+        except StoreError:
+            return False
+
+
+def _forming(
+    legs: tuple[StoredSymbol, StoredSymbol], result: PairResult
+) -> tuple[tuple[float, float] | None, str]:
+    """Last prices of both legs, when the bar right after the last closed one has begun."""
+    times = [leg.last_event_time_ms for leg in legs]
+    prices = [leg.last_price for leg in legs]
+    if any(value is None for value in [*times, *prices]):
+        return None, "no live price of both legs"
+    newest_ms = max(time_ms for time_ms in times if time_ms is not None)
+    next_close_ms = result.as_of_ms + result.spec.timeframe_ms
+    if newest_ms < result.as_of_ms:
+        return None, "the forming bar has no trade yet"
+    if newest_ms > next_close_ms + CLOSING_GRACE_MS:
+        return None, "the last prices are not of the bar after the last closed one"
+    price_a, price_b = (price for price in prices if price is not None)
+    return (price_a, price_b), ""
+
+
+def _flat_bars(prices: np.ndarray[tuple[int], np.dtype[np.float64]], timeframe_ms: int) -> Bars:
+    count = len(prices)
+    zeros = np.zeros(count)
+    return Bars(
+        open_time_ms=np.arange(count, dtype=np.int64) * timeframe_ms,
+        open=prices,
+        high=prices,
+        low=prices,
+        close=prices,
+        volume=zeros,
+        quote_volume=zeros,
+        trade_count=np.zeros(count, dtype=np.int64),
+        taker_buy_volume=zeros,
+        complete=np.ones(count, dtype=np.bool_),
+        imported=np.zeros(count, dtype=np.bool_),
+    )
