@@ -141,6 +141,16 @@ class HedgeSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class NextRow:
+    """What is known of the row after the last closed one: enough for its provisional z."""
+
+    hedge_ratio: float
+    intercept: float
+    spread_mean: float
+    spread_std: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cointegration:
     """Engle-Granger in the stronger direction."""
 
@@ -215,9 +225,9 @@ class PairResult:
     ols: HedgeSeries
     kalman: HedgeSeries
     kalman_stderr: FloatArray
+    next_row: NextRow
     position: IntArray
     ols_full_sample: float
-    zscore_provisional: float
     break_even_z: float
     signal: Signal
     correlation: float

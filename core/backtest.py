@@ -1,0 +1,163 @@
+"""Positions and bars to fills, marked equity and round trips, costs on all four fills."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from core.metrics import drawdown, measure
+from core.signals import EXIT_REASONS
+from core.types import (
+    Backtest,
+    BoolArray,
+    ExitReason,
+    HedgeSeries,
+    IntArray,
+    PairRows,
+    PairSpec,
+    RoundTrip,
+)
+
+# Columns of the kernel's trade table.
+(
+    _SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _QUANTITY_A, _QUANTITY_B, _GROSS, _COSTS,
+) = range(9)  # fmt: skip
+_COLUMNS = 9
+
+
+def run_backtest(
+    spec: PairSpec,
+    rows: PairRows,
+    hedge: HedgeSeries,
+    position: IntArray,
+    exit_code: IntArray,
+) -> tuple[Backtest, dict[str, str]]:
+    """Trade the decided positions at the next open and mark them at every close.
+
+    Parameters
+    ----------
+    rows, hedge, position, exit_code : (n,) the result rows, n ≥ 1; `position` as decided at
+        the close of each.
+
+    Returns
+    -------
+    (backtest, reasons): reasons by metric name, for figures that are NaN.
+
+    Notes
+    -----
+    A decision of row t fills at the open of the next row complete in both legs; one that was
+    taken back before such a row came is never filled. With p = ±1, b the hedge ratio of the
+    deciding row and N the notional: q_a = p·N/((1+|b|)·open_a), q_b = −p·b·N/((1+|b|)·open_b),
+    frozen until the exit. PnL is Σ q·ΔP in quote currency minus (fee + slippage) of the notional
+    of each of the four fills. Equity starts at N and is not compounded. Reversion capture is
+    Σ realised gross / Σ N·s·(|z_in| − exit_z)/(1+|b|), s the z-window's deviation at the decision.
+    """
+    n = len(rows)
+    complete = ~np.isnan(rows.close_a)
+    equity = np.empty(n)
+    table = np.empty((n // 2 + 2, _COLUMNS))
+    count, held, fills_notional, costs = _run(
+        rows.open_a, rows.close_a, rows.open_b, rows.close_b, complete, position,
+        hedge.hedge_ratio, float(spec.notional), (spec.fee_bps + spec.slippage_bps) / 1e4,
+        equity, table,
+    )  # fmt: skip
+    round_trips = tuple(_round_trip(table[i], rows, hedge, exit_code, n) for i in range(int(count)))
+    metrics, reasons = measure(
+        rows.open_time_ms,
+        equity,
+        int(held),
+        float(fills_notional),
+        float(costs),
+        _reversion_capture(spec, hedge, table[: int(count)]),
+        round_trips,
+        spec.notional,
+    )
+    return Backtest(equity, drawdown(equity), round_trips, metrics), reasons
+
+
+def _round_trip(
+    line: np.ndarray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray, n: int
+) -> RoundTrip:
+    entry, decided = int(line[_ENTRY]), int(line[_DECIDED])
+    is_open = math.isnan(line[_EXIT])
+    reason: ExitReason | None = "open" if is_open else EXIT_REASONS[exit_code[int(line[_LEFT])]]
+    assert reason is not None  # a closed trip was closed by a decision
+    return RoundTrip(
+        side="long_spread" if line[_SIDE] > 0 else "short_spread",
+        entry_time_ms=int(rows.open_time_ms[entry]),
+        exit_time_ms=None if is_open else int(rows.open_time_ms[int(line[_EXIT])]),
+        entry_z=float(hedge.zscore[decided]),
+        exit_z=math.nan if is_open else float(hedge.zscore[int(line[_LEFT])]),
+        quantity_a=float(line[_QUANTITY_A]),
+        quantity_b=float(line[_QUANTITY_B]),
+        pnl=float(line[_GROSS] - line[_COSTS]),
+        costs=float(line[_COSTS]),
+        bars=(n if is_open else int(line[_EXIT])) - entry,
+        exit_reason=reason,
+    )
+
+
+def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, table: np.ndarray) -> float:
+    closed = table[~np.isnan(table[:, _EXIT])]
+    decided = closed[:, _DECIDED].astype(np.int64)
+    reach = np.abs(hedge.zscore[decided]) - spec.exit_z
+    unit = spec.notional * hedge.spread_std[decided] / (1.0 + np.abs(hedge.hedge_ratio[decided]))
+    promised = float(np.sum(unit * reach))
+    return float(closed[:, _GROSS].sum()) / promised if promised > 0.0 else math.nan
+
+
+@njit(cache=True)
+def _run(  # type: ignore[no-untyped-def]
+    open_a, close_a, open_b, close_b, complete, position, hedge_ratio, notional, rate, equity, table
+):
+    side = 0
+    entry_row = decided = changed = held = trips = 0
+    quantity_a = quantity_b = entry_a = entry_b = trip_costs = 0.0
+    mark_a = mark_b = 0.0
+    realised = costs = fills_notional = 0.0
+    for row in range(len(position)):
+        if row > 0 and complete[row]:
+            target = position[row - 1]
+            if side != 0 and target != side:
+                gross = quantity_a * (open_a[row] - entry_a) + quantity_b * (open_b[row] - entry_b)
+                traded = abs(quantity_a) * open_a[row] + abs(quantity_b) * open_b[row]
+                fills_notional += traded
+                costs += traded * rate
+                trip_costs += traded * rate
+                realised += gross
+                line = table[trips]
+                line[_SIDE], line[_ENTRY], line[_EXIT] = side, entry_row, row
+                line[_DECIDED], line[_LEFT] = decided, changed
+                line[_QUANTITY_A], line[_QUANTITY_B] = quantity_a, quantity_b
+                line[_GROSS], line[_COSTS] = gross, trip_costs
+                trips += 1
+                side = 0
+            if side == 0 and target != 0:
+                side = target
+                entry_row = row
+                decided = changed
+                beta = hedge_ratio[decided]
+                entry_a, entry_b = open_a[row], open_b[row]
+                quantity_a = side * notional / ((1.0 + abs(beta)) * entry_a)
+                quantity_b = -side * beta * notional / ((1.0 + abs(beta)) * entry_b)
+                traded = abs(quantity_a) * entry_a + abs(quantity_b) * entry_b
+                fills_notional += traded
+                trip_costs = traded * rate
+                costs += trip_costs
+        if complete[row]:
+            mark_a, mark_b = close_a[row], close_b[row]
+        open_pnl = 0.0
+        if side != 0:
+            held += 1
+            open_pnl = quantity_a * (mark_a - entry_a) + quantity_b * (mark_b - entry_b)
+        equity[row] = notional + realised + open_pnl - costs
+        if position[row] != (position[row - 1] if row > 0 else 0):
+            changed = row
+    if side != 0:
+        line = table[trips]
+        line[_SIDE], line[_ENTRY], line[_EXIT] = side, entry_row, math.nan
+        line[_DECIDED], line[_LEFT] = decided, -1
+        line[_QUANTITY_A], line[_QUANTITY_B] = quantity_a, quantity_b
+        line[_GROSS], line[_COSTS] = open_pnl, trip_costs
+        trips += 1
+    return trips, held, fills_notional, costs

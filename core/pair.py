@@ -1,0 +1,205 @@
+"""The whole computation of one pair: bars of two legs in, everything shown of them out."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.backtest import run_backtest
+from core.bars import align
+from core.kalman import kalman_hedge
+from core.regression import full_sample_ols, log_prices, rolling_ols
+from core.signals import decide_positions
+from core.spread import break_even_z, half_life_bars, hurst, return_correlation
+from core.stationarity import engle_granger
+from core.types import (
+    Bars,
+    FloatArray,
+    HedgeSeries,
+    NextRow,
+    PairResult,
+    PairRows,
+    PairSpec,
+    Signal,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlan:
+    """Which rows to compute: [history_start_ms, end_ms), the results from start_ms on."""
+
+    history_start_ms: int
+    start_ms: int
+    end_ms: int
+    missing_rows: int
+    """Rows that the calculation should begin earlier but aren't stored."""
+
+
+def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
+    """Choose the rows for a pair whose common stored bars open from first to last.
+
+    The left edge is a multiple of `step`, the largest power of two ≤ bars/4, so it stands still
+    for `step` bars: what a chart or a backtest showed a minute ago it shows again. Before it
+    come 5·hedge_window + 2·window rows in which the filters forget where they began.
+    """
+    timeframe_ms = spec.timeframe_ms
+    first, last = first_open_ms // timeframe_ms, last_open_ms // timeframe_ms
+    step = 1 << int(math.log2(spec.bars / 4.0))
+    start = (last - spec.bars + 1) // step * step
+    history_start = start - 5 * spec.hedge_window - 2 * spec.window
+    return RowPlan(
+        history_start_ms=max(history_start, first) * timeframe_ms,
+        start_ms=max(start, first) * timeframe_ms,
+        end_ms=(last + 1) * timeframe_ms,
+        missing_rows=max(0, first - history_start),
+    )
+
+
+def analyse_pair(spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars) -> PairResult:
+    """Compute a pair from its bars.
+
+    Parameters
+    ----------
+    plan : at least one row, see `plan_rows`.
+    bars_a, bars_b : stored bars of both legs that cover the plan; more does no harm.
+
+    Returns
+    -------
+    PairResult; undefined scalars are NaN with a reason.
+    """
+    timeframe_ms = spec.timeframe_ms
+    rows = align(bars_a, bars_b, timeframe_ms, plan.history_start_ms, plan.end_ms)
+    first_index = plan.history_start_ms // timeframe_ms
+    # One missing row more: the fit and the window that the forming bar will be judged by.
+    y = np.append(log_prices(rows.close_a), np.nan)
+    x = np.append(log_prices(rows.close_b), np.nan)
+    ols = rolling_ols(
+        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
+    )
+    kalman, stderr = kalman_hedge(
+        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
+    )
+    y, x = y[:-1], x[:-1]
+    chosen = kalman if spec.hedge == "kalman" else ols
+    next_row = NextRow(
+        hedge_ratio=float(chosen.hedge_ratio[-1]),
+        intercept=float(chosen.intercept[-1]),
+        spread_mean=float(chosen.spread_mean[-1]),
+        spread_std=float(chosen.spread_std[-1]),
+    )
+    recent_spread = _recent_spread(spec, y, x, chosen)
+
+    skip = (plan.start_ms - plan.history_start_ms) // timeframe_ms
+    correlation = return_correlation(rows.close_a, rows.close_b, spec.window)
+    rows = PairRows(*(getattr(rows, name)[skip:] for name in PairRows.__slots__))
+    ols, kalman = _results(ols, skip), _results(kalman, skip)
+    chosen = kalman if spec.hedge == "kalman" else ols
+    y, x = y[skip:], x[skip:]
+    position, exit_code = decide_positions(chosen.zscore, ~np.isnan(rows.close_a), spec)
+    backtest, reasons = run_backtest(spec, rows, chosen, position, exit_code)
+    reasons = {f"backtest.{name}": words for name, words in reasons.items()}
+    cointegration, words = engle_granger(y, x)
+    if words:
+        reasons["cointegration"] = words
+    result = PairResult(
+        spec=spec,
+        history_start_ms=plan.history_start_ms,
+        start_ms=plan.start_ms,
+        as_of_ms=plan.end_ms,
+        rows=rows,
+        ols=ols,
+        kalman=kalman,
+        kalman_stderr=stderr[skip:-1],
+        next_row=next_row,
+        position=position,
+        ols_full_sample=full_sample_ols(y, x),
+        break_even_z=break_even_z(
+            spec.exit_z,
+            float(chosen.hedge_ratio[-1]),
+            float(chosen.spread_std[-1]),
+            spec.fee_bps,
+            spec.slippage_bps,
+        ),
+        signal=_signal(int(position[-1]), float(chosen.zscore[-1])),
+        correlation=correlation,
+        half_life_bars=half_life_bars(recent_spread),
+        hurst=hurst(recent_spread),
+        cointegration=cointegration,
+        backtest=backtest,
+        reasons=reasons,
+    )
+    _explain_missing(result, plan)
+    return result
+
+
+def provisional_zscore(result: PairResult, close_a: float, close_b: float) -> float:
+    """z-score of the forming bar taken as the next row; NaN where the next row has none."""
+    row = result.next_row
+    if not (row.spread_std > 0.0 and close_a > 0.0 and close_b > 0.0):
+        return math.nan
+    spread = math.log(close_a) - row.intercept - row.hedge_ratio * math.log(close_b)
+    return (spread - row.spread_mean) / row.spread_std
+
+
+def _results(series: HedgeSeries, skip: int) -> HedgeSeries:
+    """The result rows of a series computed over history and the row after the last."""
+    return HedgeSeries(*(getattr(series, name)[skip:-1] for name in HedgeSeries.__slots__))
+
+
+def _recent_spread(spec: PairSpec, y: FloatArray, x: FloatArray, chosen: HedgeSeries) -> FloatArray:
+    """The last hedge_window rows of the spread: with the latest fit (OLS), or e (Kalman)."""
+    if spec.hedge == "kalman":
+        return chosen.spread[:-1][-spec.hedge_window :]
+    tail = slice(-spec.hedge_window, None)
+    return y[tail] - chosen.intercept[-2] - chosen.hedge_ratio[-2] * x[tail]
+
+
+def _signal(position: int, zscore: float) -> Signal:
+    if position:
+        return "long_spread" if position > 0 else "short_spread"
+    return "no_data" if math.isnan(zscore) else "flat"
+
+
+def _explain_missing(result: PairResult, plan: RowPlan) -> None:
+    """Give every undefined scalar its reason; the bar itself comes first."""
+    spec, chosen = result.spec, result.chosen
+    if math.isnan(result.rows.close_a[-1]):
+        why = "the last bar is missing or incomplete in one leg"
+    elif plan.missing_rows:
+        why = "too few stored bars to fill the windows"
+    else:
+        why = "under 90 % of a window is present"
+    if math.isnan(chosen.zscore[-1]) and chosen.spread_std[-1] == 0.0:
+        why = "the spread does not move inside the window"
+    undefined = {
+        "hedge_ratio.ols": result.ols.hedge_ratio[-1],
+        "hedge_ratio.kalman": result.kalman.hedge_ratio[-1],
+        "hedge_ratio.kalman_stderr": result.kalman_stderr[-1],
+        "hedge_ratio.ols_full_sample": result.ols_full_sample,
+        "intercept.ols": result.ols.intercept[-1],
+        "intercept.kalman": result.kalman.intercept[-1],
+        "spread": chosen.spread[-1],
+        "zscore": chosen.zscore[-1],
+        "zscores.ols": result.ols.zscore[-1],
+        "zscores.kalman": result.kalman.zscore[-1],
+        "break_even_z": result.break_even_z,
+    }
+    for name, value in undefined.items():
+        if math.isnan(value):
+            result.reasons[name] = why
+    if math.isnan(result.correlation):
+        result.reasons["correlation"] = (
+            f"under 90 % of the last {spec.window} returns are present, or a leg does not move"
+        )
+    if math.isnan(result.half_life_bars):
+        result.reasons["half_life_bars"] = "the spread does not revert, or under 20 rows"
+    if math.isnan(result.hurst):
+        result.reasons["hurst"] = "outside (0, 1), or under 100 rows"
+    if plan.missing_rows:
+        result.reasons["history"] = (
+            f"history begins {plan.missing_rows} bars later than the calculation asks for: "
+            "the first rows are still warming up"
+        )
+    ratio = chosen.hedge_ratio[-1]
+    if ratio <= 0.0:
+        result.reasons["hedge_ratio"] = f"{ratio:.4g} is not positive: both legs on one side"
