@@ -1,0 +1,204 @@
+"""Open the database, bring its schema up to date and say in plain words what is wrong with it."""
+
+import os
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from core.errors import SettingsError, StoreBusy, StoreError
+from ingest.store.migrations import HEAD
+
+BUSY_TIMEOUT_S = 5.0
+MIGRATION_LOCK_S = 60.0
+POSTGRES_LOCK = 0x5041_4952  # "PAIR"
+
+_TRANSIENT = ("database is locked", "database table is locked", "deadlock", "lock timeout")
+_ABSENT = ("unable to open database file",)
+_BROKEN = ("not a database", "malformed", "disk image", "disk i/o error")
+_FOREIGN = ("no such table", "no such column", "has no column", "does not exist")
+_UNREACHABLE = ("connection refused", "could not translate", "failed to resolve", "timeout expired")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """File behind an SQLite URL; None for any other database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    return Path(parsed.database or "").absolute()
+
+
+def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False) -> Engine:
+    """Make an engine; nothing is opened before its first connection.
+
+    Parameters
+    ----------
+    url : SQLAlchemy URL; ``postgresql+psycopg://`` or ``sqlite:///``.
+    read_only : Refuse every write. With SQLite the file must exist.
+    checkpoints : Let SQLite move its write-ahead log into the file as it grows. One process
+        only, the worker: several checkpointers hit a bug of SQLite before 3.51.3.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        options = "-c timezone=UTC -c lock_timeout=5s"
+        if read_only:
+            options += " -c default_transaction_read_only=on"
+        return create_engine(
+            url, pool_pre_ping=True, connect_args={"options": options, "connect_timeout": 10}
+        )
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            _sqlite_uri(path, read_only),
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            # The driver's own transaction control is off: `begin` below says when one starts.
+            isolation_level=None,
+            # The pool hands a connection to one thread at a time.
+            check_same_thread=False,
+        )
+
+    def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {1_000 if checkpoints else 0}")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # What a checkpoint has emptied is given back instead of kept at its peak.
+            connection.execute(f"PRAGMA journal_size_limit = {64 * 1024 * 1024}")
+
+    begin_text = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin_text)
+
+    engine = create_engine(f"sqlite:///{path}", creator=connect)
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _sqlite_uri(path: Path, read_only: bool) -> str:
+    uri = f"file:{quote(str(path))}"
+    if not read_only:
+        return f"{uri}?mode=rwc"
+    # A reader of a WAL database makes the files beside it; where it may not, and none are
+    # there, nobody can be writing and the file is as good as immutable.
+    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+        return f"{uri}?mode=ro&immutable=1"
+    return f"{uri}?mode=ro"
+
+
+def store_error(error: SQLAlchemyError, url: str) -> StoreError:
+    """Say in plain words what a database error means to whoever runs the desk."""
+    where = str(sqlite_path(url) or make_url(url).render_as_string(hide_password=True))
+    detail = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    words = detail.lower()
+
+    def has(*fragments: str) -> bool:
+        return any(fragment in words for fragment in fragments)
+
+    if has(*_TRANSIENT):
+        return StoreBusy(f"The database {where} is busy: another process holds it ({detail}).")
+    if has(*_ABSENT):
+        return StoreError(
+            f"The database {where} is not there or may not be opened; a start of the desk makes it."
+        )
+    if has(*_BROKEN):
+        return StoreError(f"The database {where} is broken or is no database ({detail}).")
+    if has(*_FOREIGN):
+        return StoreError(
+            f"The database {where} does not have the tables of this version ({detail});"
+            " a start of the desk brings it up to date."
+        )
+    if has(*_UNREACHABLE):
+        return StoreError(f"The database {where} can't be reached ({detail}).")
+    return StoreError(f"The database {where} can't be used ({detail}).")
+
+
+def stored_version(connection: Connection) -> str | None:
+    """Schema version of an open database; None when it has none yet."""
+    if connection.dialect.name == "sqlite":
+        table = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+    else:
+        table = "SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL"
+    if connection.exec_driver_sql(table).first() is None:
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])
+
+
+def migrate(url: str) -> None:
+    """Bring the database to this version's schema, making file and folder where there are none.
+
+    Processes that start together wait for one another; at head it costs one short query.
+
+    Raises
+    ------
+    SettingsError
+        The database was made by a newer version, or its folder can't be made.
+    StoreError
+        It is broken, unreachable or held by another process.
+    """
+    path = sqlite_path(url)
+    engine = open_engine(url)
+    try:
+        if path is None:
+            _upgrade(engine, url)
+            return
+        if path.is_dir():
+            raise SettingsError(f"DATABASE_URL: {path} is a folder, not a database file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.migrate.lock", timeout=MIGRATION_LOCK_S):
+            _upgrade(engine, url)
+    except Timeout as error:
+        raise StoreBusy(f"Another process has been migrating {path} for a minute.") from error
+    except OSError as error:
+        raise SettingsError(f"DATABASE_URL: {path} can't be made ({error.strerror})") from error
+    except SQLAlchemyError as error:
+        raise store_error(error, url) from error
+    finally:
+        engine.dispose()
+
+
+def _upgrade(engine: Engine, url: str) -> None:
+    with engine.connect() as connection:
+        if stored_version(connection) == HEAD:
+            return
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRES_LOCK})")
+            # Waiting behind another start may have taken long enough for it to be done.
+            if stored_version(connection) == HEAD:
+                return
+        _run_scripts(connection, url)
+
+
+def _run_scripts(connection: Connection, url: str) -> None:
+    # Only a start that isn't at head pays for loading alembic.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(files("ingest.store.migrations")))
+    config.set_main_option("path_separator", "os")
+    known: Any = {
+        script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
+    }
+    stored = stored_version(connection)
+    if stored is not None and stored not in known:
+        where = make_url(url).render_as_string(hide_password=True)
+        raise SettingsError(
+            f"DATABASE_URL: {where} has schema {stored}, made by a newer version of the desk;"
+            f" this one knows up to {HEAD}. Update the desk or use another database."
+        )
+    command.upgrade(config, "head")

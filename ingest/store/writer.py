@@ -1,0 +1,474 @@
+"""Everything that writes market data: short transactions, each all or nothing.
+
+The SQL is what SQLite and PostgreSQL both understand, and the hot paths hand plain tuples to the
+driver. Numbers become plain Python ones here: an ``np.int64`` would reach SQLite as a BLOB.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.types import Bar, Origin, Trade
+from ingest.store import pruning
+from ingest.store.engine import store_error
+
+GapState = Literal["open", "filled", "unfillable"]
+
+_BAR_VALUES = (
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quote_volume",
+    "trade_count",
+    "taker_buy_volume",
+    "complete",
+)
+_BAR_INSERT = (
+    f"INSERT INTO bars (symbol_id, timeframe_ms, open_time_ms, {', '.join(_BAR_VALUES)},"
+    f" origin, imported) VALUES ({', '.join('?' * 14)})"
+    " ON CONFLICT (symbol_id, timeframe_ms, open_time_ms)"
+)
+_BAR_APPEND = f"{_BAR_INSERT} DO NOTHING"
+_BAR_REPLACE = (
+    f"{_BAR_INSERT} DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in (*_BAR_VALUES, "origin"))
+    + ", imported = bars.imported OR excluded.imported WHERE ("
+    + " OR ".join(f"bars.{name} <> excluded.{name}" for name in _BAR_VALUES)
+    + ")"
+)
+_BAR_REPLACE_WORSE = f"{_BAR_REPLACE} AND excluded.origin >= bars.origin"
+_BAR_RAISE = (
+    "UPDATE bars SET origin = CASE WHEN origin < ? THEN ? ELSE origin END, imported = imported OR ?"
+    " WHERE symbol_id = ? AND timeframe_ms = ? AND open_time_ms = ?"
+    " AND (origin < ? OR (? AND NOT imported))"
+)
+_BARS_BETWEEN = (
+    f"SELECT open_time_ms, {', '.join(_BAR_VALUES)}, origin FROM bars WHERE symbol_id = ?"
+    " AND timeframe_ms = ? AND open_time_ms >= ? AND open_time_ms < ? ORDER BY open_time_ms"
+)
+_TRADE_INSERT = (
+    "INSERT INTO trades (symbol_id, trade_id, price, quantity, trade_time_ms, first_id, last_id,"
+    " buyer_is_maker) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol_id, trade_id) DO NOTHING"
+)
+_TRADES = (
+    "SELECT trade_id, price, quantity, trade_time_ms, first_id, last_id, buyer_is_maker"
+    " FROM trades WHERE symbol_id = ?"
+)
+_TRADES_UP = f"{_TRADES} AND trade_id >= ? ORDER BY trade_id LIMIT ?"
+_TRADES_DOWN = f"{_TRADES} AND trade_id < ? ORDER BY trade_id DESC LIMIT ?"
+_SYMBOL_INSERT = (
+    "INSERT INTO symbols (symbol, base, quote, status, subscribed, revision)"
+    " VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (symbol)"
+)
+_SYMBOL_UPDATE = (
+    f"{_SYMBOL_INSERT} DO UPDATE SET base = excluded.base, quote = excluded.quote,"
+    " status = excluded.status WHERE symbols.base <> excluded.base"
+    " OR symbols.quote <> excluded.quote OR symbols.status <> excluded.status"
+)
+_CURSOR_SAVE = (
+    "INSERT INTO cursors (symbol_id, last_id, last_price, last_event_time_ms, whole_from_ms,"
+    " closed_until_ms) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (symbol_id) DO UPDATE SET"
+    " last_id = excluded.last_id, last_price = excluded.last_price,"
+    " last_event_time_ms = excluded.last_event_time_ms, whole_from_ms = excluded.whole_from_ms,"
+    " closed_until_ms = excluded.closed_until_ms"
+)
+_STATUS_SAVE = (
+    "INSERT INTO worker_status (id, pid, state, heartbeat_ms, payload) VALUES (1, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, state = excluded.state,"
+    " heartbeat_ms = excluded.heartbeat_ms, payload = excluded.payload"
+)
+
+
+class Listing(Protocol):
+    """What the store keeps of a symbol; the exchange's own description has it."""
+
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def base(self) -> str: ...
+    @property
+    def quote(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the live feed of one symbol stands."""
+
+    last_id: int
+    last_price: float
+    last_event_time_ms: int
+    whole_from_ms: int
+    closed_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Ids of one symbol that the live feed missed, both ends inclusive."""
+
+    gap_id: int
+    symbol_id: int
+    symbol: str
+    from_id: int
+    to_id: int
+    from_ms: int
+    to_ms: int
+    state: GapState
+    reason: str
+    opened_ms: int
+
+
+class BarChanges(NamedTuple):
+    """What an upsert did: bars that were new, and stored bars that now show other values."""
+
+    appended: int
+    rewritten: int
+
+
+class Writer:
+    """The one way to write; used from one thread at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def transaction(self) -> Iterator["Transaction"]:
+        """Hold the write lock until the block ends; an error undoes all of it.
+
+        Raises
+        ------
+        StoreBusy
+            Another process kept the lock for longer than the busy timeout.
+        StoreError
+            The database is missing, broken or refuses a value.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield Transaction(connection)
+        except SQLAlchemyError as error:
+            raise store_error(error, str(self._engine.url)) from error
+
+    def close(self) -> None:
+        """Give every connection back; the last one to close an SQLite file folds its log in."""
+        self._engine.dispose()
+
+
+class Transaction:
+    """One open write transaction; only `Writer.transaction` makes it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._format = connection.dialect.paramstyle != "qmark"
+
+    # -- symbols and where their feeds stand --------------------------------------------------
+
+    def ensure_symbols(
+        self, listings: Iterable[Listing], keep_existing: bool = False
+    ) -> dict[str, int]:
+        """Add or update symbols and give the id of each.
+
+        With `keep_existing` a known symbol's description stays: a guess must not replace what
+        the exchange said.
+        """
+        rows = [(item.symbol, item.base, item.quote, item.status, False) for item in listings]
+        self._many(f"{_SYMBOL_INSERT} DO NOTHING" if keep_existing else _SYMBOL_UPDATE, rows)
+        wanted = {row[0] for row in rows}
+        known = self._run("SELECT symbol, id FROM symbols").all()
+        return {symbol: symbol_id for symbol, symbol_id in known if symbol in wanted}
+
+    def set_subscribed(self, symbols: Iterable[str]) -> None:
+        """Mark these symbols, and no others, as streamed by the worker."""
+        wanted = set(symbols)
+        rows = self._run("SELECT id, symbol, subscribed FROM symbols").all()
+        changed = [
+            (symbol in wanted, key) for key, symbol, now in rows if now != (symbol in wanted)
+        ]
+        self._many("UPDATE symbols SET subscribed = ? WHERE id = ?", changed)
+
+    def rise_revision(self, symbol_id: int) -> None:
+        """Tell whoever caches by it that stored bars of the symbol changed."""
+        self._run("UPDATE symbols SET revision = revision + 1 WHERE id = ?", int(symbol_id))
+
+    def save_cursor(self, symbol_id: int, cursor: Cursor) -> None:
+        """Remember where the symbol's feed stands."""
+        self._run(
+            _CURSOR_SAVE,
+            int(symbol_id),
+            int(cursor.last_id),
+            float(cursor.last_price),
+            int(cursor.last_event_time_ms),
+            int(cursor.whole_from_ms),
+            int(cursor.closed_until_ms),
+        )
+
+    def cursors(self) -> dict[str, Cursor]:
+        """Where every symbol's feed stands, by symbol."""
+        rows = self._run(
+            "SELECT symbol, last_id, last_price, last_event_time_ms, whole_from_ms,"
+            " closed_until_ms FROM cursors JOIN symbols ON symbols.id = cursors.symbol_id"
+        )
+        return {row[0]: Cursor(*row[1:]) for row in rows}
+
+    # -- trades -------------------------------------------------------------------------------
+
+    def insert_trades(self, symbol_id: int, trades: Sequence[Trade]) -> int:
+        """Store trades that aren't yet, by id; return how many that were."""
+        key = int(symbol_id)
+        rows = [
+            (
+                key,
+                int(trade.trade_id),
+                float(trade.price),
+                float(trade.quantity),
+                int(trade.trade_time_ms),
+                int(trade.first_id),
+                int(trade.last_id),
+                bool(trade.buyer_is_maker),
+            )
+            for trade in trades
+        ]
+        return self._many(_TRADE_INSERT, rows)
+
+    def trades_around(
+        self, symbol_id: int, start_ms: int, end_ms: int, anchor_id: int
+    ) -> list[Trade]:
+        """Stored trades with start <= time < end, in id order, found by walking out from an id.
+
+        Times never fall as ids rise, so the walk ends at the first trade outside on each side
+        and no index on time is needed. The anchor should lie in or near the range.
+        """
+        symbol = self._symbol(symbol_id)
+        below = self._walk(_TRADES_DOWN, symbol_id, anchor_id, lambda time: time >= start_ms)
+        above = self._walk(_TRADES_UP, symbol_id, anchor_id, lambda time: time < end_ms)
+        return [
+            Trade(symbol, row[0], row[1], row[2], row[3], row[3], row[4], row[5], bool(row[6]))
+            for row in (*reversed(below), *above)
+            if start_ms <= row[3] < end_ms
+        ]
+
+    def _walk(self, sql: str, symbol_id: int, from_id: int, inside: Any) -> list[Any]:
+        found: list[Any] = []
+        size = 256
+        while True:
+            page = self._run(sql, int(symbol_id), int(from_id), size).all()
+            found += [row for row in page if inside(row[3])]
+            if len(page) < size or not inside(page[-1][3]):
+                return found
+            from_id = page[-1][0] + (1 if sql is _TRADES_UP else 0)
+            size = 4_096
+
+    # -- bars ---------------------------------------------------------------------------------
+
+    def upsert_bars(
+        self,
+        symbol_id: int,
+        timeframe_ms: int,
+        bars: Sequence[Bar],
+        origin: Origin,
+        imported: bool = False,
+        keep_better: bool = True,
+    ) -> BarChanges:
+        """Add bars and replace stored ones of the same or a worse origin.
+
+        A bar that isn't complete counts as `Origin.INCOMPLETE` whatever it was made from: the
+        exchange's own bar is better than half of ours. `imported` sticks, and is set even on a
+        stored bar that is too good to be replaced. Without `keep_better` any stored bar gives way.
+
+        Returns
+        -------
+        How many bars were new and how many stored ones show other values now. Only the latter
+        change the past: whoever rewrites raises the revision, whoever appends needn't.
+        """
+        key, length = int(symbol_id), int(timeframe_ms)
+        rows = [
+            (
+                key,
+                length,
+                int(bar.open_time_ms),
+                float(bar.open),
+                float(bar.high),
+                float(bar.low),
+                float(bar.close),
+                float(bar.volume),
+                float(bar.quote_volume),
+                int(bar.trade_count),
+                float(bar.taker_buy_volume),
+                bool(bar.complete),
+                int(origin if bar.complete else Origin.INCOMPLETE),
+                bool(imported),
+            )
+            for bar in bars
+        ]
+        # Appending is one statement, and the live path does nothing else. Counting what is new
+        # first tells it apart from what the second statement rewrites.
+        appended = self._many(_BAR_APPEND, rows)
+        if appended == len(rows):
+            return BarChanges(appended, 0)
+        rewritten = self._many(_BAR_REPLACE_WORSE if keep_better else _BAR_REPLACE, rows)
+        # What is left differs in origin or `imported` at most.
+        self._many(
+            _BAR_RAISE,
+            [(row[12], row[12], row[13], *row[:3], row[12], row[13]) for row in rows],
+        )
+        return BarChanges(appended, rewritten)
+
+    def bars_between(
+        self, symbol_id: int, timeframe_ms: int, start_ms: int, end_ms: int
+    ) -> list[tuple[Bar, Origin]]:
+        """Stored bars with start <= open time < end, oldest first, each with its origin."""
+        rows = self._run(
+            _BARS_BETWEEN, int(symbol_id), int(timeframe_ms), int(start_ms), int(end_ms)
+        )
+        return [
+            (Bar(*values, complete=bool(complete)), Origin(origin))
+            for *values, complete, origin in rows
+        ]
+
+    # -- gaps and islands ---------------------------------------------------------------------
+
+    def open_gap(
+        self,
+        symbol_id: int,
+        from_id: int,
+        to_id: int,
+        from_ms: int,
+        to_ms: int,
+        reason: str,
+        now_ms: int,
+    ) -> int:
+        """Record ids that were missed, both ends inclusive; return the gap's id."""
+        result = self._run(
+            "INSERT INTO gaps (symbol_id, from_id, to_id, from_ms, to_ms, state, reason,"
+            " opened_ms) VALUES (?, ?, ?, ?, ?, 'open', ?, ?) RETURNING id",
+            *map(int, (symbol_id, from_id, to_id, from_ms, to_ms)),
+            reason,
+            int(now_ms),
+        )
+        return int(result.scalar_one())
+
+    def close_gap(
+        self, gap_id: int, state: Literal["filled", "unfillable"], reason: str, now_ms: int
+    ) -> None:
+        """Say how a gap ended."""
+        self._run(
+            "UPDATE gaps SET state = ?, reason = ?, closed_ms = ? WHERE id = ?",
+            state,
+            reason,
+            int(now_ms),
+            int(gap_id),
+        )
+
+    def shrink_gap(self, gap_id: int, from_id: int, from_ms: int) -> None:
+        """Move the start of a gap that is being filled from its old end."""
+        self._run(
+            "UPDATE gaps SET from_id = ?, from_ms = ? WHERE id = ?",
+            int(from_id),
+            int(from_ms),
+            int(gap_id),
+        )
+
+    def gaps(self, state: GapState) -> list[Gap]:
+        """Gaps in one state, oldest first."""
+        rows = self._run(
+            "SELECT gaps.id, symbol_id, symbol, from_id, to_id, from_ms, to_ms, state, reason,"
+            " opened_ms FROM gaps JOIN symbols ON symbols.id = gaps.symbol_id"
+            " WHERE state = ? ORDER BY symbol_id, from_id",
+            state,
+        )
+        return [Gap(*row) for row in rows]
+
+    def record_import(
+        self,
+        symbol_id: int,
+        kind: Literal["klines", "aggTrades"],
+        timeframe_ms: int | None,
+        start_ms: int,
+        end_ms: int,
+        first_id: int | None,
+        last_id: int | None,
+        file: str,
+        rows: int,
+        now_ms: int,
+    ) -> bool:
+        """Record an island (times: end exclusive); False when the same one is there already."""
+        island = (
+            int(symbol_id),
+            kind,
+            None if timeframe_ms is None else int(timeframe_ms),
+            int(start_ms),
+            int(end_ms),
+            None if first_id is None else int(first_id),
+            None if last_id is None else int(last_id),
+        )
+        known = self._run(
+            "SELECT symbol_id, kind, timeframe_ms, start_ms, end_ms, first_id, last_id"
+            " FROM imports WHERE symbol_id = ? AND start_ms = ?",
+            island[0],
+            island[3],
+        )
+        if any(tuple(row) == island for row in known):
+            return False
+        self._run(
+            "INSERT INTO imports (symbol_id, kind, timeframe_ms, start_ms, end_ms, first_id,"
+            " last_id, file, rows, imported_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *island,
+            file,
+            int(rows),
+            int(now_ms),
+        )
+        return True
+
+    # -- the worker's own state ---------------------------------------------------------------
+
+    def save_status(
+        self, pid: int, state: str, heartbeat_ms: int, payload: Mapping[str, Any]
+    ) -> None:
+        """Say that the worker lives and what it is doing."""
+        text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+        self._run(_STATUS_SAVE, int(pid), state, int(heartbeat_ms), text)
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set one fact about the database itself."""
+        self._run(
+            "INSERT INTO meta (key, value) VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            key,
+            value,
+        )
+
+    # -- retention ----------------------------------------------------------------------------
+
+    def prune_trades(self, symbol_id: int, before_ms: int, limit: int) -> int:
+        """Delete up to `limit` of the oldest trades before a time, imported ones never."""
+        return pruning.prune_trades(self._run, int(symbol_id), int(before_ms), int(limit))
+
+    def prune_bars(self, timeframe_ms: int, before_ms: int, limit: int) -> int:
+        """Delete up to `limit` of the oldest bars before a time, imported ones never."""
+        return pruning.prune_bars(self._run, int(timeframe_ms), int(before_ms), int(limit))
+
+    # -- the driver ---------------------------------------------------------------------------
+
+    def _run(self, sql: str, *values: Any) -> CursorResult[*tuple[Any, ...]]:
+        return self._connection.exec_driver_sql(self._text(sql), values)
+
+    def _many(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
+        if not rows:
+            return 0
+        options = {"preserve_rowcount": True}
+        return self._connection.exec_driver_sql(self._text(sql), rows, options).rowcount
+
+    def _text(self, sql: str) -> str:
+        return sql.replace("?", "%s") if self._format else sql
+
+    def _symbol(self, symbol_id: int) -> str:
+        return str(
+            self._run("SELECT symbol FROM symbols WHERE id = ?", int(symbol_id)).scalar_one()
+        )
