@@ -7,7 +7,9 @@ PairdeskError
 ├── StoreError         the database is missing, busy, broken or of another version
 │   └── StoreBusy      another process holds it; the same call may succeed later
 └── ExchangeError      the exchange refused or can't be reached
-    └── UnknownSymbols none of the symbols asked for exists
+    ├── UnknownSymbols none of the symbols asked for exists
+    ├── RequestRefused it understood the request and says that it is wrong
+    └── ExchangeBlocked every host refuses this location or address
 """
 
 
@@ -41,3 +43,15 @@ class ExchangeError(PairdeskError):
 
 class UnknownSymbols(ExchangeError):
     """None of the configured symbols is known to the exchange."""
+
+
+class RequestRefused(ExchangeError):
+    """The exchange calls a request wrong; asking again, or another host, changes nothing."""
+
+    def __init__(self, words: str, code: int) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class ExchangeBlocked(ExchangeError):
+    """Every host refuses this location or address; asking is pointless for minutes."""
