@@ -167,12 +167,12 @@ def checked_trade(
     )
 
 
-def parse_decimal(text: str) -> float:
+def parse_decimal(text: str, largest: float = MAX_AMOUNT) -> float:
     """Read the wire's decimal string; stricter than `float`, which takes 'nan', '1_0' and ' 1'."""
     if _decimal(text) is None:
         raise FrameError(f"not a decimal number: {text[:40]!r}")
     value = float(text)
-    if value > MAX_AMOUNT:
+    if value > largest:
         raise FrameError(f"absurdly large: {text[:40]}")
     return value
 
