@@ -22,9 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
-def create_app(
-    settings: Settings, reader: Reader, clock: Callable[[], float] = time.time
-) -> Dash:
+def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = time.time) -> Dash:
     """Build the page and the API; nothing is read from the store before the first request.
 
     The services are at `app.server.extensions["pairdesk"]`, for whoever warms them up.
@@ -53,12 +51,12 @@ def create_app(
 
     dash_app = Dash(
         __name__,
-        server=server,
+        server=server,  # type: ignore[arg-type]  # dash's annotation leaves Flask out
         assets_folder=str(ROOT / "assets"),
         assets_path_ignore=["^swagger-ui$"],
         serve_locally=True,
         title="Pairdesk",
-        update_title=None,
+        update_title="",
         add_log_handler=False,
         # Otherwise dash calls the layout here, and with it the store, before the server forks.
         suppress_callback_exceptions=True,

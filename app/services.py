@@ -203,7 +203,7 @@ class PairService:
         plan = pairs.plan_rows(spec, 0, (rows - 1) * spec.timeframe_ms)
         walk = np.random.default_rng(1).normal(0, 1e-3, (2, rows)).cumsum(axis=1)
         bars_a, bars_b = (_flat_bars(np.exp(prices), spec.timeframe_ms) for prices in walk)
-        pairs.analyse_pair(spec, plan, bars_a, bars_b, None)
+        pairs.analyse_pair(spec, plan, bars_a, bars_b)
         log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
 
     def _legs(self, spec: PairSpec) -> tuple[StoredSymbol, StoredSymbol]:
@@ -233,7 +233,7 @@ class PairService:
         )
         newest = [bars.imported[-1] for bars in (bars_a, bars_b) if len(bars)]
         return Analysis(
-            result=pairs.analyse_pair(spec, plan, bars_a, bars_b, None),
+            result=pairs.analyse_pair(spec, plan, bars_a, bars_b),
             imported=any(bool(flag) for flag in newest),
         )
 

@@ -168,7 +168,7 @@ class Parameters(Schema):
     def _unknown(self, name: str, messages: Mapping[str, Any]) -> FieldError:
         if name == "_schema":
             return FieldError("body", "must be an object of parameters", ", ".join(self.fields))
-        return FieldError(printable(name), "is not a parameter", ", ".join(self.fields))
+        return FieldError(printable(name), "is not a parameter", ", ".join(self.fields) or None)
 
     def allowed_for(self, name: str) -> str | None:
         """What the field takes, in words."""

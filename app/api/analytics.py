@@ -1,0 +1,56 @@
+"""Routes under `/analytics`: a pair as JSON and its backtest as CSV."""
+
+from typing import Any
+
+from flask import Response
+from marshmallow import fields
+
+from app.api.answers import PairAnswer
+from app.api.requests import ApiBlueprint, csv_answer, json_answer
+from app.api.schemas import PairParameters, PairRequest, pair_request
+from app.serialise import equity_csv, pair_json, trades_csv
+from app.services import PairService
+
+
+def analytics_routes(services: PairService) -> ApiBlueprint:
+    """Bind the routes to a service."""
+    routes = ApiBlueprint(
+        "analytics", __name__, url_prefix="/analytics", description="Computed from stored bars"
+    )
+
+    def asked(values: dict[str, Any]) -> PairRequest:
+        return pair_request(values, services.settings)
+
+    @routes.get("/pair")
+    @routes.arguments(PairParameters, location="query")
+    @routes.response(200, PairAnswer)
+    @routes.problems(400, 404, 429, 503)
+    def pair(values: dict[str, Any]) -> Response:
+        """Hedge ratios, spread, z-score, signal and backtest of a pair."""
+        request = asked(values)
+        return json_answer(pair_json(services.pair(request.spec), request.points))
+
+    @routes.get("/pair/trades.csv")
+    @routes.arguments(PairParameters, location="query")
+    @routes.response(200, fields.String(), content_type="text/csv")
+    @routes.problems(400, 404, 429, 503)
+    def trades(values: dict[str, Any]) -> Response:
+        """Round trips of the backtest as CSV, the open one last."""
+        request = asked(values)
+        return csv_answer(trades_csv(services.pair(request.spec)), _file_name(request, "trades"))
+
+    @routes.get("/pair/equity.csv")
+    @routes.arguments(PairParameters, location="query")
+    @routes.response(200, fields.String(), content_type="text/csv")
+    @routes.problems(400, 404, 429, 503)
+    def equity(values: dict[str, Any]) -> Response:
+        """Equity and drawdown of the backtest as CSV, a row a bar."""
+        request = asked(values)
+        return csv_answer(equity_csv(services.pair(request.spec)), _file_name(request, "equity"))
+
+    return routes
+
+
+def _file_name(request: PairRequest, what: str) -> str:
+    spec = request.spec
+    return f"{spec.symbol_a}-{spec.symbol_b}-{spec.timeframe}-{what}.csv"

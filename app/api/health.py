@@ -1,0 +1,36 @@
+"""`/healthz` and `/readyz`, for whatever watches the process."""
+
+from typing import Any
+
+from flask import Response
+
+from app.api.answers import HealthAnswer, ReadyAnswer
+from app.api.requests import ApiBlueprint, json_answer
+from app.api.schemas import NoParameters
+from app.services import PairService
+
+
+def health_routes(services: PairService) -> ApiBlueprint:
+    """Bind the routes to a service."""
+    routes = ApiBlueprint("health", __name__, description="For whatever watches the process")
+
+    @routes.get("/healthz")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, HealthAnswer)
+    @routes.problems(400)
+    def healthz(values: dict[str, Any]) -> Response:
+        """Whether this process answers."""
+        return json_answer({"status": "ok"})
+
+    @routes.get("/readyz")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, ReadyAnswer)
+    @routes.alt_response(503, schema=ReadyAnswer, description="Not ready; the reasons are given")
+    @routes.problems(400)
+    def readyz(values: dict[str, Any]) -> Response:
+        """Whether the feed is fresh and the database writable."""
+        reasons = services.readiness()
+        body = {"ready": not reasons, "reasons": reasons}
+        return json_answer(body, status=503 if reasons else 200)
+
+    return routes

@@ -1,0 +1,81 @@
+"""Routes under `/api`: what is stored, and how the desk is."""
+
+from typing import Any
+
+from flask import Response
+
+from app.api.answers import BarsAnswer, StatusAnswer, SymbolsAnswer
+from app.api.requests import ApiBlueprint, json_answer
+from app.api.schemas import BarsParameters, NoParameters
+from app.services import PairService
+from core.types import TIMEFRAMES
+
+BAR_COLUMNS = (
+    "open_time_ms",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quote_volume",
+    "trade_count",
+    "taker_buy_volume",
+    "complete",
+)
+
+
+def market_routes(services: PairService) -> ApiBlueprint:
+    """Bind the routes to a service."""
+    routes = ApiBlueprint("market", __name__, url_prefix="/api", description="Stored and live")
+
+    @routes.get("/symbols")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, SymbolsAnswer)
+    @routes.problems(400, 429, 503)
+    def symbols(values: dict[str, Any]) -> Response:
+        """Every symbol with anything stored."""
+        rows = [
+            {
+                "symbol": stored.symbol,
+                "base": stored.base,
+                "quote": stored.quote,
+                "status": stored.status,
+                "first_bar_ms": stored.first_bar_ms,
+                "last_event_time_ms": stored.last_event_time_ms,
+            }
+            for stored in services.symbols()
+        ]
+        return json_answer({"symbols": rows})
+
+    @routes.get("/bars")
+    @routes.arguments(BarsParameters, location="query")
+    @routes.response(200, BarsAnswer)
+    @routes.problems(400, 404, 429, 503)
+    def bars(values: dict[str, Any]) -> Response:
+        """Closed bars of a symbol, oldest first."""
+        found = services.bars(
+            values["symbol"],
+            TIMEFRAMES[values["timeframe"]],
+            values["start"],
+            values["end"],
+            values["limit"],
+        )
+        columns = [getattr(found, name).tolist() for name in BAR_COLUMNS]
+        return json_answer(
+            {
+                "symbol": values["symbol"],
+                "timeframe": values["timeframe"],
+                "columns": BAR_COLUMNS,
+                "rows": list(zip(*columns, strict=True)),
+            }
+        )
+
+    @routes.get("/status")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, StatusAnswer)
+    @routes.problems(400, 429)
+    def status(values: dict[str, Any]) -> Response:
+        """Worker, feed and database; answered without a worker and without a database too."""
+        return json_answer(services.status())
+
+    return routes

@@ -1,0 +1,75 @@
+"""Query strings into schemas, and bodies with their ETag."""
+
+import hashlib
+from typing import Any
+
+import orjson
+from flask import Request, Response, request
+from flask_smorest import Blueprint
+from marshmallow import Schema
+from webargs.flaskparser import FlaskParser
+
+from app.api.parameters import FieldError, ParameterErrors, printable
+from app.api.problems import CONTENT_TYPE, ProblemSchema
+
+
+class QueryParser(FlaskParser):
+    """Reads a query string strictly: a parameter given twice is an error, and so is an unknown."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION = {"query": None}  # noqa: RUF012  the schema's own choice holds
+
+    def load_querystring(self, req: Request, schema: Schema) -> dict[str, str]:
+        repeated = [name for name, values in req.args.lists() if len(values) > 1]
+        if repeated:
+            raise ParameterErrors(
+                [
+                    FieldError(printable(name), "is given more than once", "once")
+                    for name in repeated
+                ]
+            )
+        return req.args.to_dict()
+
+
+class ApiBlueprint(Blueprint):
+    """Routes that answer GET, with their parameters and problems in the documentation."""
+
+    ARGUMENTS_PARSER = QueryParser()
+
+    def problems(self, *statuses: int) -> Any:
+        """Document which problems a route answers with."""
+
+        def decorate(function: Any) -> Any:
+            for status in statuses:
+                function = self.alt_response(
+                    status, schema=ProblemSchema, content_type=CONTENT_TYPE
+                )(function)
+            return function
+
+        return decorate
+
+
+def json_answer(body: Any, status: int = 200) -> Response:
+    """JSON with an ETag; arrays may be numpy's, whose NaN become null."""
+    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return tagged(Response(content, status=status, content_type="application/json"))
+
+
+def csv_answer(text: str, file_name: str) -> Response:
+    """CSV to be saved under a name."""
+    response = Response(text, content_type="text/csv; charset=utf-8")
+    response.headers.set("Content-Disposition", "attachment", filename=file_name)
+    return tagged(response)
+
+
+def tagged(response: Response) -> Response:
+    """Tag a body by its hash, and leave it out where the client has it already.
+
+    The tag is weak: the same body may travel compressed or plain.
+    """
+    if response.status_code == 200:
+        digest = hashlib.sha256(response.get_data()).hexdigest()[:32]
+        response.set_etag(digest, weak=True)
+        response.headers["Cache-Control"] = "no-cache"
+        response.make_conditional(request)
+    return response
