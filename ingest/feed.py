@@ -1,0 +1,218 @@
+"""Where the live feed of one symbol stands: its chain of ids, the gaps in it, its open bars."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from core.bars import SECOND_MS, BarBuilder
+from core.types import Trade
+from ingest.store.writer import Cursor, Gap
+
+SKIP_MS = 60_000
+"""A gap longer than this leaves no flat bars behind: repair or klines bring real ones."""
+
+
+@dataclass(slots=True)
+class OpenGap:
+    """Missing ids, both ends inclusive, and the times of the trades on either side of them."""
+
+    gap_id: int
+    from_id: int
+    to_id: int
+    from_ms: int
+    to_ms: int
+    # Ids inside that came by themselves, out of order.
+    received: set[int] = field(default_factory=set)
+
+    def trim(self) -> bool:
+        """Leave out what came by itself at either end; True when nothing is missing any more."""
+        while self.from_id in self.received:
+            self.from_id += 1
+        while self.to_id > self.from_id and self.to_id in self.received:
+            self.to_id -= 1
+        return self.from_id > self.to_id
+
+
+@dataclass(slots=True)
+class Accepted:
+    """What a batch of one symbol's trades turned out to be."""
+
+    new: list[Trade]
+    late: list[Trade]
+    opened: list[OpenGap]
+    closed: list[OpenGap]
+    # Bars to build again from stored trades, as times of trades, both ends inclusive.
+    rebuild: list[tuple[int, int]]
+
+
+class SymbolFeed:
+    """The id chain of one symbol. Knows no database: the pipeline stores what it finds."""
+
+    def __init__(self, symbol: str, symbol_id: int) -> None:
+        self.symbol = symbol
+        self.symbol_id = symbol_id
+        self.last_id: int | None = None
+        self.last_price = 0.0
+        self.last_trade_ms = 0
+        self.last_event_ms = 0
+        self.first_live: Trade | None = None
+        self.whole_from_ms = 0
+        self.builder: BarBuilder | None = None
+        self.gaps: list[OpenGap] = []
+        self.unfillable: list[tuple[int, int]] = []
+        # False while trades may be missing that no later id has shown yet; its bars stay open.
+        self.is_proven = False
+        self.duplicates = 0
+
+    def resume(
+        self,
+        cursor: Cursor,
+        gaps: Sequence[Gap],
+        stored: Sequence[Trade],
+        last_close: float | None,
+    ) -> None:
+        """Go on where the last run stopped; `stored` are its trades of seconds not closed yet."""
+        self.last_id = cursor.last_id
+        self.last_price = cursor.last_price
+        self.last_event_ms = cursor.last_event_time_ms
+        # A trade is up to a moment older than its event.
+        self.last_trade_ms = cursor.last_event_time_ms - SECOND_MS
+        self.whole_from_ms = cursor.whole_from_ms
+        self.builder = BarBuilder(cursor.closed_until_ms, last_close)
+        self.gaps = [
+            OpenGap(gap.gap_id, gap.from_id, gap.to_id, gap.from_ms, gap.to_ms) for gap in gaps
+        ]
+        for trade in stored:
+            self.builder.add(trade)
+            self.last_trade_ms = trade.trade_time_ms
+
+    def begin(
+        self, last_id: int, last_price: float, time_ms: int, last_close: float | None
+    ) -> None:
+        """Start the chain after `last_id`, whole from a second's start on."""
+        self.last_id = last_id
+        self.last_price = last_price
+        self.last_trade_ms = self.last_event_ms = self.whole_from_ms = time_ms
+        self.builder = BarBuilder(time_ms, last_close)
+
+    @property
+    def cursor(self) -> Cursor:
+        """What a restart needs; only after the first trade."""
+        assert self.last_id is not None
+        assert self.builder is not None
+        return Cursor(
+            self.last_id,
+            self.last_price,
+            self.last_event_ms,
+            self.whole_from_ms,
+            self.builder.closed_until_ms,
+        )
+
+    def is_whole(self, start_ms: int, end_ms: int) -> bool:
+        """Whether every trade of [start, end) is known to be there."""
+        if start_ms < self.whole_from_ms:
+            return False
+        return not any(gap.from_ms < end_ms and gap.to_ms >= start_ms for gap in self.gaps) and (
+            not self.is_unfillable(start_ms, end_ms)
+        )
+
+    def is_unfillable(self, start_ms: int, end_ms: int) -> bool:
+        """Whether trades of [start, end) are lost for good."""
+        return any(first < end_ms and last >= start_ms for first, last in self.unfillable)
+
+    def find_gap(self, gap_id: int) -> OpenGap | None:
+        """The open gap of that number, if it still is."""
+        return next((gap for gap in self.gaps if gap.gap_id == gap_id), None)
+
+    def accept(self, trades: Sequence[Trade]) -> Accepted:
+        """Check ids and take the trades into the open bars.
+
+        Last id + 1 goes on, a smaller one is a duplicate unless it is missing, a bigger one
+        opens a gap. A gap that the same batch fills again (reordered frames) is none.
+        """
+        start = self.last_id
+        if start is not None and [trade.trade_id for trade in trades] == list(
+            range(start + 1, start + 1 + len(trades))
+        ):
+            accepted = Accepted(list(trades), [], [], [], [])
+        else:
+            accepted = self._sort_out(trades)
+        if accepted.new:
+            self._advance(accepted.new)
+        self._fold(accepted)
+        return accepted
+
+    def _sort_out(self, trades: Sequence[Trade]) -> Accepted:
+        accepted = Accepted([], [], [], [], [])
+        for trade in trades:
+            last_id = self.last_id
+            if last_id is None or trade.trade_id == last_id + 1:
+                accepted.new.append(trade)
+            elif trade.trade_id > last_id:
+                gap = OpenGap(
+                    0, last_id + 1, trade.trade_id - 1, self.last_trade_ms, trade.trade_time_ms
+                )
+                self.gaps.append(gap)
+                accepted.opened.append(gap)
+                accepted.new.append(trade)
+            else:
+                self._take_late(trade, accepted)
+                continue
+            if last_id is None:
+                self._begin_with(trade)
+            self.last_id = trade.trade_id
+            self.last_trade_ms = trade.trade_time_ms
+        for gap in [gap for gap in self.gaps if gap.received and gap.trim()]:
+            self.gaps.remove(gap)
+            if gap in accepted.opened:
+                accepted.opened.remove(gap)
+            else:
+                accepted.closed.append(gap)
+        return accepted
+
+    def _take_late(self, trade: Trade, accepted: Accepted) -> None:
+        for gap in self.gaps:
+            if gap.from_id <= trade.trade_id <= gap.to_id and trade.trade_id not in gap.received:
+                gap.received.add(trade.trade_id)
+                accepted.late.append(trade)
+                accepted.rebuild.append((gap.from_ms, gap.to_ms))
+                return
+        self.duplicates += 1
+
+    def _begin_with(self, trade: Trade) -> None:
+        second = trade.trade_time_ms - trade.trade_time_ms % SECOND_MS
+        self.first_live = trade
+        self.builder = BarBuilder(second, None)
+        # Trades before it in the same millisecond may be unknown.
+        self.whole_from_ms = trade.trade_time_ms + 1
+
+    def _advance(self, new: Sequence[Trade]) -> None:
+        last = new[-1]
+        self.last_id = last.trade_id
+        self.last_trade_ms = last.trade_time_ms
+        self.last_event_ms = max(self.last_event_ms, last.event_time_ms)
+        self.last_price = next(
+            (trade.price for trade in reversed(new) if trade.quantity > 0), self.last_price
+        )
+
+    def _fold(self, accepted: Accepted) -> None:
+        assert self.builder is not None
+        skipped = [gap for gap in accepted.opened if self._skip(gap, accepted)]
+        add = self.builder.add
+        for trade in accepted.new:
+            if not add(trade):
+                # The flat seconds after it carried an older price on.
+                end_ms = trade.trade_time_ms if skipped else self.builder.closed_until_ms
+                accepted.rebuild.append((trade.trade_time_ms, end_ms))
+        for trade in accepted.late:
+            add(trade)
+
+    def _skip(self, gap: OpenGap, accepted: Accepted) -> bool:
+        """Restart the bars behind a long gap instead of drawing flat ones through it."""
+        assert self.builder is not None
+        second = gap.to_ms - gap.to_ms % SECOND_MS
+        closed_until = self.builder.closed_until_ms
+        if gap.to_ms - gap.from_ms <= SKIP_MS or second <= closed_until:
+            return False
+        accepted.rebuild.append((closed_until, gap.from_ms))
+        self.builder = BarBuilder(second, None)
+        return True
