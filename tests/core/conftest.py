@@ -12,18 +12,25 @@ from core.types import Bars, FloatArray, PairSpec
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data"
 
 
+def make_spec(**changes: object) -> PairSpec:
+    values: dict[str, object] = {
+        "symbol_a": "AAAUSDT", "symbol_b": "BBBUSDT", "timeframe": "1m", "window": 60,
+        "entry_z": 2.0, "exit_z": 0.5, "stop_z": None, "max_hold_bars": None, "hedge": "ols",
+        "hedge_window": 300, "bars": 1000, "fee_bps": 10.0, "slippage_bps": 2.0,
+        "notional": 10_000.0,
+    }  # fmt: skip
+    return PairSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def spec() -> Callable[..., PairSpec]:
-    def make(**changes: object) -> PairSpec:
-        values: dict[str, object] = {
-            "symbol_a": "AAAUSDT", "symbol_b": "BBBUSDT", "timeframe": "1m", "window": 60,
-            "entry_z": 2.0, "exit_z": 0.5, "stop_z": None, "max_hold_bars": None, "hedge": "ols",
-            "hedge_window": 300, "bars": 1000, "fee_bps": 10.0, "slippage_bps": 2.0,
-            "notional": 10_000.0,
-        }  # fmt: skip
-        return PairSpec(**{**values, **changes})  # type: ignore[arg-type]
+    return make_spec
 
-    return make
+
+@pytest.fixture(scope="session")
+def spec_fixture() -> Callable[..., PairSpec]:
+    """`spec` for hypothesis, which wants fixtures that outlive one example."""
+    return make_spec
 
 
 @pytest.fixture

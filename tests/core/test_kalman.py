@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+from statsmodels.regression.recursive_ls import RecursiveLS
+
+from core.kalman import _kalman, kalman_hedge
+from core.regression import rolling_ols
+from core.windows import new_state
+
+H, W = 300, 60
+
+
+def twin(y, x, hedge_window=H, window=W):
+    """The filter in plain matrices, row by row, as the method note has it."""
+    discount = 1 - 2 / (hedge_window + 1)
+    n = len(y)
+    out = np.full((4, n), np.nan)  # hedge ratio, intercept, error, z
+    seen, theta, P = [], None, None
+    for t in range(n):
+        present = not np.isnan(y[t] + x[t])
+        if theta is None:
+            if present:
+                seen.append(t)
+            if len(seen) == window:
+                c = x[seen[0]]
+                design = np.c_[x[seen] - c, np.ones(window)]
+                theta = np.linalg.lstsq(design, y[seen], rcond=None)[0]
+                P = np.linalg.inv(design.T @ design)
+            continue
+        P = P / discount
+        out[0, t], out[1, t] = theta[0], theta[1] - theta[0] * c
+        if not present:
+            continue
+        h = np.array([x[t] - c, 1.0])
+        out[2, t] = y[t] - h @ theta
+        before = out[2, max(0, t - window) : t]
+        before = before[~np.isnan(before)]
+        if len(before) >= 0.9 * window:
+            out[3, t] = (out[2, t] - before.mean()) / before.std(ddof=1)
+        gain = P @ h / (1 + h @ P @ h)
+        theta = theta + gain * out[2, t]
+        P = P - np.outer(gain, h @ P)
+    return out
+
+
+def four(series):
+    return np.array([series.hedge_ratio, series.intercept, series.spread, series.zscore])
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.04])
+def test_every_row_equals_the_plain_matrix_filter(log_pair, missing):
+    y, x = log_pair(2500, 3, missing)
+    series, _ = kalman_hedge(y, x, first_index=11, hedge_window=H, window=W)
+    np.testing.assert_allclose(four(series), twin(y, x), rtol=1e-7, atol=1e-7)
+
+
+def test_without_forgetting_it_is_recursive_least_squares(log_pair):
+    y, x = log_pair(600, 4)
+    series, _ = kalman_hedge(y, x, first_index=0, hedge_window=H, window=W, discount=1.0)
+    fitted = RecursiveLS(y, np.c_[x - x[0], np.ones(len(x))]).fit()
+    prior = fitted.recursive_coefficients.filtered[:, :-1]
+    rows = slice(W, None)
+    np.testing.assert_allclose(series.hedge_ratio[rows], prior[0, W - 1 :], rtol=1e-9, atol=1e-9)
+    intercept = series.intercept + series.hedge_ratio * x[0]
+    np.testing.assert_allclose(intercept[rows], prior[1, W - 1 :], rtol=1e-9, atol=1e-9)
+    error = y[1:] - prior[0] * (x[1:] - x[0]) - prior[1]
+    np.testing.assert_allclose(series.spread[rows], error[W - 1 :], atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_unit_of_a_price_changes_neither_hedge_ratio_nor_z(log_pair, scale):
+    y, x = log_pair(2000, 5)
+    plain, _ = kalman_hedge(y, x, first_index=0, hedge_window=H, window=W)
+    scaled, _ = kalman_hedge(
+        y + np.log(scale), x - np.log(scale), first_index=0, hedge_window=H, window=W
+    )
+    np.testing.assert_allclose(scaled.hedge_ratio, plain.hedge_ratio, rtol=1e-7)
+    np.testing.assert_allclose(scaled.zscore, plain.zscore, atol=1e-6)
+
+
+def test_filter_forgets_where_it_began(log_pair):
+    y, x = log_pair(6000, 6)
+    early, _ = kalman_hedge(y, x, first_index=0, hedge_window=H, window=W)
+    start = 1000
+    late, _ = kalman_hedge(y[start:], x[start:], first_index=start, hedge_window=H, window=W)
+    forgotten = 5 * H + 2 * W
+    difference = np.abs(early.zscore[start:] - late.zscore)[forgotten:]
+    assert difference.max() < 1e-3
+
+
+def test_the_future_never_changes_a_row(log_pair):
+    y, x = log_pair(1500, 7, 0.02)
+    whole, stderr = kalman_hedge(y, x, first_index=9, hedge_window=H, window=W)
+    for n in (1, 59, 60, 61, 800, 1015, 1016, 1499):
+        part, part_stderr = kalman_hedge(y[:n], x[:n], first_index=9, hedge_window=H, window=W)
+        np.testing.assert_array_equal(part_stderr, stderr[:n])
+        for name in part.__slots__:
+            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:n])
+
+
+def test_bars_fed_one_by_one_give_the_bits_of_the_whole_array(log_pair):
+    y, x = log_pair(900, 8, 0.02)
+    whole, stderr = kalman_hedge(y, x, first_index=3, hedge_window=H, window=W)
+    out, lagged = np.full((7, 900), np.nan), np.full(900, np.nan)
+    states = np.zeros(8), new_state(), new_state()
+    discount = 1 - 2 / (H + 1)
+    for n in range(900):
+        _kalman(y[: n + 1], x[: n + 1], 3, discount, W, *states, n, lagged, out)
+    np.testing.assert_array_equal(out[:6], [getattr(whole, name) for name in whole.__slots__])
+    np.testing.assert_array_equal(out[6], stderr)
+
+
+@pytest.mark.parametrize(("a", "b"), [("BTC", "ETH"), ("SOL", "AVAX"), ("LTC", "BCH")])
+def test_z_of_recorded_pairs_is_wide_and_persistent_enough_to_trade(recorded_logs, a, b):
+    y, x = recorded_logs(a, b)
+    series, _ = kalman_hedge(y, x, first_index=0, hedge_window=600, window=120)
+    z = series.zscore[~np.isnan(series.zscore)]
+    assert 1.38 < z.std() < 1.45
+    assert 0.955 < np.corrcoef(z[1:], z[:-1])[0, 1] < 0.975
+
+
+def test_drifting_hedge_ratio_is_followed_more_closely_than_by_ols():
+    """Δy = β·Δx + ΔAR(1), β a random walk: where a fixed window lags, the filter must not."""
+    kalman_errors, ols_errors = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        n = 6000
+        beta = 1 + np.cumsum(rng.normal(0, 1e-3, n))
+        dx = rng.normal(0, 1e-3, n)
+        noise = np.zeros(n)
+        for i in range(1, n):
+            noise[i] = 0.9 * noise[i - 1] + rng.normal(0, 5e-4)
+        x = 8 + np.cumsum(dx)
+        y = 4 + np.cumsum(beta * dx) + noise
+        kalman, _ = kalman_hedge(y, x, first_index=0, hedge_window=H, window=W)
+        ols = rolling_ols(y, x, first_index=0, hedge_window=H, window=W)
+        rows = slice(5 * H, None)
+        kalman_errors.append(np.mean((kalman.hedge_ratio - beta)[rows] ** 2))
+        ols_errors.append(np.mean((ols.hedge_ratio - beta)[rows] ** 2))
+    assert np.sqrt(np.mean(kalman_errors)) < np.sqrt(np.mean(ols_errors))
+
+
+def test_a_hole_of_a_day_neither_stops_nor_blows_up_the_filter(log_pair):
+    y, x = log_pair(8000, 10)
+    y[1000:7000] = np.nan
+    series, _ = kalman_hedge(y, x, first_index=0, hedge_window=W, window=W)
+    assert np.isnan(series.zscore[1000:7000]).all()
+    assert np.isfinite(series.zscore[7000 + W :]).all()
+    assert np.abs(series.hedge_ratio[7000 + 5 * W :] - 0.8).max() < 1.5
+
+
+def test_constant_legs_give_nan(log_pair):
+    y, _ = log_pair(400, 1)
+    flat = np.full(400, 5.0)
+    assert np.isnan(kalman_hedge(y, flat, first_index=0, hedge_window=H, window=W)[0].spread).all()
+    series, _ = kalman_hedge(flat, y, first_index=0, hedge_window=H, window=W)
+    assert not np.isinf(series.zscore).any()
+
+
+def test_band_is_wider_for_a_persistent_error_than_for_white_noise():
+    rng = np.random.default_rng(0)
+    n = 3000
+    x = 8 + np.cumsum(rng.normal(0, 1e-3, n))
+    noise = rng.normal(0, 1e-3, n)
+    slow = np.zeros(n)
+    for i in range(1, n):
+        slow[i] = 0.95 * slow[i - 1] + noise[i] * np.sqrt(1 - 0.95**2)
+    bands = [
+        kalman_hedge(3 + x + e, x, first_index=0, hedge_window=H, window=W)[1][1000:].mean()
+        for e in (noise, slow)
+    ]
+    assert bands[1] > 2 * bands[0]
