@@ -14,76 +14,10 @@ from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.types import Bar, Origin, Trade
-from ingest.store import pruning
+from ingest.store import pruning, statements
 from ingest.store.engine import store_error
 
 GapState = Literal["open", "filled", "unfillable"]
-
-_BAR_VALUES = (
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "quote_volume",
-    "trade_count",
-    "taker_buy_volume",
-    "complete",
-)
-_BAR_INSERT = (
-    f"INSERT INTO bars (symbol_id, timeframe_ms, open_time_ms, {', '.join(_BAR_VALUES)},"
-    f" origin, imported) VALUES ({', '.join('?' * 14)})"
-    " ON CONFLICT (symbol_id, timeframe_ms, open_time_ms)"
-)
-_BAR_APPEND = f"{_BAR_INSERT} DO NOTHING"
-_BAR_REPLACE = (
-    f"{_BAR_INSERT} DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in (*_BAR_VALUES, "origin"))
-    + ", imported = bars.imported OR excluded.imported WHERE ("
-    + " OR ".join(f"bars.{name} <> excluded.{name}" for name in _BAR_VALUES)
-    + ")"
-)
-_BAR_REPLACE_WORSE = f"{_BAR_REPLACE} AND excluded.origin >= bars.origin"
-_BAR_RAISE = (
-    "UPDATE bars SET origin = CASE WHEN origin < ? THEN ? ELSE origin END, imported = imported OR ?"
-    " WHERE symbol_id = ? AND timeframe_ms = ? AND open_time_ms = ?"
-    " AND (origin < ? OR (? AND NOT imported))"
-)
-_BARS_BETWEEN = (
-    f"SELECT open_time_ms, {', '.join(_BAR_VALUES)}, origin FROM bars WHERE symbol_id = ?"
-    " AND timeframe_ms = ? AND open_time_ms >= ? AND open_time_ms < ? ORDER BY open_time_ms"
-)
-_TRADE_INSERT = (
-    "INSERT INTO trades (symbol_id, trade_id, price, quantity, trade_time_ms, first_id, last_id,"
-    " buyer_is_maker) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol_id, trade_id) DO NOTHING"
-)
-_TRADES = (
-    "SELECT trade_id, price, quantity, trade_time_ms, first_id, last_id, buyer_is_maker"
-    " FROM trades WHERE symbol_id = ?"
-)
-_TRADES_UP = f"{_TRADES} AND trade_id >= ? ORDER BY trade_id LIMIT ?"
-_TRADES_DOWN = f"{_TRADES} AND trade_id < ? ORDER BY trade_id DESC LIMIT ?"
-_SYMBOL_INSERT = (
-    "INSERT INTO symbols (symbol, base, quote, status, subscribed, revision)"
-    " VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (symbol)"
-)
-_SYMBOL_UPDATE = (
-    f"{_SYMBOL_INSERT} DO UPDATE SET base = excluded.base, quote = excluded.quote,"
-    " status = excluded.status WHERE symbols.base <> excluded.base"
-    " OR symbols.quote <> excluded.quote OR symbols.status <> excluded.status"
-)
-_CURSOR_SAVE = (
-    "INSERT INTO cursors (symbol_id, last_id, last_price, last_event_time_ms, whole_from_ms,"
-    " closed_until_ms) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (symbol_id) DO UPDATE SET"
-    " last_id = excluded.last_id, last_price = excluded.last_price,"
-    " last_event_time_ms = excluded.last_event_time_ms, whole_from_ms = excluded.whole_from_ms,"
-    " closed_until_ms = excluded.closed_until_ms"
-)
-_STATUS_SAVE = (
-    "INSERT INTO worker_status (id, pid, state, heartbeat_ms, payload) VALUES (1, ?, ?, ?, ?)"
-    " ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, state = excluded.state,"
-    " heartbeat_ms = excluded.heartbeat_ms, payload = excluded.payload"
-)
 
 
 class Listing(Protocol):
@@ -179,7 +113,10 @@ class Transaction:
         the exchange said.
         """
         rows = [(item.symbol, item.base, item.quote, item.status, False) for item in listings]
-        self._many(f"{_SYMBOL_INSERT} DO NOTHING" if keep_existing else _SYMBOL_UPDATE, rows)
+        self._many(
+            f"{statements.SYMBOL_INSERT} DO NOTHING" if keep_existing else statements.SYMBOL_UPDATE,
+            rows,
+        )
         wanted = {row[0] for row in rows}
         known = self._run("SELECT symbol, id FROM symbols").all()
         return {symbol: symbol_id for symbol, symbol_id in known if symbol in wanted}
@@ -200,7 +137,7 @@ class Transaction:
     def save_cursor(self, symbol_id: int, cursor: Cursor) -> None:
         """Remember where the symbol's feed stands."""
         self._run(
-            _CURSOR_SAVE,
+            statements.CURSOR_SAVE,
             int(symbol_id),
             int(cursor.last_id),
             float(cursor.last_price),
@@ -235,7 +172,14 @@ class Transaction:
             )
             for trade in trades
         ]
-        return self._many(_TRADE_INSERT, rows)
+        return self._many(statements.TRADE_INSERT, rows)
+
+    def trade(self, symbol_id: int, trade_id: int) -> Trade | None:
+        """One stored trade by its id."""
+        rows = self._run(
+            f"{statements.TRADES} AND trade_id = ?", int(symbol_id), int(trade_id)
+        ).all()
+        return _stored_trade(self._symbol(symbol_id), rows[0]) if rows else None
 
     def trades_around(
         self, symbol_id: int, start_ms: int, end_ms: int, anchor_id: int
@@ -246,10 +190,12 @@ class Transaction:
         and no index on time is needed. The anchor should lie in or near the range.
         """
         symbol = self._symbol(symbol_id)
-        below = self._walk(_TRADES_DOWN, symbol_id, anchor_id, lambda time: time >= start_ms)
-        above = self._walk(_TRADES_UP, symbol_id, anchor_id, lambda time: time < end_ms)
+        below = self._walk(
+            statements.TRADES_DOWN, symbol_id, anchor_id, lambda time: time >= start_ms
+        )
+        above = self._walk(statements.TRADES_UP, symbol_id, anchor_id, lambda time: time < end_ms)
         return [
-            Trade(symbol, row[0], row[1], row[2], row[3], row[3], row[4], row[5], bool(row[6]))
+            _stored_trade(symbol, row)
             for row in (*reversed(below), *above)
             if start_ms <= row[3] < end_ms
         ]
@@ -262,7 +208,7 @@ class Transaction:
             found += [row for row in page if inside(row[3])]
             if len(page) < size or not inside(page[-1][3]):
                 return found
-            from_id = page[-1][0] + (1 if sql is _TRADES_UP else 0)
+            from_id = page[-1][0] + (1 if sql is statements.TRADES_UP else 0)
             size = 4_096
 
     # -- bars ---------------------------------------------------------------------------------
@@ -309,13 +255,15 @@ class Transaction:
         ]
         # Appending is one statement, and the live path does nothing else. Counting what is new
         # first tells it apart from what the second statement rewrites.
-        appended = self._many(_BAR_APPEND, rows)
+        appended = self._many(statements.BAR_APPEND, rows)
         if appended == len(rows):
             return BarChanges(appended, 0)
-        rewritten = self._many(_BAR_REPLACE_WORSE if keep_better else _BAR_REPLACE, rows)
+        rewritten = self._many(
+            statements.BAR_REPLACE_WORSE if keep_better else statements.BAR_REPLACE, rows
+        )
         # What is left differs in origin or `imported` at most.
         self._many(
-            _BAR_RAISE,
+            statements.BAR_RAISE,
             [(row[12], row[12], row[13], *row[:3], row[12], row[13]) for row in rows],
         )
         return BarChanges(appended, rewritten)
@@ -324,13 +272,10 @@ class Transaction:
         self, symbol_id: int, timeframe_ms: int, start_ms: int, end_ms: int
     ) -> list[tuple[Bar, Origin]]:
         """Stored bars with start <= open time < end, oldest first, each with its origin."""
-        rows = self._run(
-            _BARS_BETWEEN, int(symbol_id), int(timeframe_ms), int(start_ms), int(end_ms)
+        rows: Any = self._run(
+            statements.BARS_BETWEEN, int(symbol_id), int(timeframe_ms), int(start_ms), int(end_ms)
         )
-        return [
-            (Bar(*values, complete=bool(complete)), Origin(origin))
-            for *values, complete, origin in rows
-        ]
+        return [(Bar._make((*row[:9], bool(row[9]))), Origin(row[10])) for row in rows]
 
     # -- gaps and islands ---------------------------------------------------------------------
 
@@ -433,7 +378,7 @@ class Transaction:
     ) -> None:
         """Say that the worker lives and what it is doing."""
         text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
-        self._run(_STATUS_SAVE, int(pid), state, int(heartbeat_ms), text)
+        self._run(statements.STATUS_SAVE, int(pid), state, int(heartbeat_ms), text)
 
     def set_meta(self, key: str, value: str) -> None:
         """Set one fact about the database itself."""
@@ -472,3 +417,10 @@ class Transaction:
         return str(
             self._run("SELECT symbol FROM symbols WHERE id = ?", int(symbol_id)).scalar_one()
         )
+
+
+def _stored_trade(symbol: str, row: Any) -> Trade:
+    trade_id, price, quantity, time_ms, first_id, last_id, is_maker = row
+    return Trade(
+        symbol, trade_id, price, quantity, time_ms, time_ms, first_id, last_id, bool(is_maker)
+    )
