@@ -1,0 +1,87 @@
+from pathlib import PurePosixPath
+
+import pytest
+
+from core.errors import SettingsError
+from core.settings import Settings
+
+ROOT = PurePosixPath("/srv/desk")
+
+
+def test_nothing_set_means_the_documented_defaults():
+    settings = Settings.from_mapping({"PATH": "/bin", "PORT": ""})
+    assert (settings.host, settings.port, settings.web_concurrency) == ("127.0.0.1", 8050, 2)
+    assert settings.source_kind == "auto"
+    assert len(settings.symbol_list) == 20
+    assert settings.resolved_database_url(ROOT) == "sqlite:////srv/desk/data/market.db"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("PORT", "http", "from 1 to 65535"),
+        ("PORT", "70000", "from 1 to 65535"),
+        ("WEB_CONCURRENCY", "0", "from 1 to 64"),
+        ("DATABASE_URL", "mysql://desk@host/x", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///:memory:", "sqlite:///"),
+        ("SOURCE", "kraken", "auto, binance, simulated or replay:PATH"),
+        ("SOURCE", "replay:", "replay:PATH"),
+        ("BINANCE_WS_URL", "https://host", "wss://"),
+        ("BINANCE_REST_URL", "host:80", "https://"),
+        ("SYMBOLS", ",", "comma list"),
+        ("SYMBOLS", "BTC USDT", "comma list"),
+        ("SYMBOLS", "TOP:1", "TOP:n"),
+        ("RETAIN_TRADES_HOURS", "-1", "from 1 to 8760"),
+        ("BACKFILL_DAYS", "1.5", "from 1 to 400"),
+        ("FEE_BPS", "nan", "from 0 to 1000"),
+        ("SLIPPAGE_BPS", "-2", "from 0 to 1000"),
+    ],
+)
+def test_bad_value_is_named_with_what_is_allowed(key, value, allowed):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({key: value})
+    assert key in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+def test_all_bad_values_are_named_at_once_and_passwords_are_not_shown():
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({"PORT": "x", "DATABASE_URL": "mysql://me:secret@host/x"})
+    assert "PORT" in str(caught.value)
+    assert "DATABASE_URL" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_both_spellings_of_postgres_mean_the_installed_driver(scheme):
+    settings = Settings.from_mapping({"DATABASE_URL": f"{scheme}://u:p@host:5432/desk"})
+    assert settings.resolved_database_url(ROOT) == "postgresql+psycopg://u:p@host:5432/desk"
+    assert not settings.is_sqlite
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [("auto", "market.db"), ("binance", "market.db"), ("simulated", "market-simulated.db"),
+     ("replay:/tmp/x.gz", "market-replay.db")],
+)  # fmt: skip
+def test_simulated_and_replayed_trades_never_land_among_real_ones(source, file):
+    settings = Settings.from_mapping({"SOURCE": source})
+    assert settings.sqlite_path(ROOT) == ROOT / "data" / file
+
+
+def test_absolute_database_path_stays_absolute():
+    settings = Settings.from_mapping({"DATABASE_URL": "sqlite:////var/lib/desk.db"})
+    assert settings.sqlite_path(ROOT) == PurePosixPath("/var/lib/desk.db")
+
+
+def test_symbols_are_upper_case_and_named_once():
+    settings = Settings.from_mapping({"SYMBOLS": " ethusdt, BTCUSDT,ethusdt ,"})
+    assert settings.symbol_list == ("ETHUSDT", "BTCUSDT")
+    assert settings.top_symbols is None
+    top = Settings.from_mapping({"SYMBOLS": "top:50"})
+    assert (top.top_symbols, top.symbol_list) == (50, ())
+
+
+def test_base_urls_lose_their_trailing_slash():
+    settings = Settings.from_mapping({"BINANCE_REST_URL": "http://127.0.0.1:9/"})
+    assert settings.binance_rest_url == "http://127.0.0.1:9"
