@@ -9,7 +9,6 @@ from core.metrics import drawdown, measure
 from core.signals import EXIT_REASONS
 from core.types import (
     Backtest,
-    BoolArray,
     ExitReason,
     HedgeSeries,
     IntArray,

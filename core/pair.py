@@ -150,8 +150,8 @@ def _recent_spread(spec: PairSpec, y: FloatArray, x: FloatArray, chosen: HedgeSe
     """The last hedge_window rows of the spread: with the latest fit (OLS), or e (Kalman)."""
     if spec.hedge == "kalman":
         return chosen.spread[:-1][-spec.hedge_window :]
-    tail = slice(-spec.hedge_window, None)
-    return y[tail] - chosen.intercept[-2] - chosen.hedge_ratio[-2] * x[tail]
+    intercept, hedge_ratio = float(chosen.intercept[-2]), float(chosen.hedge_ratio[-2])
+    return y[-spec.hedge_window :] - intercept - hedge_ratio * x[-spec.hedge_window :]
 
 
 def _signal(position: int, zscore: float) -> Signal:

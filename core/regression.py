@@ -104,7 +104,7 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
 
 
 def full_sample_ols(y: FloatArray, x: FloatArray) -> float:
-    """Hedge ratio fitted on all rows at once: in-sample, shown beside the causal one, drives nothing.
+    """Hedge ratio fitted on all rows at once: in-sample, shown for comparison, drives nothing.
 
     NaN under 3 rows present or when x does not move.
     """
