@@ -6,10 +6,11 @@ import numpy as np
 from numba import njit
 
 from core.types import FloatArray, HedgeSeries
-from core.windows import CX, SX, SXX, SXY, SY, SYY, N, advance, new_state
+from core.windows import EMPTY, advance
 
 # Slots of the filter's state.
 _SEEN, _C, _B, _A, _P00, _P01, _P11, _KNOWN = range(8)
+_STATE_SIZE = 8
 _WIDEST = 1e8  # growth of P over a long hole; beyond it nothing is known and digits would be lost
 
 
@@ -58,7 +59,7 @@ def kalman_hedge(
         discount = 1.0 - 2.0 / (hedge_window + 1.0)
     lagged = np.full(n, np.nan)
     _kalman(
-        y, x, first_index, discount, window, np.zeros(8), new_state(), new_state(), 0, lagged, out
+        y, x, first_index, discount, window, np.zeros(_STATE_SIZE), EMPTY, EMPTY, 0, lagged, out
     )
     return HedgeSeries(*out[:6]), out[6]
 
@@ -99,10 +100,10 @@ def _kalman(  # type: ignore[no-untyped-def]
     errors = out[2]
     for row in range(start, len(y)):
         # Errors about their running mean, and each beside the one before it.
-        advance(e_state, errors, errors, row, window, first_index)
+        e_state = advance(e_state, errors, errors, row, window, first_index)
         if row > 0:
             lagged[row - 1] = errors[row - 2] if row > 1 else math.nan
-        advance(lag_state, lagged, errors, row, window, first_index)
+        lag_state = advance(lag_state, lagged, errors, row, window, first_index)
         present = not (math.isnan(x[row]) or math.isnan(y[row]))
         if state[_SEEN] < window:
             if present:
@@ -118,11 +119,12 @@ def _kalman(  # type: ignore[no-untyped-def]
             state[_P11] /= discount
         out[0, row] = state[_B]
         out[1, row] = state[_A] - state[_B] * state[_C]
-        std = math.nan
-        n = e_state[N]
+        mean = std = math.nan
+        n, c, _, s, _, ss, _, _, _, _ = e_state
         if n >= 0.9 * window and n >= 2.0:
-            std = math.sqrt(max(e_state[SXX] - e_state[SX] * e_state[SX] / n, 0.0) / (n - 1.0))
-            out[3, row] = e_state[CX] + e_state[SX] / n
+            mean = c + s / n
+            std = math.sqrt(max(ss - s * s / n, 0.0) / (n - 1.0))
+            out[3, row] = mean
             out[4, row] = std
             out[6, row] = _stderr(state[_P00], std, lag_state)
         if not present:
@@ -131,8 +133,9 @@ def _kalman(  # type: ignore[no-untyped-def]
         error = y[row] - state[_B] * h - state[_A]
         errors[row] = error
         if std > 0.0:
-            out[5, row] = (error - out[3, row]) / std
+            out[5, row] = (error - mean) / std
         _update(state, h, error)
+    return e_state, lag_state
 
 
 @njit(cache=True)
@@ -162,12 +165,12 @@ def _update(state, h, error):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _stderr(p00, std, lag_state):  # type: ignore[no-untyped-def]
-    n = lag_state[N]
+    n, _, _, sx, sy, sxx, sxy, syy, _, _ = lag_state
     if n < 2.0:
         return math.nan
-    xx = lag_state[SXX] - lag_state[SX] * lag_state[SX] / n
-    yy = lag_state[SYY] - lag_state[SY] * lag_state[SY] / n
-    xy = lag_state[SXY] - lag_state[SX] * lag_state[SY] / n
+    xx = sxx - sx * sx / n
+    yy = syy - sy * sy / n
+    xy = sxy - sx * sy / n
     if xx <= 0.0 or yy <= 0.0:
         return math.nan
     rho = xy / math.sqrt(xx * yy)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from core.types import FloatArray, HedgeSeries
-from core.windows import CX, CY, SX, SXX, SXY, SY, SYY, N, advance, new_state
+from core.windows import EMPTY, advance
 
 _FEWEST_DIGITS = 1e-4  # below this share of the legs' own variance the spread's is summed afresh
 
@@ -54,7 +54,7 @@ def rolling_ols(
     """
     n = len(y)
     out = np.full((6, n), np.nan)
-    _rolling_ols(y, x, first_index, hedge_window, window, new_state(), new_state(), 0, out)
+    _rolling_ols(y, x, first_index, hedge_window, window, EMPTY, EMPTY, 0, out)
     return HedgeSeries(*out)
 
 
@@ -63,32 +63,31 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
     y, x, first_index, hedge_window, window, fit_state, z_state, start, out
 ):
     for row in range(start, len(y)):
-        advance(fit_state, x, y, row, hedge_window, first_index)
-        advance(z_state, x, y, row, window, first_index)
+        fit_state = advance(fit_state, x, y, row, hedge_window, first_index)
+        z_state = advance(z_state, x, y, row, window, first_index)
         rows = min(row, hedge_window)
-        n = fit_state[N]
+        n, cx, cy, sx, sy, sxx, sxy, _, _, _ = fit_state
         if rows < window or n < 0.9 * rows:
             continue
-        x_spread = fit_state[SXX] - fit_state[SX] * fit_state[SX] / n
-        if x_spread <= 0.0:
+        x_squares = n * sxx - sx * sx
+        if x_squares <= 0.0:
             continue
-        hedge_ratio = (fit_state[SXY] - fit_state[SX] * fit_state[SY] / n) / x_spread
+        hedge_ratio = (n * sxy - sx * sy) / x_squares
         # The fit's mean point: the line runs through it, whatever the level of the prices.
-        x_mean = fit_state[CX] + fit_state[SX] / n
-        y_mean = fit_state[CY] + fit_state[SY] / n
+        x_mean = cx + sx / n
+        y_mean = cy + sy / n
         out[0, row] = hedge_ratio
         out[1, row] = y_mean - hedge_ratio * x_mean
         spread = (y[row] - y_mean) - hedge_ratio * (x[row] - x_mean)
         out[2, row] = spread
-        n = z_state[N]
+        n, cx, cy, sx, sy, sxx, sxy, syy, _, _ = z_state
         if n < 0.9 * window or n < 2.0:
             continue
-        mean = (z_state[CY] - y_mean + z_state[SY] / n) - hedge_ratio * (
-            z_state[CX] - x_mean + z_state[SX] / n
-        )
-        xx = z_state[SXX] - z_state[SX] * z_state[SX] / n
-        yy = z_state[SYY] - z_state[SY] * z_state[SY] / n
-        xy = z_state[SXY] - z_state[SX] * z_state[SY] / n
+        inverse = 1.0 / n
+        mean = (cy - y_mean + sy * inverse) - hedge_ratio * (cx - x_mean + sx * inverse)
+        xx = sxx - sx * sx * inverse
+        yy = syy - sy * sy * inverse
+        xy = sxy - sx * sy * inverse
         squares = yy + hedge_ratio * (hedge_ratio * xx - 2.0 * xy)
         if squares < _FEWEST_DIGITS * (yy + hedge_ratio * hedge_ratio * xx):
             squares = 0.0
@@ -101,6 +100,7 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
         out[4, row] = std
         if std > 0.0:
             out[5, row] = (spread - mean) / std
+    return fit_state, z_state
 
 
 def full_sample_ols(y: FloatArray, x: FloatArray) -> float:

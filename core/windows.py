@@ -7,48 +7,36 @@ the mean of what has passed through the sums: then the digits that remain would 
 """
 
 import math
+from typing import TypeAlias
 
-import numpy as np
 from numba import njit
-
-from core.types import FloatArray
 
 REBUILD_EVERY = 1_024
 
-# Slots of a state: rows present, the two values that the sums are about, the sums themselves,
-# and the largest sums of squares since they were rebuilt.
-N, CX, CY, SX, SY, SXX, SXY, SYY, PEAK_X, PEAK_Y = range(10)
-STATE_SIZE = 10
+# A state is a tuple, so that a compiled loop keeps it in registers: rows present, the two values
+# that the sums are about, the sums themselves, and the largest sums of squares since they were
+# rebuilt.
+State: TypeAlias = tuple[float, float, float, float, float, float, float, float, float, float]
+EMPTY: State = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 _LEAST_LEFT = 1e-2  # share of the largest sum of squares that must be left about the mean
 
 
-def new_state() -> FloatArray:
-    """State of an empty window."""
-    return np.zeros(STATE_SIZE)
-
-
 @njit(cache=True)
-def _add(state, x, y, sign):  # type: ignore[no-untyped-def]
-    dx = x - state[CX]
-    dy = y - state[CY]
-    state[N] += sign
-    state[SX] += sign * dx
-    state[SY] += sign * dy
-    state[SXX] += sign * dx * dx
-    state[SXY] += sign * dx * dy
-    state[SYY] += sign * dy * dy
-
-
-@njit(cache=True)
-def _rebuild(state, x, y, start, stop):  # type: ignore[no-untyped-def]
-    state[:] = 0.0
+def _rebuild(x, y, start, stop):  # type: ignore[no-untyped-def]
+    n = cx = cy = sx = sy = sxx = sxy = syy = 0.0
     for i in range(stop - 1, start - 1, -1):
         if not (math.isnan(x[i]) or math.isnan(y[i])):
-            if state[N] == 0.0:
-                state[CX] = x[i]
-                state[CY] = y[i]
-            _add(state, x[i], y[i], 1.0)
+            if n == 0.0:
+                cx, cy = x[i], y[i]
+            dx, dy = x[i] - cx, y[i] - cy
+            n += 1.0
+            sx += dx
+            sy += dy
+            sxx += dx * dx
+            sxy += dx * dy
+            syy += dy * dy
+    return n, cx, cy, sx, sy, sxx, sxy, syy, sxx, syy
 
 
 @njit(cache=True)
@@ -57,24 +45,33 @@ def advance(state, x, y, row, width, first_index):  # type: ignore[no-untyped-de
 
     `first_index` is the absolute bar number of row 0. A row is present when both are.
     """
+    n, cx, cy, sx, sy, sxx, sxy, syy, peak_x, peak_y = state
     if row > 0:
-        if not (math.isnan(x[row - 1]) or math.isnan(y[row - 1])):
-            if state[N] == 0.0:
-                state[:] = 0.0
-                state[CX] = x[row - 1]
-                state[CY] = y[row - 1]
-            _add(state, x[row - 1], y[row - 1], 1.0)
-        leaving = row - 1 - width
-        if leaving >= 0 and not (math.isnan(x[leaving]) or math.isnan(y[leaving])):
-            _add(state, x[leaving], y[leaving], -1.0)
-    state[PEAK_X] = max(state[PEAK_X], state[SXX])
-    state[PEAK_Y] = max(state[PEAK_Y], state[SYY])
-    n = max(state[N], 1.0)
+        dx, dy = x[row - 1] - cx, y[row - 1] - cy
+        if not math.isnan(dx + dy):
+            if n == 0.0:
+                return _rebuild(x, y, row - 1, row)
+            n += 1.0
+            sx += dx
+            sy += dy
+            sxx += dx * dx
+            sxy += dx * dy
+            syy += dy * dy
+        if row > width:
+            dx, dy = x[row - 1 - width] - cx, y[row - 1 - width] - cy
+            if not math.isnan(dx + dy):
+                n -= 1.0
+                sx -= dx
+                sy -= dy
+                sxx -= dx * dx
+                sxy -= dx * dy
+                syy -= dy * dy
+    peak_x, peak_y = max(peak_x, sxx), max(peak_y, syy)
+    # Multiplied by n: a division a row would cost more than all the rest.
     if (
         (first_index + row) % REBUILD_EVERY == 0
-        or state[SXX] - state[SX] * state[SX] / n < _LEAST_LEFT * state[PEAK_X]
-        or state[SYY] - state[SY] * state[SY] / n < _LEAST_LEFT * state[PEAK_Y]
+        or n * (sxx - _LEAST_LEFT * peak_x) < sx * sx
+        or n * (syy - _LEAST_LEFT * peak_y) < sy * sy
     ):
-        _rebuild(state, x, y, max(0, row - width), row)
-        state[PEAK_X] = state[SXX]
-        state[PEAK_Y] = state[SYY]
+        return _rebuild(x, y, max(0, row - width), row)
+    return n, cx, cy, sx, sy, sxx, sxy, syy, peak_x, peak_y
