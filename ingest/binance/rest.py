@@ -21,7 +21,6 @@ from core.errors import (
 from core.types import TIMEFRAMES, Bar, Trade
 from ingest.binance.answers import (
     Listing,
-    SymbolInfo as SymbolInfo,
     read_aggregates,
     read_klines,
     read_listing,
@@ -29,6 +28,9 @@ from ingest.binance.answers import (
     read_quote_volumes,
     read_refusal,
     read_time,
+)
+from ingest.binance.answers import (
+    SymbolInfo as SymbolInfo,
 )
 from ingest.binance.failures import (
     BLOCK_S,

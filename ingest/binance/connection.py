@@ -1,0 +1,230 @@
+"""One WebSocket connection: subscribe, read, notice silence and old age."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+from urllib.parse import quote
+
+import msgspec
+import structlog
+import websockets
+
+from core.errors import FrameError
+from core.types import Trade
+from ingest.binance.failures import NETWORK_ERRORS, SilentFeedError
+from ingest.binance.frames import Shutdown, parse_control, parse_frame
+from ingest.binance.hosts import is_loopback
+
+_log = structlog.get_logger()
+
+MAX_URL_LENGTH = 8_000
+MAX_STREAMS = 1_024
+"""Per connection, by the exchange."""
+STREAMS_PER_MESSAGE = 200
+MESSAGE_PAUSE_S = 0.3
+"""The exchange takes five messages a second, pings and pongs among them."""
+MAX_FRAME_BYTES = 4 * 2**20
+
+
+class Socket(Protocol):
+    """What is needed of a WebSocket connection."""
+
+    async def recv(self) -> bytes:
+        """Wait for a whole frame."""
+
+    async def send(self, message: str) -> None:
+        """Send a text frame."""
+
+    async def close(self) -> None:
+        """Close, waiting a little for the other side."""
+
+
+class LibrarySocket:
+    """A connection of the `websockets` library that hands frames on undecoded."""
+
+    def __init__(self, inner: websockets.ClientConnection) -> None:
+        self._inner = inner
+
+    async def recv(self) -> bytes:
+        return await self._inner.recv(decode=False)
+
+    async def send(self, message: str) -> None:
+        await self._inner.send(message)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+async def open_socket(url: str) -> Socket:
+    """Connect with the library's pings on; loopback goes past proxies."""
+    inner = await websockets.connect(
+        url,
+        ping_interval=20.0,
+        ping_timeout=20.0,
+        open_timeout=10.0,
+        close_timeout=2.0,
+        max_size=MAX_FRAME_BYTES,
+        max_queue=1_024,
+        compression=None,
+        proxy=None if is_loopback(url) else True,
+    )
+    return LibrarySocket(inner)
+
+
+def split_streams(base: str, symbols: Sequence[str]) -> tuple[str, list[list[str]]]:
+    """Put as many streams as fit into the URL, the others into batches to subscribe to."""
+    names = [f"{symbol.lower()}@aggTrade" for symbol in symbols]
+    url = f"{base}/stream?streams="
+    taken = 0
+    for name in names:
+        longer = url + ("/" if taken else "") + quote(name, safe="@")
+        if len(longer) > MAX_URL_LENGTH:
+            break
+        url = longer
+        taken += 1
+    rest = names[taken:]
+    starts = range(0, len(rest), STREAMS_PER_MESSAGE)
+    return url, [rest[start : start + STREAMS_PER_MESSAGE] for start in starts]
+
+
+class Intake:
+    """Sorts the frames of all connections: trades go on, broken ones are counted."""
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        on_trade: Callable[[Trade, int], None],
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._on_trade = on_trade
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self.last_trade_at = dict.fromkeys(symbols, -float("inf"))
+        self.last_frame_ms: int | None = None
+        self.last_error: str | None = None
+        self.quarantined = 0
+
+    def take(self, raw: bytes) -> Trade | Shutdown | None:
+        """Sort one frame; a trade has been handed on when this returns."""
+        received_ms = int(self._wall_clock() * 1_000.0)
+        self.last_frame_ms = received_ms
+        try:
+            trade = parse_frame(raw, only="aggTrade")
+        except FrameError as error:
+            self._quarantine(str(error), raw)
+            return None
+        if trade is None:
+            return self._take_control(raw)
+        if trade.symbol not in self.last_trade_at:
+            self._quarantine(f"{trade.symbol} was not asked for", raw)
+            return None
+        self.last_trade_at[trade.symbol] = self._clock()
+        self._on_trade(trade, received_ms)
+        return trade
+
+    def _take_control(self, raw: bytes) -> Shutdown | None:
+        control = parse_control(raw)
+        if isinstance(control, Shutdown):
+            return control
+        if control is not None and control.error is not None:
+            self.last_error = f"the exchange refused a subscription: {control.error}"
+            _log.warning("subscription refused", error=control.error, request=control.request_id)
+        return None
+
+    def _quarantine(self, words: str, raw: bytes) -> None:
+        self.quarantined += 1
+        self.last_error = f"frame set aside: {words}"
+        # The first ones tell what is wrong; a flood of the same tells no more.
+        if self.quarantined <= 5 or self.quarantined % 1_000 == 0:
+            _log.warning(
+                "frame set aside", reason=words, count=self.quarantined, frame=repr(raw[:200])
+            )
+
+
+class Connection:
+    """An open socket being read. `task` ends, with the reason, when the connection does."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        host: str,
+        batches: Sequence[Sequence[str]],
+        intake: Intake,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        silence_limit_s: float,
+        max_age_s: float,
+        on_subscribed: Callable[[], None],
+    ) -> None:
+        self.host = host
+        self.first_trade = asyncio.Event()
+        self.replace = asyncio.Event()
+        """Set when a new connection should take over: old age, or the server is shutting down."""
+        self._socket = socket
+        self._batches = batches
+        self._intake = intake
+        self._clock = clock
+        self._sleep = sleep
+        self._silence_limit_s = silence_limit_s
+        self._max_age_s = max_age_s
+        self._on_subscribed = on_subscribed
+        self._opened_at = clock()
+        self._last_trade_at = self._opened_at
+        self.task = asyncio.create_task(self._run())
+
+    @property
+    def age_s(self) -> float:
+        return self._clock() - self._opened_at
+
+    async def close(self) -> None:
+        """Stop reading and close the socket."""
+        self.task.cancel()
+        await asyncio.wait((self.task,))
+        with contextlib.suppress(*NETWORK_ERRORS):
+            await self._socket.close()
+
+    async def _run(self) -> None:
+        parts = (asyncio.create_task(self._read()), asyncio.create_task(self._watch()))
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+
+    async def _read(self) -> None:
+        recv, take, clock = self._socket.recv, self._intake.take, self._clock
+        while True:
+            arrived = take(await recv())
+            if isinstance(arrived, Trade):
+                self._last_trade_at = clock()
+                if not self.first_trade.is_set():
+                    self.first_trade.set()
+            elif arrived is not None:
+                _log.info("server is shutting down", host=self.host)
+                self.replace.set()
+
+    async def _watch(self) -> None:
+        for number, batch in enumerate(self._batches, 1):
+            request = {"method": "SUBSCRIBE", "params": batch, "id": number}
+            await self._socket.send(msgspec.json.encode(request).decode())
+            await self._sleep(MESSAGE_PAUSE_S)
+        self._on_subscribed()
+        since = self._clock()
+        while True:
+            idle_s = self._clock() - max(since, self._last_trade_at)
+            if idle_s >= self._silence_limit_s:
+                raise SilentFeedError(f"no trade for {idle_s:.0f} s on an open connection")
+            wait_s = self._silence_limit_s - idle_s
+            if not self.replace.is_set():
+                left_s = self._max_age_s - self.age_s
+                if left_s <= 0.0:
+                    self.replace.set()
+                else:
+                    wait_s = min(wait_s, left_s)
+            await self._sleep(wait_s)
