@@ -1,0 +1,33 @@
+"""Run every comparison and print one table; the ratios are what counts, not the times."""
+
+import sys
+
+from benchmarks.analysis import COMPARISONS
+from benchmarks.timing import Comparison, measure
+
+
+def line(comparison: Comparison) -> str:
+    """One row of the table; a library that isn't installed is said to be missing."""
+    try:
+        theirs = comparison.theirs()
+    except ImportError as error:
+        return f"| {comparison.job} | {comparison.beside} | – | – | {error.name} missing |"
+    ours = measure(comparison.ours)
+    other = measure(theirs, at_most_s=20.0) * comparison.theirs_share
+    unit = 1e9 / comparison.units
+    return (
+        f"| {comparison.job} | {comparison.beside} | {ours * unit:,.0f} ns | {other * unit:,.0f} ns"
+        f" | {other / ours:,.0f}× |"
+    )
+
+
+def main() -> int:
+    print("| job | beside | ours, per " + "unit | theirs | ratio |")
+    print("|---|---|---|---|---|")
+    for comparison in COMPARISONS:
+        print(line(comparison), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""The mathematics: 100,000 bars of a cointegrated pair, ours beside each library."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.timing import Comparison
+from core.backtest import run_backtest
+from core.kalman import kalman_hedge
+from core.pair import analyse_pair, plan_rows
+from core.regression import rolling_ols
+from core.signals import decide_positions
+from core.stationarity import engle_granger
+from core.types import Bars, FloatArray, PairRows, PairSpec
+
+BARS = 100_000
+MINUTE = 60_000
+SPEC = PairSpec(
+    "AAAUSDT", "BBBUSDT", "1m", 120, 2.0, 0.5, None, None, "ols", 600, 1_000, 10.0, 2.0, 10_000.0
+)
+
+
+def _pair(n: int) -> tuple[FloatArray, FloatArray]:
+    rng = np.random.default_rng(7)
+    x = 8.0 + np.cumsum(rng.normal(0.0, 1e-3, n))
+    noise = rng.normal(0.0, 5e-4, n)
+    spread = np.zeros(n)
+    for i in range(1, n):
+        spread[i] = 0.97 * spread[i - 1] + noise[i]
+    return 3.0 + 0.8 * x + spread, x
+
+
+Y, X = _pair(BARS)
+SHORT_Y, SHORT_X = Y[:1_440], X[:1_440]
+
+
+def _bars(log_close: FloatArray) -> Bars:
+    close = np.exp(log_close)
+    open_ = np.concatenate((close[:1], close[:-1]))
+    zero, n = np.zeros(len(close)), len(close)
+    return Bars(
+        MINUTE * np.arange(n, dtype=np.int64), open_, np.maximum(open_, close),
+        np.minimum(open_, close), close, zero, zero, np.ones(n, np.int64), zero,
+        np.ones(n, bool), np.zeros(n, bool),
+    )  # fmt: skip
+
+
+BARS_A, BARS_B = _bars(Y), _bars(X)
+ROWS = PairRows(BARS_A.open_time_ms, BARS_A.open, BARS_A.close, BARS_B.open, BARS_B.close)
+SERIES = rolling_ols(Y, X, first_index=0, hedge_window=600, window=120)
+COMPLETE = np.ones(BARS, dtype=bool)
+POSITION, EXIT_CODE = decide_positions(SERIES.zscore, COMPLETE, SPEC)
+
+
+def ours_ols() -> object:
+    return rolling_ols(Y, X, first_index=0, hedge_window=600, window=120)
+
+
+def statsmodels_ols() -> Callable[[], object]:
+    from statsmodels.regression.rolling import RollingOLS
+    from statsmodels.tools import add_constant
+
+    def run() -> object:
+        fit = RollingOLS(Y, add_constant(X), window=600).fit(params_only=True)
+        spread = pd.Series(Y - fit.params[:, 0] - fit.params[:, 1] * X)
+        before = spread.shift(1).rolling(120)
+        return (spread - before.mean()) / before.std()
+
+    return run
+
+
+def pandas_ols() -> Callable[[], object]:
+    def run() -> object:
+        y, x = pd.Series(Y), pd.Series(X)
+        past_x = x.shift(1).rolling(600)
+        ratio = past_x.cov(y.shift(1)) / past_x.var()
+        spread = y - y.shift(1).rolling(600).mean() - ratio * (x - past_x.mean())
+        before = spread.shift(1).rolling(120)
+        return (spread - before.mean()) / before.std()
+
+    return run
+
+
+def ours_kalman() -> object:
+    return kalman_hedge(Y, X, first_index=0, hedge_window=600, window=120)
+
+
+def pykalman_hedge() -> Callable[[], object]:
+    from pykalman import KalmanFilter
+
+    few = BARS // 20
+
+    def run() -> object:
+        observed = np.column_stack((X[:few], np.ones(few)))[:, None, :]
+        return KalmanFilter(
+            transition_matrices=np.eye(2), observation_matrices=observed,
+            transition_covariance=1e-5 * np.eye(2), observation_covariance=1.0,
+            initial_state_mean=np.zeros(2), initial_state_covariance=np.eye(2),
+        ).filter(Y[:few])  # fmt: skip
+
+    return run
+
+
+def filterpy_hedge() -> Callable[[], object]:
+    from filterpy.kalman import predict, update
+
+    few = BARS // 20
+
+    def run() -> object:
+        state, covariance, noise = np.zeros(2), np.eye(2), 1e-5 * np.eye(2)
+        for i in range(few):
+            state, covariance = predict(state, covariance, F=np.eye(2), Q=noise)
+            state, covariance = update(
+                state, covariance, Y[i : i + 1], np.eye(1), np.array([[X[i], 1.0]])
+            )
+        return state
+
+    return run
+
+
+def ours_engle_granger() -> object:
+    return engle_granger(SHORT_Y, SHORT_X)
+
+
+def statsmodels_coint() -> Callable[[], object]:
+    from statsmodels.tsa.stattools import coint
+
+    def run() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return coint(SHORT_Y, SHORT_X), coint(SHORT_X, SHORT_Y)
+
+    return run
+
+
+def ours_backtest() -> object:
+    position, code = decide_positions(SERIES.zscore, COMPLETE, SPEC)
+    return run_backtest(SPEC, ROWS, SERIES, position, code)
+
+
+def vectorbt_backtest() -> Callable[[], object]:
+    import vectorbt
+
+    sizes = np.zeros((BARS, 2))
+    changed = np.flatnonzero(np.diff(np.concatenate(([0], POSITION))))
+    for row in changed[changed + 1 < BARS]:
+        ratio, side = SERIES.hedge_ratio[row], POSITION[row]
+        scale = side * SPEC.notional / (1 + abs(ratio))
+        sizes[row + 1] = scale / ROWS.open_a[row + 1], -ratio * scale / ROWS.open_b[row + 1]
+    orders = np.full((BARS, 2), np.nan)
+    orders[changed[changed + 1 < BARS] + 1] = sizes[changed[changed + 1 < BARS] + 1]
+    close = pd.DataFrame(np.column_stack((ROWS.close_a, ROWS.close_b)))
+    opens = np.column_stack((ROWS.open_a, ROWS.open_b))
+
+    def run() -> object:
+        portfolio = vectorbt.Portfolio.from_orders(
+            close, size=orders, size_type="targetamount", price=opens, fees=12e-4,
+            init_cash=100 * SPEC.notional, cash_sharing=True, group_by=True,
+        )  # fmt: skip
+        return portfolio.value(), portfolio.trades.records
+
+    return run
+
+
+PLAN = plan_rows(SPEC, 0, (1_440 + 5 * 600 + 2 * 120 - 1) * MINUTE)
+
+
+def ours_whole() -> object:
+    return analyse_pair(SPEC, PLAN, BARS_A, BARS_B)
+
+
+def libraries_whole() -> Callable[[], object]:
+    test = statsmodels_coint()
+    from statsmodels.regression.rolling import RollingOLS
+    from statsmodels.tools import add_constant
+
+    rows = slice(0, PLAN.end_ms // MINUTE)
+    y, x = Y[rows], X[rows]
+    open_a, open_b = ROWS.open_a[rows], ROWS.open_b[rows]
+    close_a, close_b = ROWS.close_a[rows], ROWS.close_b[rows]
+
+    def run() -> object:
+        params = RollingOLS(y, add_constant(x), window=600).fit(params_only=True).params
+        spread = pd.Series(y - params[:, 0] - params[:, 1] * x)
+        before = spread.shift(1).rolling(120)
+        z = ((spread - before.mean()) / before.std()).to_numpy()
+        test()
+        side, cash, quantity, equity = 0, 10_000.0, (0.0, 0.0), []
+        for row in range(1, len(z)):
+            known = z[row - 1]
+            target = side
+            if side == 0 and known >= 2.0:
+                target = -1
+            elif side == 0 and known <= -2.0:
+                target = 1
+            elif (side == 1 and known >= -0.5) or (side == -1 and known <= 0.5):
+                target = 0
+            if target != side:
+                ratio = params[row - 1, 1]
+                scale = target * 10_000.0 / (1 + abs(ratio))
+                new = scale / open_a[row], -ratio * scale / open_b[row]
+                for i, price in enumerate((open_a[row], open_b[row])):
+                    moved = (new[i] - quantity[i]) * price
+                    cash -= moved + abs(moved) * 12e-4
+                side, quantity = target, new
+            equity.append(cash + quantity[0] * close_a[row] + quantity[1] * close_b[row])
+        return equity
+
+    return run
+
+
+COMPARISONS = (
+    Comparison("rolling OLS, spread, z", "statsmodels RollingOLS", BARS, ours_ols, statsmodels_ols),
+    Comparison("rolling OLS, spread, z", "pandas rolling", BARS, ours_ols, pandas_ols),
+    Comparison("Kalman, z", "pykalman", BARS, ours_kalman, pykalman_hedge, 20.0),
+    Comparison("Kalman, z", "filterpy", BARS, ours_kalman, filterpy_hedge, 20.0),
+    Comparison(
+        "Engle-Granger both ways, 1,440 bars", "statsmodels coint", 1, ours_engle_granger,
+        statsmodels_coint,
+    ),
+    Comparison("two-leg backtest", "vectorbt from_orders", BARS, ours_backtest, vectorbt_backtest),
+    Comparison(
+        "a whole pair, 1,440 result rows", "statsmodels, pandas, a loop", 1, ours_whole,
+        libraries_whole,
+    ),
+)  # fmt: skip
+"""Every comparison, in the order of the table."""
+
