@@ -1,0 +1,351 @@
+"""What has traded: every trade and bar of the simulated exchange, by id or by time.
+
+The ledger is the judge in tests: what a client stored is compared with it. It never tells of
+anything later than its clock.
+
+History reaches back `BAR_DAYS` for bars and `TRADE_DAYS` for single trades (older ones are pruned,
+as a client must expect). Bars of any age are folds of the very same trades, so a bar never changes
+however late it is asked for.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import accumulate
+
+import numpy as np
+
+from core.types import Bar, Trade
+from ingest.simulator.burst import burst_prints, shares
+from ingest.simulator.cache import Cache
+from ingest.simulator.folding import NO_ROWS, BarRows, dense, fold_prints, fold_rows, joined
+from ingest.simulator.listing import LISTINGS
+from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, Market
+from ingest.simulator.tape import Prints, Tape, event_time_ms
+
+TRADE_DAYS = 7
+BAR_DAYS = 400
+DAY_MS = 86_400_000
+MINUTE_MS = 60_000
+
+_CHUNK_BLOCKS = 16
+_CACHED_PRINTS = 600_000
+_CACHED_MINUTES = 300_000
+
+
+class _Extras:
+    """Bursts of one symbol: extra trades by block, and how many ids came before each block."""
+
+    def __init__(self, by_block: dict[int, Prints]) -> None:
+        self.by_block = by_block
+        self._blocks = sorted(by_block)
+        sizes = [len(by_block[block]) for block in self._blocks]
+        raws = [int(by_block[block].raw_count.sum()) for block in self._blocks]
+        self._ids_before = [0, *accumulate(sizes)]
+        self._raws_before = [0, *accumulate(raws)]
+
+    def plus(self, found: dict[int, Prints]) -> "_Extras":
+        by_block = dict(self.by_block)
+        for block, prints in found.items():
+            by_block[block] = by_block[block].merged(prints) if block in by_block else prints
+        return _Extras(by_block)
+
+    def ids_before(self, block: int) -> int:
+        return self._ids_before[bisect_left(self._blocks, block)]
+
+    def raws_before(self, block: int) -> int:
+        return self._raws_before[bisect_left(self._blocks, block)]
+
+    @property
+    def ids(self) -> int:
+        return self._ids_before[-1]
+
+    @property
+    def raws(self) -> int:
+        return self._raws_before[-1]
+
+
+class Ledger:
+    """Trades and bars of every listed symbol up to the clock.
+
+    Parameters
+    ----------
+    seed, rate : decide the whole market together with the time.
+    clock : seconds since the epoch, as `time.time`.
+    """
+
+    def __init__(self, seed: int, rate: float, clock: Callable[[], float]) -> None:
+        self.seed = seed
+        self.rate = rate
+        self._clock = clock
+        self._tape = Tape(Market(seed), seed, rate)
+        self._extras = {symbol: _Extras({}) for symbol in LISTINGS}
+        self._blocks: Cache[tuple[str, int], Prints] = Cache(_CACHED_PRINTS)
+        self._chunks: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
+        self.bursts = 0
+
+    def now_ms(self) -> int:
+        """The exchange's own time."""
+        return int(self._clock() * 1_000)
+
+    # Blocks ---------------------------------------------------------------------------------
+
+    def block(self, symbol: str, number: int) -> Prints:
+        """All trades of one block, those to come included."""
+        return self._blocks.get((symbol, number), self._block)
+
+    def first_id(self, symbol: str, block: int) -> int:
+        """Aggregate id of the first trade of a block."""
+        count = self._tape.aggregates_per_block[symbol]
+        return block * count + self._extras[symbol].ids_before(block)
+
+    def first_raw_id(self, symbol: str, block: int) -> int:
+        """Raw trade id of the first trade of a block."""
+        count = self._tape.raws_per_block[symbol]
+        return block * count + self._extras[symbol].raws_before(block)
+
+    def block_of_id(self, symbol: str, trade_id: int) -> int:
+        """The block that holds an aggregate id."""
+        count = self._tape.aggregates_per_block[symbol]
+        low, high = (trade_id - self._extras[symbol].ids) // count, trade_id // count
+        return _last_at_most(trade_id, low, high, lambda number: self.first_id(symbol, number))
+
+    def oldest_id(self, symbol: str) -> int:
+        """The first id not pruned."""
+        return self.first_id(symbol, (self.now_ms() - TRADE_DAYS * DAY_MS) >> BLOCK_BITS)
+
+    def oldest_bar_ms(self) -> int:
+        """Bars open at or after this."""
+        return (self.now_ms() - BAR_DAYS * DAY_MS) // DAY_MS * DAY_MS
+
+    def _block(self, key: tuple[str, int]) -> Prints:
+        return self._made(*key, 1)
+
+    def _made(self, symbol: str, first_block: int, blocks: int) -> Prints:
+        prints = self._tape.prints(symbol, first_block, blocks)
+        for block, extra in self._extras[symbol].by_block.items():
+            if first_block <= block < first_block + blocks:
+                prints = prints.merged(extra)
+        return prints
+
+    def burst(
+        self, trades_per_s: float, seconds: float, symbols: list[str] | None = None
+    ) -> tuple[int, int]:
+        """Lay extra trades over the market from now on; returns how many and when they begin.
+
+        All later ids shift by them, for REST, streams and bars alike, as long as this object
+        lives: a new one knows nothing of them.
+        """
+        total = round(trades_per_s * seconds)
+        counts = shares(symbols or list(LISTINGS), total)
+        lead_ms = 250
+        while True:
+            # What has been told already must not change: begin ahead of the clock, and start
+            # again when making the trades took longer than that.
+            start_ms = self.now_ms() + lead_ms
+            extras = {
+                symbol: self._extras[symbol].plus(
+                    burst_prints(self._tape, symbol, start_ms, round(seconds * 1_000), count)
+                )
+                for symbol, count in counts.items()
+            }
+            if self.now_ms() < start_ms:
+                break
+            lead_ms *= 2
+        self._extras.update(extras)
+        self._blocks.clear()
+        self._chunks.clear()
+        self.bursts += 1
+        return total, start_ms
+
+    # Trades ---------------------------------------------------------------------------------
+
+    def trades(self, symbol: str, from_id: int, limit: int) -> list[Trade]:
+        """Up to `limit` trades with ids from `from_id` on; pruned ones are skipped in silence."""
+        from_id = max(from_id, self.oldest_id(symbol))
+        now_ms = self.now_ms()
+        found: list[Trade] = []
+        block = self.block_of_id(symbol, from_id)
+        start = from_id - self.first_id(symbol, block)
+        while len(found) < limit and block << BLOCK_BITS <= now_ms:
+            times = self.block(symbol, block).trade_time_ms
+            visible = int(np.searchsorted(times, now_ms, side="right"))
+            end = min(start + limit - len(found), visible)
+            found += self.part(symbol, block, start, end)
+            block, start = block + 1, 0
+        return found
+
+    def trades_between(
+        self, symbol: str, start_ms: int, end_ms: int, limit: int | None = None
+    ) -> list[Trade]:
+        """Trades at or after `start_ms` and before `end_ms`, oldest first; the oldest `limit`."""
+        now_ms = self.now_ms()
+        end_ms = min(end_ms, now_ms + 1)
+        found: list[Trade] = []
+        block = max(start_ms, now_ms - TRADE_DAYS * DAY_MS) >> BLOCK_BITS
+        while block << BLOCK_BITS < end_ms and (limit is None or len(found) < limit):
+            times = self.block(symbol, block).trade_time_ms
+            low, high = (int(i) for i in np.searchsorted(times, (start_ms, end_ms)))
+            if limit is not None:
+                high = min(high, low + limit - len(found))
+            found += self.part(symbol, block, low, high)
+            block += 1
+        return found
+
+    def trades_from_raw(self, symbol: str, raw_id: int, limit: int) -> list[Trade]:
+        """Trades from the one that covers a raw id on."""
+        count = self._tape.raws_per_block[symbol]
+        low, high = (raw_id - self._extras[symbol].raws) // count, raw_id // count
+        block = _last_at_most(raw_id, low, high, lambda number: self.first_raw_id(symbol, number))
+        oldest_id = self.oldest_id(symbol)
+        if self.first_id(symbol, block) < oldest_id:
+            return self.trades(symbol, oldest_id, limit)
+        if block << BLOCK_BITS > self.now_ms():
+            return []
+        ends = np.cumsum(self.block(symbol, block).raw_count) + self.first_raw_id(symbol, block)
+        before = int(np.searchsorted(ends, raw_id, side="right"))
+        return self.trades(symbol, self.first_id(symbol, block) + before, limit)
+
+    def newest_trades(self, symbol: str, limit: int, end_ms: int | None = None) -> list[Trade]:
+        """The last `limit` trades before `end_ms`, oldest first; up to now when it is not given."""
+        now_ms = self.now_ms()
+        end_ms = now_ms + 1 if end_ms is None else min(end_ms, now_ms + 1)
+        oldest_block = (now_ms - TRADE_DAYS * DAY_MS) >> BLOCK_BITS
+        block = (end_ms - 1) >> BLOCK_BITS
+        found: list[Trade] = []
+        while len(found) < limit and block >= oldest_block:
+            times = self.block(symbol, block).trade_time_ms
+            end = int(np.searchsorted(times, end_ms))
+            found = self.part(symbol, block, max(0, end - limit + len(found)), end) + found
+            block -= 1
+        return found
+
+    def part(self, symbol: str, block: int, start: int, end: int) -> list[Trade]:
+        """Trades `start` to before `end` of a block."""
+        if end <= start:
+            return []
+        prints = self.block(symbol, block)
+        listing = LISTINGS[symbol]
+        ticks, steps = 10**listing.price_decimals, 10**listing.quantity_decimals
+        first_id = self.first_id(symbol, block)
+        raw_id = self.first_raw_id(symbol, block) + int(prints.raw_count[:start].sum())
+        rows = prints.part(start, end)
+        found = []
+        for i, (time_ms, price, quantity, raws, maker) in enumerate(
+            zip(
+                rows.trade_time_ms.tolist(),
+                rows.price.tolist(),
+                rows.quantity.tolist(),
+                rows.raw_count.tolist(),
+                rows.buyer_is_maker.tolist(),
+                strict=True,
+            ),
+            first_id + start,
+        ):
+            found.append(
+                Trade(
+                    symbol,
+                    i,
+                    price / ticks,
+                    quantity / steps,
+                    time_ms,
+                    event_time_ms(time_ms),
+                    raw_id,
+                    raw_id + raws - 1,
+                    maker,
+                )
+            )
+            raw_id += raws
+        return found
+
+    # Bars -----------------------------------------------------------------------------------
+
+    def rows(
+        self, symbol: str, interval_ms: int, start_ms: int, end_ms: int, offset_ms: int = 0
+    ) -> BarRows:
+        """Dense bars that open at or after `start_ms` and before `end_ms`, the open one last."""
+        now_ms = self.now_ms()
+        first = -(-(max(start_ms, self.oldest_bar_ms()) + offset_ms) // interval_ms)
+        first_open = first * interval_ms - offset_ms
+        end_ms = min(end_ms, now_ms + 1)
+        last_open = (end_ms - 1 + offset_ms) // interval_ms * interval_ms - offset_ms
+        until_ms = min(last_open + interval_ms, now_ms + 1)
+        if first_open > last_open:
+            return NO_ROWS
+        if interval_ms % MINUTE_MS:
+            found = self._folded(symbol, first_open, until_ms, interval_ms)
+        else:
+            whole_until = until_ms // MINUTE_MS * MINUTE_MS
+            found = joined(
+                (
+                    self._minutes(symbol, first_open, whole_until),
+                    self._folded(symbol, whole_until, until_ms, MINUTE_MS),
+                )
+            )
+            found = fold_rows(found, interval_ms, offset_ms)
+        return dense(found, first_open, end_ms, interval_ms, self.price_before(symbol, first_open))
+
+    def bars(self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int) -> list[Bar]:
+        """Dense bars with open times from `start_ms` to before `end_ms`, up to now."""
+        listing = LISTINGS[symbol]
+        ticks, steps = 10**listing.price_decimals, 10**listing.quantity_decimals
+        now_ms = self.now_ms()
+        rows = self.rows(symbol, timeframe_ms, start_ms, end_ms)
+        return [
+            Bar(
+                open_time_ms=int(rows.open_time_ms[i]),
+                open=int(rows.open[i]) / ticks,
+                high=int(rows.high[i]) / ticks,
+                low=int(rows.low[i]) / ticks,
+                close=int(rows.close[i]) / ticks,
+                volume=int(rows.volume[i]) / steps,
+                quote_volume=int(rows.quote_volume[i]) / (ticks * steps),
+                trade_count=int(rows.trade_count[i]),
+                taker_buy_volume=int(rows.taker_buy_volume[i]) / steps,
+                complete=int(rows.open_time_ms[i]) + timeframe_ms <= now_ms,
+            )
+            for i in range(len(rows))
+        ]
+
+    def price_before(self, symbol: str, time_ms: int) -> int:
+        """Ticks paid in the last trade before a time."""
+        block = time_ms >> BLOCK_BITS
+        prints = self.block(symbol, block)
+        at = int(np.searchsorted(prints.trade_time_ms, time_ms)) - 1
+        if at < 0:
+            prints, at = self.block(symbol, block - 1), -1
+        return int(prints.price[at])
+
+    def _folded(self, symbol: str, start_ms: int, end_ms: int, interval_ms: int) -> BarRows:
+        parts = [NO_ROWS]
+        for block in range(start_ms >> BLOCK_BITS, ((end_ms - 1) >> BLOCK_BITS) + 1):
+            prints = self.block(symbol, block)
+            low, high = (int(i) for i in np.searchsorted(prints.trade_time_ms, (start_ms, end_ms)))
+            raw_id = self.first_raw_id(symbol, block) + int(prints.raw_count[:low].sum())
+            parts.append(fold_prints(prints.part(low, high), raw_id, interval_ms))
+        # A bar across the edge of a block is in both parts: fold them once more.
+        return fold_rows(joined(parts), interval_ms)
+
+    def _minutes(self, symbol: str, start_ms: int, end_ms: int) -> BarRows:
+        """Minute rows from `start_ms` to before `end_ms`, both whole minutes."""
+        bits = _CHUNK_BLOCKS * BLOCK_MS
+        parts = [NO_ROWS]
+        for chunk in range(start_ms // bits, -(-end_ms // bits)):
+            parts.append(self._chunks.get((symbol, chunk), self._chunk))
+        return fold_rows(joined(parts), MINUTE_MS).between(start_ms, end_ms)
+
+    def _chunk(self, key: tuple[str, int]) -> BarRows:
+        symbol, chunk = key
+        first_block = chunk * _CHUNK_BLOCKS
+        prints = self._made(symbol, first_block, _CHUNK_BLOCKS)
+        return fold_prints(prints, self.first_raw_id(symbol, first_block), MINUTE_MS)
+
+
+def _last_at_most(value: int, low: int, high: int, of: Callable[[int], int]) -> int:
+    """The last number from `low` to `high` with of(number) ≤ value; `of` never falls."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        if of(middle) <= value:
+            low = middle
+        else:
+            high = middle - 1
+    return low
