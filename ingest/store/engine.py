@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -27,11 +27,10 @@ _UNREACHABLE = ("connection refused", "could not translate", "failed to resolve"
 
 
 def sqlite_path(url: str) -> Path | None:
-    """File behind an SQLite URL; None for any other database."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    """File behind an SQLite URL, taken as it is written; None for any other database."""
+    if not url.startswith("sqlite:///"):
         return None
-    return Path(parsed.database or "").absolute()
+    return Path(url.removeprefix("sqlite:///")).absolute()
 
 
 def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False) -> Engine:
@@ -80,7 +79,7 @@ def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False)
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin_text)
 
-    engine = create_engine(f"sqlite:///{path}", creator=connect)
+    engine = create_engine(URL.create("sqlite", database=str(path)), creator=connect)
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine
@@ -97,9 +96,19 @@ def _sqlite_uri(path: Path, read_only: bool) -> str:
     return f"{uri}?mode=ro"
 
 
-def store_error(error: SQLAlchemyError, url: str) -> StoreError:
+def place(url: str | URL) -> str:
+    """Say where a database is, without its password."""
+    if isinstance(url, str):
+        path = sqlite_path(url)
+        return str(path) if path else make_url(url).render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.render_as_string(hide_password=True)
+
+
+def store_error(error: SQLAlchemyError, url: str | URL) -> StoreError:
     """Say in plain words what a database error means to whoever runs the desk."""
-    where = str(sqlite_path(url) or make_url(url).render_as_string(hide_password=True))
+    where = place(url)
     detail = str(error.orig if isinstance(error, DBAPIError) else error).strip()
     words = detail.lower()
 
@@ -189,16 +198,17 @@ def _run_scripts(connection: Connection, url: str) -> None:
     from alembic.script import ScriptDirectory
 
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(files("ingest.store.migrations")))
+    config.set_main_option(
+        "script_location", str(files("ingest.store.migrations")).replace("%", "%%")
+    )
     config.set_main_option("path_separator", "os")
     known: Any = {
         script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
     }
     stored = stored_version(connection)
     if stored is not None and stored not in known:
-        where = make_url(url).render_as_string(hide_password=True)
         raise SettingsError(
-            f"DATABASE_URL: {where} has schema {stored}, made by a newer version of the desk;"
+            f"DATABASE_URL: {place(url)} has schema {stored}, made by a newer version of the desk;"
             f" this one knows up to {HEAD}. Update the desk or use another database."
         )
     command.upgrade(config, "head")

@@ -88,7 +88,7 @@ class Writer:
             with self._engine.begin() as connection:
                 yield Transaction(connection)
         except SQLAlchemyError as error:
-            raise store_error(error, str(self._engine.url)) from error
+            raise store_error(error, self._engine.url) from error
 
     def close(self) -> None:
         """Give every connection back; the last one to close an SQLite file folds its log in."""

@@ -1,0 +1,119 @@
+"""The same store on PostgreSQL; skipped where the environment names none to try on."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+
+from core.errors import StoreError
+from core.types import Bar, Origin, Trade
+from ingest.store.engine import migrate, open_engine
+from ingest.store.reader import Reader
+from ingest.store.schema import metadata
+from ingest.store.writer import BarChanges, Cursor, Writer
+
+MINUTE = 60_000
+
+
+class Listed(NamedTuple):
+    symbol: str
+    base: str = "BTC"
+    quote: str = "USDT"
+    status: str = "TRADING"
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A database of the test's own on the server that TEST_POSTGRES_URL names."""
+    server = os.environ.get("TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server to test on")
+    admin = create_engine(
+        server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT"
+    )
+    name = f"pairdesk_{uuid.uuid4().hex}"
+    try:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    except OperationalError as error:
+        admin.dispose()
+        pytest.skip(f"the server that TEST_POSTGRES_URL names can't be used: {error.orig}")
+    yield make_url(admin.url).set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
+
+
+def bar(number: int, close: float = 100.0, complete: bool = True) -> Bar:
+    return Bar(number * MINUTE, 100.0, 110.0, 90.0, close, 5.0, 500.0, 7, 2.5, complete)
+
+
+def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: str) -> None:
+    migrate(postgres_url)
+    migrate(postgres_url)
+    engine = open_engine(postgres_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    writer, reader = Writer(engine), Reader(postgres_url)
+    with writer.transaction() as tx:
+        btc = tx.ensure_symbols([Listed("BTCUSDT")])["BTCUSDT"]
+        assert tx.ensure_symbols([Listed("BTCUSDT", "X")], keep_existing=True) == {"BTCUSDT": btc}
+        tx.set_subscribed(["BTCUSDT"])
+        first = [bar(0), bar(1)]
+        assert tx.upsert_bars(btc, MINUTE, first, Origin.ROLL_UP) == BarChanges(2, 0)
+        better = [bar(1, 101.0), bar(2)]
+        assert tx.upsert_bars(btc, MINUTE, better, Origin.KLINE, imported=True) == BarChanges(1, 1)
+        assert tx.upsert_bars(btc, MINUTE, [bar(1)], Origin.ROLL_UP) == BarChanges(0, 0)
+        assert tx.upsert_bars(btc, MINUTE, [bar(0)], Origin.TRADES, imported=True) == (0, 0)
+        partial = [bar(2, complete=False)]
+        assert tx.upsert_bars(btc, MINUTE, partial, Origin.TRADES) == BarChanges(0, 0)
+        trades = [
+            Trade("BTCUSDT", number, 1.5, 2.5, number, number, number, number, True)
+            for number in range(1, 601)
+        ]
+        assert tx.insert_trades(btc, trades) == 600
+        assert tx.insert_trades(btc, trades[:5]) == 0
+        assert tx.trades_around(btc, 100, 500, 3) == trades[99:499]
+        tx.save_cursor(btc, Cursor(600, 1.5, 2, 3, 4))
+        gap_id = tx.open_gap(btc, 601, 609, 1, 2, "reconnect", 3)
+        tx.shrink_gap(gap_id, 605, 2)
+        assert tx.record_import(btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0)
+        assert not tx.record_import(btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0)
+        tx.rise_revision(btc)
+        tx.save_status(5, "live", 6, {"queue_depth": 1})
+        tx.save_status(5, "live", 7, {"queue_depth": 2})
+        tx.set_meta("source", "binance")
+        assert tx.prune_trades(btc, 100, 70) == 70
+        assert tx.prune_bars(MINUTE, 10 * MINUTE, 10) == 0
+        assert tx.cursors() == {"BTCUSDT": Cursor(600, 1.5, 2, 3, 4)}
+    bars = reader.bars("BTCUSDT", MINUTE, limit=2)
+    assert bars.close.tolist() == [101.0, 100.0]
+    assert bars.imported.tolist() == [True, True]
+    assert reader.bar_range("BTCUSDT", MINUTE) == (0, 2 * MINUTE)
+    symbol = reader.symbol("BTCUSDT")
+    assert symbol is not None
+    assert (symbol.base, symbol.subscribed, symbol.revision, symbol.first_bar_ms) == (
+        "BTC",
+        True,
+        1,
+        0,
+    )
+    assert reader.missing_ids() == {"BTCUSDT": (5, 1, 0)}
+    assert [gap.from_id for gap in reader.gaps(["BTCUSDT"], start_ms=0)] == [605]
+    status = reader.status()
+    assert status is not None
+    assert (status.heartbeat_ms, status.payload) == (7, {"queue_depth": 2})
+    assert reader.meta() == {"source": "binance"}
+    assert reader.has_imports()
+    assert reader.is_writable()
+    assert reader.database().kind == "postgresql"
+    with pytest.raises(StoreError, match="read-only"), reader._reading() as connection:
+        connection.exec_driver_sql("DELETE FROM bars")
+    writer.close()
+    reader.close()
