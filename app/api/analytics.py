@@ -3,13 +3,14 @@
 from typing import Any
 
 from flask import Response
-from marshmallow import fields
 
 from app.api.answers import PairAnswer
 from app.api.requests import ApiBlueprint, csv_answer, json_answer
 from app.api.schemas import PairParameters, PairRequest, pair_request
 from app.serialise import equity_csv, pair_json, trades_csv
 from app.services import PairService
+
+CSV = {"type": "string"}
 
 
 def analytics_routes(services: PairService) -> ApiBlueprint:
@@ -32,7 +33,7 @@ def analytics_routes(services: PairService) -> ApiBlueprint:
 
     @routes.get("/pair/trades.csv")
     @routes.arguments(PairParameters, location="query")
-    @routes.response(200, fields.String(), content_type="text/csv")
+    @routes.response(200, CSV, content_type="text/csv")
     @routes.problems(400, 404, 429, 503)
     def trades(values: dict[str, Any]) -> Response:
         """Round trips of the backtest as CSV, the open one last."""
@@ -41,7 +42,7 @@ def analytics_routes(services: PairService) -> ApiBlueprint:
 
     @routes.get("/pair/equity.csv")
     @routes.arguments(PairParameters, location="query")
-    @routes.response(200, fields.String(), content_type="text/csv")
+    @routes.response(200, CSV, content_type="text/csv")
     @routes.problems(400, 404, 429, 503)
     def equity(values: dict[str, Any]) -> Response:
         """Equity and drawdown of the backtest as CSV, a row a bar."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from dash import Dash
 from flask import Response, request
+from werkzeug.exceptions import BadRequest
 
 from app.api.parameters import FieldError
 from app.api.problems import CALLBACK_PATH, problem
@@ -42,7 +43,7 @@ def _body() -> Any:
     try:
         # Kept by the request: dash gets what was checked here.
         return request.get_json()
-    except (ValueError, RecursionError):
+    except (BadRequest, ValueError, RecursionError):
         raise _Malformed("body", "isn't valid JSON") from None
 
 

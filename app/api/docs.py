@@ -1,6 +1,7 @@
 """`/openapi.json` from the routes' own schemas, and `/docs` to try them; nothing from outside."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -54,7 +55,7 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
     api = DocumentedApi(server, spec_kwargs={"marshmallow_plugin": MarshmallowPlugin()})
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
-    description = orjson.dumps(api.spec.to_dict())
+    description = orjson.dumps(_tidied(api.spec.to_dict()))
 
     @server.get("/openapi.json")
     def openapi() -> Response:
@@ -63,3 +64,16 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
     @server.get("/docs")
     def docs() -> Response:
         return tagged(Response(_PAGE, content_type="text/html; charset=utf-8"))
+
+
+def _tidied(document: dict[str, Any]) -> dict[str, Any]:
+    """Take out what flask-smorest adds and no route uses, and nulls a query string can't hold."""
+    for name in ("Error", "PaginationMetadata"):
+        document["components"]["schemas"].pop(name, None)
+    for path in document["paths"].values():
+        for parameter in path.get("get", {}).get("parameters", []):
+            schema = parameter["schema"]
+            schema.pop("nullable", None)
+            if schema.get("default", "") is None:
+                del schema["default"]
+    return document

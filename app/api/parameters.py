@@ -32,14 +32,14 @@ class ParameterErrors(PairdeskError):
         super().__init__("; ".join(f"{error.field}: {error.message}" for error in self.errors))
 
 
-class WholeNumber(fields.Field[int]):
+class WholeNumber(fields.Integer):
     """A whole number within bounds; strings take digits only, so `1e3` and `1_000` are refused."""
 
     def __init__(self, low: int, high: int, *, about: str, **options: Any) -> None:
         self.allowed = f"a whole number from {low} to {high}"
         super().__init__(
             validate=validate.Range(low, high, error=f"must be {self.allowed}"),
-            metadata={"description": about, "type": "integer"},
+            metadata={"description": about},
             **options,
         )
 
@@ -53,7 +53,7 @@ class WholeNumber(fields.Field[int]):
         raise ValidationError(f"must be {self.allowed}")
 
 
-class Number(fields.Field[float]):
+class Number(fields.Float):
     """A finite number within bounds."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Number(fields.Field[float]):
             validate=validate.Range(
                 low, high, min_inclusive=not above_low, error=f"must be {self.allowed}"
             ),
-            metadata={"description": about, "type": "number"},
+            metadata={"description": about} | ({"exclusiveMinimum": True} if above_low else {}),
             **options,
         )
 
@@ -81,14 +81,14 @@ class Number(fields.Field[float]):
         raise ValidationError(f"must be {self.allowed}")
 
 
-class Choice(fields.Field[str]):
+class Choice(fields.String):
     """One of a few words."""
 
     def __init__(self, choices: Sequence[str], *, about: str, **options: Any) -> None:
         self.choices = tuple(choices)
         self.allowed = "one of " + ", ".join(self.choices)
         super().__init__(
-            metadata={"description": about, "type": "string", "enum": list(choices)}, **options
+            validate=validate.OneOf(choices), metadata={"description": about}, **options
         )
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
@@ -97,14 +97,14 @@ class Choice(fields.Field[str]):
         raise ValidationError(f"must be {self.allowed}")
 
 
-class Symbol(fields.Field[str]):
+class Symbol(fields.String):
     """An exchange symbol, upper-cased; whether it is ingested is for the service to say."""
 
     allowed = "a symbol that /api/symbols lists, such as BTCUSDT"
 
     def __init__(self, *, about: str, **options: Any) -> None:
         text = f"{about}; upper or lower case"
-        super().__init__(metadata={"description": text, "type": "string"}, **options)
+        super().__init__(metadata={"description": text}, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
         if isinstance(value, str) and re.fullmatch(r"[\w.-]{1,40}", value):

@@ -1,0 +1,195 @@
+"""A small stored market with a known present, and the desk that serves it."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dash import Dash
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.services import PairService
+from core.settings import Settings
+from core.types import Bar, Origin
+from ingest.store.engine import migrate, open_engine
+from ingest.store.reader import Reader
+from ingest.store.writer import Cursor, Writer
+
+MINUTE = 60_000
+BARS = 1_500
+LAST_OPEN_MS = 1_795_401_000_000 // MINUTE * MINUTE
+NOW_MS = LAST_OPEN_MS + MINUTE + 20_000
+FORMING_OPEN_MS = LAST_OPEN_MS + MINUTE
+WORKER = {
+    "feed": {
+        "state": "live",
+        "host": "127.0.0.1",
+        "last_frame_ms": NOW_MS - 250,
+        "trades_per_s": 12.5,
+        "lag_ms_p50": 40.0,
+        "lag_ms_p99": 90.0,
+        "reconnects": 1,
+        "last_error": None,
+    },
+    "quarantined": 2,
+    "queue_depth": 3,
+    "backfill": {"done": 5, "total": 5, "message": "done"},
+    "symbols_left_out": ["NOSUCHUSDT"],
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    symbol: str
+    base: str
+    quote: str = "USDT"
+    status: str = "TRADING"
+
+
+def minute_bars(closes: np.ndarray, last_open_ms: int = LAST_OPEN_MS) -> list[Bar]:
+    """Complete 1m bars with these closes, the last one opening at `last_open_ms`."""
+    first_ms = last_open_ms - (len(closes) - 1) * MINUTE
+    opens = np.concatenate([closes[:1], closes[:-1]])
+    return [
+        Bar(
+            first_ms + index * MINUTE,
+            float(open_),
+            float(max(open_, close)),
+            float(min(open_, close)),
+            float(close),
+            1.0,
+            float(close),
+            3,
+            0.5,
+            True,
+        )
+        for index, (open_, close) in enumerate(zip(opens, closes, strict=True))
+    ]
+
+
+def cointegrated_closes(rows: int = BARS, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Closes of two legs whose log spread reverts with a half-life of about ten bars."""
+    rng = np.random.default_rng(seed)
+    x = np.log(3_000.0) + rng.normal(0, 8e-4, rows).cumsum()
+    spread = np.zeros(rows)
+    for row, shock in enumerate(rng.normal(0, 1.2e-3, rows - 1), start=1):
+        spread[row] = 0.93 * spread[row - 1] + shock
+    return np.exp(1.5 + 1.1 * x + spread), np.exp(x)
+
+
+def fill(database_url: str) -> None:
+    """BTCUSDT and ETHUSDT side by side, SOLUSDT long before them, DOGEUSDT without bars."""
+    closes_a, closes_b = cointegrated_closes()
+    names = ("BTC", "ETH", "SOL", "DOGE")
+    writer = Writer(open_engine(database_url))
+    with writer.transaction() as tx:
+        ids = tx.ensure_symbols([Listing(f"{name}USDT", name) for name in names])
+        tx.upsert_bars(ids["BTCUSDT"], MINUTE, minute_bars(closes_a), Origin.TRADES)
+        tx.upsert_bars(ids["ETHUSDT"], MINUTE, minute_bars(closes_b), Origin.TRADES)
+        long_ago = minute_bars(closes_b[:20], LAST_OPEN_MS - 10_000 * MINUTE)
+        tx.upsert_bars(ids["SOLUSDT"], MINUTE, long_ago, Origin.KLINE, imported=True)
+        for symbol, price in (("BTCUSDT", closes_a[-1] * 1.002), ("ETHUSDT", closes_b[-1])):
+            tx.save_cursor(
+                ids[symbol],
+                Cursor(900, float(price), FORMING_OPEN_MS + 15_000, 0, FORMING_OPEN_MS),
+            )
+        tx.open_gap(
+            ids["ETHUSDT"], 11, 14, LAST_OPEN_MS - 90_500, LAST_OPEN_MS, "reconnect", NOW_MS
+        )
+        tx.save_status(4242, "running", NOW_MS - 800, WORKER)
+        tx.set_meta("source", "simulated")
+        tx.set_meta("source_reason", "no exchange answers")
+    writer.close()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("empty") / "market.db"
+    migrate(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def database_url(empty_database: bytes, tmp_path: Path) -> str:
+    """A migrated, empty database of the test's own."""
+    path = tmp_path / "market.db"
+    path.write_bytes(empty_database)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def market_url(empty_database: bytes, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The stored market that tests read and never change."""
+    path = tmp_path_factory.mktemp("market") / "market.db"
+    path.write_bytes(empty_database)
+    fill(f"sqlite:///{path}")
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings.from_mapping({"FEE_BPS": "7.5", "SLIPPAGE_BPS": "1.5"})
+
+
+@pytest.fixture(scope="session")
+def desk(market_url: str, settings: Settings) -> Iterator[Dash]:
+    """The desk over the stored market, its clock standing still."""
+    reader = Reader(market_url)
+    yield create_app(settings, reader, clock=lambda: NOW_MS / 1000)
+    reader.close()
+
+
+@pytest.fixture(scope="session")
+def services(desk: Dash) -> PairService:
+    service: PairService = desk.server.extensions["pairdesk"]
+    return service
+
+
+ADDRESSES = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def open_client() -> Callable[[Dash], FlaskClient]:
+    """Clients with addresses of their own: no test is limited by another's requests."""
+
+    def open_one(desk: Dash) -> FlaskClient:
+        client: FlaskClient = desk.server.test_client()
+        number = next(ADDRESSES)
+        client.environ_base["REMOTE_ADDR"] = f"10.1.{number // 250}.{number % 250}"
+        return client
+
+    return open_one
+
+
+@pytest.fixture
+def client(desk: Dash, open_client: Callable[[Dash], FlaskClient]) -> FlaskClient:
+    return open_client(desk)
+
+
+@pytest.fixture
+def own_writer(database_url: str) -> Iterator[Writer]:
+    """Fills the test's own database with the market and writes on into it."""
+    fill(database_url)
+    writer = Writer(open_engine(database_url))
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def own_ids(own_writer: Writer) -> dict[str, int]:
+    names = ("BTC", "ETH", "SOL", "DOGE")
+    with own_writer.transaction() as tx:
+        return tx.ensure_symbols([Listing(f"{name}USDT", name) for name in names])
+
+
+@pytest.fixture
+def own_desk(database_url: str, own_writer: Writer, settings: Settings) -> Iterator[Any]:
+    """A desk over the test's own database, with a clock the test may move: `desk, clock`."""
+    clock = {"now": NOW_MS / 1000}
+    reader = Reader(database_url)
+    yield create_app(settings, reader, clock=lambda: clock["now"]), clock
+    reader.close()

@@ -1,0 +1,382 @@
+"""The rest of the API: bad input, stored rows, status, health, documentation, limits."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dash import Dash
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import create_app
+from core.settings import Settings
+from ingest.store.reader import Reader
+
+MINUTE = 60_000
+LAST_OPEN_MS = 1_795_401_000_000 // MINUTE * MINUTE
+PAIR_ROUTES = ("/analytics/pair", "/analytics/pair/trades.csv", "/analytics/pair/equity.csv")
+
+# parameter, bad values; every one of them is refused by name.
+BAD_VALUES = {
+    "symbol_a": ["", " ", "BTC USDT", "a" * 41, "x/y", "<b>", "%00", "=1+1"],
+    "symbol_b": ["", "BTCUSDT", "btcusdt"],
+    "timeframe": ["", "2m", "1M", "60000", "1m "],
+    "window": ["", "9", "2001", "12.5", "abc", "-120", "1e3", "1_000", "nan", "٣٠", "9" * 5000],
+    "entry_z": ["", "0.09", "10.1", "nan", "inf", "-2", "two", "1e999", "0x2", "2,0"],
+    "exit_z": ["", "-0.1", "2", "2.5", "nan", "-inf"],
+    "stop_z": ["", "2", "1", "100.1", "none", "nan"],
+    "max_hold_bars": ["", "0", "20001", "1.5", "-1"],
+    "hedge": ["", "OLS", "kalman2", "none"],
+    "hedge_window": ["", "119", "10001", "x"],
+    "bars": ["", "9", "20001", "NaN"],
+    "fee_bps": ["", "-1", "1000.1", "nan"],
+    "slippage_bps": ["", "-1", "1001", "inf"],
+    "notional": ["", "0", "-1", "1e13", "nan"],
+    "points": ["", "-1", "20001", "0.5"],
+    "colour": ["red", ""],
+    "Window": ["120"],
+}
+
+
+def problem(response: TestResponse, status: int) -> dict[str, Any]:
+    """The problem in a response, checked for its shape."""
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    body: dict[str, Any] = json.loads(response.data)
+    assert set(body) == {"type", "title", "status", "detail", "errors"}
+    assert body["status"] == status
+    for error in body["errors"]:
+        assert set(error) == {"field", "message", "allowed"}
+    assert "Traceback" not in response.text
+    return body
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param(field, value, id=f"{field}-{number}")
+        for field, values in BAD_VALUES.items()
+        for number, value in enumerate(values)
+    ],
+)
+def test_bad_parameter_is_refused_by_name(client: FlaskClient, field: str, value: str) -> None:
+    for route in PAIR_ROUTES:
+        body = problem(client.get(route, query_string={field: value}), 400)
+        assert [error["field"] for error in body["errors"]] == [field]
+        assert body["errors"][0]["allowed"]
+        assert field in body["detail"]
+
+
+def test_every_bad_parameter_of_a_request_is_named(client: FlaskClient) -> None:
+    body = problem(client.get("/analytics/pair?window=1&hedge=x&bars=&extra=1"), 400)
+    assert [error["field"] for error in body["errors"]] == ["window", "hedge", "bars", "extra"]
+    allowed = {error["field"]: error["allowed"] for error in body["errors"]}
+    assert allowed["window"] == "a whole number from 10 to 2000"
+    assert allowed["hedge"] == "one of ols, kalman"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/analytics/pair?window=20&window=20", "window"),
+        ("/analytics/pair?x=1&x=2", "x"),
+        ("/api/bars?symbol=BTCUSDT&symbol=ETHUSDT", "symbol"),
+        ("/api/bars", "symbol"),
+        ("/api/bars?symbol=", "symbol"),
+        ("/api/bars?symbol=BTCUSDT&limit=5001", "limit"),
+        ("/api/bars?symbol=BTCUSDT&limit=0", "limit"),
+        ("/api/bars?symbol=BTCUSDT&start=yesterday", "start"),
+        ("/api/bars?symbol=BTCUSDT&start=-1", "start"),
+        ("/api/bars?symbol=BTCUSDT&start=2026-13-01", "start"),
+        ("/api/bars?symbol=BTCUSDT&end=99999999999999999", "end"),
+        ("/api/bars?symbol=BTCUSDT&start=60000&end=60000", "end"),
+        ("/api/bars?symbol=BTCUSDT&timeframe=1d", "timeframe"),
+        ("/api/symbols?all=1", "all"),
+        ("/api/status?verbose=1", "verbose"),
+        ("/healthz?deep=1", "deep"),
+        ("/readyz?deep=1", "deep"),
+    ],
+)
+def test_bad_query_is_refused_by_name(client: FlaskClient, path: str, field: str) -> None:
+    assert [error["field"] for error in problem(client.get(path), 400)["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api", "/api/", "/api/nope", "/api/status/", "/api/bars/x", "/api//status"),
+        *("/analytics", "/analytics/", "/analytics/nope", "/analytics/pair/", "/docs/x"),
+        *("/analytics/pair/explain", "/healthz/", "/openapi.json/", "/api/%2e%2e/etc"),
+    ],
+)
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete", "patch", "head"])
+def test_unknown_api_path_is_a_problem_and_not_the_page(
+    client: FlaskClient, path: str, method: str
+) -> None:
+    response = client.open(path, method=method)
+    if method == "head":
+        assert response.status_code == 404
+    else:
+        problem(response, 404)
+
+
+@pytest.mark.parametrize(
+    "path", [*PAIR_ROUTES, "/api/symbols", "/api/bars", "/api/status", "/healthz", "/docs"]
+)
+def test_wrong_method_is_a_problem_that_names_the_right_ones(
+    client: FlaskClient, path: str
+) -> None:
+    for method in ("post", "delete"):
+        response = client.open(path, method=method)
+        problem(response, 405)
+        assert "GET" in response.headers["Allow"]
+
+
+def test_page_answers_every_other_path(client: FlaskClient) -> None:
+    for path in ("/", "/scanner", "/apis", "/analytics2"):
+        response = client.get(path)
+        assert response.status_code == 200
+        assert response.mimetype == "text/html"
+
+
+def test_symbols_are_listed_with_what_is_known_of_them(client: FlaskClient) -> None:
+    body = client.get("/api/symbols").get_json()
+    rows = {row["symbol"]: row for row in body["symbols"]}
+    assert set(rows) == {"BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT"}
+    assert rows["BTCUSDT"] == {
+        "symbol": "BTCUSDT",
+        "base": "BTC",
+        "quote": "USDT",
+        "status": "TRADING",
+        "first_bar_ms": LAST_OPEN_MS - 1_499 * MINUTE,
+        "last_event_time_ms": LAST_OPEN_MS + MINUTE + 15_000,
+    }
+    assert rows["DOGEUSDT"]["first_bar_ms"] is None
+
+
+def test_bars_come_oldest_first_and_the_newest_by_default(client: FlaskClient) -> None:
+    body = client.get("/api/bars?symbol=btcusdt").get_json()
+    assert body["symbol"] == "BTCUSDT"
+    assert body["timeframe"] == "1m"
+    assert body["columns"] == [
+        *("open_time_ms", "open", "high", "low", "close", "volume", "quote_volume"),
+        *("trade_count", "taker_buy_volume", "complete"),
+    ]
+    times = [row[0] for row in body["rows"]]
+    assert times == list(range(LAST_OPEN_MS - 499 * MINUTE, LAST_OPEN_MS + MINUTE, MINUTE))
+    assert body["rows"][-1][7:] == [3, 0.5, True]
+
+
+def test_bars_of_a_range_are_the_same_by_number_and_by_iso_time(client: FlaskClient) -> None:
+    start, end = LAST_OPEN_MS - 5 * MINUTE, LAST_OPEN_MS
+    by_number = client.get(f"/api/bars?symbol=BTCUSDT&start={start}&end={end}").get_json()
+    assert [row[0] for row in by_number["rows"]] == list(range(start, end, MINUTE))
+    for first, last in (
+        ("2026-11-23T02:25:00Z", "2026-11-23T02:30:00Z"),
+        ("2026-11-23T02:25", "2026-11-23T02:30:00.000"),
+        ("2026-11-23T03:25:00%2B01:00", "2026-11-23T03:30:00+01:00"),
+    ):
+        by_iso = client.get(f"/api/bars?symbol=BTCUSDT&start={first}&end={last}").get_json()
+        assert by_iso == by_number
+    first_two = client.get(f"/api/bars?symbol=BTCUSDT&start={start}&limit=2").get_json()
+    assert [row[0] for row in first_two["rows"]] == [start, start + MINUTE]
+
+
+def test_bars_of_a_symbol_that_is_not_ingested_are_404(client: FlaskClient) -> None:
+    body = problem(client.get("/api/bars?symbol=NOPE"), 404)
+    assert body["errors"][0]["field"] == "symbol"
+    assert client.get("/api/bars?symbol=DOGEUSDT").get_json()["rows"] == []
+
+
+def test_status_tells_worker_feed_and_database(client: FlaskClient) -> None:
+    body = client.get("/api/status").get_json()
+    assert body["source"] == "simulated"
+    assert body["source_reason"] == "no exchange answers"
+    assert body["worker"] == {"state": "running", "pid": 4242, "heartbeat_age_ms": 800}
+    assert body["feed"] == {
+        "state": "live",
+        "host": "127.0.0.1",
+        "age_ms": 250,
+        "trades_per_s": 12.5,
+        "lag_ms_p50": 40.0,
+        "lag_ms_p99": 90.0,
+        "reconnects": 1,
+        "last_error": None,
+    }
+    assert body["quarantined"] == 2
+    assert body["queue_depth"] == 3
+    rows = {row["symbol"]: row for row in body["symbols"]}
+    assert rows["ETHUSDT"] == {
+        "symbol": "ETHUSDT",
+        "last_id": 900,
+        "last_event_time_ms": LAST_OPEN_MS + MINUTE + 15_000,
+        "missing_ids": 4,
+        "open_gaps": 1,
+        "unfillable_gaps": 0,
+    }
+    assert rows["BTCUSDT"]["missing_ids"] == 0
+    assert body["database"]["kind"] == "sqlite"
+    assert body["database"]["size_bytes"] > 0
+    assert body["database"]["wal_bytes"] >= 0
+
+
+def test_silent_worker_is_not_shown_as_live(
+    own_desk: Any, open_client: Callable[[Dash], FlaskClient]
+) -> None:
+    desk, clock = own_desk
+    client = open_client(desk)
+    assert client.get("/readyz").get_json() == {"ready": True, "reasons": []}
+    clock["now"] += 31
+    status = client.get("/api/status").get_json()
+    assert status["worker"]["state"] == "silent"
+    assert status["worker"]["heartbeat_age_ms"] == 31_800
+    assert status["feed"]["state"] == "down"
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.get_json() == {"ready": False, "reasons": ["feed: down"]}
+
+
+def test_ready_only_while_frames_arrive(
+    own_desk: Any, open_client: Callable[[Dash], FlaskClient]
+) -> None:
+    desk, clock = own_desk
+    clock["now"] += 16
+    ready = open_client(desk).get("/readyz")
+    assert ready.status_code == 503
+    assert ready.get_json()["reasons"] == ["feed: nothing for more than 15 s"]
+
+
+@pytest.mark.parametrize("state", ["missing", "empty", "corrupt"])
+def test_desk_answers_without_a_database(
+    state: str,
+    tmp_path: Path,
+    database_url: str,
+    settings: Settings,
+    open_client: Callable[[Dash], FlaskClient],
+) -> None:
+    url = database_url
+    if state == "missing":
+        url = f"sqlite:///{tmp_path}/none/market.db"
+    if state == "corrupt":
+        Path(database_url.removeprefix("sqlite:///")).write_bytes(b"not a database" * 1_000)
+    reader = Reader(url)
+    client = open_client(create_app(settings, reader))
+    assert client.get("/healthz").get_json() == {"status": "ok"}
+    status = client.get("/api/status")
+    assert status.status_code == 200
+    body = status.get_json()
+    assert body["worker"] == {"state": "absent", "pid": None, "heartbeat_age_ms": None}
+    assert body["feed"]["state"] == "down"
+    assert body["feed"]["age_ms"] is None
+    assert body["symbols"] == []
+    assert client.get("/readyz").status_code == 503
+    if state == "empty":
+        assert body["database"]["error"] is None
+        assert client.get("/api/symbols").get_json() == {"symbols": []}
+        assert [
+            error["field"] for error in problem(client.get("/analytics/pair"), 404)["errors"]
+        ] == [
+            "symbol_a",
+            "symbol_b",
+        ]
+    else:
+        assert body["database"]["error"]
+        for path in ("/analytics/pair", "/api/symbols", "/api/bars?symbol=BTCUSDT"):
+            problem(client.get(path), 503)
+    reader.close()
+
+
+def test_failure_inside_is_a_problem_without_a_traceback(
+    desk: Dash, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("secret words")
+
+    monkeypatch.setattr(desk.server.extensions["pairdesk"], "symbols", fail)
+    body = problem(client.get("/api/symbols"), 500)
+    assert "secret" not in json.dumps(body)
+
+
+def test_flood_is_answered_with_429_and_other_clients_are_served(
+    desk: Dash, client: FlaskClient, open_client: Callable[[Dash], FlaskClient]
+) -> None:
+    # Twice the limit of a second plus one: wherever a second ends, one of them overflows.
+    statuses = [client.get("/api/nope").status_code for _ in range(101)]
+    assert set(statuses) == {404, 429}
+    response = client.get("/api/nope")
+    while response.status_code != 429:
+        response = client.get("/api/nope")
+    problem(response, 429)
+    assert int(response.headers["Retry-After"]) >= 0
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/").status_code == 200
+    assert open_client(desk).get("/api/symbols").status_code == 200
+
+
+def test_openapi_lists_every_route_and_parameter(desk: Dash, client: FlaskClient) -> None:
+    response = client.get("/openapi.json")
+    assert response.content_type == "application/json"
+    document = response.get_json()
+    assert document["openapi"].startswith("3.")
+    served = {
+        rule.rule
+        for rule in desk.server.url_map.iter_rules()
+        if re.match(r"/(api|analytics|healthz|readyz)", rule.rule)
+    }
+    assert set(document["paths"]) == served
+    operation = document["paths"]["/analytics/pair"]["get"]
+    parameters = {item["name"]: item["schema"] for item in operation["parameters"]}
+    assert set(parameters) == {
+        *("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "stop_z"),
+        *("max_hold_bars", "hedge", "hedge_window", "bars", "fee_bps", "slippage_bps"),
+        *("notional", "points"),
+    }
+    assert parameters["window"]["minimum"] == 10
+    assert parameters["window"]["maximum"] == 2_000
+    assert parameters["window"]["default"] == 120
+    assert parameters["stop_z"] == {"type": "number", "minimum": 0.0, "maximum": 100.0}
+    assert parameters["notional"]["exclusiveMinimum"] is True
+    assert parameters["timeframe"]["enum"] == ["1s", "1m", "5m", "15m", "1h"]
+    assert set(operation["responses"]) == {"200", "400", "404", "429", "503"}
+    assert list(operation["responses"]["400"]["content"]) == ["application/problem+json"]
+
+
+def test_openapi_references_resolve_and_describe_the_answers(client: FlaskClient) -> None:
+    text = client.get("/openapi.json").text
+    document = json.loads(text)
+    references = set(re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', text))
+    assert references == set(document["components"]["schemas"])
+    described = document["components"]["schemas"]["Pair"]["properties"]
+    answer = client.get("/analytics/pair?window=30&hedge_window=100&bars=100").get_json()
+    assert set(described) == set(answer)
+    schemas = document["components"]["schemas"]
+    assert set(schemas["Backtest"]["properties"]) == set(answer["backtest"])
+    assert set(schemas["Status"]["properties"]) == set(client.get("/api/status").get_json())
+
+
+def test_documentation_page_loads_nothing_from_outside(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert sorted(source for source in sources if source.startswith("/")) == [
+        "/assets/swagger-ui/start.js",
+        "/assets/swagger-ui/swagger-ui-bundle.js",
+        "/assets/swagger-ui/swagger-ui.css",
+    ]
+    assert [source for source in sources if not source.startswith("/")] == ["data:,"]
+    for source in sources:
+        if source.startswith("/"):
+            with client.get(source) as response:
+                assert response.status_code == 200
+    with client.get("/assets/swagger-ui/start.js") as response:
+        assert "validatorUrl: null" in response.text
+    with client.get("/assets/swagger-ui/swagger-ui.css") as response:
+        assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", response.text)
+
+
+def test_page_does_not_load_the_documentation(client: FlaskClient) -> None:
+    page = client.get("/").text
+    assert "swagger" not in page
+    assert not re.search(r'(src|href)="(https?:)?//', page)

@@ -1,0 +1,335 @@
+"""What `/analytics/pair` promises: every key, no NaN, reasons, CSV, ETag."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dash import Dash
+from flask.testing import FlaskClient
+
+from app.api.schemas import load_pair_request
+from app.services import PairService
+from core.types import Origin
+from ingest.store.writer import Writer
+
+QUERY = "/analytics/pair?window=30&hedge_window=100&bars=600&entry_z=1.5"
+
+PARAMETERS = {
+    "symbol_a": "BTCUSDT",
+    "symbol_b": "ETHUSDT",
+    "timeframe": "1m",
+    "window": 30,
+    "entry_z": 1.5,
+    "exit_z": 0.375,
+    "stop_z": None,
+    "max_hold_bars": None,
+    "hedge": "ols",
+    "hedge_window": 100,
+    "fee_bps": 7.5,
+    "slippage_bps": 1.5,
+    "notional": 10_000.0,
+    "points": 500,
+}
+KEYS = {
+    *PARAMETERS,
+    *("as_of", "start", "history_start", "source", "bars", "stale", "gaps", "hedge_ratio"),
+    *("intercept", "spread", "zscore", "zscore_provisional", "zscores", "break_even_z", "signal"),
+    *("correlation", "half_life_bars", "hurst", "cointegration", "series", "backtest", "warnings"),
+}
+SERIES = {"time", "close_a", "close_b", "hedge_ratio", "spread", "zscore", "position"}
+BACKTEST = {
+    *("total_trades", "total_return", "total_pnl", "avg_pnl", "win_rate", "profit_factor"),
+    *("sharpe", "sortino", "max_drawdown", "calmar", "exposure", "turnover", "costs"),
+    *("avg_hold_bars", "reversion_capture", "equity", "trades"),
+}
+TRADE = [
+    *("side", "entry_time", "exit_time", "entry_z", "exit_z", "quantity_a", "quantity_b"),
+    *("pnl", "costs", "bars", "exit_reason"),
+]
+MINUTE = 60_000
+LAST_OPEN_MS = 1_795_401_000_000 // MINUTE * MINUTE
+
+
+def strict_json(content: bytes) -> Any:
+    """Parse JSON as the standard has it: no NaN, no Infinity."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(content, parse_constant=refuse)
+
+
+@pytest.fixture
+def body(client: FlaskClient) -> dict[str, Any]:
+    response = client.get(QUERY)
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+    parsed: dict[str, Any] = strict_json(response.data)
+    return parsed
+
+
+def test_pair_answers_with_every_key_of_the_contract(body: dict[str, Any]) -> None:
+    assert set(body) == KEYS
+    assert set(body["hedge_ratio"]) == {"ols", "kalman", "kalman_stderr", "ols_full_sample"}
+    assert set(body["intercept"]) == {"ols", "kalman"}
+    assert set(body["zscores"]) == {"ols", "kalman"}
+    assert set(body["series"]) == SERIES
+    assert set(body["backtest"]) == BACKTEST
+    assert set(body["backtest"]["equity"]) == {"time", "value", "drawdown"}
+    assert set(body["cointegration"]) == {
+        *("statistic", "pvalue", "lags", "direction", "critical_5pct")
+    }
+    assert body["backtest"]["trades"]
+    assert list(body["backtest"]["trades"][0]) == TRADE
+
+
+def test_pair_says_which_parameters_it_used(body: dict[str, Any]) -> None:
+    assert {name: body[name] for name in PARAMETERS} == PARAMETERS
+    assert body["bars"] == len(body["backtest"]["equity"]["time"])
+    assert 600 <= body["bars"] < 600 + 128
+
+
+def test_pair_times_are_iso_in_scalars_and_milliseconds_in_series(body: dict[str, Any]) -> None:
+    assert body["as_of"] == "2026-11-23T02:31:00Z"
+    assert body["series"]["time"][-1] == LAST_OPEN_MS
+    assert body["history_start"] < body["start"] < body["as_of"]
+    assert body["backtest"]["trades"][0]["entry_time"].endswith("Z")
+    assert body["gaps"] == [
+        {
+            "symbol": "ETHUSDT",
+            "from": "2026-11-23T02:28:29.500Z",
+            "to": "2026-11-23T02:30:00Z",
+            "reason": "reconnect",
+        }
+    ]
+
+
+def test_pair_shows_only_the_rows_asked_for_and_the_whole_equity(
+    client: FlaskClient, body: dict[str, Any]
+) -> None:
+    for points, shown in ((0, 0), (7, 7), (20_000, body["bars"])):
+        answer = strict_json(client.get(f"{QUERY}&points={points}").data)
+        assert {len(column) for column in answer["series"].values()} == {shown}
+        assert len(answer["backtest"]["equity"]["value"]) == body["bars"]
+        tail = answer["series"]["zscore"][-min(shown, 500) or 500 :]
+        assert tail == body["series"]["zscore"][500 - min(shown, 500) :]
+
+
+def test_equity_change_is_the_sum_of_all_trades(body: dict[str, Any]) -> None:
+    value = body["backtest"]["equity"]["value"]
+    pnl = sum(trade["pnl"] for trade in body["backtest"]["trades"])
+    assert value[-1] - value[0] == pytest.approx(pnl, abs=1e-6)
+    assert body["backtest"]["total_pnl"] == pytest.approx(pnl, abs=1e-6)
+
+
+def test_open_trade_comes_last_and_is_not_counted(client: FlaskClient) -> None:
+    open_ones = 0
+    for entry_z in (0.2, 0.3, 0.4, 0.5, 0.6):
+        backtest = strict_json(
+            client.get(f"{QUERY.partition('&entry')[0]}&entry_z={entry_z}&exit_z=0.1").data
+        )["backtest"]
+        closed = [trade for trade in backtest["trades"] if trade["exit_reason"] != "open"]
+        assert backtest["total_trades"] == len(closed)
+        if len(closed) < len(backtest["trades"]):
+            open_ones += 1
+            assert backtest["trades"][-1]["exit_reason"] == "open"
+            assert backtest["trades"][-1]["exit_time"] is None
+    assert open_ones
+
+
+def test_numbers_arrive_unrounded(body: dict[str, Any], services: PairService) -> None:
+    asked = {name: body[name] for name in PARAMETERS if body[name] is not None} | {"bars": 600}
+    result = services.pair(load_pair_request(asked, services.settings).spec).result
+    assert result is not None
+    assert body["zscore"] == result.ols.zscore[-1]
+    assert body["series"]["spread"] == result.ols.spread[-500:].tolist()
+    assert body["correlation"] == result.correlation
+
+
+def test_every_null_has_a_reason(client: FlaskClient) -> None:
+    # Too little history for anything: 12 hours of warm-up were asked for.
+    answer = strict_json(client.get("/analytics/pair?window=1800&bars=10&hedge=kalman").data)
+    explained = {line.partition(":")[0] for line in answer["warnings"]}
+    assert answer["zscore"] is None
+    assert answer["signal"] == "no_data"
+    nulls = {name for name, value in answer.items() if value is None} - {"stop_z", "max_hold_bars"}
+    nulls |= {
+        f"{group}.{name}"
+        for group in ("hedge_ratio", "intercept", "zscores", "backtest")
+        for name, value in answer[group].items()
+        if value is None
+    }
+    assert "cointegration" in nulls
+    assert nulls <= explained
+    assert all(": " in line for line in answer["warnings"])
+    rows = answer["bars"]
+    assert any(line.startswith(f"series.zscore: {rows} of {rows}") for line in answer["warnings"])
+
+
+@pytest.mark.parametrize("symbol", ["SOLUSDT", "DOGEUSDT"])
+def test_pair_without_common_bars_is_an_answer_with_nulls(client: FlaskClient, symbol: str) -> None:
+    response = client.get(f"/analytics/pair?symbol_b={symbol}")
+    assert response.status_code == 200
+    answer = strict_json(response.data)
+    assert set(answer) == KEYS
+    assert answer["zscore"] is None
+    assert answer["as_of"] is None
+    assert answer["signal"] == "no_data"
+    assert answer["stale"] is True
+    assert answer["series"]["time"] == []
+    assert set(answer["backtest"]) == BACKTEST
+    assert len(answer["warnings"]) == 1
+    assert symbol in answer["warnings"][0]
+    for name in ("trades", "equity"):
+        text = client.get(f"/analytics/pair/{name}.csv?symbol_b={symbol}").text
+        assert len(text.splitlines()) == 1
+
+
+def test_symbols_are_taken_in_lower_case(client: FlaskClient, body: dict[str, Any]) -> None:
+    answer = strict_json(client.get(f"{QUERY}&symbol_a=btcusdt&symbol_b=EthUsdt").data)
+    assert answer == body
+
+
+def test_symbol_that_is_not_ingested_is_named(client: FlaskClient) -> None:
+    response = client.get("/analytics/pair?symbol_b=NOPEUSDT")
+    assert response.status_code == 404
+    assert response.content_type == "application/problem+json"
+    problem = strict_json(response.data)
+    assert [error["field"] for error in problem["errors"]] == ["symbol_b"]
+    assert "NOPEUSDT" in problem["detail"]
+
+
+def test_provisional_z_takes_the_forming_bar_as_the_next(body: dict[str, Any]) -> None:
+    # BTC trades 0.2 % above its last close, ETH at it: the spread is 0.002 up, about 1.4 sigma.
+    assert body["zscore_provisional"] is not None
+    assert body["zscore_provisional"] > body["zscore"] + 0.5
+
+
+def test_csv_files_hold_what_the_json_shows(client: FlaskClient, body: dict[str, Any]) -> None:
+    response = client.get(QUERY.replace("pair?", "pair/trades.csv?"))
+    assert response.mimetype == "text/csv"
+    assert (
+        response.headers["Content-Disposition"]
+        == "attachment; filename=BTCUSDT-ETHUSDT-1m-trades.csv"
+    )
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert list(rows[0]) == TRADE
+    trades = body["backtest"]["trades"]
+    assert [float(row["pnl"]) for row in rows] == [trade["pnl"] for trade in trades]
+    assert [row["exit_time"] or None for row in rows] == [trade["exit_time"] for trade in trades]
+    assert any(float(row["quantity_b"]) < 0 for row in rows)
+
+    response = client.get(QUERY.replace("pair?", "pair/equity.csv?"))
+    assert response.headers["Content-Disposition"].endswith(
+        "filename=BTCUSDT-ETHUSDT-1m-equity.csv"
+    )
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert list(rows[0]) == ["time", "value", "drawdown"]
+    assert [float(row["value"]) for row in rows] == body["backtest"]["equity"]["value"]
+    assert rows[-1]["time"] == "2026-11-23T02:30:00Z"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "br"])
+def test_poll_for_the_same_answer_gets_304(client: FlaskClient, encoding: str) -> None:
+    headers = {"Accept-Encoding": encoding}
+    first = client.get(QUERY, headers=headers)
+    assert first.headers.get("Content-Encoding", "identity") == encoding
+    again = client.get(QUERY, headers={**headers, "If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    assert again.data == b""
+    other = client.get(f"{QUERY}&points=1", headers={"If-None-Match": first.headers["ETag"]})
+    assert other.status_code == 200
+
+
+def test_pair_is_stale_when_the_next_bar_does_not_come(
+    own_desk: Any, open_client: Callable[[Dash], FlaskClient]
+) -> None:
+    desk, clock = own_desk
+    client = open_client(desk)
+    closed_at = (LAST_OPEN_MS + 60_000) / 1000
+    for seconds, stale in ((60, False), (75, False), (75.1, True), (3_600, True)):
+        clock["now"] = closed_at + seconds
+        answer = strict_json(client.get(QUERY).data)
+        assert answer["stale"] is stale
+        assert stale == any(line.startswith("stale: ") for line in answer["warnings"])
+
+
+def test_rewritten_bars_are_shown_once_the_revision_rises(
+    own_desk: Any,
+    own_writer: Writer,
+    own_ids: dict[str, int],
+    open_client: Callable[[Dash], FlaskClient],
+) -> None:
+    client = open_client(own_desk[0])
+    before = strict_json(client.get(QUERY).data)
+    with own_writer.transaction() as tx:
+        stored = tx.bars_between(own_ids["BTCUSDT"], MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)
+        changed = [bar._replace(close=bar.close * 1.01) for bar, _ in stored]
+        tx.upsert_bars(own_ids["BTCUSDT"], MINUTE, changed, Origin.TRADES)
+        tx.rise_revision(own_ids["BTCUSDT"])
+    after = strict_json(client.get(QUERY).data)
+    assert after["as_of"] == before["as_of"]
+    assert after["zscore"] > before["zscore"]
+
+
+def test_pair_moves_on_when_both_legs_have_closed_a_bar(
+    own_desk: Any,
+    own_writer: Writer,
+    own_ids: dict[str, int],
+    open_client: Callable[[Dash], FlaskClient],
+) -> None:
+    client = open_client(own_desk[0])
+    before = strict_json(client.get(QUERY).data)
+    for symbol, as_of in (
+        ("BTCUSDT", "2026-11-23T02:31:00Z"),
+        ("ETHUSDT", "2026-11-23T02:32:00Z"),
+    ):
+        with own_writer.transaction() as tx:
+            key = own_ids[symbol]
+            bar, _ = tx.bars_between(key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
+            following = bar._replace(open_time_ms=LAST_OPEN_MS + MINUTE)
+            tx.upsert_bars(key, MINUTE, [following], Origin.TRADES)
+        after = strict_json(client.get(QUERY).data)
+        assert after["as_of"] == as_of
+    assert after["start"] == before["start"]
+    assert after["series"]["zscore"][-2] == before["zscore"]
+    known = before["backtest"]["equity"]["value"]
+    assert after["backtest"]["equity"]["value"][:-1] == known
+
+
+def test_incomplete_last_bar_gives_null_with_its_reason(
+    own_desk: Any,
+    own_writer: Writer,
+    own_ids: dict[str, int],
+    open_client: Callable[[Dash], FlaskClient],
+) -> None:
+    with own_writer.transaction() as tx:
+        key = own_ids["ETHUSDT"]
+        bar, _ = tx.bars_between(key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
+        broken = bar._replace(complete=False)
+        tx.upsert_bars(key, MINUTE, [broken], Origin.TRADES, keep_better=False)
+    answer = strict_json(open_client(own_desk[0]).get(QUERY).data)
+    assert answer["zscore"] is None
+    assert answer["series"]["zscore"][-1] is None
+    assert answer["series"]["close_b"][-1] is None
+    assert "zscore: the last bar is missing or incomplete in one leg" in answer["warnings"]
+
+
+def test_imported_bars_are_named_as_the_source(
+    own_desk: Any,
+    own_writer: Writer,
+    own_ids: dict[str, int],
+    open_client: Callable[[Dash], FlaskClient],
+) -> None:
+    client = open_client(own_desk[0])
+    assert strict_json(client.get(QUERY).data)["source"] == "simulated"
+    with own_writer.transaction() as tx:
+        key = own_ids["BTCUSDT"]
+        stored = tx.bars_between(key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)
+        bars = [bar for bar, _ in stored]
+        tx.upsert_bars(key, MINUTE, bars, Origin.KLINE, imported=True)
+        tx.rise_revision(key)
+    assert strict_json(client.get(QUERY).data)["source"] == "import"

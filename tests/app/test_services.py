@@ -1,0 +1,190 @@
+"""The cache, the service between store and page, and the words of serialisation."""
+
+import csv
+import io
+import math
+import pickle
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.api.schemas import ParameterErrors, load_pair_request
+from app.cache import ResultCache
+from app.serialise import finite, iso, pair_json, trades_csv
+from app.services import PairService, SymbolNotIngested
+from core.settings import Settings
+from core.types import PairSpec
+from ingest.store.reader import Reader
+
+
+def spec_of(services: PairService, **given: object) -> PairSpec:
+    wanted = {"window": 30, "hedge_window": 100, "bars": 200, **given}
+    return load_pair_request(wanted, services.settings).spec
+
+
+def test_everyone_who_asks_at_once_waits_for_one_computation() -> None:
+    cache = ResultCache()
+    started, release = threading.Event(), threading.Event()
+    computed: list[int] = []
+
+    def compute() -> str:
+        computed.append(1)
+        started.set()
+        assert release.wait(10)
+        return "value"
+
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(cache.get_or_compute("pair", compute)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    assert started.wait(10)
+    # Another key isn't held up by the one at work.
+    assert cache.get_or_compute("other", lambda: "at once") == "at once"
+    release.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == ["value"] * 8
+    assert len(computed) == 1
+
+
+def test_failed_computation_is_tried_again_by_the_next() -> None:
+    cache = ResultCache()
+
+    def fail() -> str:
+        raise ValueError("once")
+
+    with pytest.raises(ValueError, match="once"):
+        cache.get_or_compute("pair", fail)
+    assert cache.get_or_compute("pair", lambda: "value") == "value"
+    assert not cache._computing
+
+
+def test_pair_is_computed_once_until_something_changes(
+    services: PairService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of(services, entry_z=1.75)
+    first = services.pair(spec)
+    monkeypatch.setattr(services, "_analyse", None)
+    again = services.pair(spec)
+    assert first.result is not None
+    assert again.result is not None
+    np.testing.assert_array_equal(again.result.ols.zscore, first.result.ols.zscore)
+
+
+def test_cached_result_is_the_computed_one(services: PairService) -> None:
+    result = services.pair(spec_of(services)).result
+    assert result is not None
+    copied = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(copied.kalman.zscore, result.kalman.zscore)
+    assert copied.spec == result.spec
+    assert repr(copied.backtest.round_trips) == repr(result.backtest.round_trips)
+
+
+def test_symbols_that_are_not_ingested_are_all_named(services: PairService) -> None:
+    with pytest.raises(SymbolNotIngested) as caught:
+        services.pair(spec_of(services, symbol_a="XUSDT", symbol_b="YUSDT"))
+    assert caught.value.fields == {"symbol_a": "XUSDT", "symbol_b": "YUSDT"}
+
+
+def test_provisional_z_follows_the_last_prices(services: PairService) -> None:
+    view = services.pair(spec_of(services))
+    assert view.result is not None
+    assert view.forming_closes is not None
+    row = view.result.next_row
+    close_a, close_b = view.forming_closes
+    spread = math.log(close_a) - row.intercept - row.hedge_ratio * math.log(close_b)
+    assert view.zscore_provisional == pytest.approx((spread - row.spread_mean) / row.spread_std)
+    assert view.forming_open_ms == view.result.as_of_ms
+
+
+def test_no_provisional_z_without_a_forming_bar(services: PairService) -> None:
+    # 5m bars were never stored, 1m bars of SOLUSDT long ago: nothing of it is forming.
+    view = services.pair(spec_of(services, symbol_b="SOLUSDT"))
+    assert view.result is None
+    assert math.isnan(view.zscore_provisional)
+    assert view.forming_closes is None
+
+
+def test_warm_up_needs_no_store(settings: Settings) -> None:
+    PairService(settings, Reader("sqlite:////nowhere/market.db")).warm_up()
+
+
+def test_times_are_written_in_utc_to_the_millisecond() -> None:
+    assert iso(0) == "1970-01-01T00:00:00Z"
+    assert iso(1_795_401_000_001) == "2026-11-23T02:30:00.001Z"
+    assert iso(None) is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64("nan")])
+def test_what_json_cannot_say_is_null(value: float) -> None:
+    assert finite(value) is None
+
+
+def test_infinite_metric_is_null_with_its_reason(services: PairService) -> None:
+    view = services.pair(spec_of(services))
+    assert view.result is not None
+    metrics = replace(view.result.backtest.metrics, profit_factor=math.inf)
+    backtest = replace(view.result.backtest, metrics=metrics)
+    reasons = {"backtest.profit_factor": "no losing trade"}
+    result = replace(view.result, backtest=backtest, reasons=reasons)
+    body = pair_json(replace(view, result=result), 0)
+    assert body["backtest"]["profit_factor"] is None
+    assert "backtest.profit_factor: no losing trade" in body["warnings"]
+
+
+@pytest.mark.parametrize("word", ["=1+1", "+1", "-x", "@cmd", "\tx", "\rx"])
+def test_csv_text_is_no_formula_and_numbers_stay_numbers(services: PairService, word: str) -> None:
+    view = services.pair(spec_of(services, entry_z=0.5, exit_z=0.1))
+    assert view.result is not None
+    trip = view.result.backtest.round_trips[0]
+    odd = replace(trip, exit_reason=word, pnl=-1.5)  # type: ignore[arg-type]
+    backtest = replace(view.result.backtest, round_trips=(odd,))
+    text = trades_csv(replace(view, result=replace(view.result, backtest=backtest)))
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["exit_reason"] == f"'{word}"
+    assert row["pnl"] == "-1.5"
+
+
+def test_callback_values_are_checked_like_query_strings(settings: Settings) -> None:
+    request = load_pair_request(
+        {"window": 60, "entry_z": 2, "exit_z": None, "stop_z": None, "notional": 5e3}, settings
+    )
+    assert request.spec.hedge_window == 300
+    assert request.spec.exit_z == 0.5
+    assert request.spec.stop_z is None
+    assert request.spec.fee_bps == 7.5
+    for bad in (
+        {"window": True},
+        {"window": None},
+        {"window": 60.5},
+        {"window": [60]},
+        {"entry_z": math.nan},
+        {"entry_z": math.inf},
+        {"entry_z": 10**400},
+        {"entry_z": {}},
+        {"hedge": ["ols"]},
+        {"hedge": None},
+        {"symbol_a": 5},
+        {"symbol_a": "\ud800"},
+        {"\ud800": 1},
+        {"points": -1},
+    ):
+        with pytest.raises(ParameterErrors) as caught:
+            load_pair_request(bad, settings)
+        assert len(caught.value.errors) == 1
+    with pytest.raises(ParameterErrors):
+        load_pair_request("window", settings)  # type: ignore[arg-type]
+
+
+def test_defaults_follow_from_what_is_given(settings: Settings) -> None:
+    request = load_pair_request({"entry_z": "1", "window": "2000"}, settings)
+    assert request.spec.exit_z == 0.25
+    assert request.spec.hedge_window == 10_000
+    assert request.points == 500
+    assert request.spec.bars == 4_320
+    assert request.spec.slippage_bps == 1.5
