@@ -1,5 +1,7 @@
-"""A migrated database file of its own for each test that asks."""
+"""What tests of the worker's side share: a migrated database file each, and a clock to turn."""
 
+import asyncio
+import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +39,62 @@ def reader(database_url: str) -> Iterator[Reader]:
     reader = Reader(database_url)
     yield reader
     reader.close()
+
+
+class VirtualTime:
+    """A clock that only the test moves: hours of waiting pass in milliseconds.
+
+    `clock` and `sleep` stand in for the monotonic clock and `asyncio.sleep`, `wall_clock` for
+    `time.time`; its epoch is the start of a minute.
+    """
+
+    epoch_s = 1_700_000_040.0
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def wall_clock(self) -> float:
+        return self.epoch_s + self.now
+
+    async def sleep(self, seconds: float) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._sleepers, (self.now + max(seconds, 0.0), self._count, future))
+        await future
+
+    async def settle(self) -> None:
+        """Let everything run that waits for nothing but the event loop."""
+        for _ in range(60):
+            await asyncio.sleep(0)
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, waking each sleeper at its own moment."""
+        end = self.now + seconds
+        await self.settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            await self._wake_next()
+        self.now = end
+
+    async def finish(self, task: asyncio.Task[object]) -> None:
+        """Let as much time pass as a task needs."""
+        await self.settle()
+        while not task.done():
+            assert self._sleepers, "the task waits for something that no passing time brings"
+            await self._wake_next()
+
+    async def _wake_next(self) -> None:
+        at, _, future = heapq.heappop(self._sleepers)
+        if not future.done():
+            self.now = max(self.now, at)
+            future.set_result(None)
+            await self.settle()
+
+
+@pytest.fixture
+def virtual_time() -> VirtualTime:
+    return VirtualTime()
