@@ -1,0 +1,75 @@
+"""The clock of the Live view: a screen for new parameters, a delta for every second."""
+
+from typing import Any
+
+import structlog
+from dash import Dash, Input, Output, State, no_update
+
+from app import ids
+from app.api.schemas import ParameterErrors
+from app.cursor import read_cursor
+from app.links import read_query
+from app.screens import newer, whole_screen
+from app.services import PairService
+from core.types import PairSpec
+
+log = structlog.get_logger()
+
+
+def read_request(request: object, services: PairService) -> tuple[PairSpec, str] | None:
+    """What the page keeps of its request: parameters and a note; None for anything unusable."""
+    if not isinstance(request, dict):
+        return None
+    try:
+        spec = read_query(request.get("query"), services.settings)
+    except ParameterErrors:
+        return None
+    note = request.get("note")
+    return spec, note[:1_000] if isinstance(note, str) else ""
+
+
+def load_screen(services: PairService, request: object) -> Any:
+    """A whole screen for the request; no update when it can't be one of this page."""
+    asked = read_request(request, services)
+    return no_update if asked is None else whole_screen(services, *asked)
+
+
+def load_newer(services: PairService, request: object, raw_cursor: object) -> Any:
+    """What is newer than the cursor; no update when nothing is."""
+    asked, cursor = read_request(request, services), read_cursor(raw_cursor)
+    if asked is None or cursor is None:
+        return no_update
+    spec, note = asked
+    change = newer(services, spec, cursor, note)
+    return no_update if change is None else change
+
+
+def explain_failure(error: Exception) -> None:
+    """Log what went wrong; the page keeps its last state and asks again."""
+    log.error("callback failed", error=repr(error), exc_info=error)
+
+
+def register(app: Dash, services: PairService) -> None:
+    """Bind screen and delta."""
+
+    @app.callback(
+        Output(ids.SCREEN, "data"),
+        Input(ids.REQUEST, "data"),
+        Input(ids.RELOAD, "data"),
+        prevent_initial_call=True,
+        running=[(Output(ids.MAIN, "className"), "live loading", "live")],
+    )
+    def screen(request: object, reload: object) -> Any:
+        return load_screen(services, request)
+
+    @app.callback(
+        Output(ids.DELTA, "data"),
+        Input(ids.INTERVAL, "n_intervals"),
+        State(ids.REQUEST, "data"),
+        State(ids.CURSOR, "data"),
+        prevent_initial_call=True,
+        running=[(Output(ids.BUSY, "data"), True, False)],
+        on_error=explain_failure,
+    )
+    def delta(count: object, request: object, cursor: object) -> Any:
+        return load_newer(services, request, cursor)

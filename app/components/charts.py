@@ -1,0 +1,85 @@
+"""The charts' frames: captions are html over the figure, which is drawn below them."""
+
+from typing import Any
+
+from dash import dcc, html
+
+from app import ids
+from app.figures import CAPTION, CHARTS, EQUITY_HEIGHT, HEIGHT
+
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "showEditInChartStudio": False,
+    "displayModeBar": "hover",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "doubleClick": "reset+autosize",
+    "responsive": True,
+}
+
+CAPTIONS = {
+    "price": (
+        "Prices",
+        [
+            "change since left edge · ",
+            html.Span(id=ids.text("leg-a"), className="leg-a"),
+            " · ",
+            html.Span(id=ids.text("leg-b"), className="leg-b"),
+        ],
+    ),
+    "spread": ("Spread", [html.Span(id=ids.text("spread-note"))]),
+    "z": (
+        "z-score",
+        [
+            html.Span("▲", className="long"),
+            " long spread · ",
+            html.Span("▼", className="short"),
+            " short spread · ○ exit · dotted: break-even after costs",
+        ],
+    ),
+    "hedge": (
+        "Hedge ratio",
+        [
+            html.Span(id=ids.text("ols-note"), className="leg-a"),
+            " · ",
+            html.Span("Kalman ± 1 s.e.", className="leg-b"),
+        ],
+    ),
+}
+
+
+def pair_chart() -> html.Div:
+    """Prices, spread, z and hedge ratio on one time axis."""
+    captions = []
+    top = 0
+    for name, (heading, words) in CAPTIONS.items():
+        captions.append(
+            html.Div(
+                [html.H2(heading), html.Span(words)],
+                className="caption",
+                style={"top": f"{top}px", "height": f"{CAPTION}px"},
+            )
+        )
+        top += CHARTS[name] + CAPTION
+    return html.Div(
+        className="charts panel-desk",
+        children=[
+            *captions,
+            dcc.Graph(
+                id=ids.PAIR_CHART,
+                config=CONFIG,
+                responsive=True,
+                style={"height": f"{HEIGHT}px"},
+            ),
+        ],
+    )
+
+
+def equity_chart() -> dcc.Graph:
+    """Equity and drawdown."""
+    return dcc.Graph(
+        id=ids.EQUITY_CHART,
+        config=CONFIG | {"displayModeBar": False},
+        responsive=True,
+        style={"height": f"{EQUITY_HEIGHT}px"},
+    )

@@ -1,0 +1,73 @@
+"""The grid of a backtest's round trips."""
+
+from typing import Any
+
+import dash_ag_grid as dag
+
+from app import ids
+
+# The grid's colours follow the page's theme, being css variables.
+THEME = """themeQuartz.withParams({
+    backgroundColor: 'var(--p)', foregroundColor: 'var(--t)', accentColor: 'var(--acc)',
+    borderColor: 'var(--l)', headerBackgroundColor: 'var(--p)', headerTextColor: 'var(--m)',
+    rowHoverColor: 'var(--p2)', chromeBackgroundColor: 'var(--p)', fontFamily: 'inherit',
+    fontSize: 13, headerFontSize: 11, headerFontWeight: 400, wrapperBorder: false,
+    headerRowBorder: false, cellHorizontalPadding: 6, rowHeight: 29, headerHeight: 28,
+    wrapperBorderRadius: 0, spacing: 6
+})"""
+
+
+def _column(field: str, heading: str, width: int, **more: Any) -> dict[str, Any]:
+    return {"field": field, "headerName": heading, "width": width, "flex": width, **more}
+
+
+def round_trips() -> dag.AgGrid:
+    """Newest first; sortable by any column."""
+    number = {"type": "rightAligned"}
+    pnl = "params.value == null ? '–' : d3.format('+,.1f')(params.value)"
+    zscore = "params.value == null ? '–' : d3.format('+.2f')(params.value)"
+    return dag.AgGrid(
+        id=ids.ROUND_TRIPS,
+        columnDefs=[
+            _column("time", "entry (UTC)", 118, sort="desc")
+            | {"valueFormatter": {"function": "params.data.entry"}},
+            _column(
+                "side",
+                "side",
+                70,
+                cellClassRules={
+                    "long": "params.value === '▲ long'",
+                    "short": "params.value === '▼ short'",
+                },
+            ),
+            _column("z", "z", 58, valueFormatter={"function": zscore}, **number),
+            _column("held", "held", 66, **number)
+            | {"valueFormatter": {"function": "params.data.held_text"}},
+            _column("why", "exit", 64),
+            _column(
+                "pnl",
+                "PnL",
+                76,
+                valueFormatter={"function": pnl},
+                cellClassRules={"gain": "params.value > 0", "loss": "params.value <= 0"},
+                **number,
+            ),
+        ],
+        rowData=[],
+        getRowId="params.data.id",
+        defaultColDef={
+            "sortable": True,
+            "resizable": False,
+            "suppressMovable": True,
+            "minWidth": 44,
+        },
+        dashGridOptions={
+            "theme": {"function": THEME},
+            "animateRows": False,
+            "suppressCellFocus": True,
+            "overlayNoRowsTemplate": "No round trip on these bars",
+            "enableCellTextSelection": True,
+        },
+        className="round-trips",
+        style={"height": "100%"},
+    )

@@ -1,0 +1,101 @@
+"""The page as dash serves it on every load: shell, controls and the Live view."""
+
+import dash_bootstrap_components as dbc
+from dash import dcc, html
+
+from app import ids
+from app.links import default_spec, listed_symbols
+from app.components.controls import MORE_FIELDS, controls
+from app.layout.live import live_view
+from app.services import PairService
+from core.types import PairSpec
+
+
+def build_layout(services: PairService) -> html.Div:
+    """Build the tree; a link's own parameters arrive with the first callback."""
+    symbols = listed_symbols(services)
+    spec = default_spec(services, symbols)
+    return html.Div(
+        className="desk",
+        children=[
+            dcc.Location(id=ids.URL, refresh=False),
+            *_stores(),
+            _header(),
+            html.Div(
+                className="notices",
+                role="status",
+                children=[
+                    html.Div(id=ids.SILENCE, className="notice bad"),
+                    html.Div(id=ids.NOTICES),
+                ],
+            ),
+            controls(spec, symbols, placeholders(spec)),
+            live_view(),
+            html.Div(
+                className="toasts",
+                **{"aria-live": "polite", "aria-atomic": "true"},
+                children=dbc.Toast(
+                    id=ids.TOAST, header="", is_open=False, dismissable=True, duration=20_000
+                ),
+            ),
+        ],
+    )
+
+
+def placeholders(spec: PairSpec) -> dict[str, str]:
+    """What the optional fields mean when they are left empty."""
+    defaults = {
+        "hedge_window": f"{spec.hedge_window} (5 × window)",
+        "bars": f"{spec.bars}",
+        "fee_bps": f"{spec.fee_bps:g}",
+        "slippage_bps": f"{spec.slippage_bps:g}",
+        "notional": f"{spec.notional:g}",
+    }
+    return {field: defaults.get(field, "none") for field in MORE_FIELDS}
+
+
+def _stores() -> list[dcc.Store | dcc.Interval]:
+    return [
+        dcc.Store(id=ids.THEME),
+        dcc.Store(id=ids.REQUEST),
+        dcc.Store(id=ids.SCREEN),
+        dcc.Store(id=ids.RELOAD),
+        dcc.Store(id=ids.DELTA),
+        dcc.Store(id=ids.CURSOR),
+        dcc.Store(id=ids.BUSY, data=False),
+        dcc.Store(id=ids.HIDDEN, data=False),
+        dcc.Interval(id=ids.INTERVAL, interval=1_000),
+    ]
+
+
+def _header() -> html.Header:
+    return html.Header(
+        className="top",
+        children=[
+            html.H1(["◧ ", "Pairdesk"]),
+            html.Nav(html.A("Live", href="/", className="on", **{"aria-current": "page"})),
+            html.Div(
+                className="strip",
+                children=[
+                    html.Span("STARTING", id=ids.text("badge"), className="badge-desk warn"),
+                    _figure("feed", "feed-age", keep=True),
+                    _figure("missing ids", "missing"),
+                    _figure("lag p99", "lag"),
+                    _figure("trades/s", "rate", after=True),
+                    html.Button(
+                        "☾",
+                        id=ids.THEME_TOGGLE,
+                        className="theme-toggle",
+                        title="Dark or light",
+                        **{"aria-label": "Switch between dark and light"},
+                    ),
+                ],
+            ),
+        ],
+    )
+
+
+def _figure(label: str, key: str, *, keep: bool = False, after: bool = False) -> html.Span:
+    value = html.I("–", id=ids.text(key))
+    children = [value, f" {label}"] if after else [f"{label} ", value]
+    return html.Span(children, className=f"figure figure-{key}{' keep' if keep else ''}")

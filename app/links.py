@@ -1,0 +1,161 @@
+"""The screen's parameters as a link, as controls and as a spec; the API's schema judges all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import structlog
+
+from app.api.schemas import ParameterErrors, load_pair_request
+from app.components.controls import FIELDS, MAIN_FIELDS, MORE_FIELDS
+from app.services import PairService
+from core.errors import StoreError
+from core.settings import Settings
+from core.types import PairSpec
+
+MAX_LINK = 2_000
+LABELS = {
+    "symbol_a": "Long leg",
+    "symbol_b": "Hedge leg",
+    "timeframe": "Timeframe",
+    "window": "Window",
+    "entry_z": "Entry z",
+    "exit_z": "Exit z",
+    "hedge": "Hedge ratio",
+    **MORE_FIELDS,
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a link asks for, and in words what of it could not be used."""
+
+    spec: PairSpec
+    complaints: tuple[str, ...]
+
+
+def listed_symbols(services: PairService) -> tuple[str, ...]:
+    """Symbols to choose from; none while the store can't be read."""
+    try:
+        return tuple(stored.symbol for stored in services.symbols())
+    except StoreError as error:
+        log.warning("symbols not listed", error=str(error))
+        return ()
+
+
+def default_spec(services: PairService, symbols: Sequence[str]) -> PairSpec:
+    """The schema's defaults; a desk without their symbols begins with its own first two."""
+    spec = load_pair_request({}, services.settings).spec
+    if len(symbols) < 2 or {spec.symbol_a, spec.symbol_b} <= set(symbols):
+        return spec
+    legs = {"symbol_a": symbols[0], "symbol_b": symbols[1]}
+    return load_pair_request(legs, services.settings).spec
+
+
+def read_link(search: str, services: PairService, symbols: Sequence[str]) -> Link:
+    """Read a query string; what is bad in it gives way to the default and is told."""
+    default = default_spec(services, symbols)
+    given, complaints = _parse(search)
+    given = {"symbol_a": default.symbol_a, "symbol_b": default.symbol_b} | given
+    for field in ("symbol_a", "symbol_b"):
+        known = given[field].upper() in symbols or not symbols
+        if not known and given[field].upper() != getattr(default, field):
+            complaints.append(f"{LABELS[field]}: {given[field][:40]} is not on this desk")
+            given[field] = getattr(default, field)
+    if given["symbol_a"] == given["symbol_b"] and symbols:
+        complaints.append("Hedge leg: must differ from the long leg")
+        given["symbol_b"] = next(
+            (name for name in (default.symbol_b, *symbols) if name != given["symbol_a"]),
+            default.symbol_b,
+        )
+    # Every round drops at least one value, or all that are left.
+    while True:
+        try:
+            spec = load_pair_request(given, services.settings).spec
+        except ParameterErrors as errors:
+            bad = [error for error in errors.errors if error.field in given]
+            complaints += [f"{_label(error.field)}: {error.message}" for error in errors.errors]
+            given = {
+                key: value
+                for key, value in given.items()
+                if bad and key not in {error.field for error in bad}
+            }
+        else:
+            return Link(spec, tuple(complaints))
+
+
+def read_controls(values: Mapping[str, Any], settings: Settings) -> PairSpec:
+    """Validate what the controls hold; empty optional ones take their defaults.
+
+    Raises
+    ------
+    ParameterErrors
+        Names every bad field and what it allows.
+    """
+    given: dict[str, Any] = {}
+    for field in FIELDS:
+        value = values.get(field)
+        text = value.strip() if isinstance(value, str) else value
+        if field in MAIN_FIELDS or text not in ("", None):
+            given[field] = text
+    return load_pair_request(given, settings).spec
+
+
+def read_query(query: object, settings: Settings) -> PairSpec:
+    """Validate the query that the page keeps for what it shows.
+
+    Raises
+    ------
+    ParameterErrors
+        Names every bad field and what it allows.
+    """
+    pairs = parse_qsl(query[:MAX_LINK]) if isinstance(query, str) else []
+    return load_pair_request(dict(pairs), settings).spec
+
+
+def control_values(spec: PairSpec, settings: Settings) -> dict[str, str]:
+    """What the controls show for a spec; optional ones are empty where the default is meant."""
+    values = {
+        field: _text(getattr(spec, field))
+        for field in FIELDS
+        if getattr(spec, field) is not None
+    }
+    default = load_pair_request({name: values[name] for name in MAIN_FIELDS}, settings).spec
+    for field in MORE_FIELDS:
+        if getattr(spec, field) == getattr(default, field):
+            values[field] = ""
+    return values
+
+
+def query_of(spec: PairSpec, settings: Settings) -> str:
+    """The shortest query that says all of a spec: the main fields always, others if not default."""
+    return urlencode([(key, value) for key, value in control_values(spec, settings).items() if value])
+
+
+def _parse(search: str) -> tuple[dict[str, str], list[str]]:
+    if len(search) > MAX_LINK:
+        return {}, ["The link is too long to be one of this page"]
+    given: dict[str, str] = {}
+    complaints: list[str] = []
+    for key, value in parse_qsl(search.removeprefix("?"), keep_blank_values=True):
+        if key not in FIELDS:
+            complaints.append(f"{key[:40]}: is not a parameter of this page")
+        elif key in given:
+            complaints.append(f"{_label(key)}: given twice")
+        else:
+            given[key] = value
+    return given, complaints
+
+
+def _label(field: str) -> str:
+    return LABELS.get(field, field)
+
+
+def _text(value: Any) -> str:
+    """A value as it is typed: whole numbers without a fraction, no digit lost."""
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else repr(value)
+    return str(value)

@@ -1,0 +1,147 @@
+"""What the page says above the charts when something isn't as it should be; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.services import PairView
+from app.wording import duration_text, time_text
+
+Level = Literal["bad", "warn", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One line, and how much it matters: red, amber or quiet."""
+
+    level: Level
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """Where the numbers come from, at a glance."""
+
+    label: str
+    look: Literal["ok", "warn", "bad"]
+    words: str
+
+
+def source_badge(status: Mapping[str, Any], view: PairView | None) -> Badge:
+    """Green for a live exchange, amber for anything made up or recorded, red when stale."""
+    source = (view.source if view else None) or status.get("source")
+    reason = str(status.get("source_reason") or "")
+    if source == "simulated":
+        return Badge("SIMULATED", "warn", reason or "made-up prices, not a market")
+    if source == "replay":
+        return Badge("REPLAY", "warn", reason or "recorded frames, not live prices")
+    if source == "import":
+        return Badge("IMPORTED", "warn", "bars loaded from dump files")
+    state = (status.get("feed") or {}).get("state")
+    if source is None:
+        return Badge("STARTING", "warn", "the worker has not said yet where prices come from")
+    if state != "live":
+        return Badge("BINANCE · CUT", "bad", "no live connection to the exchange")
+    if view is not None and view.result is not None and view.stale:
+        return Badge("BINANCE · STALE", "bad", "no new bar of this pair")
+    return Badge("LIVE · BINANCE", "ok", "live prices from the exchange")
+
+
+def notices(
+    status: Mapping[str, Any], view: PairView | None, failure: str = "", note: str = ""
+) -> list[Notice]:
+    """Every line to show now, what matters most first.
+
+    `failure` is why there is no view; `note` is what of a link could not be used.
+    """
+    lines = [*_database(status), *_worker(status)]
+    if failure and not _database(status):
+        lines.insert(0, Notice("bad", f"{failure}."))
+    if note:
+        lines.insert(0, Notice("warn", f"Not used from the link: {note}."))
+    if not any(line.level == "bad" for line in lines):
+        lines += _feed(status)
+    lines += _source(status, view)
+    lines += _backfill(status)
+    if view is not None:
+        lines += _pair(view, cut=any(line.level == "bad" for line in lines))
+    return lines
+
+
+def _database(status: Mapping[str, Any]) -> list[Notice]:
+    error = (status.get("database") or {}).get("error")
+    return [Notice("bad", f"The database can't be read: {error}.")] if error else []
+
+
+def _worker(status: Mapping[str, Any]) -> list[Notice]:
+    worker = status.get("worker") or {}
+    if worker.get("state") == "absent":
+        return [Notice("bad", "The worker has not started yet: nothing new is coming in.")]
+    if worker.get("state") in ("silent", "stopped"):
+        age_ms = worker.get("heartbeat_age_ms")
+        since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""
+        return [
+            Notice("bad", f"The worker is away{since}. Shown is what was stored before; it resumes")
+        ]
+    return []
+
+
+def _feed(status: Mapping[str, Any]) -> list[Notice]:
+    feed = status.get("feed") or {}
+    if feed.get("state") in ("live", None):
+        return []
+    age_ms, error = feed.get("age_ms"), feed.get("last_error")
+    since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""
+    why = f" ({error})" if error else ""
+    if feed["state"] == "blocked":
+        return [Notice("bad", f"The exchange refuses this location{since}{why}; tried again later")]
+    if feed["state"] == "connecting" and age_ms is None:
+        return [Notice("info", f"Connecting to the exchange{why}…")]
+    return [Notice("bad", f"The feed is cut{since}{why}. Shown is what was stored; trying again")]
+
+
+def _source(status: Mapping[str, Any], view: PairView | None) -> list[Notice]:
+    badge = source_badge(status, view)
+    if badge.label == "SIMULATED":
+        return [Notice("warn", f"Simulated market: {badge.words}")]
+    if badge.label in ("REPLAY", "IMPORTED"):
+        return [Notice("warn", f"{badge.label.capitalize()}: {badge.words}")]
+    return []
+
+
+def _backfill(status: Mapping[str, Any]) -> list[Notice]:
+    backfill = status.get("backfill") or {}
+    done, total = backfill.get("done") or 0, backfill.get("total") or 0
+    if done >= total:
+        return []
+    words = str(backfill.get("message") or "loading history")
+    return [Notice("info", f"{words} · {done:,} of {total:,}")]
+
+
+def _pair(view: PairView, cut: bool) -> list[Notice]:
+    result = view.result
+    if result is None:
+        legs = f"{view.spec.symbol_a} and {view.spec.symbol_b}"
+        return [Notice("info", f"Waiting for the first bars that {legs} have in common…")]
+    lines = []
+    if view.stale and not cut and view.source not in ("import", "replay"):
+        closed = time_text(result.as_of_ms, with_seconds=True)
+        lines.append(Notice("bad", f"No new bar of this pair since {closed} UTC."))
+    if view.gaps:
+        kinds = sum(gap.state == "unfillable" for gap in view.gaps)
+        words = f"{len(view.gaps)} gap{'s' if len(view.gaps) > 1 else ''} in the trades shown"
+        tail = f", {kinds} of them can't be filled" if kinds else ", being filled"
+        lines.append(Notice("warn", f"{words}{tail}: bars without all trades give no z."))
+    lines += [
+        Notice("info", f"{'Hedge ratio' if name == 'hedge_ratio' else 'History'}: {words}.")
+        for name, words in result.reasons.items()
+        if name in ("history", "hedge_ratio")
+    ]
+    return lines
+
+
+def _clock(status: Mapping[str, Any], age_ms: float) -> str:
+    """When something last happened; long ago also how long."""
+    moment = time_text(int(status["now_ms"] - age_ms), with_seconds=True).rpartition(" ")[2]
+    ago = f", {duration_text(age_ms)} ago" if age_ms > 120_000 else ""
+    return f"{moment} UTC{ago}"

@@ -1,0 +1,249 @@
+"""Numbers and states in the words of the page; pure.
+
+Every function returns texts by key; the element that shows one has the id `ids.text(key)`.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from core.types import PairResult, RoundTrip
+
+NONE = "–"
+SIDES = {"long_spread": "▲ long", "short_spread": "▼ short", "flat": "flat", "no_data": "no data"}
+
+CARD_KEYS = (
+    "z",
+    "z-note",
+    "even",
+    "even-note",
+    "hedge",
+    "hedge-note",
+    "half-life",
+    "half-life-note",
+    "coint",
+    "coint-note",
+    "corr",
+    "corr-note",
+    "signal",
+    "signal-note",
+)
+SUMMARY = {
+    "pnl": "PnL",
+    "trades": "Trades",
+    "win": "Win rate",
+    "sharpe": "Sharpe (yearly)",
+    "drawdown": "Max drawdown",
+    "exposure": "Exposure",
+    "costs": "Costs paid",
+    "capture": "Reversion kept",
+    "factor": "Profit factor",
+    "hold": "Average hold",
+    "avg": "Average PnL",
+    "turnover": "Turnover",
+}
+
+
+def live_texts(result: PairResult, zscore_provisional: float, quote: str) -> dict[str, str]:
+    """Everything on the Live view that is written in words, by key."""
+    note = {"z-note": forming_note(result, zscore_provisional)}
+    return _cards(result) | note | _summary(result, quote)
+
+
+def empty_texts() -> dict[str, str]:
+    """The same keys while there is nothing to say."""
+    return dict.fromkeys((*CARD_KEYS, *SUMMARY, "trips-note"), "") | dict.fromkeys(
+        ("z", "even", "hedge", "half-life", "coint", "corr", "signal", *SUMMARY), NONE
+    )
+
+
+def time_text(time_ms: int, with_seconds: bool = False) -> str:
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return moment.strftime("%d %b %H:%M:%S" if with_seconds else "%d %b %H:%M")
+
+
+def duration_text(span_ms: float) -> str:
+    """A span in one unit that suits it: 45 s, 31 min, 5.2 h, 3 d."""
+    for unit_ms, unit, limit in ((1_000, "s", 120), (60_000, "min", 120), (3_600_000, "h", 48)):
+        if span_ms < unit_ms * limit:
+            return f"{_short(span_ms / unit_ms)} {unit}"
+    return f"{_short(span_ms / 86_400_000)} d"
+
+
+def forming_note(result: PairResult, zscore_provisional: float) -> str:
+    """The line below the confirmed z: where the open bar stands, and how far entry is."""
+    parts = []
+    if math.isfinite(zscore_provisional):
+        parts.append(f"forming {zscore_provisional:+.2f}")
+    zscore, entry_z = result.chosen.zscore, result.spec.entry_z
+    last = float(zscore[-1])
+    if not math.isfinite(last):
+        return _reason(result, "zscore", "spread") or " · ".join(parts)
+    if abs(last) >= entry_z:
+        beyond = 0
+        while beyond < len(zscore) and abs(zscore[-1 - beyond]) >= entry_z:
+            beyond += 1
+        parts.append(f"beyond entry for {_count(beyond, 'bar')}")
+    else:
+        parts.append(f"{entry_z - abs(last):.2f} to entry")
+    return " · ".join(parts)
+
+
+def round_trip_rows(result: PairResult, begin: int = 0) -> list[dict[str, Any]]:
+    """Rows of the round-trip grid from the trade at `begin` on, oldest first."""
+    seconds = result.spec.timeframe == "1s"
+    return [_round_trip(trip, result, seconds) for trip in result.backtest.round_trips[begin:]]
+
+
+def _round_trip(trip: RoundTrip, result: PairResult, seconds: bool) -> dict[str, Any]:
+    return {
+        "id": str(trip.entry_time_ms),
+        "time": trip.entry_time_ms,
+        "entry": time_text(trip.entry_time_ms, seconds),
+        "side": SIDES[trip.side],
+        "z": round(trip.entry_z, 2) if math.isfinite(trip.entry_z) else None,
+        "held": trip.bars,
+        "held_text": duration_text(trip.bars * result.spec.timeframe_ms),
+        "why": trip.exit_reason.replace("_", " "),
+        "pnl": round(trip.pnl, 2) if math.isfinite(trip.pnl) else None,
+    }
+
+
+def _cards(result: PairResult) -> dict[str, str]:
+    spec = result.spec
+    texts = {
+        "z": _signed(float(result.chosen.zscore[-1])),
+        "even": _plain(result.break_even_z, ".2f"),
+        "even-note": f"{spec.fee_bps + spec.slippage_bps:g} bp a fill, 4 fills",
+        "half-life": NONE,
+        "half-life-note": _reason(result, "half_life_bars") or "does not revert",
+        "corr": _plain(result.correlation, ".2f"),
+        "corr-note": _reason(result, "correlation") or f"returns, last {spec.window} bars",
+    }
+    if not math.isfinite(result.break_even_z):
+        texts["even-note"] = _reason(result, "break_even_z")
+    if math.isfinite(result.half_life_bars):
+        bars = result.half_life_bars
+        hurst = f" · Hurst {result.hurst:.2f}" if math.isfinite(result.hurst) else ""
+        texts["half-life"] = f"{_short(bars)} bars"
+        texts["half-life-note"] = duration_text(bars * spec.timeframe_ms) + hurst
+    return texts | _hedge(result) | _cointegration(result) | _signal(result)
+
+
+def _hedge(result: PairResult) -> dict[str, str]:
+    ols, kalman = float(result.ols.hedge_ratio[-1]), float(result.kalman.hedge_ratio[-1])
+    stderr = float(result.kalman_stderr[-1])
+    kalman_text = _plain(kalman, ".3f")
+    if math.isfinite(stderr):
+        kalman_text += f" ± {stderr:.3f}"
+    if result.spec.hedge == "ols":
+        shown, note = _plain(ols, ".3f"), f"OLS · Kalman {kalman_text}"
+    else:
+        error = f" ± {stderr:.3f}" if math.isfinite(stderr) else ""
+        shown, note = _plain(kalman, ".3f"), f"Kalman{error} · OLS {_plain(ols, '.3f')}"
+    return {"hedge": shown, "hedge-note": note}
+
+
+def _cointegration(result: PairResult) -> dict[str, str]:
+    found = result.cointegration
+    if found is None or not math.isfinite(found.pvalue):
+        return {"coint": NONE, "coint-note": _reason(result, "cointegration")}
+    legs = [_base(result.spec.symbol_a), _base(result.spec.symbol_b)]
+    if found.direction == "b_on_a":
+        legs.reverse()
+    p_text = f"p {found.pvalue:.3f}" if found.pvalue >= 0.001 else "p < 0.001"
+    return {
+        "coint": p_text,
+        "coint-note": f"Engle-Granger, {legs[0]} on {legs[1]}, {_count(found.lags, 'lag')}",
+    }
+
+
+def _signal(result: PairResult) -> dict[str, str]:
+    spec, trips = result.spec, result.backtest.round_trips
+    note = ""
+    if result.signal in ("long_spread", "short_spread"):
+        side = 1 if result.signal == "long_spread" else -1
+        row = len(result.position) - 1
+        while row > 0 and result.position[row - 1] == side:
+            row -= 1
+        # Known at the close of the bar that decided.
+        since = int(result.rows.open_time_ms[row]) + spec.timeframe_ms
+        note = f"since {time_text(since, spec.timeframe == '1s')}"
+        zscore = float(result.chosen.zscore[row])
+        if math.isfinite(zscore):
+            note += f", entered at {zscore:+.2f}"
+    elif result.signal == "no_data":
+        note = _reason(result, "signal", "zscore")
+    else:
+        closed = [trip for trip in trips if trip.exit_time_ms is not None]
+        if closed and closed[-1].exit_time_ms is not None:
+            ago = duration_text(result.as_of_ms - closed[-1].exit_time_ms)
+            note = f"last: {SIDES[closed[-1].side]}, closed {ago} ago"
+        else:
+            note = "no entry on these bars"
+    return {"signal": SIDES[result.signal], "signal-note": note}
+
+
+def _summary(result: PairResult, quote: str) -> dict[str, str]:
+    metrics = result.backtest.metrics
+    money = f" {quote}" if quote else ""
+    shown = len(result.backtest.round_trips)
+    span = duration_text(result.as_of_ms - result.start_ms)
+    return {
+        "pnl": _plain(metrics.total_pnl, "+,.1f", money),
+        "trades": str(metrics.total_trades),
+        "win": _plain(100 * metrics.win_rate, ".0f", " %"),
+        "sharpe": _plain(metrics.sharpe, ".2f"),
+        "drawdown": _plain(100 * metrics.max_drawdown, ".2f", " %"),
+        "exposure": _plain(100 * metrics.exposure, ".0f", " %"),
+        "costs": _plain(metrics.costs, ",.1f", money),
+        "capture": _plain(100 * metrics.reversion_capture, ".0f", " %"),
+        "factor": _plain(metrics.profit_factor, ".2f"),
+        "hold": _plain(metrics.avg_hold_bars, ".1f", " bars"),
+        "avg": _plain(metrics.avg_pnl, "+,.2f", money),
+        "turnover": _plain(metrics.turnover, ".1f", " ×"),
+        "trips-note": f"{_count(shown, 'trade')} in {span}" if shown else f"none in {span}",
+    }
+
+
+def status_texts(status: Mapping[str, Any]) -> dict[str, str]:
+    """The strip at the top: feed age, missing ids, lag, trades a second."""
+    feed = status.get("feed") or {}
+    age_ms, lag_ms, rate = (feed.get(key) for key in ("age_ms", "lag_ms_p99", "trades_per_s"))
+    missing = sum(item.get("missing_ids") or 0 for item in status.get("symbols") or [])
+    return {
+        "feed-age": NONE if age_ms is None else _age(age_ms),
+        "missing": f"{missing:,}",
+        "lag": NONE if lag_ms is None else f"{lag_ms:.0f} ms",
+        "rate": NONE if rate is None else _short(rate),
+    }
+
+
+def _age(age_ms: float) -> str:
+    age_ms = max(0.0, age_ms)
+    return f"{age_ms / 1000:.1f} s" if age_ms < 10_000 else duration_text(age_ms)
+
+
+def _reason(result: PairResult, *fields: str) -> str:
+    return next((result.reasons[name] for name in fields if name in result.reasons), "")
+
+
+def _base(symbol: str) -> str:
+    return symbol.removesuffix("USDT") or symbol
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if math.isfinite(value) else NONE
+
+
+def _plain(value: float, form: str, unit: str = "") -> str:
+    return f"{value:{form}}{unit}" if math.isfinite(value) else NONE

@@ -1,0 +1,164 @@
+/* Drawing: colours of the theme into figures, rows into traces, y to what is in view. */
+(function () {
+  "use strict";
+
+  const BLANK = { data: [], layout: { height: 1, xaxis: { visible: false }, yaxis: { visible: false } } };
+
+  /** A copy with css variables in place of their names; arrays stay the same ones. */
+  function painted(value, style) {
+    if (typeof value === "string") {
+      return value.startsWith("--") ? style.getPropertyValue(value).trim() : value;
+    }
+    if (value === null || typeof value !== "object" || Array.isArray(value)) {
+      return value;
+    }
+    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, painted(part, style)]));
+  }
+
+  function figure(source) {
+    const style = getComputedStyle(document.documentElement);
+    if (!source) {
+      return structuredClone(BLANK);
+    }
+    // Traces share their arrays with the source, so that new rows reach both.
+    return {
+      data: source.data.map((trace) => painted(trace, style)),
+      layout: painted(source.layout, style),
+    };
+  }
+
+  function replace(array, values) {
+    array.splice(0, array.length, ...values);
+  }
+
+  function times(at, span) {
+    if (at === "span") {
+      return [span.first, span.last, null, span.first, span.last];
+    }
+    return at === "last" ? [span.last] : [span.last, span.last + span.step];
+  }
+
+  /** Append a delta's rows to the traces of a figure. */
+  function append(source, delta, span) {
+    for (const trace of source.data) {
+      const meta = trace.meta;
+      if (meta.rows) {
+        trace.y.push(...delta.rows[meta.rows]);
+        if (meta.customdata) {
+          trace.customdata.push(...delta.rows[meta.customdata]);
+        }
+      } else if (meta.marks && delta.marks[meta.marks]) {
+        trace.x.push(...delta.marks[meta.marks].x);
+        trace.y.push(...delta.marks[meta.marks].y);
+      } else if (meta.end && delta.ends[meta.end]) {
+        const end = delta.ends[meta.end];
+        replace(trace.x, times(meta.at, span));
+        replace(trace.y, end.y);
+        replace(trace.text, end.text);
+        place(trace, end.textposition);
+      }
+    }
+  }
+
+  function place(trace, positions) {
+    if (Array.isArray(trace.textposition)) {
+      replace(trace.textposition, positions);
+    }
+  }
+
+  /** Draw the bar that is still open: dotted, from the last closed one. */
+  function drawForming(source, values, span) {
+    for (const trace of source.data) {
+      const value = trace.meta.forming && values[trace.meta.forming];
+      if (!trace.meta.forming) {
+        continue;
+      }
+      const closed = source.data.find((other) => other.meta.rows === trace.meta.forming);
+      const last = closed.y[closed.y.length - 1];
+      const known = typeof value === "number" && typeof last === "number";
+      replace(trace.x, known ? times("next", span) : []);
+      replace(trace.y, known ? [last, value] : []);
+    }
+  }
+
+  function plotOf(id) {
+    const plot = document.querySelector(`#${id} .js-plotly-plot`);
+    return plot && plot._fullLayout && plot.data && plot.data.length ? plot : null;
+  }
+
+  /** Show changed arrays; zoom and hover stay. */
+  function redraw(id) {
+    const plot = plotOf(id);
+    if (!plot) {
+      return;
+    }
+    window.Plotly.redraw(plot).then(() => fit(plot));
+  }
+
+  /** Bind once: after zooming in time, values fill the height again. */
+  function watch(id, tries = 100) {
+    const plot = plotOf(id);
+    if (!plot) {
+      if (tries > 0) {
+        setTimeout(() => watch(id, tries - 1), 50);
+      }
+      return;
+    }
+    if (!plot.pairdeskWatched) {
+      plot.pairdeskWatched = true;
+      plot.on("plotly_relayout", (change) => {
+        if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
+          fit(plot);
+        }
+      });
+    }
+    fit(plot);
+  }
+
+  function fit(plot) {
+    const layout = plot._fullLayout;
+    const zoomed = layout.xaxis.autorange === false;
+    if (!zoomed && !plot.pairdeskFitted) {
+      return;
+    }
+    plot.pairdeskFitted = zoomed;
+    const [from, to] = layout.xaxis.range.map((moment) => layout.xaxis.d2l(moment));
+    const change = {};
+    for (const axis of Object.keys(layout).filter((key) => /^yaxis\d*$/.test(key))) {
+      if (layout[axis].visible === false) {
+        continue;
+      }
+      const range = zoomed ? valuesWithin(plot, axis.replace("axis", ""), from, to) : null;
+      if (range) {
+        change[`${axis}.range`] = range;
+      } else {
+        change[`${axis}.autorange`] = true;
+      }
+    }
+    window.Plotly.relayout(plot, change);
+  }
+
+  function valuesWithin(plot, axis, from, to) {
+    let low = Infinity;
+    let high = -Infinity;
+    for (const trace of plot.data) {
+      if ((trace.yaxis || "y") !== axis || !(trace.meta.rows || trace.meta.end)) {
+        continue;
+      }
+      const level = trace.meta.at === "span";
+      const begin = level ? 0 : trace.x0 === undefined ? 0 : Math.max(0, Math.floor((from - trace.x0) / trace.dx));
+      const end = trace.x0 === undefined ? trace.y.length : Math.ceil((to - trace.x0) / trace.dx) + 1;
+      for (let row = begin; row < Math.min(end, trace.y.length); row++) {
+        const inside = level || trace.x0 !== undefined || (trace.x[row] >= from && trace.x[row] <= to);
+        if (typeof trace.y[row] === "number" && inside) {
+          low = Math.min(low, trace.y[row]);
+          high = Math.max(high, trace.y[row]);
+        }
+      }
+    }
+    const margin = 0.06 * (high - low) || Math.abs(high) * 1e-3;
+    return low <= high ? [low - margin, high + margin] : null;
+  }
+
+  window.pairdeskCharts = { figure, append, drawForming, redraw, watch };
+})();
