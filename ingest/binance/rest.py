@@ -249,12 +249,7 @@ class RestClient:
         words: list[str] = []
         for attempt in range(self._attempts):
             async with self._slots:
-                if self._proven:
-                    outcome = await self._try_once(path, params, weight, read)
-                else:
-                    # One caller finds out whether a host works; not eight at once.
-                    async with self._proving:
-                        outcome = await self._try_once(path, params, weight, read)
+                outcome = await self._try_in_turn(path, params, weight, read)
             if not isinstance(outcome, _Failed):
                 return outcome
             words.append(f"{host_name(outcome.host.base)}: {outcome.failure.words}")
@@ -263,6 +258,16 @@ class RestClient:
             if not self._is_free(self._pick()):
                 await self._sleep(next(delays))
         raise ExchangeError("; ".join(dict.fromkeys(words)))
+
+    async def _try_in_turn(
+        self, path: str, params: Mapping[str, str], weight: int, read: Callable[[bytes], T]
+    ) -> "T | _Failed":
+        """Ask once; while no host is known to work one caller finds out, not eight at once."""
+        if not self._proven:
+            async with self._proving:
+                if not self._proven:
+                    return await self._try_once(path, params, weight, read)
+        return await self._try_once(path, params, weight, read)
 
     async def _try_once(
         self, path: str, params: Mapping[str, str], weight: int, read: Callable[[bytes], T]

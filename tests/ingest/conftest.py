@@ -69,7 +69,9 @@ class VirtualTime:
 
     async def settle(self) -> None:
         """Let everything run that waits for nothing but the event loop."""
-        for _ in range(60):
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)
+        while loop._ready:  # type: ignore[attr-defined]
             await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:
