@@ -6,12 +6,14 @@ import numpy as np
 from numba import njit
 
 from core.types import FloatArray, HedgeSeries
-from core.windows import EMPTY, advance
+from core.windows import EMPTY, REBUILD_EVERY, deviations, is_worn, moments, rebuild, slide
 
-# Slots of the filter's state.
-_SEEN, _C, _B, _A, _P00, _P01, _P11, _KNOWN = range(8)
-_STATE_SIZE = 8
 _WIDEST = 1e8  # growth of P over a long hole; beyond it nothing is known and digits would be lost
+
+# The filter: rows seen, c, the state [b, a], P, and P00 when a row was last seen.
+UNSEEN = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING_SEEN = (UNSEEN, EMPTY, EMPTY)
+"""State before the first row: the filter, the window of errors, that of errors beside the last."""
 
 
 def kalman_hedge(
@@ -57,20 +59,16 @@ def kalman_hedge(
     out = np.full((7, n), np.nan)
     if discount is None:
         discount = 1.0 - 2.0 / (hedge_window + 1.0)
-    lagged = np.full(n, np.nan)
-    _kalman(
-        y, x, first_index, discount, window, np.zeros(_STATE_SIZE), EMPTY, EMPTY, 0, lagged, out
-    )
+    _kalman(y, x, first_index, discount, window, NOTHING_SEEN, 0, out)
     return HedgeSeries(*out[:6]), out[6]
 
 
 @njit(cache=True)
-def _warm_up(y, x, row, state):  # type: ignore[no-untyped-def]
-    """OLS on the rows present up to `row`, about c; leaves the state unseen when x is constant."""
-    c = state[_C]
+def _warm_up(y, x, row, seen, c):  # type: ignore[no-untyped-def]
+    """OLS on the rows present up to `row`, about c; waits for the next one while x is constant."""
     n = sx = sy = 0.0
     for i in range(row + 1):
-        if not (math.isnan(x[i]) or math.isnan(y[i])):
+        if not math.isnan(x[i] + y[i]):
             n += 1.0
             sx += x[i] - c
             sy += y[i]
@@ -78,102 +76,113 @@ def _warm_up(y, x, row, state):  # type: ignore[no-untyped-def]
     my = sy / n
     sxx = sxy = 0.0
     for i in range(row + 1):
-        if not (math.isnan(x[i]) or math.isnan(y[i])):
+        if not math.isnan(x[i] + y[i]):
             dx = x[i] - c - mx
             sxx += dx * dx
             sxy += dx * (y[i] - my)
     if sxx <= 0.0:
-        return False
-    state[_B] = sxy / sxx
-    state[_A] = my - state[_B] * mx
-    state[_P00] = 1.0 / sxx
-    state[_P01] = -mx / sxx
-    state[_P11] = 1.0 / n + mx * mx / sxx
-    state[_KNOWN] = state[_P00]
-    return True
+        return seen - 1.0, c, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    b = sxy / sxx
+    return seen, c, b, my - b * mx, 1.0 / sxx, -mx / sxx, 1.0 / n + mx * mx / sxx, 1.0 / sxx
 
 
 @njit(cache=True)
-def _kalman(  # type: ignore[no-untyped-def]
-    y, x, first_index, discount, window, state, e_state, lag_state, start, lagged, out
-):
+def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ignore[no-untyped-def]
+    filtered, recent, beside = state
+    seen, c, b, a, p00, p01, p11, known = filtered
+    widen = 1.0 / discount
     errors = out[2]
+    before = errors[:-1]  # the error of the row before, by the same index plus one
     for row in range(start, len(y)):
-        # Errors about their running mean, and each beside the one before it.
-        e_state = advance(e_state, errors, errors, row, window, first_index)
-        if row > 0:
-            lagged[row - 1] = errors[row - 2] if row > 1 else math.nan
-        lag_state = advance(lag_state, lagged, errors, row, window, first_index)
-        present = not (math.isnan(x[row]) or math.isnan(y[row]))
-        if state[_SEEN] < window:
+        if (first_index + row) % REBUILD_EVERY == 0:
+            recent = rebuild(errors, errors, row - window, row, 0.0, 0.0)
+            beside = rebuild(before, errors[1:], row - window - 1, row - 1, 0.0, 0.0)
+        else:
+            new = deviations(errors, errors, row - 1, 0.0, 0.0)
+            old = deviations(errors, errors, row - 1 - window, 0.0, 0.0)
+            recent = slide(recent, new[0], new[1], new[2], old[0], old[1], old[2])
+            new = deviations(before, errors[1:], row - 2, 0.0, 0.0)
+            old = deviations(before, errors[1:], row - 2 - window, 0.0, 0.0)
+            beside = slide(beside, new[0], new[1], new[2], old[0], old[1], old[2])
+
+        present = not math.isnan(x[row] + y[row])
+        if seen < window:
             if present:
-                if state[_SEEN] == 0.0:
-                    state[_C] = x[row]
-                state[_SEEN] += 1.0
-                if state[_SEEN] == window and not _warm_up(y, x, row, state):
-                    state[_SEEN] -= 1.0  # x has not moved yet: wait for a row where it has
+                if seen == 0.0:
+                    c = x[row]
+                seen += 1.0
+                if seen == window:
+                    seen, c, b, a, p00, p01, p11, known = _warm_up(y, x, row, seen, c)
             continue
-        if state[_P00] < _WIDEST * state[_KNOWN]:
-            state[_P00] /= discount
-            state[_P01] /= discount
-            state[_P11] /= discount
-        out[0, row] = state[_B]
-        out[1, row] = state[_A] - state[_B] * state[_C]
+        if p00 < _WIDEST * known:
+            p00 *= widen
+            p01 *= widen
+            p11 *= widen
+        out[0, row] = b
+        out[1, row] = a - b * c
         mean = std = math.nan
-        n, c, _, s, _, ss, _, _, _, _ = e_state
+        n = recent[0]
         if n >= 0.9 * window and n >= 2.0:
-            mean = c + s / n
-            std = math.sqrt(max(ss - s * s / n, 0.0) / (n - 1.0))
+            mean, _, squares, _, _ = moments(recent)
+            if is_worn(recent, squares, squares):
+                mean, squares = _error_moments(errors, row - window, row)
+            std = math.sqrt(max(squares, 0.0) / (n - 1.0))
             out[3, row] = mean
             out[4, row] = std
-            out[6, row] = _stderr(state[_P00], std, lag_state)
+            out[6, row] = _stderr(p00, std, beside)
         if not present:
             continue
-        h = x[row] - state[_C]
-        error = y[row] - state[_B] * h - state[_A]
+
+        h = x[row] - c
+        error = y[row] - b * h - a
         errors[row] = error
         if std > 0.0:
             out[5, row] = (error - mean) / std
-        _update(state, h, error)
-    return e_state, lag_state
+        ph0 = p00 * h + p01
+        ph1 = p01 * h + p11
+        scale = 1.0 / (1.0 + h * ph0 + ph1)
+        k0 = ph0 * scale
+        k1 = ph1 * scale
+        b += k0 * error
+        a += k1 * error
+        # Joseph's form keeps P symmetric and positive whatever is rounded away.
+        a00 = 1.0 - k0 * h
+        a10 = -k1 * h
+        a11 = 1.0 - k1
+        m00 = a00 * p00 - k0 * p01
+        m01 = a00 * p01 - k0 * p11
+        m10 = a10 * p00 + a11 * p01
+        m11 = a10 * p01 + a11 * p11
+        p00 = m00 * a00 - m01 * k0 + k0 * k0
+        p01 = m00 * a10 + m01 * a11 + k0 * k1
+        p11 = m10 * a10 + m11 * a11 + k1 * k1
+        known = p00
+    return (seen, c, b, a, p00, p01, p11, known), recent, beside
 
 
 @njit(cache=True)
-def _update(state, h, error):  # type: ignore[no-untyped-def]
-    p00, p01, p11 = state[_P00], state[_P01], state[_P11]
-    ph0 = p00 * h + p01
-    ph1 = p01 * h + p11
-    scale = 1.0 + h * ph0 + ph1
-    k0 = ph0 / scale
-    k1 = ph1 / scale
-    state[_B] += k0 * error
-    state[_A] += k1 * error
-    # Joseph's form keeps P symmetric and positive whatever is rounded away.
-    a00 = 1.0 - k0 * h
-    a01 = -k0
-    a10 = -k1 * h
-    a11 = 1.0 - k1
-    m00 = a00 * p00 + a01 * p01
-    m01 = a00 * p01 + a01 * p11
-    m10 = a10 * p00 + a11 * p01
-    m11 = a10 * p01 + a11 * p11
-    state[_P00] = m00 * a00 + m01 * a01 + k0 * k0
-    state[_P01] = m00 * a10 + m01 * a11 + k0 * k1
-    state[_P11] = m10 * a10 + m11 * a11 + k1 * k1
-    state[_KNOWN] = state[_P00]
+def _error_moments(errors, start, stop):  # type: ignore[no-untyped-def]
+    """Mean of the errors in [start, stop) and their sum of squares about it, in two passes."""
+    n = total = squares = 0.0
+    for i in range(start, stop):
+        if not math.isnan(errors[i]):
+            n += 1.0
+            total += errors[i]
+    mean = total / n
+    for i in range(start, stop):
+        if not math.isnan(errors[i]):
+            squares += (errors[i] - mean) ** 2
+    return mean, squares
 
 
 @njit(cache=True)
-def _stderr(p00, std, lag_state):  # type: ignore[no-untyped-def]
-    n, _, _, sx, sy, sxx, sxy, syy, _, _ = lag_state
-    if n < 2.0:
+def _stderr(p00, std, beside):  # type: ignore[no-untyped-def]
+    if beside[0] < 2.0:
         return math.nan
-    xx = sxx - sx * sx / n
-    yy = syy - sy * sy / n
-    xy = sxy - sx * sy / n
+    _, _, xx, xy, yy = moments(beside)
     if xx <= 0.0 or yy <= 0.0:
         return math.nan
     rho = xy / math.sqrt(xx * yy)
     if abs(rho) >= 1.0:
         return math.nan
-    return math.sqrt(p00 * std * std * (1.0 + rho) / (1.0 - rho))
+    return std * math.sqrt(p00 * (1.0 + rho) / (1.0 - rho))

@@ -6,7 +6,16 @@ import numpy as np
 from numba import njit
 
 from core.types import FloatArray, HedgeSeries
-from core.windows import EMPTY, advance
+from core.windows import (
+    EMPTY,
+    REBUILD_EVERY,
+    deviations,
+    is_worn,
+    moments,
+    rebuild,
+    reference,
+    slide,
+)
 
 _FEWEST_DIGITS = 1e-4  # below this share of the legs' own variance the spread's is summed afresh
 
@@ -54,53 +63,85 @@ def rolling_ols(
     """
     n = len(y)
     out = np.full((6, n), np.nan)
-    _rolling_ols(y, x, first_index, hedge_window, window, EMPTY, EMPTY, 0, out)
+    _rolling_ols(y, x, first_index, hedge_window, window, NOTHING_SEEN, 0, out)
     return HedgeSeries(*out)
+
+
+NOTHING_SEEN = (0.0, 0.0, EMPTY, EMPTY)
+"""State before the first row: the reference of the sums, the fit's window, the z-score's."""
 
 
 @njit(cache=True)
 def _rolling_ols(  # type: ignore[no-untyped-def]
-    y, x, first_index, hedge_window, window, fit_state, z_state, start, out
+    y, x, first_index, hedge_window, window, state, start, out
 ):
+    cx, cy, fit, recent = state
     for row in range(start, len(y)):
-        fit_state = advance(fit_state, x, y, row, hedge_window, first_index)
-        z_state = advance(z_state, x, y, row, window, first_index)
+        if (first_index + row) % REBUILD_EVERY == 0:
+            cx, cy = reference(x, y, row - hedge_window, row)
+            fit = rebuild(x, y, row - hedge_window, row, cx, cy)
+            recent = rebuild(x, y, row - window, row, cx, cy)
+        else:
+            dx, dy, inside = deviations(x, y, row - 1, cx, cy)
+            if inside and fit[0] == 0.0:
+                cx, cy, dx, dy = x[row - 1], y[row - 1], 0.0, 0.0
+                fit = recent = EMPTY
+            gone = deviations(x, y, row - 1 - hedge_window, cx, cy)
+            fit = slide(fit, dx, dy, inside, gone[0], gone[1], gone[2])
+            gone = deviations(x, y, row - 1 - window, cx, cy)
+            recent = slide(recent, dx, dy, inside, gone[0], gone[1], gone[2])
+
         rows = min(row, hedge_window)
-        n, cx, cy, sx, sy, sxx, sxy, _, _, _ = fit_state
-        if rows < window or n < 0.9 * rows:
+        if rows < window or fit[0] < 0.9 * rows:
             continue
-        x_squares = n * sxx - sx * sx
-        if x_squares <= 0.0:
+        fit_x, fit_y, xx, xy, yy = moments(fit)
+        if is_worn(fit, xx, yy):
+            cx, cy = reference(x, y, row - hedge_window, row)
+            fit = rebuild(x, y, row - hedge_window, row, cx, cy)
+            recent = rebuild(x, y, row - window, row, cx, cy)
+            fit_x, fit_y, xx, xy, yy = moments(fit)
+        if xx <= 0.0:
             continue
-        hedge_ratio = (n * sxy - sx * sy) / x_squares
-        # The fit's mean point: the line runs through it, whatever the level of the prices.
-        x_mean = cx + sx / n
-        y_mean = cy + sy / n
+        hedge_ratio = xy / xx
         out[0, row] = hedge_ratio
-        out[1, row] = y_mean - hedge_ratio * x_mean
-        spread = (y[row] - y_mean) - hedge_ratio * (x[row] - x_mean)
+        out[1, row] = (cy + fit_y) - hedge_ratio * (cx + fit_x)
+        # About the fit's mean point, which the line runs through whatever the level of prices.
+        spread = (y[row] - cy - fit_y) - hedge_ratio * (x[row] - cx - fit_x)
         out[2, row] = spread
-        n, cx, cy, sx, sy, sxx, sxy, syy, _, _ = z_state
+
+        n = recent[0]
         if n < 0.9 * window or n < 2.0:
             continue
-        inverse = 1.0 / n
-        mean = (cy - y_mean + sy * inverse) - hedge_ratio * (cx - x_mean + sx * inverse)
-        xx = sxx - sx * sx * inverse
-        yy = syy - sy * sy * inverse
-        xy = sxy - sx * sy * inverse
+        mean_x, mean_y, xx, xy, yy = moments(recent)
+        mean = (mean_y - fit_y) - hedge_ratio * (mean_x - fit_x)
         squares = yy + hedge_ratio * (hedge_ratio * xx - 2.0 * xy)
-        if squares < _FEWEST_DIGITS * (yy + hedge_ratio * hedge_ratio * xx):
-            squares = 0.0
-            for i in range(row - window, row):
-                if not (math.isnan(x[i]) or math.isnan(y[i])):
-                    s = (y[i] - y_mean) - hedge_ratio * (x[i] - x_mean) - mean
-                    squares += s * s
+        if is_worn(recent, xx, yy) or squares < _FEWEST_DIGITS * yy:
+            mean, squares = _spread_moments(y, x, row, window, cy, fit_y, cx, fit_x, hedge_ratio)
         std = math.sqrt(squares / (n - 1.0))
         out[3, row] = mean
         out[4, row] = std
         if std > 0.0:
             out[5, row] = (spread - mean) / std
-    return fit_state, z_state
+    return cx, cy, fit, recent
+
+
+@njit(cache=True)
+def _spread_moments(  # type: ignore[no-untyped-def]
+    y, x, row, window, cy, fit_y, cx, fit_x, hedge_ratio
+):
+    """Mean of the spread over the window and its sum of squares about it, in two plain passes."""
+    n = total = squares = 0.0
+    for i in range(row - window, row):
+        s = (y[i] - cy - fit_y) - hedge_ratio * (x[i] - cx - fit_x)
+        if not math.isnan(s):
+            n += 1.0
+            total += s
+    mean = total / n
+    for i in range(row - window, row):
+        s = (y[i] - cy - fit_y) - hedge_ratio * (x[i] - cx - fit_x) - mean
+        if not math.isnan(s):
+            squares += s * s
+    return mean, squares
 
 
 def full_sample_ols(y: FloatArray, x: FloatArray) -> float:

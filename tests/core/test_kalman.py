@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from statsmodels.regression.recursive_ls import RecursiveLS
 
-from core.kalman import _kalman, kalman_hedge
+from core.kalman import NOTHING_SEEN, _kalman, kalman_hedge
 from core.regression import rolling_ols
-from core.windows import EMPTY
 
 H, W = 300, 60
 
@@ -100,13 +99,9 @@ def test_the_future_never_changes_a_row(log_pair):
 def test_bars_fed_one_by_one_give_the_bits_of_the_whole_array(log_pair):
     y, x = log_pair(900, 8, 0.02)
     whole, stderr = kalman_hedge(y, x, first_index=3, hedge_window=H, window=W)
-    out, lagged = np.full((7, 900), np.nan), np.full(900, np.nan)
-    filter_state, states = np.zeros(8), (EMPTY, EMPTY)
-    discount = 1 - 2 / (H + 1)
+    out, state = np.full((7, 900), np.nan), NOTHING_SEEN
     for n in range(900):
-        states = _kalman(
-            y[: n + 1], x[: n + 1], 3, discount, W, filter_state, *states, n, lagged, out
-        )
+        state = _kalman(y[: n + 1], x[: n + 1], 3, 1 - 2 / (H + 1), W, state, n, out[:, : n + 1])
     np.testing.assert_array_equal(out[:6], [getattr(whole, name) for name in whole.__slots__])
     np.testing.assert_array_equal(out[6], stderr)
 

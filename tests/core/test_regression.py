@@ -3,8 +3,7 @@ import pytest
 from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
-from core.regression import _rolling_ols, full_sample_ols, log_prices, rolling_ols
-from core.windows import EMPTY
+from core.regression import NOTHING_SEEN, _rolling_ols, full_sample_ols, log_prices, rolling_ols
 
 H, W = 200, 40
 
@@ -83,9 +82,9 @@ def test_bars_fed_one_by_one_give_the_bits_of_the_whole_array(log_pair):
     y, x = log_pair(1300, 6, 0.02)
     whole = rolling_ols(y, x, first_index=3, hedge_window=H, window=W)
     out = np.full((6, 1300), np.nan)
-    states = EMPTY, EMPTY
+    state = NOTHING_SEEN
     for n in range(1300):
-        states = _rolling_ols(y[: n + 1], x[: n + 1], 3, H, W, *states, n, out)
+        state = _rolling_ols(y[: n + 1], x[: n + 1], 3, H, W, state, n, out)
     np.testing.assert_array_equal(out, [getattr(whole, name) for name in whole.__slots__])
 
 
