@@ -46,6 +46,7 @@ class Pipeline:
         self._pause = pause
         self._retain_ms = retain_ms
         self._feeds: dict[str, SymbolFeed] = {}
+        self._listings: list[Listing] = []
         self.event_time_ms = 0
         self.trade_count = 0
 
@@ -53,7 +54,7 @@ class Pipeline:
 
     def start(self, listings: Iterable[Listing], *, keep_existing: bool = False) -> None:
         """Take up these symbols where the last run stopped; the state is what is stored."""
-        listings = list(listings)
+        self._listings = listings = list(listings)
         with self._writer.transaction() as tx:
             ids = tx.ensure_symbols(listings, keep_existing=keep_existing)
             tx.set_subscribed(ids)
@@ -77,6 +78,10 @@ class Pipeline:
                 close = rolling.close_before(tx, symbol_id, closed)
             feed.resume(cursor, gaps, stored, cursor.last_price if close is None else close)
             self._pause()
+
+    def restart(self) -> None:
+        """Forget what is in memory and go on from what is stored."""
+        self.start(self._listings, keep_existing=True)
 
     @property
     def _too_old(self) -> str:
@@ -335,6 +340,16 @@ class Pipeline:
             self._pause()
             self._rebuild(feed, start_ms, live.trade_time_ms, live.trade_id)
         return True
+
+    def prove(self, symbol: str, last_id: int, trades: Sequence[Trade], is_edge: bool) -> None:
+        """Take in the exchange's trades after `last_id`; `is_edge` when there are no more."""
+        feed = self._feeds[symbol]
+        if feed.last_id != last_id or feed.is_proven:
+            return  # the live feed has answered meanwhile
+        if trades:
+            self.ingest(trades, is_proof=is_edge)
+        else:
+            feed.is_proven = is_edge
 
     def doubt(self, symbols: Iterable[str] | None = None) -> None:
         """Keep bars open until the ids of these symbols (all) have met the live edge again."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from core.errors import FrameError, SettingsError
 from core.types import Trade
 from ingest.binance.frames import parse_frame
+from ingest.importer import ImportedSymbol, split_symbol
 from ingest.pipeline import GRACE_MS, Pipeline
 
 BATCH = 2_000
-QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD", "EUR", "TRY", "BTC", "ETH", "BNB")
 
 
 @dataclass(slots=True)
@@ -29,22 +29,6 @@ class Replayed:
     broken: int = 0
     first_received_ms: int = 0
     last_received_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedSymbol:
-    """What a recording says of a symbol: its name alone."""
-
-    symbol: str
-    base: str
-    quote: str
-    status: str = "TRADING"
-
-
-def recorded_symbol(symbol: str) -> RecordedSymbol:
-    """Split a symbol at the quote asset it ends with."""
-    quote = next((quote for quote in QUOTES if symbol.endswith(quote) and symbol != quote), "")
-    return RecordedSymbol(symbol, symbol.removesuffix(quote), quote)
 
 
 def find_recordings(where: str) -> list[Path]:
@@ -117,6 +101,7 @@ class Replay:
     ----------
     paths : files of `<receive time> <raw frame>` lines, gzip allowed.
     speed : 1 is real time; None is as fast as possible.
+    write : runs work on the pipeline, in the thread that writes.
     monotonic, sleep : how real time passes.
     should_stop : asked once a batch.
     """
@@ -126,12 +111,14 @@ class Replay:
         paths: Sequence[Path],
         speed: float | None = None,
         *,
+        write: Callable[[Callable[[], None]], None] = lambda work: work(),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._paths = paths
         self._speed = speed
+        self._write = write
         self._monotonic = monotonic
         self._sleep = sleep
         self._should_stop = should_stop
@@ -142,14 +129,14 @@ class Replay:
         """The recording's clock: the receive time of the frame at hand."""
         return self.now_ms
 
-    def symbols(self) -> list[RecordedSymbol]:
+    def symbols(self) -> list[ImportedSymbol]:
         """Every symbol that trades in the recording."""
         found: set[str] = set()
         for _, frame in read_frames(self._paths):
             trade = self._parse(frame, Replayed())
             if trade is not None:
                 found.add(trade.symbol)
-        return [recorded_symbol(symbol) for symbol in sorted(found)]
+        return [ImportedSymbol(name, *split_symbol(name), "TRADING") for name in sorted(found)]
 
     def run(self, pipeline: Pipeline) -> Replayed:
         """Send every trade through the pipeline; at the end, close what has ended by then."""
@@ -175,7 +162,7 @@ class Replay:
         result.last_received_ms = self.now_ms
         self._flush(pipeline, batch, closed_ms)
         # Nothing more will come: no grace, and the recorder's clock counts too.
-        pipeline.close_bars(max(pipeline.event_time_ms, self.now_ms))
+        self._write(lambda: pipeline.close_bars(max(pipeline.event_time_ms, self.now_ms)))
         return result
 
     def _parse(self, frame: bytes, result: Replayed) -> Trade | None:
@@ -192,11 +179,11 @@ class Replay:
 
     def _flush(self, pipeline: Pipeline, batch: list[Trade], closed_ms: int) -> int:
         if batch:
-            pipeline.ingest(batch)
+            self._write(lambda: pipeline.ingest(batch))
             batch.clear()
         until = pipeline.event_time_ms - GRACE_MS
         if until // 1_000 > closed_ms // 1_000:
-            pipeline.close_bars(until)
+            self._write(lambda: pipeline.close_bars(until))
             return until
         return closed_ms
 

@@ -32,7 +32,8 @@ def worker_lock(url: str) -> WorkerLock:
 
 class _FileLock:
     def __init__(self, path: str) -> None:
-        self._lock = FileLock(path, timeout=0)
+        # Taken by the event loop, looked at from other threads.
+        self._lock = FileLock(path, timeout=0, thread_local=False)
 
     def acquire(self) -> bool:
         try:

@@ -1,0 +1,126 @@
+"""The ingest commands: `python -m ingest [import | replay | simulate]`, the worker without one."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from core.errors import PairdeskError, SettingsError
+from core.settings import Settings
+from ingest.console import configure_logging
+from ingest.lifeline import follow_parent
+from ingest.source import resolve_source
+from ingest.supervisor import CONFIGURATION_ERROR, supervise
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
+    """Run one command; the exit code is 78 where the settings are at fault, else 1 on failure."""
+    options = _parser().parse_args(arguments)
+    if options.parent is not None:
+        follow_parent(options.parent)
+    try:
+        return _run(options, environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return CONFIGURATION_ERROR
+    except PairdeskError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ingest", description="Pairdesk's worker.")
+    parser.add_argument("--supervise", action="store_true", help="restart the worker when it ends")
+    parser.set_defaults(parent=None)
+    _add_parent(parser)
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    importing = commands.add_parser("import", help="load Binance public-dump files")
+    importing.add_argument("files", nargs="+", metavar="FILE", help="csv or zip")
+    replaying = commands.add_parser("replay", help="send recorded frames through the pipeline")
+    replaying.add_argument("files", nargs="+", metavar="FILE", help="gzip allowed; also a folder")
+    replaying.add_argument(
+        "--speed", type=_speed, help="1 is real time; without it as fast as possible"
+    )
+    simulating = commands.add_parser("simulate", help="run the simulated exchange")
+    simulating.add_argument("--port", type=_port, required=True, help="0 takes a free one")
+    simulating.add_argument("--seed", type=int, default=7, help="decides the whole market")
+    simulating.add_argument("--rate", type=_speed, default=1.0, help="how busy the market is")
+    simulating.add_argument(
+        "--with-parent", action="store_true", help="end when the parent process does"
+    )
+    _add_parent(simulating)
+    return parser
+
+
+def _add_parent(parser: argparse.ArgumentParser) -> None:
+    # The pid that has to live on. A subcommand's default would hide what stands before it.
+    parser.add_argument("--parent", type=int, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def _speed(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError
+    return value
+
+
+def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
+    configure_logging()
+    if options.command == "simulate":
+        from ingest.simulator.server import run
+
+        return run(options.port, options.seed, options.rate, options.with_parent)
+    load_dotenv(ROOT / ".env")
+    settings = Settings.from_mapping(environ)
+    if options.command == "import":
+        return _import(options.files, settings)
+    if options.command == "replay":
+        return _replay(options.files, options.speed, settings)
+    settings = resolve_source(settings, ROOT, environ)
+    url = settings.resolved_database_url(ROOT)
+    from ingest.store.engine import migrate
+
+    migrate(url)
+    if options.supervise:
+        return supervise([sys.executable, "-m", "ingest"], url)
+    from ingest.worker import Worker
+
+    async def work() -> int:
+        return await Worker(settings, ROOT, environ.get("SOURCE_REASON", "")).run()
+
+    return asyncio.run(work())
+
+
+def _import(files: Sequence[str], settings: Settings) -> int:
+    from ingest.loading import load_dumps
+
+    # What `auto` will mean needn't be found out: imported history makes it the real market.
+    if settings.source_kind == "auto":
+        settings = settings.model_copy(update={"source": "binance"})
+    return load_dumps(files, settings.resolved_database_url(ROOT))
+
+
+def _replay(files: Sequence[str], speed: float | None, settings: Settings) -> int:
+    from ingest.loading import replay_recordings
+
+    settings = settings.model_copy(update={"source": f"replay:{files[0]}"})
+    return replay_recordings(files, speed, settings.resolved_database_url(ROOT))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,90 @@
+"""What comes in right now: the exchange's clock, trades per second, and how late they are."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from core.types import Trade
+from ingest.writing import WritingThread
+
+FUTURE_MS = 3_600_000
+"""A trade dated this far ahead is a fault: it would close every bar until then."""
+LAG_SAMPLES = 2_000
+RATE_S = 5.0
+
+
+class ExchangeClock:
+    """The exchange's time, carried on by our monotonic clock: the wall clock may jump."""
+
+    def __init__(
+        self,
+        wall_clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self._offset_ms = wall_clock() * 1_000.0 - monotonic() * 1_000.0
+
+    def set(self, server_ms: int, asked_at: float, answered_at: float) -> None:
+        """Take in the exchange's answer to a question asked and answered at our readings."""
+        self._offset_ms = server_ms - (asked_at + answered_at) / 2.0 * 1_000.0
+
+    def now_ms(self) -> int:
+        """The exchange's time, to within the network's delay."""
+        return int(self._monotonic() * 1_000.0 + self._offset_ms)
+
+
+class Intake:
+    """Takes trades from the stream to the writing thread and measures on the way."""
+
+    def __init__(
+        self,
+        writing: WritingThread,
+        clock: ExchangeClock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._writing = writing
+        self._clock = clock
+        self._monotonic = monotonic
+        self._lags: deque[int] = deque(maxlen=LAG_SAMPLES)
+        self._counts: deque[tuple[float, int]] = deque([(monotonic(), 0)])
+        self.count = 0
+        self.last_at = -float("inf")
+        self.absurd = 0
+        # Quiet symbols may have missed trades that no later id has shown yet.
+        self.is_doubted = True
+
+    def note_connected(self) -> None:
+        """The feed is there (again): what it missed meanwhile has to be asked for."""
+        self.is_doubted = True
+
+    def take(self, trade: Trade, received_ms: int) -> None:
+        """Queue a live trade; called by the read loop, which must not wait."""
+        self.count += 1
+        if self.count % 64 == 0 or self._monotonic() - self.last_at > 0.1:
+            self.last_at = self._monotonic()
+            self._lags.append(received_ms - trade.event_time_ms)
+        if max(trade.event_time_ms, trade.trade_time_ms) - self._clock.now_ms() > FUTURE_MS:
+            self.absurd += 1
+            return
+        self._writing.put(trade)
+
+    def is_recent(self, within_s: float) -> bool:
+        """Whether a trade came within that time."""
+        return self._monotonic() - self.last_at <= within_s
+
+    def rate(self) -> float:
+        """Trades per second over the last seconds; called once a second."""
+        now = self._monotonic()
+        self._counts.append((now, self.count))
+        while len(self._counts) > 2 and now - self._counts[0][0] > RATE_S:
+            self._counts.popleft()
+        since, before = self._counts[0]
+        return round((self.count - before) / max(now - since, 0.001), 1)
+
+    def lags(self) -> tuple[float | None, float | None]:
+        """Median and 99th percentile of receive time minus event time, then forgotten."""
+        samples = sorted(self._lags)
+        self._lags.clear()
+        if not samples:
+            return None, None
+        return float(samples[len(samples) // 2]), float(samples[len(samples) * 99 // 100])

@@ -1,0 +1,209 @@
+"""What APScheduler runs while the worker lives; each job is short and none overlaps itself."""
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from core.errors import ExchangeError, StoreError
+from core.settings import Settings
+from core.types import TIMEFRAMES
+from ingest.backfill import Backfill
+from ingest.binance.rest import RestClient
+from ingest.binance.stream import TradeStream
+from ingest.intake import ExchangeClock, Intake
+from ingest.pipeline import GRACE_MS, Pipeline
+from ingest.repair import Repair
+from ingest.rolling import floor_to
+from ingest.store.writer import Transaction, Writer
+from ingest.writing import WritingEnded, WritingThread
+
+log = structlog.get_logger()
+
+CLOCK_GRACE_MS = 1_000
+"""Where no trade tells that a second is over, the exchange's clock does, this much later."""
+QUIET_S = 5.0
+FEW_SYMBOLS = 3
+PRUNE_ROWS = 2_000
+PRUNE_STEPS = 200
+MEND_BARS = 120
+MEND_DELAY_MS = 90_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+
+class Report(Protocol):
+    """Gives the worker's state and what /api/status shows of it."""
+
+    def __call__(self) -> tuple[str, Mapping[str, Any]]: ...
+
+
+def start_scheduler() -> AsyncIOScheduler:
+    """A scheduler whose jobs skip what they are late for instead of catching up."""
+    scheduler = AsyncIOScheduler(
+        timezone="UTC",
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 30},
+    )
+    scheduler.start()
+    return scheduler
+
+
+def every(scheduler: AsyncIOScheduler, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job at an interval; what the exchange or the database refuses is tried next time."""
+    name = getattr(job, "__name__", "job")
+
+    async def run() -> None:
+        try:
+            await job()
+        except WritingEnded:
+            return
+        except (ExchangeError, StoreError) as error:
+            log.warning("a job has to wait", job=name, reason=str(error))
+        except Exception:  # the scheduler's edge: the other jobs go on
+            log.exception("a job failed", job=name)
+
+    scheduler.add_job(run, "interval", seconds=seconds, id=name, name=name)
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """Says once a second that the worker lives, through the writing thread like all writes."""
+
+    writer: Writer
+    writing: WritingThread
+    report: Report
+
+    async def heartbeat(self) -> None:
+        """Store the worker's state."""
+        await self.writing.call(self.write)
+
+    def write(self) -> None:
+        """Store it from the thread that writes, or when that has ended."""
+        state, payload = self.report()
+        with self.writer.transaction() as tx:
+            tx.save_status(os.getpid(), state, int(time.time() * 1_000), payload)
+        self.writing.pause()
+
+
+@dataclass(slots=True)
+class LiveJobs:
+    """The jobs of a worker with a live feed."""
+
+    settings: Settings
+    writer: Writer
+    writing: WritingThread
+    pipeline: Pipeline
+    rest: RestClient
+    stream: TradeStream
+    intake: Intake
+    clock: ExchangeClock
+    repair: Repair
+    backfill: Backfill
+    _doubted_at: float = field(default_factory=time.monotonic)
+
+    def schedule(self, scheduler: AsyncIOScheduler) -> None:
+        """Start all of them."""
+        every(scheduler, 0.25, self.close_bars)
+        every(scheduler, 2.0, self.repair_gaps)
+        every(scheduler, 60.0, self.prune)
+        every(scheduler, 60.0, self.set_clock)
+        every(scheduler, 120.0, self.mend_bars)
+        every(scheduler, 1_800.0, self.refresh_symbols)
+
+    async def close_bars(self) -> None:
+        """Close what event time, or with a feed that lives the exchange's clock, has passed."""
+        if self.stream.state.state != "live":
+            self.intake.is_doubted = True
+        await self.writing.call(self._close_bars)
+
+    def _close_bars(self) -> None:
+        if self.writing.dropped:
+            self.pipeline.doubt(self.writing.take_dropped())
+            self._doubted_at = time.monotonic()
+        if self.intake.is_doubted and self.writing.queue_depth == 0:
+            self.pipeline.doubt()
+            self._doubted_at = time.monotonic()
+            self.intake.is_doubted = False
+        if self.stream.state.state != "live":
+            return
+        now_ms = self.clock.now_ms()
+        until = self.pipeline.event_time_ms - GRACE_MS
+        is_flowing = len(self.pipeline.feeds) <= FEW_SYMBOLS or self.intake.is_recent(QUIET_S)
+        if is_flowing and self.writing.queue_depth == 0:
+            until = max(until, now_ms - CLOCK_GRACE_MS)
+        self.pipeline.close_bars(min(until, now_ms + CLOCK_GRACE_MS))
+
+    async def repair_gaps(self) -> None:
+        """Fetch missed ids; ask for the edge of symbols that have been quiet since a doubt."""
+        await self.repair.run_once()
+        # The first trades after a reconnect answer for most symbols without a request.
+        if self.stream.state.state == "live" and time.monotonic() - self._doubted_at > 2.0:
+            await self.repair.prove()
+
+    async def prune(self) -> None:
+        """Delete what retention no longer covers, a little at a time."""
+        now_ms = self.clock.now_ms()
+        trades_before = now_ms - self.settings.retain_trades_hours * HOUR_MS
+        for feed in list(self.pipeline.feeds.values()):
+            await self._in_steps(
+                partial(
+                    Transaction.prune_trades,
+                    symbol_id=feed.symbol_id,
+                    before_ms=trades_before,
+                    limit=PRUNE_ROWS,
+                )
+            )
+        for length in TIMEFRAMES.values():
+            days = (
+                self.settings.retain_1s_days if length == 1_000 else self.settings.retain_bars_days
+            )
+            await self._in_steps(
+                partial(
+                    Transaction.prune_bars,
+                    timeframe_ms=length,
+                    before_ms=now_ms - days * DAY_MS,
+                    limit=PRUNE_ROWS,
+                )
+            )
+
+    async def _in_steps(self, step: Callable[[Transaction], int]) -> None:
+        def work() -> int:
+            with self.writer.transaction() as tx:
+                deleted = step(tx)
+            self.writing.pause()
+            return deleted
+
+        for _ in range(PRUNE_STEPS):
+            if await self.writing.call(work) == 0:
+                return
+
+    async def set_clock(self) -> None:
+        """Compare clocks with the exchange."""
+        asked_at = time.monotonic()
+        server_ms = await self.rest.server_time()
+        self.clock.set(server_ms, asked_at, time.monotonic())
+
+    async def mend_bars(self) -> None:
+        """Fetch the exchange's own bars for newer ones that are missing or incomplete."""
+        if self.backfill.progress.message != "complete":
+            return
+        for timeframe in ("1m", "5m", "15m", "1h"):
+            end_ms = floor_to(self.clock.now_ms() - MEND_DELAY_MS, TIMEFRAMES[timeframe])
+            for row in self.backfill.pages(timeframe, end_ms, MEND_BARS):
+                for page in row:
+                    await self.backfill.fetch(page)
+
+    async def refresh_symbols(self) -> None:
+        """Take over changed descriptions, such as a halt."""
+        listings = await self.rest.exchange_info(list(self.pipeline.feeds))
+
+        def save() -> None:
+            with self.writer.transaction() as tx:
+                tx.ensure_symbols(listings)
+            self.writing.pause()
+
+        await self.writing.call(save)

@@ -1,0 +1,49 @@
+"""Which symbols to ingest: those of the settings that the exchange knows."""
+
+from dataclasses import dataclass
+
+from core.errors import SettingsError
+from core.settings import Settings
+from ingest.binance.rest import RestClient, SymbolInfo
+
+QUOTE = "USDT"
+"""`TOP:n` compares volumes in one currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Symbols to ingest, and those asked for that the exchange doesn't know."""
+
+    listings: list[SymbolInfo]
+    left_out: list[str]
+
+
+async def choose_symbols(settings: Settings, rest: RestClient) -> Choice:
+    """Look the configured symbols up, or pick the top ones by 24 h quote volume.
+
+    Raises
+    ------
+    SettingsError
+        The exchange answered and knows none of them.
+    ExchangeError
+        It can't be reached, which says nothing about the symbols.
+    """
+    if settings.top_symbols is None:
+        known = {item.symbol: item for item in await rest.exchange_info(settings.symbol_list)}
+        wanted = settings.symbol_list
+    else:
+        volumes = await rest.ticker_24h()
+        known = {
+            item.symbol: item
+            for item in await rest.exchange_info()
+            if item.quote == QUOTE and item.status == "TRADING" and item.symbol in volumes
+        }
+        ranked = sorted(known, key=lambda symbol: (-volumes[symbol], symbol))
+        wanted = tuple(ranked[: settings.top_symbols])
+    found = [known[symbol] for symbol in wanted if symbol in known]
+    if not found:
+        raise SettingsError(
+            f"SYMBOLS={settings.symbols} is not usable: the exchange knows none of them;"
+            " allowed: symbols that it lists, such as BTCUSDT,ETHUSDT"
+        )
+    return Choice(found, [symbol for symbol in wanted if symbol not in known])

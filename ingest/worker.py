@@ -1,0 +1,295 @@
+"""The worker: one process that ingests into a database, while others stand by."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from core.errors import ExchangeError, StoreError
+from core.settings import Settings
+from core.types import TIMEFRAMES
+from ingest.backfill import Backfill, Progress
+from ingest.binance.hosts import rest_hosts, ws_hosts
+from ingest.binance.rest import RestClient, SymbolInfo
+from ingest.binance.stream import TradeStream
+from ingest.intake import ExchangeClock, Intake
+from ingest.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
+from ingest.pipeline import Pipeline
+from ingest.repair import Repair
+from ingest.replay import Replay, find_recordings
+from ingest.rolling import floor_to
+from ingest.source import SimulatedExchange, simulate_command
+from ingest.store.engine import open_engine
+from ingest.store.lock import WorkerLock, worker_lock
+from ingest.store.writer import Writer
+from ingest.symbols import choose_symbols
+from ingest.writing import WritingThread
+
+log = structlog.get_logger()
+
+STANDBY_S = 1.0
+LOCK_CHECK_S = 10.0
+CONNECT_S = 3.0
+FINISH_S = 5.0
+RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+
+
+class Worker:
+    """Ingests from one source into one database until stopped.
+
+    Parameters
+    ----------
+    settings : with the source resolved.
+    root : folder that a relative SQLite path starts from.
+    source_reason : why this source, for the screen.
+    """
+
+    def __init__(self, settings: Settings, root: Path, source_reason: str = "") -> None:
+        self._settings = settings
+        self._reason = source_reason
+        self._url = settings.resolved_database_url(root)
+        self._stop = asyncio.Event()
+        self._state = "starting"
+        self._last_error: str | None = None
+        self._left_out: list[str] = []
+        self._progress = Progress()
+        self._clock = ExchangeClock()
+        self._stream: TradeStream | None = None
+        self._intake: Intake | None = None
+
+    def stop(self) -> None:
+        """Write what is queued and return from `run`."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Stand by until the lock is free, then ingest; the exit code.
+
+        Raises
+        ------
+        SettingsError
+            The settings can't work, such as symbols that the exchange doesn't know.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        lock = worker_lock(self._url)
+        if not await self._wait_for(lock):
+            return 0
+        try:
+            return await self._ingest(lock)
+        finally:
+            lock.release()
+
+    async def _wait_for(self, lock: WorkerLock) -> bool:
+        told = False
+        while not self._stop.is_set():
+            try:
+                if lock.acquire():
+                    return True
+            except StoreError as error:
+                log.warning("the database can't be reached", reason=str(error))
+            else:
+                if not told:
+                    log.info("another worker ingests; standing by")
+                told = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STANDBY_S):
+                    await self._stop.wait()
+        return False
+
+    async def _ingest(self, lock: WorkerLock) -> int:
+        loop = asyncio.get_running_loop()
+        writer = Writer(open_engine(self._url, checkpoints=True))
+        with writer.transaction() as tx:
+            tx.set_meta("source", self._settings.source_kind)
+            tx.set_meta("source_reason", self._reason)
+
+        def stop_soon() -> None:
+            loop.call_soon_threadsafe(self.stop)
+
+        writing = WritingThread(stop_soon, time.monotonic)
+        writing.start()
+        heartbeat = Heartbeat(writer, writing, lambda: (self._state, self._payload(writing)))
+        await heartbeat.heartbeat()
+        scheduler = start_scheduler()
+        every(scheduler, 1.0, heartbeat.heartbeat)
+
+        async def check_lock() -> None:
+            if not await asyncio.to_thread(lock.is_held):
+                log.error("the lock on the database was lost; another worker may have it")
+                self.stop()
+
+        every(scheduler, LOCK_CHECK_S, check_lock)
+        run = self._replay if self._settings.source_kind == "replay" else self._live
+        task = asyncio.create_task(run(writer, writing, scheduler))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            scheduler.shutdown(wait=False)
+            stopping.cancel()
+            task.cancel()
+            await asyncio.wait((task,))
+            await asyncio.to_thread(writing.finish, FINISH_S)
+            if writing.failure is None and not writing.is_alive():
+                self._state = "stopped"
+                heartbeat.write()
+            writer.close()
+        if not task.cancelled():
+            task.result()
+        return 0 if writing.failure is None and lock.is_held() else 1
+
+    def _payload(self, writing: WritingThread) -> Mapping[str, Any]:
+        feed: dict[str, Any] = {
+            "state": self._state if self._state in ("replaying", "ended") else "connecting",
+            "host": None,
+            "last_frame_ms": None,
+            "trades_per_s": 0.0,
+            "lag_ms_p50": None,
+            "lag_ms_p99": None,
+            "reconnects": 0,
+            "last_error": self._last_error,
+        }
+        quarantined = 0
+        if self._stream is not None and self._intake is not None:
+            state = self._stream.state
+            median, high = self._intake.lags()
+            feed |= {
+                "state": state.state,
+                "host": state.host,
+                "last_frame_ms": state.last_frame_ms,
+                "trades_per_s": self._intake.rate(),
+                "lag_ms_p50": median,
+                "lag_ms_p99": high,
+                "reconnects": state.reconnects,
+                "last_error": state.last_error,
+            }
+            quarantined = state.quarantined + self._intake.absurd
+        return {
+            "feed": feed,
+            "quarantined": quarantined,
+            "queue_depth": writing.queue_depth,
+            "backfill": {
+                "done": self._progress.done,
+                "total": self._progress.total,
+                "message": self._progress.message,
+            },
+            "symbols_left_out": self._left_out,
+        }
+
+    # -- live ---------------------------------------------------------------------------------
+
+    async def _live(
+        self, writer: Writer, writing: WritingThread, scheduler: AsyncIOScheduler
+    ) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            rest_urls, ws_urls = rest_hosts(self._settings), ws_hosts(self._settings)
+            keep_exchange_alive = None
+            if self._settings.source_kind == "simulated":
+                exchange = SimulatedExchange(simulate_command())
+                stack.push_async_callback(exchange.aclose)
+                await exchange.start()
+                rest_urls, ws_urls = (exchange.rest_url,), (exchange.ws_url,)
+                keep_exchange_alive = exchange.keep_alive
+            rest = RestClient(rest_urls)
+            stack.push_async_callback(rest.aclose)
+            listings = await self._find_symbols(rest)
+            retain_ms = self._settings.retain_trades_hours * HOUR_MS
+            pipeline = Pipeline(writer, self._clock.now_ms, writing.pause, retain_ms)
+            await writing.call(lambda: pipeline.start(listings))
+            writing.pipeline = pipeline
+
+            symbols = [listing.symbol for listing in listings]
+            intake = self._intake = Intake(writing, self._clock)
+            stream = self._stream = TradeStream(
+                ws_urls, symbols, intake.take, on_connected=intake.note_connected
+            )
+            backfill = Backfill(
+                rest,
+                writing.call,
+                pipeline,
+                symbols,
+                self._settings.backfill_days,
+                progress=self._progress,
+            )
+            repair = Repair(
+                rest, writing.call, pipeline, self._clock.now_ms, time.monotonic, retain_ms
+            )
+            jobs = LiveJobs(
+                self._settings,
+                writer,
+                writing,
+                pipeline,
+                rest,
+                stream,
+                intake,
+                self._clock,
+                repair,
+                backfill,
+            )
+            self._state = "running"
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stream.run())
+                jobs.schedule(scheduler)
+                group.create_task(self._history(backfill, stream))
+                if keep_exchange_alive is not None:
+                    group.create_task(keep_exchange_alive())
+
+    async def _history(self, backfill: Backfill, stream: TradeStream) -> None:
+        """Subscribe first, then fetch what lies before: nothing falls in between."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_S):
+                await stream.connected.wait()
+        await backfill.run(floor_to(self._clock.now_ms(), TIMEFRAMES["1m"]))
+
+    async def _find_symbols(self, rest: RestClient) -> list[SymbolInfo]:
+        """Ask the exchange which symbols there are; keep asking while it can't be reached."""
+        tries = 0
+        while True:
+            try:
+                asked_at = time.monotonic()
+                server_ms = await rest.server_time()
+                self._clock.set(server_ms, asked_at, time.monotonic())
+                choice = await choose_symbols(self._settings, rest)
+                break
+            except ExchangeError as error:
+                self._state, self._last_error = "waiting", str(error)
+                delay = RETRY_S[min(tries, len(RETRY_S) - 1)]
+                tries += 1
+                log.warning("the exchange can't be reached", reason=str(error), delay_s=delay)
+                await asyncio.sleep(delay)
+        self._left_out = choice.left_out
+        if choice.left_out:
+            log.warning("unknown symbols are left out", symbols=", ".join(choice.left_out))
+        return choice.listings
+
+    # -- replay -------------------------------------------------------------------------------
+
+    async def _replay(
+        self, writer: Writer, writing: WritingThread, _scheduler: AsyncIOScheduler
+    ) -> None:
+        """Send a recording through as fast as possible, then keep it on show."""
+        loop = asyncio.get_running_loop()
+
+        def write(work: Callable[[], None]) -> None:
+            asyncio.run_coroutine_threadsafe(writing.call(work), loop).result()
+
+        replay = Replay(
+            find_recordings(self._settings.replay_path or ""),
+            write=write,
+            should_stop=self._stop.is_set,
+        )
+        pipeline = Pipeline(writer, replay.clock_ms, writing.pause)
+        self._state = self._progress.message = "replaying"
+        symbols = await asyncio.to_thread(replay.symbols)
+        await writing.call(lambda: pipeline.start(symbols, keep_existing=True))
+        result = await asyncio.to_thread(replay.run, pipeline)
+        self._state, self._progress.message = "ended", "the recording has ended"
+        log.info("replayed", trades=result.trades, others=result.others, broken=result.broken)
+        await self._stop.wait()
