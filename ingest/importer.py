@@ -8,8 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import structlog
-
 from core.bars import PARENTS, SECOND_MS, flat_bar, fold_trades, roll_up
 from core.errors import ImportFileError
 from core.types import Bar, Origin, Trade
@@ -25,8 +23,6 @@ QUOTES = (
     "TRX", "DOGE", "SOL", "EUR", "TRY", "GBP", "BRL", "ARS", "AUD", "JPY", "MXN", "PLN", "RON",
     "RUB", "UAH", "ZAR", "IDR", "NGN", "COP", "CZK", "USD",
 )  # fmt: skip
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +192,6 @@ class _FileImport:
         else:
             start_ms, end_ms = self._write_trades(extent, total)
         self._roll_up(start_ms, end_ms)
-        log.info(
-            "file imported",
-            file=str(self._dump.path),
-            symbol=self._dump.symbol,
-            rows=extent.rows,
-            changed_bars=self._changed,
-            holes=len(extent.holes),
-        )
         return ImportResult(
             path=self._dump.path,
             symbol=self._dump.symbol,
