@@ -1,0 +1,71 @@
+# make run | test | check | bench. Variables such as PORT, HOST and SOURCE pass through:
+#   make run PORT=9000 SOURCE=simulated
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for name in python3.11 python3; do \
+  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; exit; }; \
+  done; command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+# Tools are run as modules: a moved folder keeps working, scripts with fixed paths wouldn't.
+# uv is quick; pip does the same where uv can't reach the index that pip is set up for.
+INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
+
+.PHONY: run test check bench chromium
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.installed
+	@exec $(PY) -m gunicorn wsgi:server
+
+test: $(VENV)/.installed-dev chromium
+	$(PY) -m pytest
+
+check: $(VENV)/.installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -c "import sys; from importlinter.cli import lint_imports_command; sys.argv = ['lint-imports']; lint_imports_command()"
+	@if ! timeout 10 $(PY) -c "import httpx; httpx.get('https://index.invalid/').raise_for_status()" 2>/dev/null; then \
+	  echo "pip-audit: its data can't be reached from here; not audited"; \
+	else \
+	  timeout 120 $(PY) -m pip_audit --requirement requirements.txt --no-deps --disable-pip --progress-spinner off \
+	    || { code=$$?; [ $$code -eq 124 ] && echo "pip-audit: no answer within 120 s; not audited" || exit $$code; }; \
+	fi
+
+bench: $(VENV)/.installed-dev
+	$(PY) -m benchmarks
+
+$(VENV)/.made:
+	@[ -n "$(PYTHON)" ] || { echo "Pairdesk needs Python 3.11: no python3 was found. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Pairdesk needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq python3-venv; \
+	  else \
+	    echo "Python's venv module is missing. On Debian: sudo apt-get install python3-venv" >&2; exit 1; \
+	  fi; }
+	@echo "Making the virtual environment with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv || echo "no uv; pip will do"
+	@touch $@
+
+$(VENV)/.installed: requirements.txt $(VENV)/.made
+	@echo "Installing what Pairdesk needs"
+	@$(call INSTALL,requirements.txt)
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing what its tests need"
+	@$(call INSTALL,requirements-dev.txt)
+	@touch $@
+
+# The browser tests drive the system's Chromium.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Debian's chromium for the browser tests"; \
+	    apt-get update -qq && apt-get install -y -qq chromium; \
+	  else \
+	    echo "No Chromium found, and only root may install it (apt-get install chromium): browser tests will be skipped" >&2; \
+	  fi; }

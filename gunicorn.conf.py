@@ -1,0 +1,82 @@
+"""How the web is served, and with SQLite the supervised worker beside it.
+
+Settings are checked and the source is resolved here, once, before anything forks.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from dotenv import load_dotenv
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from core.errors import PairdeskError, SettingsError  # noqa: E402
+from core.settings import Settings  # noqa: E402
+from ingest.console import configure_logging  # noqa: E402
+from ingest.source import resolve_source  # noqa: E402
+from ingest.store.engine import migrate  # noqa: E402
+
+CONFIGURATION_ERROR = 78
+END_S = 10.0
+
+load_dotenv(ROOT / ".env")
+configure_logging()
+try:
+    settings = resolve_source(Settings.from_mapping(os.environ), ROOT, os.environ)
+except SettingsError as error:
+    print(error, file=sys.stderr)
+    sys.exit(CONFIGURATION_ERROR)
+
+bind = (
+    f"[{settings.host}]:{settings.port}"
+    if ":" in settings.host
+    else (f"{settings.host}:{settings.port}")
+)
+worker_class = "gthread"
+workers = settings.web_concurrency
+threads = 8
+preload_app = True
+timeout = 60
+graceful_timeout = 5
+keepalive = 15
+loglevel = "warning"
+control_socket_disable = True
+# A heartbeat on a disk would wait for it.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def on_starting(_server: Any) -> None:
+    """Bring the database to this version's schema before anything opens it."""
+    try:
+        migrate(settings.resolved_database_url(ROOT))
+    except PairdeskError as error:
+        print(error, file=sys.stderr)
+        sys.exit(CONFIGURATION_ERROR if isinstance(error, SettingsError) else 1)
+
+
+def when_ready(server: Any) -> None:
+    """Start the supervised worker; say where the page is."""
+    if settings.is_sqlite:
+        command = [sys.executable, "-m", "ingest", "--supervise", "--parent", str(os.getpid())]
+        # Kept at the server: a reload makes this module anew.
+        if getattr(server, "supervisor", None) is None:
+            server.supervisor = subprocess.Popen(command, cwd=ROOT)
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    shown = f"[{host}]" if ":" in host else host
+    print(f"Pairdesk is on http://{shown}:{settings.port}  (Ctrl-C ends it)", flush=True)
+
+
+def on_exit(server: Any) -> None:
+    """End the supervisor, and with it the worker."""
+    supervisor = getattr(server, "supervisor", None)
+    if supervisor is None:
+        return
+    supervisor.terminate()
+    try:
+        supervisor.wait(END_S)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
