@@ -1,5 +1,6 @@
 """The web: Flask routes and the Dash page over one service. Importing it starts nothing."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from app.api.callback_guard import guard_callbacks
 from app.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
 from app.callbacks import register_callbacks
 from app.layout import build_layout
+from app.layout.page import META_TAGS, THEME_SCRIPT, index_html
 from app.services import PairService
 from core.settings import Settings
 from ingest.store.reader import Reader
@@ -54,6 +56,8 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
         server=server,  # type: ignore[arg-type]  # dash's annotation leaves Flask out
         assets_folder=str(ROOT / "assets"),
         assets_path_ignore=["^swagger-ui$"],
+        assets_ignore=f"^{re.escape(THEME_SCRIPT)}$",  # it is in the head already
+        meta_tags=META_TAGS,
         serve_locally=True,
         title="Pairdesk",
         update_title="",
@@ -61,6 +65,7 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
         # Otherwise dash calls the layout here, and with it the store, before the server forks.
         suppress_callback_exceptions=True,
     )
+    dash_app.index_string = index_html(dash_app)
     dash_app.layout = lambda: build_layout(services)
     register_callbacks(dash_app, services)
     # After dash's own: the callback map is whole once its first-request hook has run.

@@ -5,14 +5,16 @@ in time, so traces carry `x0` and `dx` in place of times, and a delta is a few n
 Values are rounded for drawing; the API's are not.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from core.types import FloatArray, IntArray, PairResult
+from core.types import FloatArray, PairResult
 
 Column: TypeAlias = list[float | None]
 Figure: TypeAlias = dict[str, Any]
@@ -23,7 +25,7 @@ FONT = 'ui-sans-serif, system-ui, "Inter", "Segoe UI", Roboto, sans-serif'
 # Heights in pixels, top to bottom; the captions between are html laid over the figure (desk.css).
 CAPTION = 26
 CHARTS = {"price": 132, "spread": 126, "z": 166, "hedge": 96}
-TIME_LABELS = 26
+TIME_LABELS = 34
 HEIGHT = sum(CHARTS.values()) + CAPTION * len(CHARTS) + TIME_LABELS
 EQUITY_HEIGHT = 118
 LABEL_HEIGHT = 13
@@ -54,7 +56,6 @@ def columns(result: PairResult, drawn: Drawn, begin: int) -> dict[str, Column]:
     """Values of every dense trace from row `begin` on, by trace."""
     rows, ols, kalman, chosen = result.rows, result.ols, result.kalman, result.chosen
     here = slice(begin, None)
-    held = _held(result.position)[here]
     band = 2 * chosen.spread_std
     digits = _decimals(ols.hedge_ratio, kalman.hedge_ratio)
     stderr = result.kalman_stderr
@@ -72,15 +73,16 @@ def columns(result: PairResult, drawn: Drawn, begin: int) -> dict[str, Column]:
         "kalman": _numbers(kalman.hedge_ratio[here], digits),
         "kalman_low": _numbers((kalman.hedge_ratio - stderr)[here], digits),
         "kalman_high": _numbers((kalman.hedge_ratio + stderr)[here], digits),
-        "held_long": _numbers(np.where(held > 0, 1.0, 0.0), 0),
-        "held_short": _numbers(np.where(held < 0, 1.0, 0.0), 0),
         "equity": _numbers(result.backtest.equity[here], 2),
         "drawdown": _numbers(100 * result.backtest.drawdown[here], 2),
     }
 
 
-def marks(result: PairResult, begin: int) -> dict[str, dict[str, Column]]:
-    """Entries and exits decided at row `begin` or later, at the z that decided."""
+def marks(result: PairResult, first: int, begin: int) -> dict[str, dict[str, Column]]:
+    """What row `begin` or a later one adds: entries, exits, and holdings that ended.
+
+    Entries and exits stand at the z that decided. Holdings are drawn from row `first` on.
+    """
     position = result.position
     before = np.concatenate(([0], position[:-1]))
     changed = (position != before) & (np.arange(len(position)) >= begin)
@@ -96,6 +98,7 @@ def marks(result: PairResult, begin: int) -> dict[str, dict[str, Column]]:
         "entry_long": at(changed & (position > 0)),
         "entry_short": at(changed & (position < 0)),
         "exit": at(changed & (before != 0)),
+        **_holdings(result, first, begin),
     }
 
 
@@ -112,20 +115,23 @@ def ends(result: PairResult, drawn: Drawn) -> dict[str, dict[str, Any]]:
     span_price = _span(
         _relative(result.rows.close_a, first)[first:], _relative(result.rows.close_b, first)[first:]
     )
-    span_hedge = _span(result.ols.hedge_ratio[first:], result.kalman.hedge_ratio[first:])
-    span_z = _span(chosen.zscore[first:], np.array([-spec.entry_z, spec.entry_z]))
+    kalman_ratio, stderr = result.kalman.hedge_ratio[first:], result.kalman_stderr[first:]
+    span_hedge = _span(result.ols.hedge_ratio[first:], kalman_ratio + stderr, kalman_ratio - stderr)
+    even = float(result.break_even_z)
+    levels_z = np.array([spec.entry_z, -spec.entry_z, even, -even])
+    pixel_z = _span(chosen.zscore[first:], levels_z) / CHARTS["z"]
     place_a, place_b = _apart(change_a, change_b, span_price / CHARTS["price"])
     place_ols, place_kalman = _apart(ols, kalman, span_hedge / CHARTS["hedge"])
-    even = float(result.break_even_z)
-    place_entry, place_even = _apart(spec.entry_z, even, span_z / CHARTS["z"])
-    mirror = {"top right": "bottom right", "bottom right": "top right"}
+    place_entry, place_even = _apart(spec.entry_z, even, pixel_z)
+    # The newest z is said first: a level's label gives way to it.
+    near = LABEL_HEIGHT * pixel_z
     levels = {
-        "entry": _level(spec.entry_z, "entry", place_entry, mirror.get(place_entry)),
-        "even": _level(even, "b/e", place_even, mirror.get(place_even)),
-        "leave": _level(spec.exit_z, "", "middle right"),
+        "entry": _level(spec.entry_z, "entry", place_entry, zscore, near),
+        "even": _level(even, "b/e", place_even, zscore, near),
+        "leave": _level(spec.exit_z, "", "middle right", zscore, near),
     }
     if spec.stop_z is not None:
-        levels["stop"] = _level(spec.stop_z, "stop", "middle right")
+        levels["stop"] = _level(spec.stop_z, "stop", "middle right", zscore, near)
     return {
         "tag_a": _tag(change_a, price_text(_last(result.rows.close_a)), place_a),
         "tag_b": _tag(change_b, price_text(_last(result.rows.close_b)), place_b),
@@ -134,6 +140,7 @@ def ends(result: PairResult, drawn: Drawn) -> dict[str, dict[str, Any]]:
         "tag_ols": _tag(ols, "" if ols is None else f"{ols:.3g}", place_ols),
         "tag_kalman": _tag(kalman, "" if kalman is None else f"{kalman:.3g}", place_kalman),
         **levels,
+        **_open_holding(result, first),
     }
 
 
@@ -144,20 +151,25 @@ def forming_values(
     zscore_provisional: float,
 ) -> dict[str, float | None]:
     """Where the bar that is still open stands now, in the charts' own units."""
-    values: dict[str, float | None] = {"z": _number(zscore_provisional, 3)}
-    first = drawn.first_row(result)
-    for name, close, index in (("a", result.rows.close_a, 0), ("b", result.rows.close_b, 1)):
-        base = _base(close, first)
-        change = (forming[index] / base - 1) * 100 if forming and base else float("nan")
-        values[name] = _number(change, 3)
-    return values
+    if forming is None:
+        return {}
+    first, row = drawn.first_row(result), result.next_row
+    close_a, close_b = forming
+    spread = math.log(close_a) - row.intercept - row.hedge_ratio * math.log(close_b)
+    return {
+        "a": _number(100 * (close_a / _base(result.rows.close_a, first) - 1), 3),
+        "b": _number(100 * (close_b / _base(result.rows.close_b, first) - 1), 3),
+        "spread": _number(100 * spread, 3),
+        "z": _number(zscore_provisional, 3),
+    }
 
 
 def delta(result: PairResult, drawn: Drawn) -> dict[str, Any]:
     """What a client that has drawn up to `drawn.last_ms` still needs."""
     begin = drawn.next_row(result)
     appended = {key: list(values) for key, values in columns(result, drawn, begin).items()}
-    new_marks = {key: mark for key, mark in marks(result, begin).items() if mark["x"]}
+    added = marks(result, drawn.first_row(result), begin)
+    new_marks = {key: mark for key, mark in added.items() if mark["x"]}
     return {"rows": appended, "marks": new_marks, "ends": ends(result, drawn)}
 
 
@@ -166,21 +178,22 @@ def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
     spec = result.spec
     begin = drawn.first_row(result)
     column = columns(result, drawn, begin)
-    mark = marks(result, begin)
+    mark = marks(result, begin, begin)
     end = ends(result, drawn)
     leg_a, leg_b = spec.symbol_a, spec.symbol_b
+    width = 1.4 if len(column["z"]) < 1_500 else 1.1
 
     def line(name: str, axis: str, color: str, hover: str | None = None, **more: Any) -> Figure:
-        style = {"color": color, "width": 1.4, **more.pop("line", {})}
+        style = {"color": color, "width": width, **more.pop("line", {})}
         hovering = {"hovertemplate": hover + "<extra></extra>"} if hover else {"hoverinfo": "skip"}
         return _trace(name, axis, drawn, spec.timeframe_ms, column[name], style, hovering | more)
 
     traces = [
         *(
-            line(name, axis, "--clear", line={"width": 0, "shape": "hv"}, **_fill(color))
-            | {"meta": {"rows": name}}
+            _shade(f"{kind}_{side}", axis, f"--held-{side}", kind, (mark | end)[f"{kind}_{side}"])
             for axis in ("y5", "y6", "y7")
-            for name, color in (("held_long", "--held-long"), ("held_short", "--held-short"))
+            for kind in ("held", "open")
+            for side in ("long", "short")
         ),
         line("a", "y", "--a", f"{leg_a} <b>%{{customdata}}</b> (%{{y:+.2f}} %)")
         | {"customdata": column["price_a"], "meta": {"rows": "a", "customdata": "price_a"}},
@@ -202,10 +215,6 @@ def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
         line("kalman_high", "y4", "--clear", line={"width": 0}, fill="tonexty", fillcolor="--se"),
         line("ols", "y4", "--a", "OLS <b>%{y:.4g}</b>"),
         line("kalman", "y4", "--b", "Kalman <b>%{y:.4g}</b>", line={"dash": "4px,3px"}),
-        *(
-            _forming(name, axis, color)
-            for name, axis, color in (("a", "y", "--a"), ("b", "y", "--b"), ("z", "y3", "--text"))
-        ),
         *(
             _label(name, axis, color, end)
             for name, axis, color in (
@@ -319,19 +328,20 @@ def _label(name: str, axis: str, color: str, end: Mapping[str, Any]) -> Figure:
     }
 
 
-def _forming(name: str, axis: str, color: str) -> Figure:
+def _shade(name: str, axis: str, color: str, kind: str, area: Mapping[str, Column]) -> Figure:
+    """Stretches of time in which a position was held, over the whole height."""
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": f"forming_{name}",
-        "meta": {"forming": name, "at": "next"},
+        "name": name,
+        "meta": {"marks": name} if kind == "held" else {"end": name},
         "yaxis": axis,
-        "x": [],
-        "y": [],
         "hoverinfo": "skip",
-        "cliponaxis": False,
-        "line": {"color": color, "width": 1.4, "dash": "2px,2px"},
-        "opacity": 0.7,
+        "line": {"width": 0},
+        "fill": "toself",
+        "fillcolor": color,
+        "x": list(area["x"]),
+        "y": list(area["y"]),
     }
 
 
@@ -397,7 +407,9 @@ def _pair_layout(drawn: Drawn, key: str, timeframe: str) -> Figure:
     percent = {"ticksuffix": " %", "tickformat": "+~g"}
     hidden = {"range": [0, 1], "fixedrange": True, "visible": False}
     return _base_layout(key, HEIGHT) | {
-        "margin": {"l": 56, "r": 58, "t": CAPTION, "b": TIME_LABELS, "pad": 0},
+        # Labels at the right edge need more of a narrow screen.
+        "meta": {"key": key, "narrow_right": 52},
+        "margin": {"l": 56, "r": 36, "t": CAPTION, "b": TIME_LABELS, "pad": 0},
         "xaxis": _time_axis(drawn, timeframe) | {"anchor": "y4"},
         "yaxis": _value_axis(domains["price"]) | percent,
         "yaxis2": _value_axis(domains["spread"]) | percent,
@@ -426,6 +438,11 @@ def _time_axis(drawn: Drawn, timeframe: str) -> Figure:
         "hoverformat": "%d %b %Y %H:%M:%S" if timeframe == "1s" else "%d %b %Y %H:%M",
         "nticks": 8,
         "ticks": "",
+        "tickformatstops": [
+            {"dtickrange": [None, 59_999], "value": "%H:%M:%S\n%d %b"},
+            {"dtickrange": [60_000, 86_399_999], "value": "%H:%M\n%d %b"},
+            {"dtickrange": [86_400_000, None], "value": "%d %b\n%Y"},
+        ],
     }
 
 
@@ -444,9 +461,49 @@ def _fill(color: str) -> Figure:
     return {"fill": "tozeroy", "fillcolor": color}
 
 
-def _held(position: IntArray) -> IntArray:
-    """Position during each row: what the row before decided."""
-    return np.concatenate((np.zeros(1, dtype=np.int64), position[:-1]))
+def _held_runs(result: PairResult, first: int) -> list[tuple[int, int, int]]:
+    """Runs of rows in which a position was held: first row, row after the last, side.
+
+    A row is held when the row before decided so.
+    """
+    held = np.concatenate(([0], result.position[:-1]))[first:]
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], held, [0]))))
+    cuts = sorted({int(edge) for edge in edges})
+    runs = [(begin, end, int(held[begin])) for begin, end in pairwise(cuts)]
+    return [(first + begin, first + end, side) for begin, end, side in runs if side]
+
+
+def _area(result: PairResult, begin: int, end: int) -> tuple[Column, Column]:
+    step = result.spec.timeframe_ms
+    left, right = result.start_ms + begin * step, result.start_ms + end * step
+    return [left, left, right, right], [0, 1, 1, 0]
+
+
+def _holdings(result: PairResult, first: int, begin: int) -> dict[str, dict[str, Column]]:
+    """Holdings that ended at row `begin` or later, as areas."""
+    areas: dict[str, dict[str, Column]] = {
+        name: {"x": [], "y": []} for name in ("held_long", "held_short")
+    }
+    rows = len(result.position)
+    for left, right, side in _held_runs(result, first):
+        if begin <= right < rows:
+            x, y = _area(result, left, right)
+            area = areas["held_long" if side > 0 else "held_short"]
+            area["x"] += [*x, None]
+            area["y"] += [*y, None]
+    return areas
+
+
+def _open_holding(result: PairResult, first: int) -> dict[str, dict[str, Any]]:
+    """The holding that still stood at the newest row, by side."""
+    areas: dict[str, dict[str, Any]] = {
+        name: {"x": [], "y": []} for name in ("open_long", "open_short")
+    }
+    for left, right, side in _held_runs(result, first)[-1:]:
+        if right == len(result.position):
+            x, y = _area(result, left, right)
+            areas["open_long" if side > 0 else "open_short"] = {"x": x, "y": y}
+    return areas
 
 
 def _base(close: FloatArray, first: int) -> float:
@@ -464,15 +521,9 @@ def _change(close: FloatArray, first: int, rows: slice) -> Column:
 
 
 def _numbers(values: npt.NDArray[np.float64], digits: int) -> Column:
-    """A plain list for JSON: rounded, None where undefined, whole numbers without a fraction."""
+    """A plain list for JSON: rounded, None where undefined."""
     rounded = np.round(values, digits)
-    present = np.isfinite(rounded)
-    column: Column = rounded.astype(object).tolist() if digits else []
-    if not digits:
-        column = [int(value) if ok else None for value, ok in zip(rounded, present, strict=True)]
-    elif not present.all():
-        column = [value if ok else None for value, ok in zip(column, present, strict=True)]
-    return column
+    return [value if np.isfinite(value) else None for value in rounded.tolist()]
 
 
 def _number(value: float, digits: int) -> float | None:
@@ -506,12 +557,20 @@ def _tag(value: float | None, label: str, place: str = "middle right") -> dict[s
     return {"y": [value], "text": ["  " + label if label else ""], "textposition": [place]}
 
 
-def _level(level: float, label: str, place: str, below: str | None = None) -> dict[str, Any]:
-    """A line at ±level, labelled at its right end."""
-    shown = _number(level, 3)
-    negative = -shown if shown is not None else None
+def _level(
+    level: float, label: str, place: str, zscore: float | None, near: float
+) -> dict[str, Any]:
+    """A line at ±level, labelled at its right end where the newest z is not."""
+    above = _number(level, 3)
+    below = None if above is None else -above
+    mirror = {"top right": "bottom right", "bottom right": "top right"}.get(place, place)
+
+    def words(at: float | None) -> str:
+        covered = zscore is not None and at is not None and abs(at - zscore) < near
+        return f"   {label}" if label and not covered else ""
+
     return {
-        "y": [shown, shown, None, negative, negative],
-        "text": ["", " " + label, "", "", " " + label] if label else [""] * 5,
-        "textposition": [place, place, place, below or place, below or place],
+        "y": [above, above, None, below, below],
+        "text": ["", words(above), "", "", words(below)],
+        "textposition": [place, place, place, mirror, mirror],
     }

@@ -25,6 +25,7 @@ HIDDEN = "live-hidden"
 
 MAIN = "live-main"
 PAIR_CHART = "live-pair-chart"
+FORMING = "live-forming"
 EQUITY_CHART = "live-equity-chart"
 ROUND_TRIPS = "live-round-trips"
 TRADES_CSV = "live-trades-csv"

@@ -119,9 +119,7 @@ def read_query(query: object, settings: Settings) -> PairSpec:
 def control_values(spec: PairSpec, settings: Settings) -> dict[str, str]:
     """What the controls show for a spec; optional ones are empty where the default is meant."""
     values = {
-        field: _text(getattr(spec, field))
-        for field in FIELDS
-        if getattr(spec, field) is not None
+        field: _text(getattr(spec, field)) for field in FIELDS if getattr(spec, field) is not None
     }
     default = load_pair_request({name: values[name] for name in MAIN_FIELDS}, settings).spec
     for field in MORE_FIELDS:
@@ -132,7 +130,9 @@ def control_values(spec: PairSpec, settings: Settings) -> dict[str, str]:
 
 def query_of(spec: PairSpec, settings: Settings) -> str:
     """The shortest query that says all of a spec: the main fields always, others if not default."""
-    return urlencode([(key, value) for key, value in control_values(spec, settings).items() if value])
+    return urlencode(
+        [(key, value) for key, value in control_values(spec, settings).items() if value]
+    )
 
 
 def _parse(search: str) -> tuple[dict[str, str], list[str]]:

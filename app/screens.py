@@ -36,6 +36,7 @@ def whole_screen(services: PairService, spec: PairSpec, note: str = "") -> dict[
     view, failure = _view(services, spec)
     screen: dict[str, Any] = {
         "key": key,
+        "step_ms": spec.timeframe_ms,
         "figures": None,
         "texts": empty_texts() | _captions(spec),
         "signal": "no_data",
@@ -189,7 +190,7 @@ def _with_status(
     view: PairView | None,
     told: Cursor | None = None,
 ) -> dict[str, Any]:
-    """Add strip, notices and the new cursor; what the client was told already is left out."""
+    """Add strip, notices and the cursor's next state; what the client has is left out."""
     badge = asdict(source_badge(status, view))
     strip = {"texts": status_texts(status), "badge": badge}
     shown = [asdict(line) for line in lines]
@@ -200,7 +201,10 @@ def _with_status(
         content["notices"] = [
             html.Div(line.words, className=f"notice {line.level}") for line in lines
         ]
-    content["cursor"] = asdict(cursor)
+    known = asdict(told) if told is not None else {}
+    content["cursor"] = {
+        name: value for name, value in asdict(cursor).items() if known.get(name) != value
+    }
     return content
 
 
@@ -213,7 +217,7 @@ def _captions(spec: PairSpec) -> dict[str, str]:
         "leg-b": spec.symbol_b,
         "spread-note": f"{model}, mean ± 2σ of the window before each bar",
         "ols-note": f"OLS, {spec.hedge_window:,} bars",
-        "fills-note": f"next-open fills · {fill} bp each · {HEDGES[spec.hedge]}",
+        "fills-note": f"next-open fills · {fill} bp a fill · {HEDGES[spec.hedge]}",
     }
 
 

@@ -65,7 +65,7 @@ def time_text(time_ms: int, with_seconds: bool = False) -> str:
 
 def duration_text(span_ms: float) -> str:
     """A span in one unit that suits it: 45 s, 31 min, 5.2 h, 3 d."""
-    for unit_ms, unit, limit in ((1_000, "s", 120), (60_000, "min", 120), (3_600_000, "h", 48)):
+    for unit_ms, unit, limit in ((1_000, "s", 100), (60_000, "min", 100), (3_600_000, "h", 48)):
         if span_ms < unit_ms * limit:
             return f"{_short(span_ms / unit_ms)} {unit}"
     return f"{_short(span_ms / 86_400_000)} d"
@@ -191,17 +191,17 @@ def _summary(result: PairResult, quote: str) -> dict[str, str]:
     shown = len(result.backtest.round_trips)
     span = duration_text(result.as_of_ms - result.start_ms)
     return {
-        "pnl": _plain(metrics.total_pnl, "+,.1f", money),
+        "pnl": _money(metrics.total_pnl, money, "+"),
         "trades": str(metrics.total_trades),
         "win": _plain(100 * metrics.win_rate, ".0f", " %"),
         "sharpe": _plain(metrics.sharpe, ".2f"),
         "drawdown": _plain(100 * metrics.max_drawdown, ".2f", " %"),
         "exposure": _plain(100 * metrics.exposure, ".0f", " %"),
-        "costs": _plain(metrics.costs, ",.1f", money),
+        "costs": _money(metrics.costs, money),
         "capture": _plain(100 * metrics.reversion_capture, ".0f", " %"),
         "factor": _plain(metrics.profit_factor, ".2f"),
         "hold": _plain(metrics.avg_hold_bars, ".1f", " bars"),
-        "avg": _plain(metrics.avg_pnl, "+,.2f", money),
+        "avg": _money(metrics.avg_pnl, money, "+"),
         "turnover": _plain(metrics.turnover, ".1f", " ×"),
         "trips-note": f"{_count(shown, 'trade')} in {span}" if shown else f"none in {span}",
     }
@@ -238,7 +238,11 @@ def _count(number: int, noun: str) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
+
+
+def _money(value: float, unit: str, form: str = "") -> str:
+    return _plain(value, f"{form},.{0 if abs(value) >= 1_000 else 1}f", unit)
 
 
 def _signed(value: float) -> str:

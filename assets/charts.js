@@ -2,6 +2,8 @@
 (function () {
   "use strict";
 
+  const NARROW = 600;
+  let forming = null;
   const BLANK = { data: [], layout: { height: 1, xaxis: { visible: false }, yaxis: { visible: false } } };
 
   /** A copy with css variables in place of their names; arrays stay the same ones. */
@@ -15,16 +17,18 @@
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, painted(part, style)]));
   }
 
-  function figure(source) {
+  function figure(source, id) {
     const style = getComputedStyle(document.documentElement);
     if (!source) {
       return structuredClone(BLANK);
     }
+    const layout = painted(source.layout, style);
+    const frame = document.getElementById(id);
+    if (layout.meta.narrow_right && frame && frame.clientWidth < NARROW) {
+      layout.margin.r = layout.meta.narrow_right;
+    }
     // Traces share their arrays with the source, so that new rows reach both.
-    return {
-      data: source.data.map((trace) => painted(trace, style)),
-      layout: painted(source.layout, style),
-    };
+    return { data: source.data.map((trace) => painted(trace, style)), layout };
   }
 
   function replace(array, values) {
@@ -35,7 +39,7 @@
     if (at === "span") {
       return [span.first, span.last, null, span.first, span.last];
     }
-    return at === "last" ? [span.last] : [span.last, span.last + span.step];
+    return [span.last];
   }
 
   /** Append a delta's rows to the traces of a figure. */
@@ -52,33 +56,51 @@
         trace.y.push(...delta.marks[meta.marks].y);
       } else if (meta.end && delta.ends[meta.end]) {
         const end = delta.ends[meta.end];
-        replace(trace.x, times(meta.at, span));
+        replace(trace.x, end.x || times(meta.at, span));
         replace(trace.y, end.y);
-        replace(trace.text, end.text);
-        place(trace, end.textposition);
+        if (end.text) {
+          replace(trace.text, end.text);
+          replace(trace.textposition, end.textposition);
+        }
       }
     }
   }
 
-  function place(trace, positions) {
-    if (Array.isArray(trace.textposition)) {
-      replace(trace.textposition, positions);
+  /** Draw the bar that is still open: dotted, over the charts, at next to no cost a second. */
+  function drawForming(id, values, span) {
+    const plot = plotOf(id);
+    const layer = document.getElementById("live-forming");
+    if (!layer) {
+      return;
     }
+    forming = { id, values, span };
+    if (!plot || !values || !span) {
+      layer.replaceChildren();
+      return;
+    }
+    const parts = Object.entries(values).map(([name, value]) => segment(plot, name, value, span));
+    layer.innerHTML = `<svg>${parts.join("")}</svg>`;
   }
 
-  /** Draw the bar that is still open: dotted, from the last closed one. */
-  function drawForming(source, values, span) {
-    for (const trace of source.data) {
-      const value = trace.meta.forming && values[trace.meta.forming];
-      if (!trace.meta.forming) {
-        continue;
-      }
-      const closed = source.data.find((other) => other.meta.rows === trace.meta.forming);
-      const last = closed.y[closed.y.length - 1];
-      const known = typeof value === "number" && typeof last === "number";
-      replace(trace.x, known ? times("next", span) : []);
-      replace(trace.y, known ? [last, value] : []);
+  function segment(plot, name, value, span) {
+    const closed = plot.data.find((trace) => trace.meta && trace.meta.rows === name);
+    const last = closed && closed.y[closed.y.length - 1];
+    if (typeof value !== "number" || typeof last !== "number") {
+      return "";
     }
+    const x = plot._fullLayout.xaxis;
+    const y = plot._fullLayout[(closed.yaxis || "y").replace("y", "yaxis")];
+    const [left, right] = [span.last, span.last + span.step].map((time) => x._offset + x.l2p(time));
+    const [from, to] = [last, value].map((level) => y._offset + y.l2p(level));
+    const inside = left >= x._offset && right <= x._offset + x._length + 1 &&
+      Math.min(from, to) >= y._offset - 4 && Math.max(from, to) <= y._offset + y._length + 4;
+    if (!inside) {
+      return "";
+    }
+    // A bar of a long history is under a pixel wide: the dots keep to the eye's measure.
+    const end = Math.max(right, left + 6);
+    return `<path class="${name}" d="M${left.toFixed(1)} ${from.toFixed(1)}L${end.toFixed(1)} ${to.toFixed(1)}"/>` +
+      `<circle class="${name}" cx="${end.toFixed(1)}" cy="${to.toFixed(1)}" r="2.5"/>`;
   }
 
   function plotOf(id) {
@@ -106,6 +128,9 @@
     }
     if (!plot.pairdeskWatched) {
       plot.pairdeskWatched = true;
+      for (const event of ["plotly_afterplot", "plotly_relayouting"]) {
+        plot.on(event, () => forming && drawForming(forming.id, forming.values, forming.span));
+      }
       plot.on("plotly_relayout", (change) => {
         if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
           fit(plot);
@@ -113,6 +138,9 @@
       });
     }
     fit(plot);
+    if (forming) {
+      drawForming(forming.id, forming.values, forming.span);
+    }
   }
 
   function fit(plot) {

@@ -75,7 +75,7 @@
   }
 
   function spanOf(cursor) {
-    return { first: cursor.first_ms, last: cursor.last_ms, step: shown.figures.pair.data[0].dx };
+    return { first: cursor.first_ms, last: cursor.last_ms, step: shown.step_ms };
   }
 
   function showScreen(screen) {
@@ -88,9 +88,8 @@
     set("live-round-trips", { rowData: screen.trips });
     set("live-trades-csv", { href: screen.links.trades });
     set("live-equity-csv", { href: screen.links.equity });
-    if (screen.figures) {
-      charts.drawForming(screen.figures.pair, screen.forming, spanOf(screen.cursor));
-    }
+    const span = screen.figures ? spanOf(screen.cursor) : null;
+    charts.drawForming("live-pair-chart", screen.forming, span);
     toast(screen.crossing);
   }
 
@@ -117,8 +116,8 @@
         const figures = screen.figures || {};
         setTimeout(() => charts.watch("live-pair-chart"), 0);
         return [
-          charts.figure(figures.pair),
-          charts.figure(figures.equity),
+          charts.figure(figures.pair, "live-pair-chart"),
+          charts.figure(figures.equity, "live-equity-chart"),
           isNew ? screen.cursor : unchanged(),
         ];
       },
@@ -140,19 +139,20 @@
         if (delta.notices) {
           set("notices", { children: delta.notices });
         }
-        const span = delta.cursor.last_ms ? spanOf(delta.cursor) : null;
+        const next = { ...cursor, ...delta.cursor };
+        const span = shown.figures ? spanOf(next) : null;
         if (delta.rows) {
           charts.append(shown.figures.pair, delta, span);
           charts.append(shown.figures.equity, delta, span);
           set("live-round-trips", { rowTransaction: { ...delta.trips, async: false } });
           charts.redraw("live-equity-chart");
-        }
-        if (delta.forming) {
-          charts.drawForming(shown.figures.pair, delta.forming, span);
           charts.redraw("live-pair-chart");
         }
+        if (delta.forming) {
+          charts.drawForming("live-pair-chart", delta.forming, span);
+        }
         toast(delta.crossing);
-        return [delta.cursor, unchanged()];
+        return [next, unchanged()];
       },
 
       /** The clock stands while a delta is under way or nobody looks; silence never stops it. */

@@ -3,6 +3,7 @@
 from dash import html
 
 from app import ids
+from app.components import aria
 from app.wording import SUMMARY, empty_texts
 
 CARDS = {
@@ -21,7 +22,7 @@ def cards() -> html.Section:
     shown = empty_texts()
     return html.Section(
         className="cards",
-        **{"aria-label": "Now"},
+        **aria(label="Now"),
         children=[
             html.Div(
                 className=f"card-desk card-{key}",

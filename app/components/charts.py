@@ -5,9 +5,10 @@ from typing import Any
 from dash import dcc, html
 
 from app import ids
+from app.components import aria
 from app.figures import CAPTION, CHARTS, EQUITY_HEIGHT, HEIGHT
 
-CONFIG: dict[str, Any] = {
+CONFIG: Any = {
     "displaylogo": False,
     "showSendToCloud": False,
     "showEditInChartStudio": False,
@@ -17,7 +18,7 @@ CONFIG: dict[str, Any] = {
     "responsive": True,
 }
 
-CAPTIONS = {
+CAPTIONS: dict[str, tuple[str, list[Any]]] = {
     "price": (
         "Prices",
         [
@@ -71,6 +72,7 @@ def pair_chart() -> html.Div:
                 responsive=True,
                 style={"height": f"{HEIGHT}px"},
             ),
+            html.Div(id=ids.FORMING, className="forming", **aria(hidden="true")),
         ],
     )
 

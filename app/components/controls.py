@@ -7,6 +7,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from app import ids
+from app.components import aria
 from core.types import TIMEFRAMES, PairSpec
 
 HEDGES = {"ols": "OLS", "kalman": "Kalman"}
@@ -30,7 +31,7 @@ def controls(
     """The controls, showing `spec`; the optional ones are empty and say what they default to."""
     return html.Section(
         className="controls",
-        **{"aria-label": "Pair and parameters"},
+        **aria(label="Pair and parameters"),
         children=[
             html.Div(
                 className="bar",
@@ -41,7 +42,7 @@ def controls(
                         id=ids.SWAP,
                         className="btn btn-desk swap",
                         title="Swap the legs",
-                        **{"aria-label": "Swap the legs"},
+                        **aria(label="Swap the legs"),
                     ),
                     _symbol("symbol_b", "Hedge leg (B)", spec.symbol_b, symbols),
                     _choice("timeframe", "Timeframe", spec.timeframe, dict.fromkeys(TIMEFRAMES)),
@@ -56,7 +57,7 @@ def controls(
                                 "More",
                                 id=ids.MORE_TOGGLE,
                                 className="btn btn-desk",
-                                **{"aria-expanded": "false", "aria-controls": ids.MORE},
+                                **aria(expanded="false", controls=ids.MORE),
                             ),
                             dbc.Button("Copy link", id=ids.COPY_LINK, className="btn-desk"),
                         ],
@@ -135,5 +136,5 @@ def _choice(field: str, label: str, value: str, choices: Mapping[str, str | None
         input_class_name="seg-input",
         label_class_name="seg-label",
     )
-    group = html.Div(entry, role="radiogroup", **{"aria-labelledby": heading})
+    group = html.Div(entry, role="radiogroup", **aria(labelledby=heading))
     return _field(field, html.Span(label, id=heading, className="label"), group)

@@ -18,7 +18,7 @@ THEME = """themeQuartz.withParams({
 
 
 def _column(field: str, heading: str, width: int, **more: Any) -> dict[str, Any]:
-    return {"field": field, "headerName": heading, "width": width, "flex": width, **more}
+    return {"field": field, "headerName": heading, "minWidth": width, "flex": width, **more}
 
 
 def round_trips() -> dag.AgGrid:
@@ -29,25 +29,25 @@ def round_trips() -> dag.AgGrid:
     return dag.AgGrid(
         id=ids.ROUND_TRIPS,
         columnDefs=[
-            _column("time", "entry (UTC)", 118, sort="desc")
+            _column("time", "entry (UTC)", 108, sort="desc")
             | {"valueFormatter": {"function": "params.data.entry"}},
             _column(
                 "side",
                 "side",
-                70,
+                66,
                 cellClassRules={
                     "long": "params.value === '▲ long'",
                     "short": "params.value === '▼ short'",
                 },
             ),
-            _column("z", "z", 58, valueFormatter={"function": zscore}, **number),
-            _column("held", "held", 66, **number)
+            _column("z", "z", 54, valueFormatter={"function": zscore}, **number),
+            _column("held", "held", 60, **number)
             | {"valueFormatter": {"function": "params.data.held_text"}},
-            _column("why", "exit", 64),
+            _column("why", "exit", 58),
             _column(
                 "pnl",
                 "PnL",
-                76,
+                66,
                 valueFormatter={"function": pnl},
                 cellClassRules={"gain": "params.value > 0", "loss": "params.value <= 0"},
                 **number,
@@ -59,13 +59,12 @@ def round_trips() -> dag.AgGrid:
             "sortable": True,
             "resizable": False,
             "suppressMovable": True,
-            "minWidth": 44,
         },
         dashGridOptions={
             "theme": {"function": THEME},
             "animateRows": False,
             "suppressCellFocus": True,
-            "overlayNoRowsTemplate": "No round trip on these bars",
+            "localeText": {"noRowsToShow": "No round trip on these bars"},
             "enableCellTextSelection": True,
         },
         className="round-trips",

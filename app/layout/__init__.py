@@ -1,12 +1,15 @@
 """The page as dash serves it on every load: shell, controls and the Live view."""
 
+from typing import Any
+
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from app import ids
-from app.links import default_spec, listed_symbols
+from app.components import aria
 from app.components.controls import MORE_FIELDS, controls
 from app.layout.live import live_view
+from app.links import default_spec, listed_symbols
 from app.services import PairService
 from core.types import PairSpec
 
@@ -33,7 +36,7 @@ def build_layout(services: PairService) -> html.Div:
             live_view(),
             html.Div(
                 className="toasts",
-                **{"aria-live": "polite", "aria-atomic": "true"},
+                **aria(live="polite", atomic="true"),
                 children=dbc.Toast(
                     id=ids.TOAST, header="", is_open=False, dismissable=True, duration=20_000
                 ),
@@ -73,7 +76,7 @@ def _header() -> html.Header:
         className="top",
         children=[
             html.H1(["◧ ", "Pairdesk"]),
-            html.Nav(html.A("Live", href="/", className="on", **{"aria-current": "page"})),
+            html.Nav(html.A("Live", href="/", className="on", **aria(current="page"))),
             html.Div(
                 className="strip",
                 children=[
@@ -87,7 +90,7 @@ def _header() -> html.Header:
                         id=ids.THEME_TOGGLE,
                         className="theme-toggle",
                         title="Dark or light",
-                        **{"aria-label": "Switch between dark and light"},
+                        **aria(label="Switch between dark and light"),
                     ),
                 ],
             ),
@@ -97,5 +100,5 @@ def _header() -> html.Header:
 
 def _figure(label: str, key: str, *, keep: bool = False, after: bool = False) -> html.Span:
     value = html.I("–", id=ids.text(key))
-    children = [value, f" {label}"] if after else [f"{label} ", value]
+    children: list[Any] = [value, f" {label}"] if after else [f"{label} ", value]
     return html.Span(children, className=f"figure figure-{key}{' keep' if keep else ''}")
