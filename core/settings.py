@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -36,6 +37,7 @@ def _base_url(*schemes: str) -> BeforeValidator:
     def check(value: str) -> str:
         if not re.fullmatch(rf"({'|'.join(schemes)})://[^/\s?#]+(/[^\s?#]*)?", value):
             raise ValueError
+        urlsplit(value).port  # noqa: B018 (raises for a port that can't be)
         return value.rstrip("/")
 
     return BeforeValidator(check)

@@ -64,7 +64,8 @@ class VirtualTime:
     async def sleep(self, seconds: float) -> None:
         future = asyncio.get_running_loop().create_future()
         self._count += 1
-        heapq.heappush(self._sleepers, (self.now + max(seconds, 0.0), self._count, future))
+        # At least a moment passes, as with a real clock: rounding must not stop time.
+        heapq.heappush(self._sleepers, (self.now + max(seconds, 1e-6), self._count, future))
         await future
 
     async def settle(self) -> None:

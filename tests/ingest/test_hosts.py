@@ -7,6 +7,7 @@ import ssl
 import httpx
 import pytest
 
+from core.errors import SettingsError
 from core.settings import Settings
 from ingest.binance.hosts import (
     REST_HOSTS,
@@ -54,6 +55,12 @@ def test_override_is_the_only_stream_host(given_url: str, base: str) -> None:
 def test_override_is_the_only_rest_host(suffix: str) -> None:
     given_url = "http://127.0.0.1:9000" + suffix
     assert rest_hosts(settings(BINANCE_REST_URL=given_url)) == ("http://127.0.0.1:9000",)
+
+
+@pytest.mark.parametrize("url", ["ws://host:99999", "ws://host:x", "http://host", "ws://a b"])
+def test_unusable_override_stops_the_start_and_names_the_key(url: str) -> None:
+    with pytest.raises(SettingsError, match="BINANCE_WS_URL"):
+        settings(BINANCE_WS_URL=url)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Every way to be cut off gets one verdict and words that a person understands."""
+
+import socket
+import ssl
+from itertools import islice
+from random import Random
+
+import httpx
+import pytest
+from websockets.datastructures import Headers
+from websockets.exceptions import (
+    ConnectionClosedError,
+    InvalidMessage,
+    InvalidProxyStatus,
+    InvalidStatus,
+)
+from websockets.frames import Close
+from websockets.http11 import Response
+
+from ingest.binance.failures import (
+    NETWORK_ERRORS,
+    Failure,
+    SilentFeedError,
+    backoff_delays,
+    classify_failure,
+    classify_status,
+    parse_retry_after,
+)
+
+
+def upgrade_refused(status: int, **headers: str) -> InvalidStatus:
+    named = Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return InvalidStatus(Response(status, "", named))
+
+
+@pytest.mark.parametrize(
+    ("error", "action", "words"),
+    [
+        (upgrade_refused(451), "blocked", "does not serve this location (HTTP 451)"),
+        (upgrade_refused(403), "blocked", "firewall refuses this address (HTTP 403)"),
+        (upgrade_refused(500), "next_host", "out of order (HTTP 500)"),
+        (upgrade_refused(504), "next_host", "out of order (HTTP 504)"),
+        (upgrade_refused(404), "next_host", "answers HTTP 404"),
+        (ConnectionClosedError(Close(1008, "Pong timeout"), None), "retry", "(1008 Pong timeout)"),
+        (ConnectionClosedError(Close(1001, ""), None), "retry", "exchange closed the conn"),
+        (ConnectionClosedError(None, Close(1009, "big")), "retry", "this side closed"),
+        (ConnectionClosedError(None, None), "retry", "the connection broke"),
+        (SilentFeedError("no trade for 15 s"), "retry", "no trade for 15 s"),
+        (socket.gaierror(-2, "Name or service not known"), "next_host", "cannot be resolved"),
+        (UnicodeError("label too long"), "next_host", "cannot be resolved"),
+        (ConnectionRefusedError(111, "refused"), "next_host", "refuses connections"),
+        (ConnectionResetError(104, "reset"), "next_host", "the connection broke"),
+        (OSError(101, "Network is unreachable"), "next_host", "cannot be reached"),
+        (ssl.SSLCertVerificationError(1, "self-signed"), "next_host", "(TLS) failed"),
+        (TimeoutError(), "next_host", "no answer in time"),
+        (httpx.ConnectTimeout("x"), "next_host", "no answer in time"),
+        (httpx.RemoteProtocolError("x"), "next_host", "the connection broke"),
+        (InvalidMessage("not HTTP"), "next_host", "not a WebSocket's"),
+        (InvalidProxyStatus(Response(407, "", Headers())), "next_host", "the proxy"),
+        (EOFError(), "next_host", "the connection broke"),
+    ],
+    ids=lambda value: repr(value)[:50],
+)
+def test_each_failure_has_its_verdict_and_words(error: Exception, action: str, words: str) -> None:
+    failure = classify_failure(error)
+    assert failure.action == action
+    assert words in failure.words
+    assert isinstance(error, (*NETWORK_ERRORS, UnicodeError))
+
+
+def test_cause_is_found_below_what_libraries_wrap_around_it() -> None:
+    outer = httpx.ConnectError("All connection attempts failed")
+    middle = OSError("All connection attempts failed")
+    middle.__cause__ = ExceptionGroup("both", [ConnectionRefusedError(111, "refused")])
+    outer.__cause__ = middle
+    assert classify_failure(outer) == Failure("next_host", "the host refuses connections")
+
+
+@pytest.mark.parametrize(("status", "fallback_s"), [(429, 60.0), (418, 120.0)])
+def test_wait_asked_for_is_taken_and_a_missing_one_guessed(status: int, fallback_s: float) -> None:
+    assert classify_failure(upgrade_refused(status, Retry_After="17")).hold_s == 17.0
+    for nonsense in (None, "soon", "-5", "", "1e9"):
+        failure = classify_status(status, nonsense)
+        assert (failure.action, failure.hold_s) == ("hold", fallback_s)
+
+
+def test_retry_after_reads_whole_seconds_only() -> None:
+    assert parse_retry_after(" 30 ") == 30.0
+    assert parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT") is None
+
+
+def test_delays_double_to_their_cap_and_never_leave_their_band() -> None:
+    plain = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    for seed in range(50):
+        delays = list(islice(backoff_delays(Random(seed)), len(plain)))
+        assert all(full / 2 <= delay <= full for delay, full in zip(delays, plain, strict=True))
+
+
+def test_two_clients_do_not_come_back_in_step() -> None:
+    first, second = (list(islice(backoff_delays(Random(seed)), 5)) for seed in (1, 2))
+    assert first != second
