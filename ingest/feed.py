@@ -84,6 +84,9 @@ class SymbolFeed:
         for trade in stored:
             self.builder.add(trade)
             self.last_trade_ms = trade.trade_time_ms
+            for gap in self.gaps:
+                if gap.from_id <= trade.trade_id <= gap.to_id:
+                    gap.received.add(trade.trade_id)
 
     def begin(
         self, last_id: int, last_price: float, time_ms: int, last_close: float | None
@@ -201,8 +204,9 @@ class SymbolFeed:
         for trade in accepted.new:
             if not add(trade):
                 # The flat seconds after it carried an older price on.
-                end_ms = trade.trade_time_ms if skipped else self.builder.closed_until_ms
-                accepted.rebuild.append((trade.trade_time_ms, end_ms))
+                time_ms = trade.trade_time_ms
+                ends = [gap.from_ms for gap in skipped if gap.from_ms >= time_ms]
+                accepted.rebuild.append((time_ms, min(ends, default=self.builder.closed_until_ms)))
         for trade in accepted.late:
             add(trade)
 

@@ -1,5 +1,6 @@
 """What APScheduler runs while the worker lives; each job is short and none overlaps itself."""
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -59,8 +60,8 @@ def every(scheduler: AsyncIOScheduler, seconds: float, job: Callable[[], Awaitab
     async def run() -> None:
         try:
             await job()
-        except WritingEnded:
-            return
+        except (WritingEnded, asyncio.CancelledError):
+            return  # the worker is ending
         except (ExchangeError, StoreError) as error:
             log.warning("a job has to wait", job=name, reason=str(error))
         except Exception:  # the scheduler's edge: the other jobs go on

@@ -71,7 +71,7 @@ class SimulatedExchange:
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
-        self._process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | None = None
         self._port = 0
         self.rest_url = ""
         self.ws_url = ""
@@ -84,15 +84,15 @@ class SimulatedExchange:
         ExchangeError
             It ended or said nothing within a minute.
         """
-        self._process = await asyncio.create_subprocess_exec(
+        self.process = await asyncio.create_subprocess_exec(
             *self._command,
             *("--port", str(self._port), "--parent", str(os.getpid())),
             stdout=asyncio.subprocess.PIPE,
         )
-        assert self._process.stdout is not None
+        assert self.process.stdout is not None
         try:
             async with asyncio.timeout(READY_S):
-                while line := await self._process.stdout.readline():
+                while line := await self.process.stdout.readline():
                     ready = _READY.search(line.decode(errors="replace"))
                     if ready:
                         self.rest_url, self.ws_url = ready["rest"], ready["ws"]
@@ -105,11 +105,11 @@ class SimulatedExchange:
     async def keep_alive(self, on_restart: Callable[[], None] = lambda: None) -> None:
         """Start it again whenever it ends; until cancelled."""
         while True:
-            assert self._process is not None
-            assert self._process.stdout is not None
-            while await self._process.stdout.readline():
+            assert self.process is not None
+            assert self.process.stdout is not None
+            while await self.process.stdout.readline():
                 pass  # its later lines have been read so that it never waits for us
-            code = await self._process.wait()
+            code = await self.process.wait()
             log.warning("the simulated exchange ended; starting it again", exit_code=code)
             await asyncio.sleep(1.0)
             try:
@@ -120,15 +120,15 @@ class SimulatedExchange:
 
     async def aclose(self) -> None:
         """End it."""
-        if self._process is None or self._process.returncode is not None:
+        if self.process is None or self.process.returncode is not None:
             return
-        self._process.terminate()
+        self.process.terminate()
         try:
             async with asyncio.timeout(END_S):
-                await self._process.wait()
+                await self.process.wait()
         except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+            self.process.kill()
+            await self.process.wait()
 
 
 def simulate_command() -> list[str]:
