@@ -17,6 +17,7 @@ from ingest.simulator.stream import Subscriptions, open_address
 log = structlog.get_logger()
 
 _READ_BYTES = 65_536
+_CLOSE_WITHIN_S = 2.0
 _MAX_UNSENT_BYTES = 32 * 1024 * 1024
 
 
@@ -73,6 +74,8 @@ class Session:
         if self._protocol.state is OPEN:
             self._protocol.send_close(code, reason)
             self._flush()
+            # A peer that does not answer the close is not waited for.
+            self._loop.call_later(_CLOSE_WITHIN_S, self._writer.transport.abort)
 
     def _flush(self) -> None:
         for part in _joined(self._protocol.data_to_send()):
@@ -138,10 +141,10 @@ class Session:
             oldest_s = min(self._pings.values(), default=now_s)
             if now_s - oldest_s >= limits.pong_within_s:
                 self.close(1008, "Pong timeout")
-                break
+                return
             if now_s - self._opened_s >= limits.life_s:
                 self.close(1001, "Connection reached its age limit")
-                break
+                return
             if now_s - self._pinged_s >= limits.ping_every_s:
                 payload = str(round(now_s * 1_000)).encode()
                 self._pings[payload] = self._pinged_s = now_s
@@ -153,9 +156,6 @@ class Session:
                 min(self._pings.values(), default=now_s + 60.0) + limits.pong_within_s,
             ]
             await asyncio.sleep(max(0.001, min(due_s) - now_s))
-        # A peer that does not answer the close is not waited for.
-        await asyncio.sleep(2.0)
-        self._writer.transport.abort()
 
 
 def upgrade(

@@ -80,12 +80,12 @@ def _raw_table() -> IntArray:
     )
 
 
-def _quantity_table(listing: Listing) -> IntArray:
+def _notional_table() -> FloatArray:
+    """Quantiles of a print's value as multiples of the median one."""
     normal = NormalDist()
-    median = _MEDIAN_NOTIONAL / listing.price * 10**listing.quantity_decimals
-    quantiles = [normal.inv_cdf((i + 0.5) / 4_096) for i in range(4_096)]
-    steps = [max(1, round(median * math.exp(_LOG_NOTIONAL_STD * q))) for q in quantiles]
-    return np.array(steps, dtype=np.int64)
+    return np.array(
+        [math.exp(_LOG_NOTIONAL_STD * normal.inv_cdf((i + 0.5) / 4_096)) for i in range(4_096)]
+    )
 
 
 _GAPS = _gap_table()
@@ -103,7 +103,13 @@ class Tape:
     def __init__(self, market: Market, seed: int, rate: float) -> None:
         self._market = market
         self._keys = {symbol: key_of(seed, "tape", symbol) for symbol in LISTINGS}
-        self._quantities = {symbol: _quantity_table(item) for symbol, item in LISTINGS.items()}
+        notionals = _notional_table() * _MEDIAN_NOTIONAL
+        self._quantities = {
+            symbol: np.maximum(
+                np.rint(notionals / item.price * 10**item.quantity_decimals).astype(np.int64), 1
+            )
+            for symbol, item in LISTINGS.items()
+        }
         self.aggregates_per_block = {
             symbol: max(1, round(item.aggregates_per_s * rate * BLOCK_MS / 1_000))
             for symbol, item in LISTINGS.items()
