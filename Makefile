@@ -15,6 +15,9 @@ INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || 
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
+	@# gunicorn reads this one itself, before our settings, and would answer with a traceback.
+	@case "$$WEB_CONCURRENCY" in *[!0-9]*) \
+	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac
 	@exec $(PY) -m gunicorn wsgi:server
 
 test: $(VENV)/.installed-dev chromium
