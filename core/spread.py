@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numba import njit
 
 from core.bars import log_returns
 from core.types import FloatArray
@@ -63,13 +64,32 @@ def hurst(spread: FloatArray) -> float:
     """
     if np.count_nonzero(~np.isnan(spread)) < 100:
         return math.nan
-    deviations = np.array([np.nanstd(spread[k:] - spread[:-k]) for k in _HURST_LAGS])
+    deviations = _lag_deviations(np.ascontiguousarray(spread), _HURST_LAGS)
     if not np.all(deviations > 0.0):
         return math.nan
     log_lag = np.log(_HURST_LAGS)
     centred = log_lag - log_lag.mean()
     slope = float(centred @ np.log(deviations)) / float(centred @ centred)
     return slope if 0.0 < slope < 1.0 else math.nan
+
+
+@njit(cache=True)
+def _lag_deviations(spread, lags):  # type: ignore[no-untyped-def]
+    deviations = np.empty(len(lags))
+    for index, lag in enumerate(lags):
+        count, total, squares = 0, 0.0, 0.0
+        for i in range(lag, len(spread)):
+            difference = spread[i] - spread[i - lag]
+            if not math.isnan(difference):
+                count += 1
+                total += difference
+        mean = total / count if count else math.nan
+        for i in range(lag, len(spread)):
+            difference = spread[i] - spread[i - lag]
+            if not math.isnan(difference):
+                squares += (difference - mean) ** 2
+        deviations[index] = math.sqrt(squares / count) if count else math.nan
+    return deviations
 
 
 def return_correlation(close_a: FloatArray, close_b: FloatArray, window: int) -> float:

@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 import numpy as np
+from numba import njit
 from statsmodels.tsa.adfvalues import mackinnoncrit, mackinnonp
 
 from core.types import Cointegration, FloatArray
@@ -66,34 +67,90 @@ def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, s
     )
 
 
-def _adf(residual: FloatArray) -> tuple[float, int]:
-    """ADF statistic without constant, and the lag that AIC chooses.
+@njit(cache=True, fastmath={"reassoc"})  # sums in the processor's own order: no causal number
+def _dot(a, b, start_a, start_b, count):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(count):
+        total += a[start_a + i] * b[start_b + i]
+    return total
 
-    All lags share one Cholesky factor: its leading block is that of the shorter regression, so
-    the residual sum of squares of every lag comes from one triangular solve.
+
+@njit(cache=True)
+def _moment_matrix(residual, change, lags):  # type: ignore[no-untyped-def]
+    """Cross products of [change, level before, change before, … `lags` changes before].
+
+    Those of two lags follow from those of the two lags before by dropping one end of the sum and
+    adding the other, so all of them cost little more than the first row.
     """
+    n = len(change)
+    count = n - lags
+    moments = np.empty((lags + 2, lags + 2))
+    moments[0, 0] = _dot(change, change, lags, lags, count)
+    moments[1, 0] = _dot(residual, change, lags, lags, count)
+    moments[1, 1] = _dot(residual, residual, lags, lags, count)
+    for j in range(1, lags + 1):
+        moments[j + 1, 0] = _dot(change, change, lags - j, lags, count)
+        moments[j + 1, 1] = _dot(change, residual, lags - j, lags, count)
+        for i in range(1, j + 1):
+            # Column 0 is the change itself, lag 0; column 1 is the level.
+            row, column = (j if j > 1 else 0), (i if i > 1 else 0)
+            moments[j + 1, i + 1] = (
+                moments[row, column]
+                + change[lags - j] * change[lags - i]
+                - change[n - j] * change[n - i]
+            )
+    return moments
+
+
+@njit(cache=True)
+def _factor(moments):  # type: ignore[no-untyped-def]
+    """Cholesky factor of the regressors' moments and what each of them explains of the target.
+
+    The leading block of the factor is that of the shorter regression.
+    """
+    size = len(moments) - 1
+    factor = np.zeros((size, size))
+    explained = np.empty(size)
+    for j in range(size):
+        for i in range(j + 1):
+            total = moments[j + 1, i + 1]
+            for k in range(i):
+                total -= factor[j, k] * factor[i, k]
+            factor[j, i] = math.sqrt(total) if i == j else total / factor[i, i]
+        total = moments[j + 1, 0]
+        for k in range(j):
+            total -= factor[j, k] * explained[k]
+        explained[j] = total / factor[j, j]
+    return factor, explained
+
+
+@njit(cache=True)
+def _adf(residual):  # type: ignore[no-untyped-def]
+    """ADF statistic without constant, and the lag that AIC chooses."""
     n = len(residual)
     change = np.diff(residual)
     most = min(n // 2 - 1, math.ceil(12.0 * (n / 100.0) ** 0.25))
-    regressors, target = _lagged(residual, change, most)
-    factor = np.linalg.cholesky(regressors.T @ regressors)
-    explained = np.linalg.solve(factor, regressors.T @ target)
-    squares = float(target @ target) - np.cumsum(explained**2)
-    lags = int(np.argmin(len(target) * np.log(squares) + 2.0 * np.arange(1, most + 2)))
+    moments = _moment_matrix(residual, change, most)
+    _, explained = _factor(moments)
+    count = len(change) - most
+    squares = moments[0, 0]
+    lags, best = 0, math.inf
+    for lag in range(most + 1):
+        squares -= explained[lag] ** 2
+        aic = count * math.log(squares) + 2.0 * (lag + 1)
+        if aic < best:
+            lags, best = lag, aic
 
-    regressors, target = _lagged(residual, change, lags)
-    inverse = np.linalg.inv(regressors.T @ regressors)
-    coefficients = inverse @ (regressors.T @ target)
-    errors = target - regressors @ coefficients
-    variance = float(errors @ errors) / (len(target) - lags - 1)
-    return float(coefficients[0]) / math.sqrt(variance * float(inverse[0, 0])), lags
-
-
-def _lagged(residual: FloatArray, change: FloatArray, lags: int) -> tuple[FloatArray, FloatArray]:
-    """Regressors [level before, change before, … `lags` changes before] and the change itself."""
-    count = len(change) - lags
-    regressors = np.empty((count, lags + 1))
-    regressors[:, 0] = residual[lags:-1]
-    for lag in range(1, lags + 1):
-        regressors[:, lag] = change[lags - lag : len(change) - lag]
-    return regressors, change[lags:]
+    moments = _moment_matrix(residual, change, lags)
+    factor, explained = _factor(moments)
+    squares = moments[0, 0] - np.sum(explained**2)
+    # The level's coefficient and its variance need only the first column of the inverse factor.
+    column = np.zeros(lags + 1)
+    for j in range(lags + 1):
+        total = 1.0 if j == 0 else 0.0
+        for k in range(j):
+            total -= factor[j, k] * column[k]
+        column[j] = total / factor[j, j]
+    coefficient = np.sum(column * explained)
+    variance = squares / (len(change) - 2 * lags - 1)
+    return coefficient / math.sqrt(variance * np.sum(column**2)), lags
