@@ -233,6 +233,9 @@ def test_trade_then_close_loop_stays_within_the_exchanges_limit(exchange: FakeEx
 
     play(exchange.stream(), script)
     assert most_in_five_minutes(exchange.times) <= 150
+    pauses = [later - earlier for earlier, later in pairwise(exchange.times)]
+    assert all(pause <= 2.0 for pause in pauses[:100])
+    assert all(pause >= 1.0 for pause in pauses[3:])
 
 
 def test_refusing_host_is_left_for_the_next_one_at_once(exchange: FakeExchange) -> None:
@@ -466,8 +469,22 @@ def test_loss_of_the_old_connection_hastens_its_successor(exchange: FakeExchange
     play(exchange.stream(), script)
 
 
-def test_new_connections_that_are_told_to_go_at_once_do_not_loop(exchange: FakeExchange) -> None:
-    exchange.answer = lambda socket: socket.feed(SHUTDOWN)
+@pytest.mark.parametrize("closes_after_s", [None, 0.1])
+def test_new_connections_that_are_told_to_go_at_once_do_not_loop(
+    exchange: FakeExchange, closes_after_s: float | None
+) -> None:
+    closing: list[asyncio.Task[None]] = []
+
+    def answer(socket: FakeSocket) -> None:
+        async def close_later(after_s: float) -> None:
+            await exchange.time.sleep(after_s)
+            socket.feed(closed())
+
+        socket.feed(SHUTDOWN)
+        if closes_after_s is not None:
+            closing.append(asyncio.create_task(close_later(closes_after_s)))
+
+    exchange.answer = answer
 
     async def script() -> None:
         await exchange.time.advance(HOUR)
@@ -597,13 +614,15 @@ def test_defect_of_ours_ends_the_stream_instead_of_looking_like_the_network(
         await exchange.time.settle()
         exchange.sockets[0].feed(frame(1))
         if during_overlap:
+            await exchange.time.advance(100.0)
             exchange.sockets[0].feed(SHUTDOWN)
             await exchange.time.settle()
+            assert len(exchange.sockets) == 2
         exchange.sockets[0].feed(frame(13))
         await exchange.time.advance(60.0)
 
     with pytest.raises(ZeroDivisionError, match="a defect"):
-        play(exchange.stream(on_trade=on_trade), script)
+        play(exchange.stream(on_trade=on_trade, silence_limit_s=HOUR), script)
     assert all(socket.closed_at is not None for socket in exchange.sockets)
 
 
