@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from dash import html
 
-from app import figures
 from app.components.controls import HEDGES
 from app.cursor import Cursor, fingerprint
+from app.figures import equity_figure, pair_figure
 from app.links import query_of
 from app.notices import Notice, notices, source_badge
+from app.series import Drawn, drawn_rows, ends, forming_values, newer_rows
 from app.services import PairService, PairView, SymbolNotIngested
 from app.wording import (
     SIDES,
@@ -46,11 +47,12 @@ def whole_screen(services: PairService, spec: PairSpec, note: str = "") -> dict[
     cursor = Cursor(key)
     if view is not None and view.result is not None:
         result = view.result
-        drawn = figures.drawn_rows(result)
+        drawn = drawn_rows(result)
         screen["figures"] = {
-            "pair": figures.pair_figure(result, drawn, key),
-            "equity": figures.equity_figure(result, drawn, key),
+            "pair": pair_figure(result, drawn, key),
+            "equity": equity_figure(result, drawn, key),
         }
+        screen["ends"] = ends(result, drawn)
         screen["trips"] = round_trip_rows(result)
         screen["crossing"] = crossing(result, key)
         screen["forming"] = _forming(view, result, drawn)
@@ -75,11 +77,11 @@ def newer(
         result = view.result
         if _outdated(cursor, view, result):
             return {"key": key, "reload": True}
-        drawn = figures.Drawn(cursor.first_ms, int(result.rows.open_time_ms[-1]))
+        drawn = Drawn(cursor.first_ms, int(result.rows.open_time_ms[-1]))
         forming = _forming(view, result, drawn)
         cursor = _advanced(cursor, view, result, drawn, forming)
         if drawn.last_ms > told.last_ms:
-            change |= figures.delta(result, figures.Drawn(told.first_ms, told.last_ms))
+            change |= newer_rows(result, Drawn(told.first_ms, told.last_ms))
             change |= {
                 "after": told.last_ms,
                 "last": drawn.last_ms,
@@ -154,7 +156,7 @@ def _advanced(
     cursor: Cursor,
     view: PairView,
     result: PairResult,
-    drawn: figures.Drawn,
+    drawn: Drawn,
     forming: dict[str, Any],
 ) -> Cursor:
     trips = result.backtest.round_trips
@@ -178,8 +180,8 @@ def _trips(result: PairResult, told: Cursor) -> dict[str, Any]:
     return {"update": rows[:shown], "add": rows[shown:]}
 
 
-def _forming(view: PairView, result: PairResult, drawn: figures.Drawn) -> dict[str, Any]:
-    return figures.forming_values(result, drawn, view.forming_closes, view.zscore_provisional)
+def _forming(view: PairView, result: PairResult, drawn: Drawn) -> dict[str, Any]:
+    return forming_values(result, drawn, view.forming_closes, view.zscore_provisional)
 
 
 def _with_status(

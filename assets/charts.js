@@ -35,17 +35,44 @@
     array.splice(0, array.length, ...values);
   }
 
-  function times(at, span) {
-    if (at === "span") {
-      return [span.first, span.last, null, span.first, span.last];
+  const PLACES = { t: "top right", m: "middle right", b: "bottom right" };
+  const MIRRORED = { t: "b", m: "m", b: "t" };
+
+  /** What an end is drawn of: a label at the newest row, a level at both signs, a holding. */
+  const EXPANDED = {
+    tag([value, words, place], span) {
+      const text = words ? [`  ${words}`] : [""];
+      return { x: [span.last], y: [value], text, textposition: [PLACES[place]] };
+    },
+    level([level, above, below, place], span) {
+      const negative = level === null ? null : -level;
+      const [up, down] = [PLACES[place], PLACES[MIRRORED[place]]];
+      return {
+        x: [span.first, span.last, null, span.first, span.last],
+        y: [level, level, null, negative, negative],
+        text: ["", above && `   ${above}`, "", "", below && `   ${below}`],
+        textposition: [up, up, up, down, down],
+      };
+    },
+    holding([from, to]) {
+      return from === undefined ? { x: [], y: [] } : { x: [from, from, to, to], y: [0, 1, 1, 0] };
+    },
+  };
+
+  function setEnds(source, ends, span) {
+    for (const trace of source.data) {
+      const end = trace.meta.end && ends[trace.meta.end];
+      if (end) {
+        for (const [part, values] of Object.entries(EXPANDED[trace.meta.as](end, span))) {
+          replace(trace[part], values);
+        }
+      }
     }
-    return [span.last];
   }
 
   /** Append a delta's rows to the traces of a figure. */
   function append(source, delta, span) {
-    for (const trace of source.data) {
-      const meta = trace.meta;
+    for (const { meta, ...trace } of source.data) {
       if (meta.rows) {
         trace.y.push(...delta.rows[meta.rows]);
         if (meta.customdata) {
@@ -54,16 +81,9 @@
       } else if (meta.marks && delta.marks[meta.marks]) {
         trace.x.push(...delta.marks[meta.marks].x);
         trace.y.push(...delta.marks[meta.marks].y);
-      } else if (meta.end && delta.ends[meta.end]) {
-        const end = delta.ends[meta.end];
-        replace(trace.x, end.x || times(meta.at, span));
-        replace(trace.y, end.y);
-        if (end.text) {
-          replace(trace.text, end.text);
-          replace(trace.textposition, end.textposition);
-        }
       }
     }
+    setEnds(source, delta.ends, span);
   }
 
   /** Draw the bar that is still open: dotted, over the charts, at next to no cost a second. */
@@ -173,7 +193,7 @@
       if ((trace.yaxis || "y") !== axis || !(trace.meta.rows || trace.meta.end)) {
         continue;
       }
-      const level = trace.meta.at === "span";
+      const level = trace.meta.as === "level";
       const begin = level ? 0 : trace.x0 === undefined ? 0 : Math.max(0, Math.floor((from - trace.x0) / trace.dx));
       const end = trace.x0 === undefined ? trace.y.length : Math.ceil((to - trace.x0) / trace.dx) + 1;
       for (let row = begin; row < Math.min(end, trace.y.length); row++) {
@@ -188,5 +208,5 @@
     return low <= high ? [low - margin, high + margin] : null;
   }
 
-  window.pairdeskCharts = { figure, append, drawForming, redraw, watch };
+  window.pairdeskCharts = { figure, setEnds, append, drawForming, redraw, watch };
 })();

@@ -89,6 +89,9 @@
     set("live-trades-csv", { href: screen.links.trades });
     set("live-equity-csv", { href: screen.links.equity });
     const span = screen.figures ? spanOf(screen.cursor) : null;
+    if (span) {
+      charts.setEnds(screen.figures.pair, screen.ends, span);
+    }
     charts.drawForming("live-pair-chart", screen.forming, span);
     toast(screen.crossing);
   }

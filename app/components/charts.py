@@ -6,7 +6,8 @@ from dash import dcc, html
 
 from app import ids
 from app.components import aria
-from app.figures import CAPTION, CHARTS, EQUITY_HEIGHT, HEIGHT
+from app.figures import CAPTION, EQUITY_HEIGHT, HEIGHT
+from app.series import HEIGHTS
 
 CONFIG: Any = {
     "displaylogo": False,
@@ -61,7 +62,7 @@ def pair_chart() -> html.Div:
                 style={"top": f"{top}px", "height": f"{CAPTION}px"},
             )
         )
-        top += CHARTS[name] + CAPTION
+        top += HEIGHTS[name] + CAPTION
     return html.Div(
         className="charts panel-desk",
         children=[

@@ -12,8 +12,8 @@ THEME = """themeQuartz.withParams({
     borderColor: 'var(--l)', headerBackgroundColor: 'var(--p)', headerTextColor: 'var(--m)',
     rowHoverColor: 'var(--p2)', chromeBackgroundColor: 'var(--p)', fontFamily: 'inherit',
     fontSize: 13, headerFontSize: 11, headerFontWeight: 400, wrapperBorder: false,
-    headerRowBorder: false, cellHorizontalPadding: 6, rowHeight: 29, headerHeight: 28,
-    wrapperBorderRadius: 0, spacing: 6
+    headerRowBorder: false, pinnedColumnBorder: false, cellHorizontalPadding: 6, rowHeight: 29,
+    headerHeight: 28, wrapperBorderRadius: 0, spacing: 6
 })"""
 
 
@@ -48,6 +48,8 @@ def round_trips() -> dag.AgGrid:
                 "pnl",
                 "PnL",
                 66,
+                # In sight on a narrow screen too, where the other columns scroll.
+                pinned="right",
                 valueFormatter={"function": pnl},
                 cellClassRules={"gain": "params.value > 0", "loss": "params.value <= 0"},
                 **number,

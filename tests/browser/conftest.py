@@ -1,0 +1,270 @@
+"""A desk over a real store that tests may write on, served on loopback, and a real Chromium."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from app import create_app
+from core.settings import Settings
+from core.types import Bar, Origin
+from ingest.store.engine import migrate, open_engine
+from ingest.store.reader import Reader
+from ingest.store.writer import Cursor, Writer
+
+MINUTE = 60_000
+FIRST_CLOSE_MS = 1_795_401_000_000 // MINUTE * MINUTE
+BARS = 900
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True)
+class Listing:
+    symbol: str
+    base: str
+    quote: str = "USDT"
+    status: str = "TRADING"
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log_request(self, *args: Any) -> None:
+        """Say nothing: the tests' own output is what counts."""
+
+
+@dataclass
+class LiveDesk:
+    """One market, its desk and its clock; bars are appended as a worker would."""
+
+    url: str
+    writer: Writer
+    symbol_ids: dict[str, int]
+    closes: dict[str, list[float]] = field(default_factory=dict)
+    close_ms: int = FIRST_CLOSE_MS
+    now_ms: int = FIRST_CLOSE_MS + 20_000
+    state: str = "live"
+    source: str = "binance"
+
+    def fill(self) -> None:
+        """Store a history in which the legs revert to each other."""
+        rng = np.random.default_rng(5)
+        x = np.log(3_000.0) + rng.normal(0, 8e-4, BARS).cumsum()
+        spread = np.zeros(BARS)
+        for row, shock in enumerate(rng.normal(0, 1.2e-3, BARS - 1), start=1):
+            spread[row] = 0.95 * spread[row - 1] + shock
+        self.closes = {
+            "BTCUSDT": np.exp(1.5 + 1.1 * x + spread).tolist(),
+            "ETHUSDT": np.exp(x).tolist(),
+            "SOLUSDT": np.exp(0.7 * x + rng.normal(0, 1e-3, BARS)).tolist(),
+        }
+        first_ms = self.close_ms - BARS * MINUTE
+        with self.writer.transaction() as tx:
+            for symbol, closes in self.closes.items():
+                bars = [
+                    _bar(first_ms + row * MINUTE, closes[max(0, row - 1)], close)
+                    for row, close in enumerate(closes)
+                ]
+                tx.upsert_bars(self.symbol_ids[symbol], MINUTE, bars, Origin.TRADES)
+        self.report()
+
+    def append_bar(self, **changes: float) -> None:
+        """Close the next minute; a symbol's change is relative to its last close."""
+        with self.writer.transaction() as tx:
+            for symbol, closes in self.closes.items():
+                close = closes[-1] * (1 + changes.get(symbol, 0.0))
+                bar = _bar(self.close_ms, closes[-1], close)
+                tx.upsert_bars(self.symbol_ids[symbol], MINUTE, [bar], Origin.TRADES)
+                closes.append(close)
+        self.close_ms += MINUTE
+        self.now_ms += MINUTE
+        self.report()
+
+    def report(self) -> None:
+        """Say of worker and feed what holds now."""
+        feed = {
+            "state": self.state,
+            "host": "127.0.0.1",
+            "last_frame_ms": self.now_ms - 300,
+            "trades_per_s": 412.0,
+            "lag_ms_p50": 20.0,
+            "lag_ms_p99": 41.0,
+            "reconnects": 0,
+            "last_error": None if self.state == "live" else "connection refused",
+        }
+        payload = {
+            "feed": feed,
+            "quarantined": 0,
+            "queue_depth": 0,
+            "backfill": {"done": 1, "total": 1, "message": ""},
+            "symbols_left_out": [],
+        }
+        with self.writer.transaction() as tx:
+            for symbol, closes in self.closes.items():
+                cursor = Cursor(900, closes[-1], self.close_ms + 15_000, 0, self.close_ms)
+                tx.save_cursor(self.symbol_ids[symbol], cursor)
+            tx.save_status(4242, "running", self.now_ms - 500, payload)
+            tx.set_meta("source", self.source)
+            tx.set_meta("source_reason", "no exchange answers here")
+
+
+def _bar(open_time_ms: int, open_: float, close: float) -> Bar:
+    high, low = max(open_, close), min(open_, close)
+    return Bar(open_time_ms, open_, high, low, close, 1.0, close, 3, 0.5, True)
+
+
+@pytest.fixture(scope="session")
+def start_desk(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., LiveDesk]]:
+    """Starts desks, each over a store of its own, and stops them at the end."""
+    closing: list[Callable[[], None]] = []
+
+    def start(*, filled: bool = True, source: str = "binance") -> LiveDesk:
+        database_url = f"sqlite:///{tmp_path_factory.mktemp('desk') / 'market.db'}"
+        migrate(database_url)
+        writer = Writer(open_engine(database_url))
+        with writer.transaction() as tx:
+            symbol_ids = tx.ensure_symbols(
+                [Listing(f"{name}USDT", name) for name in ("BTC", "ETH", "SOL")]
+            )
+        desk = LiveDesk("", writer, symbol_ids, source=source)
+        if filled:
+            desk.fill()
+        else:
+            desk.report()
+        reader = Reader(database_url)
+        app = create_app(Settings.from_mapping({}), reader, lambda: desk.now_ms / 1000)
+        server = make_server(
+            "127.0.0.1", 0, app.server, threaded=True, request_handler=QuietHandler
+        )
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        desk.url = f"http://127.0.0.1:{server.server_port}"
+
+        def stop() -> None:
+            server.shutdown()
+            thread.join(10)
+            server.server_close()
+            reader.close()
+            writer.close()
+
+        closing.append(stop)
+        return desk
+
+    yield start
+    for stop in closing:
+        stop()
+
+
+@pytest.fixture(scope="session")
+def desk(start_desk: Callable[..., LiveDesk]) -> LiveDesk:
+    """The desk that most tests share."""
+    return start_desk()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Screen:
+    """A page with what it asked for and complained about."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    answers: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def open(self, url: str) -> "Screen":
+        """Load a desk and wait until its charts are drawn."""
+        self.page.goto(url)
+        self.wait_for_charts()
+        return self
+
+    def wait_for_charts(self) -> None:
+        self.page.wait_for_function(
+            """() => { const plot = document.querySelector('#live-pair-chart .js-plotly-plot');
+                return plot && plot.data && plot.data.length > 10
+                    && !/^(–|)$/.test(document.querySelector('#live-z').textContent); }"""
+        )
+
+    def text(self, component_id: str) -> str:
+        return self.page.inner_text(f"#{component_id}")
+
+    def plot(self, expression: str) -> Any:
+        """Evaluate with `plot`, the pair's chart."""
+        return self.page.evaluate(
+            "() => { const plot = document.querySelector('#live-pair-chart .js-plotly-plot');"
+            f" return {expression}; }}"
+        )
+
+    def rows(self) -> int:
+        count: int = self.plot("plot.data.find(trace => trace.meta.rows === 'z').y.length")
+        return count
+
+    def deltas(self) -> list[str]:
+        return [body for output, _, body in self.answers if output == "live-delta.data"]
+
+    def wait_for_answer(self, output: str, timeout_s: float = 15) -> None:
+        """Wait for the next answer of a callback."""
+        seen = sum(1 for name, _, _ in self.answers if name.startswith(output))
+        deadline = time.monotonic() + timeout_s
+        while sum(1 for name, _, _ in self.answers if name.startswith(output)) == seen:
+            assert time.monotonic() < deadline, f"no answer of {output}"
+            self.page.wait_for_timeout(50)
+
+
+@pytest.fixture
+def open_screen(browser: Browser) -> Iterator[Callable[..., Screen]]:
+    """Opens pages in a fresh profile; `context` options as playwright's."""
+    contexts: list[BrowserContext] = []
+
+    def open_one(width: int = 1440, height: int = 900, **options: Any) -> Screen:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        screen = Screen(page)
+
+        def keep_answer(response: Response) -> None:
+            if not response.url.split("?")[0].endswith("/_dash-update-component"):
+                return
+            output = (response.request.post_data_json or {}).get("output", "")
+            body = response.text() if response.status == 200 else ""
+            screen.answers.append((output, response.status, body))
+
+        page.on("console", lambda m: m.type in ("error", "warning") and _note(screen, m.text))
+        page.on("pageerror", lambda error: screen.complaints.append(str(error)))
+        page.on("request", lambda request: screen.requests.append(request.url))
+        page.on("response", keep_answer)
+        return screen
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+def _note(screen: Screen, text: str) -> None:
+    screen.complaints.append(text)

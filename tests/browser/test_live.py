@@ -1,0 +1,251 @@
+"""The Live view as a user meets it, in a real browser over a real store."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Route, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    # flask-compress leaves closing a streamed asset to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
+
+def api(desk: Any, query: str = "") -> dict[str, Any]:
+    with urlopen(f"{desk.url}/analytics/pair?{query}") as answer:
+        body: dict[str, Any] = json.load(answer)
+    return body
+
+
+def test_page_opens_with_the_api_s_numbers_and_asks_nobody_else(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    body = api(desk)
+    assert float(screen.text("live-z")) == pytest.approx(body["zscore"], abs=0.006)
+    assert float(screen.text("live-even")) == pytest.approx(body["break_even_z"], abs=0.006)
+    assert float(screen.text("live-hedge")) == pytest.approx(body["hedge_ratio"]["ols"], abs=6e-4)
+    assert f"{body['zscore_provisional']:+.2f}" in screen.text("live-z-note")
+    assert screen.text("live-trades") == str(body["backtest"]["total_trades"])
+    assert screen.text("live-badge") == "LIVE · BINANCE"
+    assert screen.text("live-rate") == "412"
+    assert screen.rows() == body["bars"]
+    shown = screen.page.locator("#live-round-trips .ag-center-cols-container .ag-row").count()
+    assert shown > 0
+    assert screen.complaints == []
+    assert [url for url in screen.requests if not url.startswith((desk.url, "data:"))] == []
+    assert not any("plotly.min" in url for url in screen.requests), "plotly is loaded twice"
+
+
+def test_new_bar_arrives_as_a_small_delta_and_zoom_stays(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    rows = screen.rows()
+    screen.plot(
+        "Plotly.relayout(plot, {'xaxis.range': [plot.data.find(t => t.meta.rows === 'z').x0,"
+        " plot.data.find(t => t.meta.rows === 'z').x0 + 7200000]}).then(() => 1)"
+    )
+    zoom = screen.plot("plot.layout.xaxis.range.map(moment => plot._fullLayout.xaxis.d2l(moment))")
+    desk.append_bar(BTCUSDT=2e-4, ETHUSDT=-1e-4)
+    screen.page.wait_for_function(
+        "rows => document.querySelector('#live-pair-chart .js-plotly-plot')"
+        ".data.find(trace => trace.meta.rows === 'z').y.length === rows",
+        arg=rows + 1,
+    )
+    screen.wait_for_answer("live-delta.data")
+    carrying = [body for body in screen.deltas() if '"rows"' in body]
+    assert len(carrying) == 1
+    assert len(carrying[0]) < 2_000, carrying[0]
+    body = api(desk)
+    expect(screen.page.locator("#live-z")).to_have_text(f"{body['zscore']:+.2f}")
+    last = screen.plot("plot.data.find(trace => trace.meta.rows === 'z').y.at(-1)")
+    assert last == pytest.approx(body["zscore"], abs=6e-4)
+    assert zoom == screen.plot(
+        "plot.layout.xaxis.range.map(moment => plot._fullLayout.xaxis.d2l(moment))"
+    )
+    assert screen.complaints == []
+
+
+def test_quiet_second_costs_next_to_nothing(desk: Any, open_screen: Callable[..., Any]) -> None:
+    screen = open_screen().open(desk.url)
+    screen.wait_for_answer("live-delta.data")
+    screen.wait_for_answer("live-delta.data")
+    output, status, body = screen.answers[-1]
+    assert (output, status) in (("live-delta.data", 204), ("live-delta.data", 200))
+    assert len(body) < 100
+
+
+def test_link_reproduces_the_screen_and_back_returns_to_the_one_before(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    query = (
+        "symbol_a=SOLUSDT&symbol_b=ETHUSDT&timeframe=1m"
+        "&window=60&entry_z=1.5&exit_z=0.2&hedge=kalman"
+    )
+    screen = open_screen().open(f"{desk.url}/?{query}")
+    page = screen.page
+    expect(page.locator("#control-window")).to_have_value("60")
+    expect(page.locator("#control-entry-z")).to_have_value("1.5")
+    expect(page.locator("#control-symbol-a")).to_contain_text("SOLUSDT")
+    assert page.locator("#control-hedge input:checked").get_attribute("value") == "kalman"
+    z = api(desk, query)["zscore"]
+    expect(page.locator("#live-z")).to_have_text(f"{z:+.2f}")
+
+    page.fill("#control-window", "80")
+    page.press("#control-window", "Enter")
+    changed = query.replace("window=60", "window=80")
+    expect(page.locator("#live-z")).to_have_text(f"{api(desk, changed)['zscore']:+.2f}")
+    assert page.url == f"{desk.url}/?{changed}"
+
+    page.click("#control-swap")
+    swapped = api(desk, changed.replace("_a=SOL", "_a=ETH").replace("_b=ETH", "_b=SOL"))
+    expect(page.locator("#live-z")).to_have_text(f"{swapped['zscore']:+.2f}")
+
+    page.go_back()
+    page.go_back()
+    expect(page.locator("#control-window")).to_have_value("60")
+    expect(page.locator("#live-z")).to_have_text(f"{z:+.2f}")
+    assert page.url == f"{desk.url}/?{query}"
+    assert screen.complaints == []
+
+
+def test_bad_link_opens_with_defaults_and_says_what_was_not_used(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(f"{desk.url}/?window=5&symbol_a=NOPE&timeframe=7m&hedge=kalman")
+    notice = screen.text("notices")
+    assert "Window: must be a whole number from 10 to 2000" in notice
+    assert "NOPE is not on this desk" in notice
+    assert "Timeframe" in notice
+    expect(screen.page.locator("#control-window")).to_have_value("120")
+    assert screen.page.locator("#control-hedge input:checked").get_attribute("value") == "kalman"
+
+
+def test_refused_value_is_marked_with_what_is_allowed_and_charts_stay(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    page, z, rows = screen.page, screen.text("live-z"), screen.rows()
+    page.fill("#control-entry-z", "25")
+    page.press("#control-entry-z", "Enter")
+    message = page.locator("#control-entry-z-error")
+    expect(message).to_have_text("Must be a number from 0.1 to 10")
+    assert "bad" in (page.get_attribute("#control-entry-z-field", "class") or "").split()
+    assert (screen.text("live-z"), screen.rows(), page.url) == (z, rows, f"{desk.url}/")
+    page.fill("#control-entry-z", "1.9")
+    page.press("#control-entry-z", "Enter")
+    expect(message).to_be_empty()
+    page.wait_for_url("**entry_z=1.9*")
+
+
+def test_crossing_is_announced_once_and_not_again_after_a_reload(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk()
+    screen = open_screen().open(desk.url)
+    toast = screen.page.locator("#toast")
+    expect(toast).to_be_hidden()
+    desk.append_bar(BTCUSDT=0.03)
+    assert api(desk)["zscore"] > 2
+    expect(toast).to_be_visible()
+    expect(toast).to_contain_text("BTCUSDT/ETHUSDT 1m crossed its entry 2")
+    screen.page.reload()
+    screen.wait_for_charts()
+    screen.wait_for_answer("live-delta.data")
+    expect(toast).to_be_hidden()
+
+
+def test_theme_covers_charts_and_grid_and_is_remembered(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen(color_scheme="light").open(desk.url)
+    page = screen.page
+    line_color = "plot.data.find(trace => trace.meta.rows === 'z').line.color"
+    grid = "getComputedStyle(document.querySelector('#live-round-trips .ag-root')).backgroundColor"
+    cell = grid.replace(".ag-root", ".ag-row").replace("backgroundColor", "color")
+    light = (screen.plot(line_color), page.evaluate(cell))
+    rows = screen.rows()
+    page.click("#theme-toggle")
+    page.wait_for_function(
+        "color => document.querySelector('#live-pair-chart .js-plotly-plot')"
+        ".data.find(trace => trace.meta.rows === 'z').line.color !== color",
+        arg=light[0],
+    )
+    dark = (screen.plot(line_color), page.evaluate(cell))
+    assert dark[1] != light[1]
+    assert screen.rows() == rows
+    page.reload()
+    screen.wait_for_charts()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert screen.plot(line_color) == dark[0]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_no_screen_scrolls_sideways(
+    desk: Any, open_screen: Callable[..., Any], width: int, height: int
+) -> None:
+    screen = open_screen(width, height).open(desk.url)
+    assert screen.page.evaluate("document.documentElement.scrollWidth") <= width
+    for component_id in ("live-pair-chart", "live-equity-chart", "live-round-trips", "live-z"):
+        box = screen.page.locator(f"#{component_id}").bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    assert screen.page.locator("#theme-toggle").is_visible()
+
+
+def test_empty_desk_waits_in_words_and_fills_by_itself(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk(filled=False, source="simulated")
+    screen = open_screen()
+    screen.page.goto(desk.url)
+    notices = screen.page.locator("#notices")
+    expect(notices).to_contain_text("Waiting for the first bars")
+    expect(notices).to_contain_text("Simulated market: no exchange answers here")
+    assert screen.text("live-badge") == "SIMULATED"
+    desk.fill()
+    screen.wait_for_charts()
+    expect(notices).not_to_contain_text("Waiting")
+    desk.state = "down"
+    desk.report()
+    expect(notices).to_contain_text("The feed is cut since")
+    expect(notices).to_contain_text("connection refused")
+    assert screen.complaints == []
+
+
+def test_clock_runs_again_after_errors_and_silence(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen()
+    page = screen.page
+    page.clock.install()
+    screen.open(desk.url)
+    answers: list[str] = []
+
+    def refuse(route: Route) -> None:
+        if "live-delta.data" not in (route.request.post_data or ""):
+            route.continue_()
+        elif len(answers) < 2:
+            answers.append("500")
+            route.fulfill(status=500, body="")
+        else:
+            answers.append("silence")
+            route.abort()
+
+    page.route("**/_dash-update-component*", refuse)
+    for _ in range(40):
+        page.clock.run_for(500)
+    assert answers[:3] == ["500", "500", "silence"]
+    expect(page.locator("#silence")).to_contain_text("No answer from the desk's server since")
+    page.unroute("**/_dash-update-component*")
+    answered = len(screen.answers)
+    for _ in range(30):
+        page.clock.run_for(500)
+    assert len(screen.answers) > answered
+    expect(page.locator("#silence")).to_be_empty()
