@@ -11,6 +11,7 @@ however late it is asked for.
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
+from threading import Lock
 
 import numpy as np
 
@@ -27,7 +28,7 @@ BAR_DAYS = 400
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 
-_CHUNK_BLOCKS = 16
+_CHUNK_BLOCKS = 32
 _CACHED_PRINTS = 600_000
 _CACHED_MINUTES = 300_000
 
@@ -81,7 +82,7 @@ class Ledger:
         self._extras = {symbol: _Extras({}) for symbol in LISTINGS}
         self._blocks: Cache[tuple[str, int], Prints] = Cache(_CACHED_PRINTS)
         self._chunks: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
-        self.bursts = 0
+        self._bursting = Lock()
 
     def now_ms(self) -> int:
         """The exchange's own time."""
@@ -135,7 +136,10 @@ class Ledger:
         All later ids shift by them, for REST, streams and bars alike, as long as this object
         lives: a new one knows nothing of them.
         """
-        total = round(trades_per_s * seconds)
+        with self._bursting:
+            return self._burst(round(trades_per_s * seconds), round(seconds * 1_000), symbols)
+
+    def _burst(self, total: int, duration_ms: int, symbols: list[str] | None) -> tuple[int, int]:
         counts = shares(symbols or list(LISTINGS), total)
         lead_ms = 250
         while True:
@@ -144,7 +148,7 @@ class Ledger:
             start_ms = self.now_ms() + lead_ms
             extras = {
                 symbol: self._extras[symbol].plus(
-                    burst_prints(self._tape, symbol, start_ms, round(seconds * 1_000), count)
+                    burst_prints(self._tape, symbol, start_ms, duration_ms, count)
                 )
                 for symbol, count in counts.items()
             }
@@ -154,7 +158,6 @@ class Ledger:
         self._extras.update(extras)
         self._blocks.clear()
         self._chunks.clear()
-        self.bursts += 1
         return total, start_ms
 
     # Trades ---------------------------------------------------------------------------------
@@ -282,7 +285,9 @@ class Ledger:
                 )
             )
             found = fold_rows(found, interval_ms, offset_ms)
-        return dense(found, first_open, end_ms, interval_ms, self.price_before(symbol, first_open))
+        starts_whole = len(found) and int(found.open_time_ms[0]) == first_open
+        close_before = 0 if starts_whole else self.price_before(symbol, first_open)
+        return dense(found, first_open, end_ms, interval_ms, close_before)
 
     def bars(self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int) -> list[Bar]:
         """Dense bars with open times from `start_ms` to before `end_ms`, up to now."""

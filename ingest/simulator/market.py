@@ -72,8 +72,9 @@ class Process:
         high = -(-end >> self._top_bits)
         values = self._lattice(low, high)
         for bits, key, weight, std in self._levels:
-            draws = gaussians(key, np.arange(low, high, dtype=np.int64))
-            middle = draws * std + (values[:-1] + values[1:]) * weight
+            middle = values[:-1] + values[1:]
+            middle *= weight
+            middle += gaussians(key, low, high) * std
             finer = np.empty(2 * len(values) - 1)
             finer[::2] = values
             finer[1::2] = middle
@@ -84,7 +85,7 @@ class Process:
 
     def _lattice(self, low: int, high: int) -> FloatArray:
         terms = len(self._weights)
-        noise = gaussians(self._key, np.arange(low - terms + 1, high + 1, dtype=np.int64))
+        noise = gaussians(self._key, low - terms + 1, high + 1)
         count = high - low + 1
         values = np.zeros(count)
         for j, weight in enumerate(self._weights):

@@ -196,7 +196,10 @@ async def serve(
 
 
 def run(port: int, seed: int = 7, rate: float = 1.0, with_parent: bool = False) -> int:
-    """Serve until SIGTERM or SIGINT, or, `with_parent`, until the parent process is gone."""
+    """Serve until SIGTERM or SIGINT, or, `with_parent`, until the parent process is gone.
+
+    Returns the exit code: 1 when the port can't be had.
+    """
     parent = os.getppid()
 
     async def main() -> None:
@@ -212,5 +215,9 @@ def run(port: int, seed: int = 7, rate: float = 1.0, with_parent: bool = False) 
                     await stop.wait()
         await exchange.aclose()
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except OSError as error:
+        log.error("simulated exchange could not listen", port=port, reason=str(error))
+        return 1
     return 0

@@ -17,7 +17,6 @@ from ingest.simulator.stream import Subscriptions, open_address
 log = structlog.get_logger()
 
 _READ_BYTES = 65_536
-_CLOSE_WITHIN_S = 2.0
 _MAX_UNSENT_BYTES = 32 * 1024 * 1024
 
 
@@ -28,6 +27,7 @@ class SessionLimits:
     ping_every_s: float = 20.0
     pong_within_s: float = 60.0
     life_s: float = 86_400.0
+    close_within_s: float = 2.0
     messages_per_s: int = 5
 
 
@@ -75,7 +75,7 @@ class Session:
             self._protocol.send_close(code, reason)
             self._flush()
             # A peer that does not answer the close is not waited for.
-            self._loop.call_later(_CLOSE_WITHIN_S, self._writer.transport.abort)
+            self._loop.call_later(self._limits.close_within_s, self._writer.transport.abort)
 
     def _flush(self) -> None:
         for part in _joined(self._protocol.data_to_send()):

@@ -8,14 +8,13 @@ raw trades it covers, whether the taker's side changes and how deep into the boo
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from core.types import BoolArray, FloatArray, IntArray
 from ingest.simulator.listing import LISTINGS, Listing
 from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, GRID_BITS, GRID_MS, Market
-from ingest.simulator.noise import HashArray, hashes, key_of
+from ingest.simulator.noise import NORMAL_QUANTILES, HashArray, hashes, key_of
 
 _RAW_PER_AGGREGATE = 1.8
 _MEDIAN_NOTIONAL = 300.0
@@ -80,14 +79,6 @@ def _raw_table() -> IntArray:
     )
 
 
-def _notional_table() -> FloatArray:
-    """Quantiles of a print's value as multiples of the median one."""
-    normal = NormalDist()
-    return np.array(
-        [math.exp(_LOG_NOTIONAL_STD * normal.inv_cdf((i + 0.5) / 4_096)) for i in range(4_096)]
-    )
-
-
 _GAPS = _gap_table()
 _RAWS = _raw_table()
 _LEVELS = np.array([0] * 11 + [1] * 3 + [2, 3], dtype=np.int64)
@@ -103,7 +94,7 @@ class Tape:
     def __init__(self, market: Market, seed: int, rate: float) -> None:
         self._market = market
         self._keys = {symbol: key_of(seed, "tape", symbol) for symbol in LISTINGS}
-        notionals = _notional_table() * _MEDIAN_NOTIONAL
+        notionals = np.exp(NORMAL_QUANTILES * _LOG_NOTIONAL_STD) * _MEDIAN_NOTIONAL
         self._quantities = {
             symbol: np.maximum(
                 np.rint(notionals / item.price * 10**item.quantity_decimals).astype(np.int64), 1
@@ -136,7 +127,7 @@ class Tape:
 
         changes = (_bits(noise, 32, 3) < _SIDE_CHANGES_OF_8) & (gaps > 0)
         changes[:, 0] ^= (block_noise >> np.uint64(63)).astype(np.bool_)
-        sells = np.logical_xor.accumulate(changes, axis=1).ravel()
+        sells = (np.cumsum(changes, axis=1).ravel() & 1).astype(np.bool_)
 
         raw_counts = self._raw_counts(symbol, noise).ravel()
         quantities = self._quantities[symbol][_bits(noise, 12, 12)].ravel()
@@ -172,7 +163,8 @@ def _prices(
     ticks = 10**listing.price_decimals
     bids = (efficient * ticks).astype(np.int64)
     beyond = levels.ravel() * max(1, round(listing.price * ticks * _BOOK_LEVEL_SHARE))
-    paid: IntArray = np.where(sells, bids - beyond, bids + 1 + beyond)
+    # Buyers pay the ask, one tick above the bid, and more; sellers get the bid and less.
+    paid: IntArray = bids + 1 + beyond - sells * (1 + 2 * beyond)
     return np.maximum(paid, 1)
 
 
