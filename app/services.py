@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
+from app.bar_cache import BarCache
 from app.cache import ResultCache
 from app.status import status_view
 from core import pair as pairs
@@ -72,6 +73,7 @@ class PairService:
         self._reader = reader
         self._clock = clock
         self._cache = cache or ResultCache()
+        self._bars = BarCache(reader)
 
     def now_ms(self) -> int:
         """Now, by the clock that was passed in."""
@@ -112,7 +114,7 @@ class PairService:
                 now_ms=now_ms,
             )
         analysis = self._cache.get_or_compute(
-            f"{spec!r} {plan!r} {revision!r}", lambda: self._analyse(spec, plan)
+            f"{spec!r} {plan!r} {revision!r}", lambda: self._analyse(spec, plan, revision)
         )
         result = analysis.result
         stale = now_ms > result.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
@@ -226,11 +228,10 @@ class PairService:
         last_ms = min(last for _, last in known)
         return pairs.plan_rows(spec, first_ms, last_ms) if first_ms <= last_ms else None
 
-    def _analyse(self, spec: PairSpec, plan: pairs.RowPlan) -> Analysis:
-        bars_a, bars_b = (
-            self._reader.bars(symbol, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
-            for symbol in (spec.symbol_a, spec.symbol_b)
-        )
+    def _analyse(self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]) -> Analysis:
+        span = spec.timeframe_ms, plan.history_start_ms, plan.end_ms
+        bars_a = self._bars.bars(spec.symbol_a, *span, revision[0])
+        bars_b = self._bars.bars(spec.symbol_b, *span, revision[1])
         newest = [bars.imported[-1] for bars in (bars_a, bars_b) if len(bars)]
         return Analysis(
             result=pairs.analyse_pair(spec, plan, bars_a, bars_b),

@@ -227,4 +227,3 @@ COMPARISONS = (
     ),
 )  # fmt: skip
 """Every comparison, in the order of the table."""
-
