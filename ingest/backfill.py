@@ -29,6 +29,7 @@ CONCURRENCY = 6
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DAY_MS = 86_400_000
+LOG_EVERY = 100
 
 
 class Exchange(Protocol):
@@ -110,7 +111,7 @@ class Backfill:
         try:
             for message, pages in stages:
                 self.progress.message = f"fetching {message}"
-                log.info("history", of=message, done=self.progress.done, total=self.progress.total)
+                self._log_progress()
                 await self._fetch_all(pages)
                 if not first_minutes:
                     log.info("newest minutes are there", seconds=self._since(started))
@@ -125,6 +126,11 @@ class Backfill:
                 task.cancel()
         self.progress.message = "complete"
         log.info("history is complete", requests=self.progress.done, seconds=self._since(started))
+
+    def _log_progress(self) -> None:
+        progress = self.progress
+        share = progress.done / max(progress.total, 1)
+        log.info(f"history {share:4.0%}", requests=progress.done, doing=progress.message)  # noqa: G004
 
     @staticmethod
     def _since(started: float) -> float:
@@ -163,6 +169,8 @@ class Backfill:
             for page in waiting:
                 await self._persist(page.symbol, partial(self._fetch_page, page))
                 self.progress.done += 1
+                if self.progress.done % LOG_EVERY == 0:
+                    self._log_progress()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENCY):

@@ -9,6 +9,8 @@ from ingest.store.writer import Cursor, Gap
 
 SKIP_MS = 60_000
 """A gap longer than this leaves no flat bars behind: repair or klines bring real ones."""
+LONGEST_SILENCE_MS = 7_200_000
+"""A symbol silent for longer gets no flat seconds; nobody looks at so many."""
 
 
 @dataclass(slots=True)
@@ -126,6 +128,18 @@ class SymbolFeed:
         """The open gap of that number, if it still is."""
         return next((gap for gap in self.gaps if gap.gap_id == gap_id), None)
 
+    def skip_silence(self, until_ms: int) -> tuple[int, int] | None:
+        """Go on near `until_ms` where flat bars up to there would be too many to be of use.
+
+        Returns the times whose bars, open until then, have to be built from stored trades.
+        """
+        assert self.builder is not None
+        closed_until = self.builder.closed_until_ms
+        if until_ms - max(closed_until, self.last_trade_ms) <= LONGEST_SILENCE_MS:
+            return None
+        self.builder = BarBuilder(until_ms - SECOND_MS, self.last_price)
+        return closed_until, self.last_trade_ms
+
     def accept(self, trades: Sequence[Trade]) -> Accepted:
         """Check ids and take the trades into the open bars.
 
@@ -205,8 +219,9 @@ class SymbolFeed:
             if not add(trade):
                 # The flat seconds after it carried an older price on.
                 time_ms = trade.trade_time_ms
+                end_ms = min(self.builder.closed_until_ms, time_ms + LONGEST_SILENCE_MS)
                 ends = [gap.from_ms for gap in skipped if gap.from_ms >= time_ms]
-                accepted.rebuild.append((time_ms, min(ends, default=self.builder.closed_until_ms)))
+                accepted.rebuild.append((time_ms, min((*ends, end_ms))))
         for trade in accepted.late:
             add(trade)
 

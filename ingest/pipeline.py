@@ -20,6 +20,7 @@ GRACE_MS = 250
 """How long after a second's end its last trades may still come in."""
 SYMBOLS_PER_TRANSACTION = 40
 SECONDS_PER_TRANSACTION = 900
+KLINES_PER_TRANSACTION = 500
 RETAIN_MS = 24 * 3_600_000
 
 
@@ -163,6 +164,10 @@ class Pipeline:
             ]
             if not due:
                 return
+            for feed in due:
+                skipped = feed.skip_silence(until)
+                if skipped is not None:
+                    self._rebuild(feed, *skipped, feed.last_id or 0)
             for first in range(0, len(due), SYMBOLS_PER_TRANSACTION):
                 with self._writer.transaction() as tx:
                     for feed in due[first : first + SYMBOLS_PER_TRANSACTION]:
@@ -189,9 +194,17 @@ class Pipeline:
 
     def store_klines(self, symbol: str, timeframe: str, bars: Sequence[Bar]) -> None:
         """Store the exchange's own bars where no better ones are."""
-        with self._writer.transaction() as tx:
-            rolling.store_klines(tx, self._feeds[symbol], TIMEFRAMES[timeframe], bars)
-        self._pause()
+        feed, length = self._feeds[symbol], TIMEFRAMES[timeframe]
+        for first in range(0, len(bars), KLINES_PER_TRANSACTION):
+            with self._writer.transaction() as tx:
+                part = bars[first : first + KLINES_PER_TRANSACTION]
+                rolling.store_klines(tx, feed, length, part)
+            self._pause()
+        if bars and length == rolling.MINUTE_MS:
+            with self._writer.transaction() as tx:
+                end_ms = bars[-1].open_time_ms + length
+                rolling.roll_up_minutes(tx, feed, bars[0].open_time_ms, end_ms)
+            self._pause()
 
     def count_bars(self, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> int:
         """How many usable bars are stored; those that can never be complete count as usable."""

@@ -175,11 +175,15 @@ def store_klines(tx: Transaction, feed: SymbolFeed, timeframe_ms: int, bars: Ite
     if not own:
         return
     tx.upsert_bars(feed.symbol_id, timeframe_ms, own, Origin.KLINE)
-    if timeframe_ms == MINUTE_MS:
-        start, end = own[0].open_time_ms, own[-1].open_time_ms + timeframe_ms
-        closed = max(end, feed.builder.closed_until_ms if feed.builder else 0)
-        for parent, child in PARENTS[1:]:
-            first = floor_to(start, parent)
-            # The oldest minutes may be a longer bar's second half: no half bars here.
-            _roll_up(tx, feed, parent, child, first, end, closed, only_complete=True)
     tx.rise_revision(feed.symbol_id)
+
+
+def roll_up_minutes(tx: Transaction, feed: SymbolFeed, start_ms: int, end_ms: int) -> None:
+    """Roll fetched minutes of [start, end) up; the oldest may be a longer bar's second half."""
+    closed = max(end_ms, feed.builder.closed_until_ms if feed.builder else 0)
+    changed = False
+    for parent, child in PARENTS[1:]:
+        first = floor_to(start_ms, parent)
+        changed |= _roll_up(tx, feed, parent, child, first, end_ms, closed, only_complete=True)
+    if changed:
+        tx.rise_revision(feed.symbol_id)

@@ -85,6 +85,10 @@ class Worker:
             return await self._ingest(lock)
         finally:
             lock.release()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                # A second order to stop, while the first is carried out, is no news.
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
     async def _wait_for(self, lock: WorkerLock) -> bool:
         told = False

@@ -361,6 +361,22 @@ def test_a_symbol_that_does_not_trade_still_gets_its_flat_bars(
     assert minute.complete
 
 
+def test_a_silence_of_many_hours_leaves_no_flood_of_flat_bars_and_loses_no_trade(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 14, 60)
+    pipeline.ingest(trades)
+    pipeline.close_bars(START + 50_000)
+    pipeline.close_bars(START + 20 * 3_600_000)
+    stored = stored_bars(writer, pipeline, name, 1_000)
+    assert len(stored) < 70
+    last_second = trades[-1].trade_time_ms // 1_000 * 1_000
+    expected = plain_bars(trades, 1_000, last_second + 1_000)
+    assert stored[: len(expected)] == expected
+    assert stored[-1].open_time_ms == START + 20 * 3_600_000 - 1_000
+
+
 def test_a_trade_later_than_the_grace_rewrites_its_bars(
     writer: Writer, pipeline: Pipeline, reader: Reader
 ) -> None:

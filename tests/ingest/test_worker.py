@@ -1,0 +1,235 @@
+"""The worker end to end, as processes, against the simulated exchange."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.bars import roll_up
+from core.errors import StoreError
+from ingest.simulator.server import SimulatedExchange, serve
+from ingest.store.reader import Reader, WorkerStatus
+
+ROOT = Path(__file__).resolve().parents[2]
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+WINDOW = 120
+READY_S = 15.0
+MINUTE = 60_000
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[SimulatedExchange]:
+    """A simulated exchange in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    running = asyncio.run_coroutine_threadsafe(serve(0, rate=20.0), loop).result(30)
+    yield running
+    asyncio.run_coroutine_threadsafe(running.aclose(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+class Workers:
+    """Workers on one database."""
+
+    def __init__(self, folder: Path, rest_url: str, ws_url: str) -> None:
+        self.url = f"sqlite:///{folder}/market.db"
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": self.url,
+            "SOURCE": "binance",
+            "SYMBOLS": ",".join((*SYMBOLS, "NOSUCHUSDT")),
+            "BACKFILL_DAYS": "1",
+            "BINANCE_REST_URL": rest_url,
+            "BINANCE_WS_URL": ws_url,
+        }
+        self.reader = Reader(self.url)
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, **settings: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ingest"],
+            cwd=ROOT,
+            env=self.environ | settings,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def status(self) -> WorkerStatus | None:
+        try:
+            return self.reader.status()
+        except StoreError:
+            return None  # not made yet
+
+    def trades(self, symbol: str) -> list[tuple[int, float, float, int]]:
+        path = self.url.removeprefix("sqlite:///")
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            return database.execute(
+                "SELECT trade_id, price, quantity, trade_time_ms FROM trades JOIN symbols"
+                " ON symbols.id = symbol_id WHERE symbol = ? ORDER BY trade_id",
+                (symbol,),
+            ).fetchall()
+
+    def close(self) -> None:
+        self.reader.close()
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def workers(tmp_path: Path, exchange: SimulatedExchange) -> Iterator[Workers]:
+    workers = Workers(tmp_path, exchange.rest_url, exchange.ws_url)
+    yield workers
+    workers.close()
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = READY_S) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() < started + seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def is_ready_for_z(reader: Reader) -> bool:
+    """Whether the newest minutes of both legs are there, enough for window 120 and its hedge."""
+    try:
+        for symbol in SYMBOLS:
+            bars = reader.bars(symbol, MINUTE, limit=2 * WINDOW + 1)
+            if len(bars) < 2 * WINDOW + 1 or not bars.complete.all():
+                return False
+            if bars.open_time_ms[-1] - bars.open_time_ms[0] != 2 * WINDOW * MINUTE:
+                return False
+    except StoreError:
+        return False
+    return True
+
+
+def test_history_live_trades_a_crash_and_a_stand_by_leave_no_missing_ids(
+    workers: Workers, exchange: SimulatedExchange
+) -> None:
+    first = workers.start()
+    wait_until(lambda: is_ready_for_z(workers.reader), "enough minutes for a z")
+    second = workers.start()
+    wait_until(lambda: all(len(workers.trades(symbol)) > 20 for symbol in SYMBOLS), "live trades")
+    status = workers.status()
+    assert status is not None
+    assert status.pid == first.pid
+    assert status.payload["symbols_left_out"] == ["NOSUCHUSDT"]
+    assert second.poll() is None
+
+    first.kill()
+    first.wait()
+    ids_before = {symbol: workers.trades(symbol)[-1][0] for symbol in SYMBOLS}
+
+    def has_taken_over() -> bool:
+        taken = workers.status()
+        return (
+            taken is not None
+            and taken.pid == second.pid
+            and not any(missing.missing for missing in workers.reader.missing_ids().values())
+            and all(workers.trades(name)[-1][0] > ids_before[name] + 20 for name in SYMBOLS)
+        )
+
+    wait_until(has_taken_over, "the other worker has taken over and repaired")
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(5) == 0
+    ended = workers.status()
+    assert ended is not None
+    assert ended.state == "stopped"
+    for symbol in SYMBOLS:
+        stored = workers.trades(symbol)
+        ledger = exchange.ledger.trades(symbol, stored[0][0], len(stored))
+        assert stored == [(t.trade_id, t.price, t.quantity, t.trade_time_ms) for t in ledger]
+        seconds = workers.reader.bars(symbol, 1_000)
+        live = seconds.open_time_ms >= stored[0][3]
+        start_ms, end_ms = int(seconds.open_time_ms[live][0]), int(seconds.open_time_ms[-1]) + 1_000
+        expected = exchange.ledger.bars(symbol, 1_000, start_ms, end_ms)
+        assert seconds.complete[live].all()
+        assert list(seconds.close[live]) == [bar.close for bar in expected]
+        assert list(seconds.trade_count[live]) == [bar.trade_count for bar in expected]
+        assert list(seconds.volume[live]) == [bar.volume for bar in expected]
+        hours = workers.reader.bars(symbol, 3_600_000, limit=5)
+        minutes = exchange.ledger.bars(
+            symbol, MINUTE, int(hours.open_time_ms[-1]), int(hours.open_time_ms[-1]) + 60 * MINUTE
+        )
+        hour = roll_up(minutes, int(hours.open_time_ms[-1]), 60)
+        assert hour is not None
+        assert (hours.high[-1], hours.low[-1], hours.close[-1]) == (hour.high, hour.low, hour.close)
+
+
+def test_symbols_that_nobody_knows_stop_the_start_with_78(workers: Workers) -> None:
+    worker = workers.start(SYMBOLS="NOSUCHUSDT,NEITHERUSDT")
+    _, errors = worker.communicate(timeout=READY_S)
+    assert worker.returncode == 78
+    assert "SYMBOLS=NOSUCHUSDT,NEITHERUSDT is not usable" in errors
+    assert "Traceback" not in errors
+
+
+def test_an_unreachable_exchange_is_waited_for_and_shown(workers: Workers) -> None:
+    worker = workers.start(BINANCE_REST_URL="http://127.0.0.1:9", BINANCE_WS_URL="ws://127.0.0.1:9")
+
+    def is_waiting() -> bool:
+        status = workers.status()
+        return status is not None and status.state == "waiting"
+
+    wait_until(is_waiting, "the state is shown")
+    status = workers.status()
+    assert status is not None
+    assert "refuses connections" in status.payload["feed"]["last_error"]
+    assert status.payload["symbols_left_out"] == []
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(5) == 0
+
+
+def test_the_top_symbols_by_volume_are_found(workers: Workers) -> None:
+    worker = workers.start(SYMBOLS="TOP:3")
+
+    def are_subscribed() -> bool:
+        try:
+            return sum(stored.subscribed for stored in workers.reader.symbols()) == 3
+        except StoreError:
+            return False
+
+    wait_until(are_subscribed, "three symbols")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(5) == 0
+
+
+def test_a_replay_is_shown_and_marked_as_ended(workers: Workers, tmp_path: Path) -> None:
+    frames = tmp_path / "frames.txt"
+    payload = '"e":"trade","s":"BTCUSDT","p":"100","q":"1","m":true'
+    frames.write_text(
+        "".join(
+            f'{second}.0 {{{payload},"t":{second},"E":{second}000,"T":{second}000}}\n'
+            for second in range(1_000, 1_200)
+        )
+    )
+    workers.url = workers.url.replace("market.db", "market-replay.db")
+    workers.reader.close()
+    workers.reader = Reader(workers.url)
+    worker = workers.start(SOURCE=f"replay:{frames}")
+
+    def has_ended() -> bool:
+        status = workers.status()
+        return status is not None and status.state == "ended"
+
+    wait_until(has_ended, "the recording has ended")
+    assert len(workers.trades("BTCUSDT")) == 200
+    assert workers.reader.meta()["source"] == "replay"
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(5) == 0
