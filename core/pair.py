@@ -13,9 +13,11 @@ from core.signals import decide_positions
 from core.spread import break_even_z, half_life_bars, hurst, return_correlation
 from core.stationarity import engle_granger
 from core.types import (
+    Backtest,
     Bars,
     FloatArray,
     HedgeSeries,
+    IntArray,
     NextRow,
     PairResult,
     PairRows,
@@ -73,12 +75,8 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars) -> P
     # One missing row more: the fit and the window that the forming bar will be judged by.
     y = np.append(log_prices(rows.close_a), np.nan)
     x = np.append(log_prices(rows.close_b), np.nan)
-    ols = rolling_ols(
-        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
-    )
-    kalman, stderr = kalman_hedge(
-        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
-    )
+    ols = _fit_ols(spec, y, x, first_index)
+    kalman, stderr = _fit_kalman(spec, y, x, first_index)
     y, x = y[:-1], x[:-1]
     chosen = kalman if spec.hedge == "kalman" else ols
     next_row = NextRow(
@@ -91,7 +89,7 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars) -> P
 
     skip = (plan.start_ms - plan.history_start_ms) // timeframe_ms
     correlation = return_correlation(rows.close_a, rows.close_b, spec.window)
-    rows = PairRows(*(getattr(rows, name)[skip:] for name in PairRows.__slots__))
+    rows = rows_from(rows, skip)
     ols, kalman = _results(ols, skip), _results(kalman, skip)
     chosen = kalman if spec.hedge == "kalman" else ols
     y, x = y[skip:], x[skip:]
@@ -132,6 +130,29 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars) -> P
     return result
 
 
+def trade_rows(
+    spec: PairSpec, rows: PairRows, first_index: int, skip: int
+) -> tuple[HedgeSeries, IntArray, Backtest]:
+    """Only what trades: the chosen hedge, positions and backtest of the rows after `skip`.
+
+    `rows` begin with the history, `first_index` is the absolute bar number of the first.
+    """
+    y, x = log_prices(rows.close_a), log_prices(rows.close_b)
+    if spec.hedge == "kalman":
+        hedge, _ = _fit_kalman(spec, y, x, first_index)
+    else:
+        hedge = _fit_ols(spec, y, x, first_index)
+    hedge = HedgeSeries(*(getattr(hedge, name)[skip:] for name in HedgeSeries.__slots__))
+    rows = rows_from(rows, skip)
+    position, exit_code = decide_positions(hedge.zscore, ~np.isnan(rows.close_a), spec)
+    return hedge, position, run_backtest(spec, rows, hedge, position, exit_code)[0]
+
+
+def rows_from(rows: PairRows, first: int) -> PairRows:
+    """The rows from number `first` on."""
+    return PairRows(*(getattr(rows, name)[first:] for name in PairRows.__slots__))
+
+
 def provisional_zscore(result: PairResult, close_a: float, close_b: float) -> float:
     """z-score of the forming bar taken as the next row; NaN where the next row has none."""
     row = result.next_row
@@ -139,6 +160,20 @@ def provisional_zscore(result: PairResult, close_a: float, close_b: float) -> fl
         return math.nan
     spread = math.log(close_a) - row.intercept - row.hedge_ratio * math.log(close_b)
     return (spread - row.spread_mean) / row.spread_std
+
+
+def _fit_ols(spec: PairSpec, y: FloatArray, x: FloatArray, first_index: int) -> HedgeSeries:
+    return rolling_ols(
+        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
+    )
+
+
+def _fit_kalman(
+    spec: PairSpec, y: FloatArray, x: FloatArray, first_index: int
+) -> tuple[HedgeSeries, FloatArray]:
+    return kalman_hedge(
+        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
+    )
 
 
 def _results(series: HedgeSeries, skip: int) -> HedgeSeries:
