@@ -130,6 +130,16 @@ def test_bars_are_folds_of_the_very_same_trades(
         close = bar.close
 
 
+def test_a_second_cut_by_the_edge_of_a_block_is_one_bar(clock: Clock) -> None:
+    busy = Ledger(7, 50.0, clock)
+    edge = NOW_MS // BLOCK_MS * BLOCK_MS
+    for open_ms in (edge // 1_000 * 1_000, (edge - BLOCK_MS) // 1_000 * 1_000):
+        trades = busy.trades_between("BTCUSDT", open_ms, open_ms + 1_000)
+        bars = busy.bars("BTCUSDT", 1_000, open_ms, open_ms + 1)
+        assert [bar.trade_count for bar in bars] == [sum(t.raw_count for t in trades)]
+        assert bars[0].volume == float(slow_bar(trades)["volume"])
+
+
 def test_raw_ids_of_a_bar_cover_its_trades(ledger: Ledger) -> None:
     end = NOW_MS // 60_000 * 60_000
     rows = ledger.rows("LTCUSDT", 60_000, end - 3_600_000, end)

@@ -183,6 +183,21 @@ def test_live_frames_are_the_ledger_without_gap_or_repeat(ledger: Ledger, clock:
     assert times == sorted(times)
 
 
+def test_a_trade_is_told_at_its_event_time_and_not_before(ledger: Ledger, clock: Clock) -> None:
+    publisher = Publisher(ledger)
+    listener = Listener("btcusdt@aggTrade")
+    publisher.add(listener)
+    clock.now_ms += 10_000
+    coming = next(t for t in ledger.trades_between("BTCUSDT", NOW_MS, clock.now_ms)
+                  if t.event_time_ms > NOW_MS)  # fmt: skip
+    clock.now_ms = coming.event_time_ms - 1
+    publisher.publish()
+    assert listener.texts == []
+    clock.now_ms += 1
+    publisher.publish()
+    assert listener.frames()[0]["a"] == coming.trade_id
+
+
 def test_what_is_unsubscribed_is_told_no_more(ledger: Ledger, clock: Clock) -> None:
     publisher = Publisher(ledger)
     one, other = Listener("ethusdt@aggTrade"), Listener("ethusdt@aggTrade")
