@@ -6,6 +6,7 @@ Settings are checked and the source is resolved here, once, before anything fork
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,13 @@ def when_ready(server: Any) -> None:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     shown = f"[{host}]" if ":" in host else host
     print(f"Pairdesk is on http://{shown}:{settings.port}  (Ctrl-C ends it)", flush=True)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Compile the kernels beside the first requests, so that no visitor waits for it."""
+    services = getattr(worker.wsgi, "extensions", {}).get("pairdesk")
+    if services is not None:
+        threading.Thread(target=services.warm_up, name="warm-up", daemon=True).start()
 
 
 def on_exit(server: Any) -> None:
