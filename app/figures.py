@@ -120,7 +120,14 @@ class _Rows:
 
 
 def _trace(name: str, axis: str, mode: str, meta: Mapping[str, str]) -> Figure:
-    return {"type": "scatter", "mode": mode, "name": name, "meta": dict(meta), "yaxis": axis}
+    return {
+        "type": "scatter",
+        "mode": mode,
+        "name": name,
+        "meta": dict(meta),
+        "yaxis": axis,
+        "showlegend": False,
+    }
 
 
 def _unseen(name: str, axis: str, mode: str, meta: Mapping[str, str]) -> Figure:
@@ -178,10 +185,12 @@ def _base_layout(key: str, height: int) -> Figure:
         "uirevision": key,
         "height": height,
         "autosize": True,
-        "paper_bgcolor": "--clear",
-        "plot_bgcolor": "--clear",
+        "paper_bgcolor": "--panel",
+        "plot_bgcolor": "--panel",
         "font": {"family": FONT, "size": 10, "color": "--muted"},
-        "showlegend": False,
+        # No trace is in the legend; its order is that of the hover box.
+        "showlegend": True,
+        "legend": {"traceorder": "normal"},
         "hovermode": "x unified",
         "hoversubplots": "axis",
         "hoverlabel": {

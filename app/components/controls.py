@@ -131,6 +131,7 @@ def _choice(field: str, label: str, value: str, choices: Mapping[str, str | None
         id=ids.control(field),
         options=[{"label": name or key, "value": key} for key, name in choices.items()],
         value=value,
+        name=field,  # one group: arrow keys move in it
         inline=True,
         class_name="seg",
         input_class_name="seg-input",

@@ -18,7 +18,8 @@ THEME = """themeQuartz.withParams({
 
 
 def _column(field: str, heading: str, width: int, **more: Any) -> dict[str, Any]:
-    return {"field": field, "headerName": heading, "minWidth": width, "flex": width, **more}
+    sizes = {"width" if "pinned" in more else "flex": width}
+    return {"field": field, "headerName": heading, "minWidth": width} | sizes | more
 
 
 def round_trips() -> dag.AgGrid:
@@ -47,7 +48,7 @@ def round_trips() -> dag.AgGrid:
             _column(
                 "pnl",
                 "PnL",
-                66,
+                76,
                 # In sight on a narrow screen too, where the other columns scroll.
                 pinned="right",
                 valueFormatter={"function": pnl},

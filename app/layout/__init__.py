@@ -48,7 +48,7 @@ def build_layout(services: PairService) -> html.Div:
 def placeholders(spec: PairSpec) -> dict[str, str]:
     """What the optional fields mean when they are left empty."""
     defaults = {
-        "hedge_window": f"{spec.hedge_window} (5 × window)",
+        "hedge_window": "5 × window",
         "bars": f"{spec.bars}",
         "fee_bps": f"{spec.fee_bps:g}",
         "slippage_bps": f"{spec.slippage_bps:g}",
