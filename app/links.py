@@ -104,7 +104,7 @@ def read_controls(values: Mapping[str, Any], settings: Settings) -> PairSpec:
     return load_pair_request(given, settings).spec
 
 
-def read_query(query: object, settings: Settings) -> PairSpec:
+def read_query(query: str, settings: Settings) -> PairSpec:
     """Validate the query that the page keeps for what it shows.
 
     Raises
@@ -112,8 +112,7 @@ def read_query(query: object, settings: Settings) -> PairSpec:
     ParameterErrors
         Names every bad field and what it allows.
     """
-    pairs = parse_qsl(query[:MAX_LINK]) if isinstance(query, str) else []
-    return load_pair_request(dict(pairs), settings).spec
+    return load_pair_request(dict(parse_qsl(query[:MAX_LINK])), settings).spec
 
 
 def control_values(spec: PairSpec, settings: Settings) -> dict[str, str]:

@@ -18,10 +18,11 @@ log = structlog.get_logger()
 
 def read_request(request: object, services: PairService) -> tuple[PairSpec, str] | None:
     """What the page keeps of its request: parameters and a note; None for anything unusable."""
-    if not isinstance(request, dict):
+    query = request.get("query") if isinstance(request, dict) else None
+    if not isinstance(request, dict) or not isinstance(query, str):
         return None
     try:
-        spec = read_query(request.get("query"), services.settings)
+        spec = read_query(query, services.settings)
     except ParameterErrors:
         return None
     note = request.get("note")

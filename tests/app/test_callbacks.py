@@ -1,0 +1,402 @@
+"""The page's callbacks without a browser: links, controls, screens, deltas, notices."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from dash import Dash, no_update
+from flask.testing import FlaskClient
+from plotly.utils import PlotlyJSONEncoder
+
+from app import ids
+from app.callbacks.live import load_newer, load_screen
+from app.callbacks.parameters import follow_controls, follow_link
+from app.components.controls import FIELDS
+from app.cursor import Cursor, read_cursor
+from app.layout import build_layout
+from app.links import control_values, query_of, read_link, read_query
+from app.notices import notices, source_badge
+from app.services import PairService
+from core.types import Bar, Origin
+from ingest.store.writer import Writer
+
+MINUTE = 60_000
+REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=120", "note": ""}
+
+
+@pytest.fixture
+def own_services(own_desk: tuple[Dash, dict[str, float]]) -> PairService:
+    service: PairService = own_desk[0].server.extensions["pairdesk"]
+    return service
+
+
+@pytest.fixture
+def close_bar(
+    own_services: PairService,
+    own_desk: tuple[Dash, dict[str, float]],
+    own_writer: Writer,
+    own_ids: dict[str, int],
+) -> Callable[[float], None]:
+    """Closes the next minute of both legs; A moves by the given share."""
+
+    def close(move: float) -> None:
+        with own_writer.transaction() as tx:
+            for symbol, share in (("BTCUSDT", move), ("ETHUSDT", 0.0)):
+                stored = own_services.bars(symbol, MINUTE, limit=1)
+                last, open_ms = float(stored.close[-1]), int(stored.open_time_ms[-1]) + MINUTE
+                price = last * (1 + share)
+                bar = Bar(
+                    open_ms,
+                    last,
+                    max(last, price),
+                    min(last, price),
+                    price,
+                    1.0,
+                    price,
+                    3,
+                    0.5,
+                    True,
+                )
+                tx.upsert_bars(own_ids[symbol], MINUTE, [bar], Origin.TRADES)
+            own_desk[1]["now"] += 60
+            now_ms = int(own_desk[1]["now"] * 1000)
+            feed = {"state": "live", "last_frame_ms": now_ms - 250, "trades_per_s": 12.5}
+            tx.save_status(4242, "running", now_ms - 800, {"feed": feed})
+
+    return close
+
+
+def defaults(services: PairService, **changes: Any) -> dict[str, Any]:
+    return control_values(read_query("", services.settings), services.settings) | changes
+
+
+def as_sent(content: Any) -> Any:
+    """What the browser gets of it."""
+    return json.loads(json.dumps(content, cls=PlotlyJSONEncoder))
+
+
+def components_of(tree: Any) -> list[Any]:
+    found = [tree]
+    children = getattr(tree, "children", None)
+    for child in children if isinstance(children, list | tuple) else [children]:
+        if hasattr(child, "_prop_names"):
+            found += components_of(child)
+    return found
+
+
+def test_every_text_and_callback_has_its_element_once(desk: Dash, services: PairService) -> None:
+    layout = build_layout(services)
+    known = [part.id for part in components_of(layout) if getattr(part, "id", None)]
+    assert len(known) == len(set(known))
+    screen = load_screen(services, REQUEST)
+    keys = [*screen["texts"], *screen["strip"]["texts"], "badge"]
+    assert [key for key in keys if ids.text(key) not in known] == []
+    wanted = set()
+    for name, callback in desk.callback_map.items():
+        for output in name.strip(".").split("..."):
+            wanted.add(output.rpartition(".")[0])
+        wanted |= {entry["id"] for entry in [*callback["inputs"], *callback["state"]]}
+    assert wanted - set(known) == set()
+
+
+def test_link_and_controls_say_the_same(services: PairService) -> None:
+    link = (
+        "symbol_a=ETHUSDT&symbol_b=BTCUSDT&timeframe=5m&window=60&entry_z=2.5&exit_z=0.1"
+        "&hedge=kalman&stop_z=4&notional=2500.5"
+    )
+    symbols = ("BTCUSDT", "ETHUSDT")
+    read = read_link(f"?{link}", services, symbols)
+    assert read.complaints == ()
+    assert query_of(read.spec, services.settings) == link
+    values = control_values(read.spec, services.settings)
+    assert values["stop_z"] == "4"
+    assert values["hedge_window"] == ""
+    assert read_query(link, services.settings) == read.spec
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("?window=5", "Window: must be a whole number from 10 to 2000"),
+        ("?window=", "Window: must not be empty"),
+        ("?exit_z=3&entry_z=2", "Exit z: must be below entry_z (2)"),
+        ("?stop_z=1", "Stop z: must be above entry_z (2)"),
+        ("?symbol_a=NOPE", "Long leg: NOPE is not on this desk"),
+        ("?symbol_a=ETHUSDT&symbol_b=ETHUSDT", "Hedge leg: must differ from the long leg"),
+        ("?symbol_b=BTCUSDT", "Hedge leg: must differ from the long leg"),
+        ("?colour=red", "colour: is not a parameter of this page"),
+        ("?window=60&window=70", "Window: given twice"),
+        ("?hedge=magic&timeframe=7m", "Timeframe: must be one of 1s, 1m, 5m, 15m, 1h"),
+        (f"?window={'9' * 3_000}", "The link is too long to be one of this page"),
+        ("?%ff=%00&=&&", "is not a parameter of this page"),
+    ],
+)
+def test_bad_link_gives_way_to_defaults_and_says_so(
+    services: PairService, search: str, said: str
+) -> None:
+    answer = follow_link(services, search, None)
+    assert said in answer["request"]["note"]
+    spec = read_query(answer["request"]["query"], services.settings)
+    assert spec.symbol_a != spec.symbol_b
+    assert answer["search"] is no_update
+
+
+def test_desk_without_the_usual_pair_begins_with_its_own_symbols(services: PairService) -> None:
+    spec = read_link("", services, ("AAA", "BBB", "CCC")).spec
+    assert (spec.symbol_a, spec.symbol_b) == ("AAA", "BBB")
+
+
+def test_refused_control_is_named_and_nothing_else_moves(services: PairService) -> None:
+    answer = follow_controls(services, defaults(services, window="abc"), None, swap=False)
+    assert answer["errors"]["window"] == "Must be a whole number from 10 to 2000"
+    assert answer["looks"]["window"].split() == ["f", "bad"]
+    assert answer["errors"]["entry_z"] == ""
+    assert answer["request"] is no_update
+    assert answer["search"] is no_update
+
+
+def test_valid_controls_go_into_the_link_and_clear_every_mark(services: PairService) -> None:
+    answer = follow_controls(services, defaults(services, window="90"), None, swap=False)
+    assert answer["search"].startswith("?symbol_a=BTCUSDT&symbol_b=ETHUSDT")
+    assert "window=90" in answer["request"]["query"]
+    assert set(answer["errors"].values()) == {""}
+    again = follow_controls(
+        services, defaults(services, window="90"), answer["request"], swap=False
+    )
+    assert (again["request"], again["search"]) == (no_update, no_update)
+
+
+def test_swap_exchanges_the_legs(services: PairService) -> None:
+    answer = follow_controls(services, defaults(services), None, swap=True)
+    assert answer["controls"]["symbol_a"] == "ETHUSDT"
+    assert answer["request"]["query"].startswith("symbol_a=ETHUSDT&symbol_b=BTCUSDT")
+
+
+def test_screen_shows_the_service_s_own_numbers(services: PairService) -> None:
+    screen = as_sent(load_screen(services, REQUEST))
+    view = services.pair(read_query(REQUEST["query"], services.settings))
+    assert view.result is not None
+    assert screen["texts"]["z"] == f"{view.result.chosen.zscore[-1]:+.2f}"
+    assert f"forming {view.zscore_provisional:+.2f}" in screen["texts"]["z-note"]
+    assert screen["texts"]["trades"] == str(view.result.backtest.metrics.total_trades)
+    assert len(screen["trips"]) == len(view.result.backtest.round_trips)
+    assert screen["links"]["trades"].startswith("/analytics/pair/trades.csv?symbol_a=BTCUSDT")
+    assert screen["strip"]["badge"]["label"] == "SIMULATED"
+    assert "no exchange answers" in json.dumps(screen["notices"])
+    assert "NaN" not in json.dumps(screen)
+
+
+def test_nothing_new_costs_nothing(services: PairService) -> None:
+    screen = as_sent(load_screen(services, REQUEST))
+    assert load_newer(services, REQUEST, screen["cursor"]) is no_update
+
+
+def test_new_bar_is_a_delta_under_two_kilobytes(
+    own_services: PairService, close_bar: Callable[[float], None]
+) -> None:
+    cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
+    close_bar(1e-4)
+    delta = as_sent(load_newer(own_services, REQUEST, cursor))
+    assert len(json.dumps(delta, separators=(",", ":"))) < 2_000
+    assert delta["after"] == cursor["last_ms"]
+    assert delta["last"] == cursor["last_ms"] + MINUTE
+    assert {len(values) for values in delta["rows"].values()} == {1}
+    view = own_services.pair(read_query(REQUEST["query"], own_services.settings))
+    assert view.result is not None
+    assert delta["rows"]["z"][0] == pytest.approx(view.result.chosen.zscore[-1], abs=6e-4)
+    assert load_newer(own_services, REQUEST, cursor | delta["cursor"]) is no_update
+
+
+def test_rewritten_bars_ask_for_a_whole_screen(
+    own_services: PairService, own_writer: Writer, own_ids: dict[str, int]
+) -> None:
+    cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
+    with own_writer.transaction() as tx:
+        tx.rise_revision(own_ids["ETHUSDT"])
+    assert load_newer(own_services, REQUEST, cursor)["reload"] is True
+
+
+def test_open_round_trip_is_updated_and_not_added_twice(
+    own_services: PairService, close_bar: Callable[[float], None]
+) -> None:
+    screen = as_sent(load_screen(own_services, REQUEST))
+    cursor, trips = screen["cursor"], {row["id"]: row for row in screen["trips"]}
+    for move in (0.02, 0.0, -0.01, -0.01, 0.0, -0.02, 0.0):
+        close_bar(move)
+        delta = as_sent(load_newer(own_services, REQUEST, cursor))
+        cursor |= delta["cursor"]
+        for row in delta["trips"]["update"]:
+            assert row["id"] in trips
+            trips[row["id"]] = row
+        for row in delta["trips"]["add"]:
+            assert row["id"] not in trips
+            trips[row["id"]] = row
+    whole = as_sent(load_screen(own_services, REQUEST))["trips"]
+    assert len(whole) > len(screen["trips"])
+    assert list(trips.values()) == whole
+
+
+def test_crossing_is_news_only_while_it_is_fresh(
+    own_services: PairService, close_bar: Callable[[float], None]
+) -> None:
+    cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
+    close_bar(0.02)
+    first = load_newer(own_services, REQUEST, cursor)["crossing"]
+    assert first["heading"].startswith("▼ short · z +")
+    assert "crossed its entry 2" in first["words"]
+    close_bar(0.0)
+    assert load_screen(own_services, REQUEST)["crossing"]["id"] == first["id"]
+    close_bar(0.0)
+    assert load_screen(own_services, REQUEST)["crossing"] is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start_ms": 7},
+        {"first_ms": 0},
+        {"first_ms": 1 << 52},
+        {"last_ms": 1 << 52},
+        {"last_ms": 12_345},
+    ],
+)
+def test_cursor_of_another_result_gets_a_new_screen_and_no_rows(
+    services: PairService, change: dict[str, int]
+) -> None:
+    cursor = as_sent(load_screen(services, REQUEST))["cursor"]
+    delta = load_newer(services, REQUEST, cursor | change)
+    assert delta["reload"] is True
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        7,
+        [],
+        {},
+        {"key": 3},
+        dict.fromkeys(Cursor.__dataclass_fields__, -1),
+        dict.fromkeys(Cursor.__dataclass_fields__, True),
+        dict.fromkeys(Cursor.__dataclass_fields__, float("nan")),
+    ],
+)
+def test_what_is_no_cursor_is_ignored(services: PairService, raw: Any) -> None:
+    assert read_cursor(raw) is None
+    assert load_newer(services, REQUEST, raw) is no_update
+
+
+FORGED: list[Any] = [None, 7, -1.5, True, "", "x" * 5_000, "%00", [], [1], {}, {"query": 5}]
+
+
+@pytest.mark.parametrize("value", FORGED)
+def test_forged_values_never_break_a_callback(
+    services: PairService, client: FlaskClient, value: Any
+) -> None:
+    inputs = [{"id": ids.INTERVAL, "property": "n_intervals", "value": value}]
+    state = [
+        {"id": ids.REQUEST, "property": "data", "value": value},
+        {"id": ids.CURSOR, "property": "data", "value": value},
+    ]
+    answer = client.post(
+        "/_dash-update-component",
+        json={
+            "output": f"{ids.DELTA}.data",
+            "outputs": {"id": ids.DELTA, "property": "data"},
+            "inputs": inputs,
+            "state": state,
+            "changedPropIds": [f"{ids.INTERVAL}.n_intervals"],
+        },
+    )
+    assert answer.status_code in (200, 204)
+    assert load_screen(services, value) is no_update
+    forged = follow_controls(services, dict.fromkeys(FIELDS, value), value, swap=False)
+    assert forged["request"] is no_update
+    assert follow_link(services, value, value)["request"]["query"]
+
+
+def test_unknown_symbol_is_said_on_screen(services: PairService) -> None:
+    request = {"query": "symbol_a=NOPE&symbol_b=ETHUSDT", "note": ""}
+    screen = as_sent(load_screen(services, request))
+    assert screen["figures"] is None
+    assert "NOPE: not ingested here" in json.dumps(screen["notices"])
+
+
+def test_pair_without_common_bars_waits_in_words(services: PairService) -> None:
+    request = {"query": "symbol_a=DOGEUSDT&symbol_b=ETHUSDT", "note": ""}
+    screen = as_sent(load_screen(services, request))
+    assert screen["figures"] is None
+    assert "Waiting for the first bars" in json.dumps(screen["notices"])
+    assert load_newer(services, request, screen["cursor"]) is no_update
+
+
+def status_of(**changes: Any) -> dict[str, Any]:
+    return {
+        "source": "binance",
+        "source_reason": None,
+        "worker": {"state": "running", "heartbeat_age_ms": 400},
+        "feed": {"state": "live", "age_ms": 300, "last_error": None},
+        "database": {"error": None},
+        "backfill": {"done": 3, "total": 3, "message": ""},
+        "now_ms": 1_795_401_000_000,
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "words"),
+    [
+        (status_of(worker={"state": "absent"}), "bad", "The worker has not started yet"),
+        (
+            status_of(worker={"state": "silent", "heartbeat_age_ms": 240_000}),
+            "bad",
+            "The worker is away since",
+        ),
+        (
+            status_of(feed={"state": "down", "age_ms": 9_000, "last_error": "refused"}),
+            "bad",
+            "The feed is cut since",
+        ),
+        (
+            status_of(feed={"state": "blocked", "age_ms": None, "last_error": "451"}),
+            "bad",
+            "refuses this location",
+        ),
+        (status_of(database={"error": "malformed"}), "bad", "malformed"),
+        (
+            status_of(source="simulated", source_reason="no host answered"),
+            "warn",
+            "Simulated market: no host answered",
+        ),
+        (
+            status_of(backfill={"done": 31, "total": 80, "message": "1m history"}),
+            "info",
+            "1m history · 31 of 80",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(status: dict[str, Any], level: str, words: str) -> None:
+    lines = notices(status, None)
+    assert [line.level for line in lines if words in line.words] == [level]
+
+
+def test_a_healthy_desk_is_quiet_and_green() -> None:
+    assert notices(status_of(), None) == []
+    assert source_badge(status_of(), None).look == "ok"
+    assert source_badge(status_of(feed={"state": "down"}), None).look == "bad"
+    assert source_badge(status_of(source="simulated"), None).label == "SIMULATED"
+
+
+def test_rows_are_never_numpy(services: PairService) -> None:
+    screen = load_screen(services, REQUEST)
+
+    def kinds(part: Any) -> set[type]:
+        if isinstance(part, dict):
+            return set().union(*(kinds(value) for value in part.values()))
+        if isinstance(part, list | tuple):
+            return set().union(*(kinds(value) for value in part))
+        return {type(part)}
+
+    shown = {key: value for key, value in screen.items() if key != "notices"}
+    assert not [kind for kind in kinds(shown) if issubclass(kind, np.generic | np.ndarray)]

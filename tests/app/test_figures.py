@@ -1,0 +1,215 @@
+"""What the charts draw: the result's own numbers, as plain lists, and deltas that add up."""
+
+import json
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from app import figures, series
+from core.pair import analyse_pair, plan_rows
+from core.types import Bars, PairResult, PairSpec
+
+MINUTE = 60_000
+START_MS = 1_795_392_000_000
+ROWS = 9_000
+
+
+def spec_of(**changes: Any) -> PairSpec:
+    values: dict[str, Any] = {
+        "symbol_a": "SOLUSDT",
+        "symbol_b": "AVAXUSDT",
+        "timeframe": "1m",
+        "window": 120,
+        "entry_z": 2.0,
+        "exit_z": 0.5,
+        "stop_z": None,
+        "max_hold_bars": None,
+        "hedge": "ols",
+        "hedge_window": 600,
+        "bars": 400,
+        "fee_bps": 10.0,
+        "slippage_bps": 2.0,
+        "notional": 10_000.0,
+    }
+    return PairSpec(**{**values, **changes})
+
+
+def bars_of(closes: np.ndarray, missing: tuple[int, ...] = ()) -> Bars:
+    here = np.setdiff1d(np.arange(len(closes)), missing)
+    opens = np.concatenate([closes[:1], closes[:-1]])
+    ones = np.ones(len(here))
+    return Bars(
+        open_time_ms=START_MS + here * MINUTE,
+        open=opens[here],
+        high=np.maximum(opens, closes)[here],
+        low=np.minimum(opens, closes)[here],
+        close=closes[here],
+        volume=ones,
+        quote_volume=ones,
+        trade_count=np.ones(len(here), dtype=np.int64),
+        taker_buy_volume=ones,
+        complete=np.ones(len(here), dtype=np.bool_),
+        imported=np.zeros(len(here), dtype=np.bool_),
+    )
+
+
+@pytest.fixture(scope="module")
+def closes() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(11)
+    x = np.log(34.0) + rng.normal(0, 8e-4, ROWS).cumsum()
+    spread = np.zeros(ROWS)
+    for row, shock in enumerate(rng.normal(0, 1.5e-3, ROWS - 1), start=1):
+        spread[row] = 0.97 * spread[row - 1] + shock
+    return np.round(np.exp(1.4 + 1.1 * x + spread), 2), np.round(np.exp(x), 3)
+
+
+def result_of(
+    closes: tuple[np.ndarray, np.ndarray],
+    rows: int,
+    spec: PairSpec,
+    missing: tuple[int, ...] = (),
+) -> PairResult:
+    plan = plan_rows(spec, START_MS, START_MS + (rows - 1) * MINUTE)
+    bars_a, bars_b = (bars_of(leg[:rows], missing) for leg in closes)
+    return analyse_pair(spec, plan, bars_a, bars_b)
+
+
+def traces_of(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {trace["name"]: trace for trace in figure["data"]}
+
+
+def test_first_figure_of_a_long_history_stays_small_and_is_plain_json(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    result = result_of(closes, ROWS, spec_of(bars=4_320))
+    drawn = series.drawn_rows(result)
+    both = [
+        figures.pair_figure(result, drawn, "key"),
+        figures.equity_figure(result, drawn, "key"),
+    ]
+    assert len(result.rows) > 4_320
+    assert len(json.dumps(both, allow_nan=False)) < 800_000
+    for trace in both[0]["data"]:
+        assert type(trace["y"]) is list
+
+
+@pytest.mark.parametrize("hedge", ["ols", "kalman"])
+def test_charts_draw_the_numbers_of_the_result(
+    closes: tuple[np.ndarray, np.ndarray], hedge: str
+) -> None:
+    result = result_of(closes, 2_000, spec_of(hedge=hedge))
+    drawn = series.drawn_rows(result)
+    traces = traces_of(figures.pair_figure(result, drawn, "key"))
+    assert drawn.first_ms == result.start_ms
+    assert drawn.last_ms == result.as_of_ms - MINUTE
+    assert (traces["z"]["x0"], traces["z"]["dx"]) == (result.start_ms, MINUTE)
+    np.testing.assert_allclose(traces["z"]["y"], result.chosen.zscore, atol=6e-4)
+    np.testing.assert_allclose(traces["spread"]["y"], 100 * result.chosen.spread, atol=6e-4)
+    np.testing.assert_allclose(traces["ols"]["y"], result.ols.hedge_ratio, rtol=1e-3)
+    np.testing.assert_allclose(traces["a"]["customdata"], result.rows.close_a)
+    change = 100 * (result.rows.close_a[-1] / result.rows.close_a[0] - 1)
+    assert traces["a"]["y"][-1] == pytest.approx(change, abs=6e-4)
+
+
+def test_a_missing_bar_is_a_hole_and_never_a_number(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    result = result_of(closes, 2_000, spec_of(), missing=(1_900,))
+    drawn = series.drawn_rows(result)
+    row = (START_MS + 1_900 * MINUTE - result.start_ms) // MINUTE
+    traces = traces_of(figures.pair_figure(result, drawn, "key"))
+    assert traces["a"]["y"][row] is None
+    assert traces["z"]["y"][row] is None
+    json.dumps(traces, allow_nan=False)
+
+
+def test_deltas_add_up_to_the_figure_drawn_at_once(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    spec = spec_of(entry_z=1.0, exit_z=0.2)
+    result = result_of(closes, 2_000, spec)
+    drawn = series.drawn_rows(result)
+    grown = traces_of(figures.pair_figure(result, drawn, "key"))
+    for rows in range(2_001, 2_060):
+        result = result_of(closes, rows, spec)
+        if result.start_ms != drawn.first_ms:
+            break
+        delta = series.newer_rows(result, drawn)
+        for trace in grown.values():
+            meta = trace["meta"]
+            if "rows" in meta:
+                trace["y"] += delta["rows"][meta["rows"]]
+            for part, values in delta["marks"].get(meta.get("marks"), {}).items():
+                trace[part] += values
+        drawn = series.drawn_rows(result)
+    assert rows > 2_040, "the left edge moved too soon for this test"
+    whole = traces_of(figures.pair_figure(result, series.drawn_rows(result), "key"))
+    assert len(whole["entry_long"]["x"]) + len(whole["entry_short"]["x"]) > 3
+    for name, trace in whole.items():
+        assert trace["y"] == grown[name]["y"], name
+        assert trace.get("x") == grown[name].get("x"), name
+
+
+def test_held_time_is_shaded_from_the_bar_after_the_decision(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    result = result_of(closes, 2_000, spec_of(entry_z=1.2, exit_z=0.2))
+    drawn = series.drawn_rows(result)
+    end = series.ends(result, drawn)
+    traces = traces_of(figures.pair_figure(result, drawn, "key"))
+    held = np.zeros(len(result.rows), dtype=int)
+    for name, side in (("long", 1), ("short", -1)):
+        areas = [time for time in traces[f"held_{name}"]["x"] if time is not None]
+        spans = list(zip(areas[::4], areas[2::4], strict=True))
+        spans += [tuple(end[f"open_{name}"])] if end[f"open_{name}"] else []
+        for left_ms, right_ms in spans:
+            left, right = ((ms - result.start_ms) // MINUTE for ms in (left_ms, right_ms))
+            held[left:right] += side
+    assert set(held) == {-1, 0, 1}
+    np.testing.assert_array_equal(held[1:], result.position[:-1])
+
+
+def test_very_long_results_draw_their_newest_rows(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    result = result_of(closes, ROWS, spec_of(bars=8_000, window=20, hedge_window=40))
+    drawn = series.drawn_rows(result)
+    figure = figures.pair_figure(result, drawn, "key")
+    z = traces_of(figure)["z"]
+    assert len(z["y"]) == series.MAX_DRAWN_ROWS
+    assert drawn.last_ms == int(result.rows.open_time_ms[-1])
+    assert traces_of(figure)["a"]["y"][0] == 0.0
+
+
+def test_labels_at_the_right_edge_never_cover_each_other(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    result = result_of(closes, 2_000, spec_of(entry_z=1.95))
+    end = series.ends(result, series.drawn_rows(result))
+    a, b = end["tag_a"], end["tag_b"]
+    assert (a[2], b[2]) in {("m", "m"), ("t", "b"), ("b", "t")}
+    near = spec_of(entry_z=max(0.6, abs(float(result.chosen.zscore[-1]))))
+    shown = series.ends(result_of(closes, 2_000, near), series.drawn_rows(result))
+    side = 1 if result.chosen.zscore[-1] > 0 else 2
+    if near.entry_z > 0.6:
+        assert shown["entry"][side] == ""
+
+
+def test_figure_is_one_that_plotly_knows(closes: tuple[np.ndarray, np.ndarray]) -> None:
+    result = result_of(closes, 2_000, spec_of(stop_z=4.0))
+    drawn = series.drawn_rows(result)
+    for figure in (
+        figures.pair_figure(result, drawn, "key"),
+        figures.equity_figure(result, drawn, "key"),
+    ):
+        text = json.dumps(figure)
+        names = {part.split('"')[0] for part in text.split('"--')[1:]}
+        for name in names:
+            text = text.replace(f'"--{name}"', '"#123456"')
+        go.Figure(json.loads(text))
+        css = (figures.__file__ or "").replace("app/figures.py", "assets/desk.css")
+        with open(css) as styles:
+            known = styles.read()
+        assert [name for name in names if f"--{name}:" not in known] == []
