@@ -33,6 +33,7 @@ def test_page_opens_with_the_api_s_numbers_and_asks_nobody_else(
     assert screen.text("live-trades") == str(body["backtest"]["total_trades"])
     assert screen.text("live-badge") == "LIVE · BINANCE"
     assert screen.text("live-rate") == "412"
+    assert screen.page.title() == f"z {screen.text('live-z')} · BTCUSDT/ETHUSDT · Pairdesk"
     assert screen.rows() == body["bars"]
     shown = screen.page.locator("#live-round-trips .ag-center-cols-container .ag-row").count()
     assert shown > 0
@@ -71,13 +72,26 @@ def test_new_bar_arrives_as_a_small_delta_and_zoom_stays(
     assert screen.complaints == []
 
 
-def test_quiet_second_costs_next_to_nothing(desk: Any, open_screen: Callable[..., Any]) -> None:
+def test_quiet_second_costs_next_to_nothing_and_a_hidden_tab_nothing(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
     screen = open_screen().open(desk.url)
     screen.wait_for_answer("live-delta.data")
     screen.wait_for_answer("live-delta.data")
     output, status, body = screen.answers[-1]
     assert (output, status) in (("live-delta.data", 204), ("live-delta.data", 200))
     assert len(body) < 100
+    hide = (
+        "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    screen.page.evaluate(hide % "true")
+    screen.page.wait_for_timeout(300)
+    asked = len(screen.requests)
+    screen.page.wait_for_timeout(2_200)
+    assert len(screen.requests) == asked, "the clock runs although nobody looks"
+    screen.page.evaluate(hide % "false")
+    screen.wait_for_answer("live-delta.data")
 
 
 def test_link_reproduces_the_screen_and_back_returns_to_the_one_before(
