@@ -25,7 +25,7 @@ LIMIT = 1_000
 PAGE = LIMIT - 1
 """Bars of a page: one less than asked for, since only a bar with a later one behind it is final."""
 SECONDS_BACK = 7_200
-CONCURRENCY = 6
+CONCURRENCY = 8
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DAY_MS = 86_400_000

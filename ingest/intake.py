@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from core.types import Trade
 from ingest.writing import WritingThread
@@ -11,26 +11,32 @@ FUTURE_MS = 3_600_000
 """A trade dated this far ahead is a fault: it would close every bar until then."""
 LAG_SAMPLES = 2_000
 RATE_S = 5.0
+_HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
+
+
+def steady_s() -> float:
+    """Seconds on a clock that never jumps and, unlike the monotonic one, counts sleep too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if _HAS_BOOTTIME else time.monotonic()
 
 
 class ExchangeClock:
-    """The exchange's time, carried on by our monotonic clock: the wall clock may jump."""
+    """The exchange's time, carried on by a steady clock of ours: the wall clock may jump."""
 
     def __init__(
-        self,
-        wall_clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, wall_clock: Callable[[], float] = time.time, steady: Callable[[], float] = steady_s
     ) -> None:
-        self._monotonic = monotonic
-        self._offset_ms = wall_clock() * 1_000.0 - monotonic() * 1_000.0
+        self._steady = steady
+        self._offset_ms = (wall_clock() - steady()) * 1_000.0
 
-    def set(self, server_ms: int, asked_at: float, answered_at: float) -> None:
-        """Take in the exchange's answer to a question asked and answered at our readings."""
-        self._offset_ms = server_ms - (asked_at + answered_at) / 2.0 * 1_000.0
+    async def compare(self, server_time: Callable[[], Awaitable[int]]) -> None:
+        """Ask the exchange, and believe that it answered halfway between question and answer."""
+        asked_at = self._steady()
+        server_ms = await server_time()
+        self._offset_ms = server_ms - (asked_at + self._steady()) / 2.0 * 1_000.0
 
     def now_ms(self) -> int:
         """The exchange's time, to within the network's delay."""
-        return int(self._monotonic() * 1_000.0 + self._offset_ms)
+        return int(self._steady() * 1_000.0 + self._offset_ms)
 
 
 class Intake:

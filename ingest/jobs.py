@@ -184,9 +184,7 @@ class LiveJobs:
 
     async def set_clock(self) -> None:
         """Compare clocks with the exchange."""
-        asked_at = time.monotonic()
-        server_ms = await self.rest.server_time()
-        self.clock.set(server_ms, asked_at, time.monotonic())
+        await self.clock.compare(self.rest.server_time)
 
     async def mend_bars(self) -> None:
         """Fetch the exchange's own bars for newer ones that are missing or incomplete."""

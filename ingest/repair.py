@@ -93,7 +93,7 @@ class Repair:
         from_id: int | None = gap.from_id
         for _ in range(PAGES_A_ROUND):
             if from_id is None:
-                log.info("gap is closed", symbol=gap.symbol, gap=gap.gap_id)
+                log.debug("gap is closed", symbol=gap.symbol, gap=gap.gap_id)
                 return True
             asked = from_id
             page = await self.exchange.agg_trades(gap.symbol, from_id=asked)

@@ -12,6 +12,7 @@ import structlog
 from core.errors import ExchangeError, StoreError
 from core.settings import Settings
 from ingest.binance.hosts import first_answering, rest_hosts
+from ingest.replay import find_recordings
 from ingest.store.reader import Reader
 
 log = structlog.get_logger()
@@ -29,7 +30,15 @@ def resolve_source(
 
     Binance where any of its hosts answers; else the simulated exchange, unless the database
     holds imported history, which stays on show. With PostgreSQL it is always Binance.
+
+    Raises
+    ------
+    SettingsError
+        The source is a replay of files that aren't there.
     """
+    if settings.replay_path is not None:
+        recordings = find_recordings(settings.replay_path)
+        environ.setdefault("SOURCE_REASON", ", ".join(path.name for path in recordings))
     if settings.source != "auto":
         environ.setdefault("SOURCE_REASON", "")
         return settings

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 STANDBY_S = 1.0
 LOCK_CHECK_S = 10.0
-CONNECT_S = 3.0
+CONNECT_S = 2.0
 FINISH_S = 5.0
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 
@@ -257,9 +257,7 @@ class Worker:
         tries = 0
         while True:
             try:
-                asked_at = time.monotonic()
-                server_ms = await rest.server_time()
-                self._clock.set(server_ms, asked_at, time.monotonic())
+                await self._clock.compare(rest.server_time)
                 choice = await choose_symbols(self._settings, rest)
                 break
             except ExchangeError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import SettingsError
 from core.settings import Settings
 from ingest.source import SimulatedExchange, resolve_source, simulate_command
 from ingest.store.engine import migrate, open_engine
@@ -86,7 +87,12 @@ def test_production_never_falls_back(tmp_path: Path) -> None:
     assert resolved.source == "binance"
 
 
-@pytest.mark.parametrize("source", ["binance", "simulated", "replay:/x"])
+def test_a_replay_of_nothing_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="names no file"):
+        resolve_source(settings(source=f"replay:{tmp_path}/no.gz"), tmp_path, {})
+
+
+@pytest.mark.parametrize("source", ["binance", "simulated"])
 def test_a_named_source_is_taken_as_it_is(source: str, tmp_path: Path) -> None:
     environ = {"SOURCE_REASON": "said before"}
     chosen = settings(source=source, binance_rest_url=CLOSED)
