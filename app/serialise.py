@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from app.services import PairView
-from core.types import FloatArray, PairResult, RoundTrip
+from core.explain import Explanation
+from core.types import FloatArray, PairResult, PairSpec, RoundTrip
 
 NAN = math.nan
 UNDEFINED = "undefined on these bars"
@@ -105,6 +106,51 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
         body["warnings"] += _explained(nulls, reasons, view.warnings)
         body["warnings"] += _null_rows(body["series"])
     return body
+
+
+def explain_json(spec: PairSpec, told: Explanation) -> dict[str, Any]:
+    """Body of `/analytics/pair/explain`; rows oldest first, the explained one last."""
+    rows = told.rows
+    before = (told.open_time_ms - rows.open_time_ms) // spec.timeframe_ms
+    numbers = {
+        "hedge_ratio": told.hedge_ratio[-1],
+        "intercept": told.intercept[-1],
+        "spread": told.spread[-1],
+        "spread_mean": told.spread_mean,
+        "spread_std": told.spread_std,
+        "zscore": told.zscore,
+    }
+    missing = np.isnan(told.log_a)
+    return {
+        **asdict(spec),
+        "time": iso(told.open_time_ms),
+        "fit": _span(told.fit_start_ms, told.open_time_ms, spec.timeframe_ms),
+        "z_window": _span(told.window_start_ms, told.open_time_ms, spec.timeframe_ms),
+        **_finite_tree(numbers),
+        "rows": {
+            "time": rows.open_time_ms,
+            "close_a": rows.close_a,
+            "close_b": rows.close_b,
+            "log_a": told.log_a,
+            "log_b": told.log_b,
+            "hedge_ratio": told.hedge_ratio,
+            "intercept": told.intercept,
+            "spread": told.spread,
+            "in_z_window": (before > 0) & (rows.open_time_ms >= told.window_start_ms) & ~missing,
+        },
+        "warnings": [
+            f"{name}: under 90 % of a window is present, or the row is missing"
+            for name, value in numbers.items()
+            if not math.isfinite(value)
+        ],
+    }
+
+
+def _span(start_ms: int, end_ms: int, timeframe_ms: int) -> dict[str, Any]:
+    """Rows [start, end) as their first and last open time and their number."""
+    count = (end_ms - start_ms) // timeframe_ms
+    last = iso(end_ms - timeframe_ms) if count else None
+    return {"start": iso(start_ms) if count else None, "end": last, "rows": count}
 
 
 def trades_csv(view: PairView) -> str:

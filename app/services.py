@@ -13,6 +13,7 @@ from app.cache import ResultCache
 from app.status import status_view
 from core import pair as pairs
 from core.errors import PairdeskError, StoreError
+from core.explain import Explanation, explain_zscore
 from core.settings import Settings
 from core.types import Bars, PairResult, PairSpec
 from ingest.store.reader import Reader, StoredGap, StoredSymbol
@@ -57,6 +58,10 @@ class PairView:
     forming_open_ms: int | None
     revision: tuple[int, int]
     now_ms: int
+
+
+class RowNotThere(PairdeskError):
+    """A pair has no result row at the time asked for; the message says which it has."""
 
 
 class PairService:
@@ -144,6 +149,30 @@ class PairService:
             now_ms=now_ms,
         )
 
+    def explain(self, spec: PairSpec, open_time_ms: int | None) -> Explanation:
+        """Every number behind the z of one result row, the last one unless told otherwise.
+
+        Raises
+        ------
+        RowNotThere
+            No result row opens at that time.
+        SymbolNotIngested, StoreError
+            As for `pair`.
+        """
+        legs = self._legs(spec)
+        plan = self._plan(spec)
+        if plan is None:
+            raise RowNotThere("no bar that both legs have in common is stored yet")
+        step = spec.timeframe_ms
+        last_ms = plan.end_ms - step
+        time_ms = last_ms if open_time_ms is None else open_time_ms
+        if not plan.start_ms <= time_ms <= last_ms or time_ms % step:
+            raise RowNotThere(
+                f"a multiple of {step} ms from {plan.start_ms} to {last_ms}, epoch milliseconds"
+            )
+        bars_a, bars_b = self._both(spec, plan, (legs[0].revision, legs[1].revision))
+        return explain_zscore(spec, plan, bars_a, bars_b, time_ms)
+
     def symbols(self) -> list[StoredSymbol]:
         """Every symbol with anything stored."""
         return self._reader.symbols()
@@ -229,13 +258,20 @@ class PairService:
         return pairs.plan_rows(spec, first_ms, last_ms) if first_ms <= last_ms else None
 
     def _analyse(self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]) -> Analysis:
-        span = spec.timeframe_ms, plan.history_start_ms, plan.end_ms
-        bars_a = self._bars.bars(spec.symbol_a, *span, revision[0])
-        bars_b = self._bars.bars(spec.symbol_b, *span, revision[1])
+        bars_a, bars_b = self._both(spec, plan, revision)
         newest = [bars.imported[-1] for bars in (bars_a, bars_b) if len(bars)]
         return Analysis(
             result=pairs.analyse_pair(spec, plan, bars_a, bars_b),
             imported=any(bool(flag) for flag in newest),
+        )
+
+    def _both(
+        self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]
+    ) -> tuple[Bars, Bars]:
+        span = spec.timeframe_ms, plan.history_start_ms, plan.end_ms
+        return (
+            self._bars.bars(spec.symbol_a, *span, revision[0]),
+            self._bars.bars(spec.symbol_b, *span, revision[1]),
         )
 
     def _source(self, *, imported: bool) -> str | None:

@@ -4,11 +4,12 @@ from typing import Any
 
 from flask import Response
 
-from app.api.answers import PairAnswer
+from app.api.answers import ExplainAnswer, PairAnswer
+from app.api.parameters import FieldError, ParameterErrors
 from app.api.requests import ApiBlueprint, csv_answer, json_answer
-from app.api.schemas import PairParameters, PairRequest, pair_request
-from app.serialise import equity_csv, pair_json, trades_csv
-from app.services import PairService
+from app.api.schemas import ExplainParameters, PairParameters, PairRequest, pair_request
+from app.serialise import equity_csv, explain_json, pair_json, trades_csv
+from app.services import PairService, RowNotThere
 
 CSV = {"type": "string"}
 
@@ -48,6 +49,22 @@ def analytics_routes(services: PairService) -> ApiBlueprint:
         """Equity and drawdown of the backtest as CSV, a row a bar."""
         request = asked(values)
         return csv_answer(equity_csv(services.pair(request.spec)), _file_name(request, "equity"))
+
+    @routes.get("/pair/explain")
+    @routes.arguments(ExplainParameters, location="query")
+    @routes.response(200, ExplainAnswer)
+    @routes.problems(400, 404, 429, 503)
+    def explain(values: dict[str, Any]) -> Response:
+        """Every number behind one z-score: windows, fit, mean, deviation and the bars used."""
+        given = dict(values)
+        time_ms = given.pop("time")
+        spec = asked(given).spec
+        try:
+            explanation = services.explain(spec, time_ms)
+        except RowNotThere as error:
+            words = "is not the open time of a result row"
+            raise ParameterErrors([FieldError("time", words, str(error))]) from None
+        return json_answer(explain_json(spec, explanation))
 
     return routes
 

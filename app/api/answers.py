@@ -55,6 +55,31 @@ SeriesAnswer = Schema.from_dict(
     },
     name="Series",
 )
+SpanAnswer = Schema.from_dict(
+    {
+        "start": _text(_ISO, null=True),
+        "end": _text("the last row inside", null=True),
+        "rows": fields.Integer(),
+    },
+    name="Span",
+)
+ExplainAnswer = Schema.from_dict(
+    {
+        "time": _text(_ISO),
+        "fit": fields.Nested(SpanAnswer, metadata={"description": "rows behind the hedge ratio"}),
+        "z_window": fields.Nested(SpanAnswer, metadata={"description": "rows behind mean and std"}),
+        **{
+            name: _number()
+            for name in (
+                *("hedge_ratio", "intercept", "spread"),
+                *("spread_mean", "spread_std", "zscore"),
+            )
+        },
+        "rows": fields.Dict(keys=fields.String(), values=fields.List(fields.Raw())),
+        "warnings": fields.List(fields.String()),
+    },
+    name="Explanation",
+)
 EquityAnswer = Schema.from_dict(
     {"time": _times(), "value": _numbers(), "drawdown": _numbers()}, name="Equity"
 )

@@ -21,6 +21,7 @@ from core.types import TIMEFRAMES, PairSpec
 
 __all__ = [
     "BarsParameters",
+    "ExplainParameters",
     "FieldError",
     "NoParameters",
     "PairParameters",
@@ -122,6 +123,15 @@ class PairParameters(Parameters):
             "hedge_window": f"a whole number from window to {MAX_HEDGE_WINDOW}",
         }
         return bounds.get(name) or super().allowed_for(name)
+
+
+class ExplainParameters(PairParameters):
+    """Parameters of `/analytics/pair/explain`: a pair's, and which of its rows."""
+
+    time = TimeMs(
+        about="Open time of the bar whose z is taken apart; default the last closed one",
+        load_default=None,
+    )
 
 
 class BarsParameters(Parameters):

@@ -1,0 +1,44 @@
+"""`/analytics/pair/explain`: the z on screen, taken apart."""
+
+import numpy as np
+import pytest
+
+PAIR = "window=30&hedge_window=100&bars=600&entry_z=1.5"
+
+
+def test_rows_told_reproduce_the_z_of_the_pair_route(client):
+    pair = client.get(f"/analytics/pair?{PAIR}").get_json()
+    told = client.get(f"/analytics/pair/explain?{PAIR}").get_json()
+    assert told["zscore"] == pair["zscore"]
+    assert told["hedge_ratio"] == pair["hedge_ratio"]["ols"]
+    rows = {name: np.array(values, float) for name, values in told["rows"].items()}
+    spread = (
+        np.log(rows["close_a"]) - told["intercept"] - told["hedge_ratio"] * np.log(rows["close_b"])
+    )
+    window = rows["in_z_window"].astype(bool)
+    assert window.sum() == told["z_window"]["rows"] == 30
+    assert told["fit"]["rows"] == 100
+    z = (spread[-1] - spread[window].mean()) / spread[window].std(ddof=1)
+    assert z == pytest.approx(told["zscore"], abs=1e-8)
+
+
+@pytest.mark.parametrize("hedge", ["ols", "kalman"])
+def test_any_result_row_can_be_asked_for(client, hedge):
+    pair = client.get(f"/analytics/pair?{PAIR}&hedge={hedge}").get_json()
+    series = pair["series"]
+    for row in (0, 250, -1):
+        url = f"/analytics/pair/explain?{PAIR}&hedge={hedge}&time={series['time'][row]}"
+        assert client.get(url).get_json()["zscore"] == series["zscore"][row]
+
+
+@pytest.mark.parametrize("time", ["0", "1795401000001", "yesterday", "", "9" * 15])
+def test_a_time_without_a_row_is_400_and_says_which_there_are(client, time):
+    answer = client.get(f"/analytics/pair/explain?{PAIR}&time={time}")
+    assert answer.status_code == 400
+    (error,) = answer.get_json()["errors"]
+    assert error["field"] == "time"
+    assert error["allowed"]
+
+
+def test_unknown_symbol_is_404(client):
+    assert client.get("/analytics/pair/explain?symbol_a=NOPEUSDT").status_code == 404
