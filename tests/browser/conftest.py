@@ -177,7 +177,9 @@ def desk(start_desk: Callable[..., LiveDesk]) -> LiveDesk:
     return start_desk()
 
 
-@pytest.fixture(scope="session")
+# Not longer than a module: Playwright keeps an event loop running in this thread until it is
+# stopped, and no other test could run one of its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
