@@ -71,4 +71,8 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
     # After dash's own: the callback map is whole once its first-request hook has run.
     register_api(server, services)
     guard_callbacks(dash_app)
+    # Dash sets itself up in its first request, and whatever else comes at that moment finds it
+    # half done: scripts that answer 404. So it is done here, before anybody asks.
+    with server.test_request_context("/_dash-dependencies"):
+        server.preprocess_request()
     return dash_app

@@ -101,6 +101,15 @@ def test_every_text_and_callback_has_its_element_once(desk: Dash, services: Pair
     assert wanted - set(known) == set()
 
 
+def test_first_visitor_of_a_fresh_desk_finds_every_script(
+    own_desk: tuple[Dash, dict[str, float]],
+) -> None:
+    # A browser asks for scripts side by side, perhaps of a process that never served the page.
+    fresh = own_desk[0]
+    assert {"dash", "dash_bootstrap_components", "dash_ag_grid"} <= set(fresh.registered_paths)
+    assert f"{ids.DELTA}.data" in fresh.callback_map
+
+
 def test_link_and_controls_say_the_same(services: PairService) -> None:
     link = (
         "symbol_a=ETHUSDT&symbol_b=BTCUSDT&timeframe=5m&window=60&entry_z=2.5&exit_z=0.1"
