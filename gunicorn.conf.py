@@ -6,11 +6,13 @@ Settings are checked and the source is resolved here, once, before anything fork
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
@@ -75,7 +77,13 @@ def post_worker_init(worker: Any) -> None:
     """Compile the kernels beside the first requests, so that no visitor waits for it."""
     services = getattr(worker.wsgi, "extensions", {}).get("pairdesk")
     if services is not None:
-        threading.Thread(target=services.warm_up, name="warm-up", daemon=True).start()
+        threading.Thread(target=_warm_up, args=(services,), name="warm-up", daemon=True).start()
+
+
+def _warm_up(services: Any) -> None:
+    # One process compiles; the others wait for what it leaves on disk instead of doing the same.
+    with FileLock(Path(tempfile.gettempdir()) / f"pairdesk-warm-up-{os.getuid()}.lock"):
+        services.warm_up()
 
 
 def on_exit(server: Any) -> None:
