@@ -132,11 +132,11 @@ def _pair(view: PairView, cut: bool) -> list[Notice]:
         words = f"{len(view.gaps)} gap{'s' if len(view.gaps) > 1 else ''} in the trades shown"
         tail = f", {kinds} of them can't be filled" if kinds else ", being filled"
         lines.append(Notice("warn", f"{words}{tail}: bars without all trades give no z."))
-    lines += [
-        Notice("info", f"{'Hedge ratio' if name == 'hedge_ratio' else 'History'}: {words}.")
-        for name, words in result.reasons.items()
-        if name in ("history", "hedge_ratio")
-    ]
+    reasons = result.reasons
+    if "history" in reasons:
+        lines.append(Notice("info", f"{reasons['history'][:1].upper()}{reasons['history'][1:]}."))
+    if "hedge_ratio" in reasons:
+        lines.append(Notice("info", f"Hedge ratio {reasons['hedge_ratio']}."))
     return lines
 
 

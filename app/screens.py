@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from dash import html
 
-from app.components.controls import HEDGES
+from app.components.controls import HEDGES, symbol_options
 from app.cursor import Cursor, fingerprint
 from app.figures import equity_figure, pair_figure
-from app.links import query_of
+from app.links import listed_symbols, query_of
 from app.notices import Notice, notices, source_badge
 from app.series import Drawn, drawn_rows, ends, forming_values, newer_rows
 from app.services import PairService, PairView, SymbolNotIngested
@@ -42,6 +42,7 @@ def whole_screen(services: PairService, spec: PairSpec, note: str = "") -> dict[
         "texts": empty_texts() | _captions(spec),
         "signal": "no_data",
         "trips": [],
+        "symbols": symbol_options(listed_symbols(services), spec.symbol_a, spec.symbol_b),
         "links": {name: f"/analytics/pair/{name}.csv?{key}" for name in ("trades", "equity")},
     }
     cursor = Cursor(key)
@@ -86,11 +87,11 @@ def newer(
                 "after": told.last_ms,
                 "last": drawn.last_ms,
                 "texts": live_texts(result, view.zscore_provisional, _quote(services, spec)),
-                "trips": _trips(result, told),
                 "signal": result.signal,
-                "crossing": crossing(result, key),
                 "forming": forming,
             }
+            extra = {"trips": _trips(result, told), "crossing": crossing(result, key)}
+            change |= {name: news for name, news in extra.items() if news}
         elif cursor.forming != told.forming:
             change["forming"] = forming
             change["texts"] = {"z-note": forming_note(result, view.zscore_provisional)}
@@ -177,7 +178,8 @@ def _trips(result: PairResult, told: Cursor) -> dict[str, Any]:
     """Round trips that are new, and those shown open that have moved on."""
     rows = round_trip_rows(result, told.trips_closed)
     shown = max(0, told.trips_shown - told.trips_closed)
-    return {"update": rows[:shown], "add": rows[shown:]}
+    parts = {"update": rows[:shown], "add": rows[shown:]}
+    return {name: part for name, part in parts.items() if part}
 
 
 def _forming(view: PairView, result: PairResult, drawn: Drawn) -> dict[str, Any]:

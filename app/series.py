@@ -19,7 +19,7 @@ Column: TypeAlias = list[float | None]
 MAX_DRAWN_ROWS = 6_000
 LABEL_HEIGHT = 13
 """Labels at the right edge closer than this many pixels would cover each other."""
-HEIGHTS = {"price": 132, "spread": 126, "z": 166, "hedge": 96}
+HEIGHTS = {"price": 126, "spread": 120, "z": 162, "hedge": 94}
 """Height of each chart in pixels, top to bottom."""
 
 

@@ -100,7 +100,9 @@ def _round_trip(trip: RoundTrip, result: PairResult, seconds: bool) -> dict[str,
     return {
         "id": str(trip.entry_time_ms),
         "time": trip.entry_time_ms,
-        "entry": time_text(trip.entry_time_ms, seconds),
+        "entry": time_text(trip.entry_time_ms, seconds).removeprefix(
+            _day(result) if seconds else ""
+        ),
         "side": SIDES[trip.side],
         "z": round(trip.entry_z, 2) if math.isfinite(trip.entry_z) else None,
         "held": trip.bars,
@@ -108,6 +110,11 @@ def _round_trip(trip: RoundTrip, result: PairResult, seconds: bool) -> dict[str,
         "why": trip.exit_reason.replace("_", " "),
         "pnl": round(trip.pnl, 2) if math.isfinite(trip.pnl) else None,
     }
+
+
+def _day(result: PairResult) -> str:
+    """The day of the newest bar, as times of that day begin."""
+    return time_text(result.as_of_ms).rpartition(" ")[0] + " "
 
 
 def _cards(result: PairResult) -> dict[str, str]:

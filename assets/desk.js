@@ -13,6 +13,7 @@
   let shownAt = 0;
   let watchdog = null;
   let silent = false;
+  let symbolsListed = 0;
   const texts = new Map();
 
   const unchanged = () => window.dash_clientside.no_update;
@@ -86,6 +87,12 @@
     writeSignal(screen);
     set("notices", { children: screen.notices });
     set("live-round-trips", { rowData: screen.trips });
+    if (screen.symbols.length !== symbolsListed) {
+      // Symbols that came in since the page was opened.
+      symbolsListed = screen.symbols.length;
+      set("control-symbol-a", { options: screen.symbols });
+      set("control-symbol-b", { options: screen.symbols });
+    }
     set("live-trades-csv", { href: screen.links.trades });
     set("live-equity-csv", { href: screen.links.equity });
     const span = screen.figures ? spanOf(screen.cursor) : null;
@@ -147,7 +154,9 @@
         if (delta.rows) {
           charts.append(shown.figures.pair, delta, span);
           charts.append(shown.figures.equity, delta, span);
-          set("live-round-trips", { rowTransaction: { ...delta.trips, async: false } });
+          if (delta.trips) {
+            set("live-round-trips", { rowTransaction: { ...delta.trips, async: false } });
+          }
           charts.redraw("live-equity-chart");
           charts.redraw("live-pair-chart");
         }
