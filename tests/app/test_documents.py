@@ -1,0 +1,68 @@
+"""What README promises exists, and what exists is in README."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+VARIABLES = {name.upper(): field for name, field in Settings.model_fields.items()}
+
+
+def readme():
+    return (ROOT / "README.md").read_text()
+
+
+def table_rows(heading):
+    section = readme().split(f"## {heading}\n")[1].split("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| `")]
+
+
+def test_every_setting_is_in_the_configuration_table_with_its_default():
+    documented = {}
+    for row in table_rows("Configuration"):
+        _, names, defaults, *_ = row.split("|")
+        defaults = [d.strip().strip("`") for d in defaults.split(",")]
+        names = re.findall(r"`([A-Z0-9_]+)`", names)
+        documented |= dict(zip(names, defaults * len(names) if len(defaults) == 1 else defaults,
+                               strict=True))  # fmt: skip
+    assert set(documented) == set(VARIABLES)
+    for name, default in documented.items():
+        actual = VARIABLES[name].default
+        if name == "SYMBOLS":
+            assert default == f"{len(actual.split(','))} liquid USDT pairs"
+        else:
+            assert default == ("none" if actual is None else f"{actual:g}"
+                               if isinstance(actual, float) else str(actual)), name  # fmt: skip
+
+
+def test_example_environment_names_every_setting_and_nothing_else():
+    text = (ROOT / ".env.example").read_text()
+    assert set(re.findall(r"^#?([A-Z0-9_]+)=", text, re.MULTILINE)) == set(VARIABLES)
+
+
+def test_every_route_of_the_api_is_in_readme(client):
+    paths = set(client.get("/openapi.json").get_json()["paths"])
+    documented = {
+        path.partition("?")[0]
+        for row in table_rows("API")
+        for path in re.findall(r"`GET ([^`]+)`", row)
+    }
+    assert paths <= documented
+    for path in documented:
+        assert client.get(path).status_code != 404 or path == "/analytics/pair", path
+
+
+@pytest.mark.parametrize("document", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"])
+def test_links_between_documents_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", ["core", "ingest", "app"])
+def test_modules_named_in_the_documents_exist(path):
+    for document in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]:
+        for name in re.findall(rf"`({path}/[a-z_/]+\.py)`", document.read_text()):
+            assert (ROOT / name).is_file(), f"{document.name}: {name}"
