@@ -1,6 +1,7 @@
 """One WebSocket connection of a client: upgrade, control messages, pings, limits, the way out."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ class Session:
             if part:
                 self._writer.write(part)
             elif self._writer.can_write_eof():
-                self._writer.write_eof()
+                with contextlib.suppress(OSError):  # the peer has gone already
+                    self._writer.write_eof()
 
     # In -------------------------------------------------------------------------------------
 
