@@ -26,8 +26,8 @@ def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
     """The four linked charts; `key` names the screen, and while it stands zoom is kept."""
     spec, begin = result.spec, drawn.first_row(result)
     column, mark = columns(result, drawn, begin), marks(result, drawn, begin)
-    width = 1.4 if len(column["z"]) < MANY_ROWS else 1.1
-    rows = _Rows(drawn, spec.timeframe_ms, column, width)
+    few = len(column["z"]) < MANY_ROWS
+    rows = _Rows(drawn, spec.timeframe_ms, column, 1.4 if few else 1.1)
     traces = [
         *(
             _shade(kind, side, axis, mark)
@@ -48,9 +48,9 @@ def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
         _level("leave", "--line", "2px,4px"),
         _level("stop", "--bad", "5px,4px"),
         rows.line("z", "y3", "--text", "z <b>%{y:+.2f}</b>"),
-        _mark("entry_long", mark, "triangle-up", "--long"),
-        _mark("entry_short", mark, "triangle-down", "--short"),
-        _mark("exit", mark, "circle", "--text"),
+        _mark("entry_long", mark, "triangle-up", "--long", 10 if few else 8),
+        _mark("entry_short", mark, "triangle-down", "--short", 10 if few else 8),
+        _mark("exit", mark, "circle", "--text", 7 if few else 5),
         rows.edge("kalman_low", "y4"),
         rows.edge("kalman_high", "y4") | {"fill": "tonexty", "fillcolor": "--se"},
         rows.line("ols", "y4", "--a", "OLS <b>%{y:.4g}</b>"),
@@ -166,13 +166,15 @@ def _shade(kind: str, side: str, axis: str, mark: Mapping[str, Mapping[str, Colu
     }
 
 
-def _mark(name: str, mark: Mapping[str, Mapping[str, Column]], symbol: str, color: str) -> Figure:
+def _mark(
+    name: str, mark: Mapping[str, Mapping[str, Column]], symbol: str, color: str, size: int
+) -> Figure:
     is_exit = name == "exit"
     return _unseen(name, "y3", "markers", {"marks": name}) | {
         **mark[name],
         "marker": {
             "symbol": symbol,
-            "size": 7 if is_exit else 10,
+            "size": size,
             "color": "--panel" if is_exit else color,
             "line": {"color": color, "width": 1.5 if is_exit else 0},
         },

@@ -19,6 +19,7 @@ Column: TypeAlias = list[float | None]
 MAX_DRAWN_ROWS = 6_000
 LABEL_HEIGHT = 13
 """Labels at the right edge closer than this many pixels would cover each other."""
+OUT_OF_REACH = 1.5
 HEIGHTS = {"price": 126, "spread": 120, "z": 162, "hedge": 94}
 """Height of each chart in pixels, top to bottom."""
 
@@ -162,9 +163,12 @@ def price_text(price: float | None) -> str:
 
 
 def _levels(result: PairResult, first: int, zscore: float | None) -> dict[str, list[Any]]:
-    spec, even = result.spec, result.break_even_z
+    spec, even, shown = result.spec, result.break_even_z, result.chosen.zscore[first:]
+    # Costs far out of reach would flatten the z they are drawn beside: the card tells them.
+    reach = max(_span(np.abs(shown), np.zeros(1)), spec.entry_z)
+    even = even if even < OUT_OF_REACH * reach else math.nan
     levels = np.array([spec.entry_z, -spec.entry_z, even, -even])
-    pixel = _span(result.chosen.zscore[first:], levels) / HEIGHTS["z"]
+    pixel = _span(shown, levels) / HEIGHTS["z"]
     place_entry, place_even = _apart(spec.entry_z, _number(even, 3), pixel)
     near = LABEL_HEIGHT * pixel
     return {
@@ -178,7 +182,8 @@ def _level(level: float, words: str, place: str, zscore: float | None, near: flo
     """A line at ±level; the newest z is said first, a label in its way isn't."""
 
     def label(at: float) -> str:
-        return "" if zscore is not None and abs(at - zscore) < near else words
+        covered = zscore is not None and abs(at - zscore) < near
+        return "" if covered or math.isnan(at) else words
 
     return [_number(level, 3), label(level), label(-level), place]
 

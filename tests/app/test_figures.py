@@ -197,6 +197,16 @@ def test_labels_at_the_right_edge_never_cover_each_other(
         assert shown["entry"][side] == ""
 
 
+def test_costs_out_of_reach_do_not_flatten_the_z_chart(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    for fee_bps, drawn_line in ((1.0, True), (500.0, False)):
+        result = result_of(closes, 2_000, spec_of(fee_bps=fee_bps))
+        even = series.ends(result, series.drawn_rows(result))["even"]
+        assert (even[0] is not None) == drawn_line
+        assert drawn_line or even[1:3] == ["", ""]
+
+
 def test_figure_is_one_that_plotly_knows(closes: tuple[np.ndarray, np.ndarray]) -> None:
     result = result_of(closes, 2_000, spec_of(stop_z=4.0))
     drawn = series.drawn_rows(result)
