@@ -102,7 +102,7 @@ class Backfill:
         """Fetch everything before the minute `start_ms`, and that minute's trades.
 
         The order is what the screen needs first: minutes and the running minute's trades of all
-        symbols, then the longer bars, two hours of seconds, and the older minutes.
+        symbols, then 5m and 15m bars, two hours of seconds, the older minutes, and 1h bars.
         """
         started = time.monotonic()
         stages = self._stages(start_ms)
@@ -141,11 +141,16 @@ class Backfill:
         minutes = self.pages("1m", start_ms, self.days * DAY_MS // TIMEFRAMES["1m"])
         seconds = self.pages("1s", start_ms, SECONDS_BACK)
         stages = [("the newest minutes", minutes[0])]
-        for timeframe in ("5m", "15m", "1h"):
-            pages = self.pages(timeframe, newest[timeframe], PAGE)[0]
-            stages.append((f"{timeframe} bars", pages))
+        longer = {
+            timeframe: self.pages(timeframe, newest[timeframe], PAGE)[0]
+            for timeframe in ("5m", "15m", "1h")
+        }
+        stages.append(("5m bars", longer["5m"]))
+        stages.append(("15m bars", longer["15m"]))
         stages.append(("two hours of seconds", [page for row in seconds for page in row]))
         stages.append(("older minutes", [page for row in minutes[1:] for page in row]))
+        # Last: a simulated exchange folds six weeks of trades for them.
+        stages.append(("1h bars", longer["1h"]))
         return stages
 
     def pages(self, timeframe: str, end_ms: int, count: int) -> list[list[Page]]:

@@ -114,7 +114,7 @@ class RestClient:
         self._http = httpx.AsyncClient(
             transport=transport,
             trust_env=not any(is_loopback(base) for base in hosts),
-            timeout=httpx.Timeout(10.0, connect=5.0),
+            timeout=httpx.Timeout(15.0, connect=5.0),  # the exchange gives up after 10 s
             limits=httpx.Limits(max_connections=concurrency),
         )
 
