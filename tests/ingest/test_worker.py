@@ -143,6 +143,7 @@ def test_history_live_trades_a_crash_and_a_stand_by_leave_no_missing_ids(
             and taken.pid == second.pid
             and not any(missing.missing for missing in workers.reader.missing_ids().values())
             and all(workers.trades(name)[-1][0] > ids_before[name] + 20 for name in SYMBOLS)
+            and all(workers.reader.bar_range(name, 3_600_000) for name in SYMBOLS)
         )
 
     wait_until(has_taken_over, "the other worker has taken over and repaired")
