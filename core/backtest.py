@@ -1,6 +1,7 @@
 """Positions and bars to fills, marked equity and round trips, costs on all four fills."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -10,6 +11,7 @@ from core.signals import EXIT_REASONS
 from core.types import (
     Backtest,
     ExitReason,
+    FloatArray,
     HedgeSeries,
     IntArray,
     PairRows,
@@ -55,19 +57,20 @@ def run_backtest(
     complete = ~np.isnan(rows.close_a)
     equity = np.empty(n)
     table = np.empty((n // 2 + 2, _COLUMNS))
-    count, held, fills_notional, costs = _run(
+    book = _run(
         rows.open_a, rows.close_a, rows.open_b, rows.close_b, complete, position,
         hedge.hedge_ratio, float(spec.notional), (spec.fee_bps + spec.slippage_bps) / 1e4,
-        equity, table,
+        FLAT, 0, equity, table,
     )  # fmt: skip
-    round_trips = tuple(_round_trip(table[i], rows, hedge, exit_code, n) for i in range(int(count)))
+    count = _list_open(book, table)
+    round_trips = tuple(_round_trip(table[i], rows, hedge, exit_code, n) for i in range(count))
     metrics, reasons = measure(
         rows.open_time_ms,
         equity,
-        int(held),
-        float(fills_notional),
-        float(costs),
-        _reversion_capture(spec, hedge, table[: int(count)]),
+        int(book.held),
+        float(book.fills_notional),
+        float(book.costs),
+        _reversion_capture(spec, hedge, table[:count]),
         round_trips,
         spec.notional,
     )
@@ -75,7 +78,7 @@ def run_backtest(
 
 
 def _round_trip(
-    line: np.ndarray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray, n: int
+    line: FloatArray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray, n: int
 ) -> RoundTrip:
     entry, decided = int(line[_ENTRY]), int(line[_DECIDED])
     is_open = math.isnan(line[_EXIT])
@@ -96,7 +99,7 @@ def _round_trip(
     )
 
 
-def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, table: np.ndarray) -> float:
+def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, table: FloatArray) -> float:
     closed = table[~np.isnan(table[:, _EXIT])]
     decided = closed[:, _DECIDED].astype(np.int64)
     reach = np.abs(hedge.zscore[decided]) - spec.exit_z
@@ -105,16 +108,42 @@ def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, table: np.ndarray) ->
     return float(closed[:, _GROSS].sum()) / promised if promised > 0.0 else math.nan
 
 
+class Book(NamedTuple):
+    """What is carried from one row to the next."""
+
+    side: int = 0
+    entry_row: int = 0
+    decided: int = 0  # row whose close decided on the open trip
+    changed: int = 0  # row of the last decision of all
+    held: int = 0  # rows with a position at their close
+    trips: int = 0  # closed ones
+    quantity_a: float = 0.0
+    quantity_b: float = 0.0
+    entry_a: float = 0.0
+    entry_b: float = 0.0
+    trip_costs: float = 0.0
+    open_pnl: float = 0.0  # gross, of the open trip
+    mark_a: float = 0.0
+    mark_b: float = 0.0
+    realised: float = 0.0
+    costs: float = 0.0
+    fills_notional: float = 0.0
+
+
+FLAT = Book()
+"""The book before the first row."""
+
+
 @njit(cache=True)
 def _run(  # type: ignore[no-untyped-def]
-    open_a, close_a, open_b, close_b, complete, position, hedge_ratio, notional, rate, equity, table
-):
-    side = 0
-    entry_row = decided = changed = held = trips = 0
-    quantity_a = quantity_b = entry_a = entry_b = trip_costs = 0.0
-    mark_a = mark_b = 0.0
-    realised = costs = fills_notional = 0.0
-    for row in range(len(position)):
+    open_a, close_a, open_b, close_b, complete, position, hedge_ratio, notional, rate,
+    book, start, equity, table,
+):  # fmt: skip
+    (
+        side, entry_row, decided, changed, held, trips, quantity_a, quantity_b, entry_a, entry_b,
+        trip_costs, open_pnl, mark_a, mark_b, realised, costs, fills_notional,
+    ) = book  # fmt: skip
+    for row in range(start, len(position)):
         if row > 0 and complete[row]:
             target = position[row - 1]
             if side != 0 and target != side:
@@ -152,11 +181,18 @@ def _run(  # type: ignore[no-untyped-def]
         equity[row] = notional + realised + open_pnl - costs
         if position[row] != (position[row - 1] if row > 0 else 0):
             changed = row
-    if side != 0:
-        line = table[trips]
-        line[_SIDE], line[_ENTRY], line[_EXIT] = side, entry_row, math.nan
-        line[_DECIDED], line[_LEFT] = decided, -1
-        line[_QUANTITY_A], line[_QUANTITY_B] = quantity_a, quantity_b
-        line[_GROSS], line[_COSTS] = open_pnl, trip_costs
-        trips += 1
-    return trips, held, fills_notional, costs
+    return Book(
+        side, entry_row, decided, changed, held, trips, quantity_a, quantity_b, entry_a, entry_b,
+        trip_costs, open_pnl, mark_a, mark_b, realised, costs, fills_notional,
+    )  # fmt: skip
+
+
+def _list_open(book: Book, table: FloatArray) -> int:
+    """List a position still open, marked, after the closed trips; the number of trips."""
+    if book.side == 0:
+        return int(book.trips)
+    table[book.trips] = (
+        book.side, book.entry_row, math.nan, book.decided, -1,
+        book.quantity_a, book.quantity_b, book.open_pnl, book.trip_costs,
+    )  # fmt: skip
+    return int(book.trips) + 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.backtest import run_backtest
+from core.backtest import FLAT, _run, run_backtest
 from core.signals import EXIT_REASONS, decide_positions
 from core.types import HedgeSeries, PairRows
 
@@ -180,3 +180,26 @@ def test_running_it_twice_gives_the_same_bits(spec):
     first, second = (run_backtest(spec(), rows, hedge, position, code)[0] for _ in range(2))
     np.testing.assert_array_equal(first.equity, second.equity)
     assert first.round_trips == second.round_trips
+
+
+def test_rows_fed_one_by_one_give_the_bits_of_the_whole_run(spec):
+    rows, hedge = make_rows(400, 11, 0.1)
+    complete = ~np.isnan(rows.close_a)
+    position, _ = decide_positions(hedge.zscore, complete, spec(stop_z=3.5, max_hold_bars=6))
+
+    def run(upto, book, start, equity, table):
+        return _run(
+            *(getattr(rows, name)[:upto] for name in ("open_a", "close_a", "open_b", "close_b")),
+            complete[:upto], position[:upto], hedge.hedge_ratio[:upto], 1e4, 1.2e-3,
+            book, start, equity, table,
+        )  # fmt: skip
+
+    whole, stepped = np.empty(400), np.empty(400)
+    table, stepped_table = np.zeros((202, 9)), np.zeros((202, 9))
+    final = run(400, FLAT, 0, whole, table)
+    book = FLAT
+    for row in range(400):
+        book = run(row + 1, book, row, stepped, stepped_table)
+    assert tuple(book) == tuple(final)
+    np.testing.assert_array_equal(stepped, whole)
+    np.testing.assert_array_equal(stepped_table, table)
