@@ -11,6 +11,9 @@ PY := $(VENV)/bin/python
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
+# Compiled kernels of exactly this code: numba doesn't notice a change in what a kernel inlines.
+export NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/kernels-$(shell cat core/*.py | cksum | cut -d' ' -f1)
+
 .PHONY: run test check bench chromium
 .DEFAULT_GOAL := run
 

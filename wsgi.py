@@ -1,5 +1,6 @@
 """Composition root of the web: `gunicorn wsgi:server`. Opens nothing; the first request does."""
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -13,10 +14,20 @@ ROOT = Path(__file__).resolve().parent
 
 
 def _keep_compiled_code() -> None:
-    """Give numba a folder to keep compiled kernels in where the code's own can't be written."""
-    own = ROOT / "core"
-    if "NUMBA_CACHE_DIR" not in os.environ and not os.access(own, os.W_OK):
-        os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"pairdesk-{os.getuid()}")
+    """Give numba a folder for compiled kernels that belongs to exactly this code.
+
+    It notices a change in a kernel's own file only, and would go on using one that has inlined
+    what another file said before.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    code = hashlib.sha256()
+    for path in sorted((ROOT / "core").glob("*.py")):
+        code.update(path.read_bytes())
+    base = ROOT / ".cache"
+    if not os.access(ROOT, os.W_OK):
+        base = Path(tempfile.gettempdir()) / f"pairdesk-{os.getuid()}"
+    os.environ["NUMBA_CACHE_DIR"] = str(base / f"kernels-{code.hexdigest()[:12]}")
 
 
 load_dotenv(ROOT / ".env")

@@ -91,6 +91,7 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
     filtered, recent, beside = state
     seen, c, b, a, p00, p01, p11, known = filtered
     widen = 1.0 / discount
+    recent_n = inverse = freedom = 0.0
     errors = out[2]
     before = errors[:-1]  # the error of the row before, by the same index plus one
     for row in range(start, len(y)):
@@ -123,13 +124,17 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
         mean = std = math.nan
         n = recent[0]
         if n >= 0.9 * window and n >= 2.0:
-            mean, _, squares, _, _ = moments(recent)
+            if n != recent_n:
+                recent_n = n
+                inverse, freedom = 1.0 / n, 1.0 / (n - 1.0)
+            mean, _, squares, _, _ = moments(recent, inverse)
             if is_worn(recent, squares, squares):
                 mean, squares = _error_moments(errors, row - window, row)
-            std = math.sqrt(max(squares, 0.0) / (n - 1.0))
+            variance = squares * freedom if squares > 0.0 else 0.0
+            std = math.sqrt(variance)
             out[3, row] = mean
             out[4, row] = std
-            out[6, row] = _stderr(p00, std, beside)
+            out[6, row] = _stderr(p00 * variance, beside)
         if not present:
             continue
 
@@ -176,13 +181,14 @@ def _error_moments(errors, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _stderr(p00, std, beside):  # type: ignore[no-untyped-def]
-    if beside[0] < 2.0:
+def _stderr(scale, beside):  # type: ignore[no-untyped-def]
+    """√(scale · (1+ρ)/(1−ρ)), with ρ = xy/√(xx·yy) multiplied out to save a division."""
+    n = beside[0]
+    if n < 2.0:
         return math.nan
-    _, _, xx, xy, yy = moments(beside)
-    if xx <= 0.0 or yy <= 0.0:
+    _, _, xx, xy, yy = moments(beside, 1.0 / n)
+    product = xx * yy
+    if xx <= 0.0 or product <= xy * xy:
         return math.nan
-    rho = xy / math.sqrt(xx * yy)
-    if abs(rho) >= 1.0:
-        return math.nan
-    return std * math.sqrt(p00 * (1.0 + rho) / (1.0 - rho))
+    root = math.sqrt(product)
+    return math.sqrt(scale * (root + xy) / (root - xy))

@@ -76,6 +76,8 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
     y, x, first_index, hedge_window, window, state, start, out
 ):
     cx, cy, fit, recent = state
+    # A division costs as much as the rest of a row: these change with the rows present only.
+    fit_n = fit_inverse = recent_n = recent_inverse = recent_freedom = 0.0
     for row in range(start, len(y)):
         if (first_index + row) % REBUILD_EVERY == 0:
             cx, cy = reference(x, y, row - hedge_window, row)
@@ -94,12 +96,15 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
         rows = min(row, hedge_window)
         if rows < window or fit[0] < 0.9 * rows:
             continue
-        fit_x, fit_y, xx, xy, yy = moments(fit)
+        if fit[0] != fit_n:
+            fit_n = fit[0]
+            fit_inverse = 1.0 / fit_n
+        fit_x, fit_y, xx, xy, yy = moments(fit, fit_inverse)
         if is_worn(fit, xx, yy):
             cx, cy = reference(x, y, row - hedge_window, row)
             fit = rebuild(x, y, row - hedge_window, row, cx, cy)
             recent = rebuild(x, y, row - window, row, cx, cy)
-            fit_x, fit_y, xx, xy, yy = moments(fit)
+            fit_x, fit_y, xx, xy, yy = moments(fit, fit_inverse)
         if xx <= 0.0:
             continue
         hedge_ratio = xy / xx
@@ -112,12 +117,15 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
         n = recent[0]
         if n < 0.9 * window or n < 2.0:
             continue
-        mean_x, mean_y, xx, xy, yy = moments(recent)
+        if n != recent_n:
+            recent_n = n
+            recent_inverse, recent_freedom = 1.0 / n, 1.0 / (n - 1.0)
+        mean_x, mean_y, xx, xy, yy = moments(recent, recent_inverse)
         mean = (mean_y - fit_y) - hedge_ratio * (mean_x - fit_x)
         squares = yy + hedge_ratio * (hedge_ratio * xx - 2.0 * xy)
         if is_worn(recent, xx, yy) or squares < _FEWEST_DIGITS * yy:
             mean, squares = _spread_moments(y, x, row, window, cy, fit_y, cx, fit_x, hedge_ratio)
-        std = math.sqrt(squares / (n - 1.0))
+        std = math.sqrt(squares * recent_freedom)
         out[3, row] = mean
         out[4, row] = std
         if std > 0.0:
