@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dash import Dash
+from dash import Dash, html
 from flask import Flask
 from flask_caching import Cache
 from flask_compress import Compress
@@ -62,11 +62,12 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
         title="Pairdesk",
         update_title="",
         add_log_handler=False,
-        # Otherwise dash calls the layout here, and with it the store, before the server forks.
         suppress_callback_exceptions=True,
     )
     dash_app.index_string = index_html(dash_app)
-    dash_app.layout = lambda: build_layout(services)
+    # Dash builds the layout once to set itself up. The page's own would open the store, before
+    # the server forks and before a start has made the database.
+    dash_app.layout = html.Div()
     register_callbacks(dash_app, services)
     # After dash's own: the callback map is whole once its first-request hook has run.
     register_api(server, services)
@@ -75,4 +76,5 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
     # half done: scripts that answer 404. So it is done here, before anybody asks.
     with server.test_request_context("/_dash-dependencies"):
         server.preprocess_request()
+    dash_app.layout = lambda: build_layout(services)
     return dash_app
