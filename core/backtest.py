@@ -8,6 +8,7 @@ from numba import njit
 
 from core.metrics import drawdown, measure
 from core.signals import EXIT_REASONS
+from core.spread import expected_reversion
 from core.types import (
     Backtest,
     ExitReason,
@@ -102,9 +103,15 @@ def _round_trip(
 def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, table: FloatArray) -> float:
     closed = table[~np.isnan(table[:, _EXIT])]
     decided = closed[:, _DECIDED].astype(np.int64)
-    reach = np.abs(hedge.zscore[decided]) - spec.exit_z
-    unit = spec.notional * hedge.spread_std[decided] / (1.0 + np.abs(hedge.hedge_ratio[decided]))
-    promised = float(np.sum(unit * reach))
+    promised = float(
+        expected_reversion(
+            hedge.zscore[decided],
+            spec.exit_z,
+            hedge.hedge_ratio[decided],
+            hedge.spread_std[decided],
+            spec.notional,
+        ).sum()
+    )
     return float(closed[:, _GROSS].sum()) / promised if promised > 0.0 else math.nan
 
 

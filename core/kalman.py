@@ -91,7 +91,7 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
     filtered, recent, beside = state
     seen, c, b, a, p00, p01, p11, known = filtered
     widen = 1.0 / discount
-    recent_n = inverse = freedom = 0.0
+    recent_n = inverse = freedom = beside_n = beside_inverse = 0.0
     errors = out[2]
     before = errors[:-1]  # the error of the row before, by the same index plus one
     for row in range(start, len(y)):
@@ -134,7 +134,10 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
             std = math.sqrt(variance)
             out[3, row] = mean
             out[4, row] = std
-            out[6, row] = _stderr(p00 * variance, beside)
+            if beside[0] != beside_n:
+                beside_n = beside[0]
+                beside_inverse = 1.0 / max(beside_n, 1.0)
+            out[6, row] = _stderr(p00 * variance, beside, beside_inverse)
         if not present:
             continue
 
@@ -181,14 +184,10 @@ def _error_moments(errors, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _stderr(scale, beside):  # type: ignore[no-untyped-def]
-    """√(scale · (1+ρ)/(1−ρ)), with ρ = xy/√(xx·yy) multiplied out to save a division."""
-    n = beside[0]
-    if n < 2.0:
+def _stderr(scale, beside, inverse):  # type: ignore[no-untyped-def]
+    """√(scale · (1+ρ)/(1−ρ)), ρ = 2·Σxy/(Σxx + Σyy) of the errors beside the ones before."""
+    _, _, xx, xy, yy = moments(beside, inverse)
+    both = 0.5 * (xx + yy)
+    if beside[0] < 2.0 or both <= abs(xy):
         return math.nan
-    _, _, xx, xy, yy = moments(beside, 1.0 / n)
-    product = xx * yy
-    if xx <= 0.0 or product <= xy * xy:
-        return math.nan
-    root = math.sqrt(product)
-    return math.sqrt(scale * (root + xy) / (root - xy))
+    return math.sqrt(scale * (both + xy) / (both - xy))

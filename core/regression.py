@@ -76,16 +76,18 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
     y, x, first_index, hedge_window, window, state, start, out
 ):
     cx, cy, fit, recent = state
+    rebuild_at = start + -(first_index + start) % REBUILD_EVERY
     # A division costs as much as the rest of a row: these change with the rows present only.
     fit_n = fit_inverse = recent_n = recent_inverse = recent_freedom = 0.0
     for row in range(start, len(y)):
-        if (first_index + row) % REBUILD_EVERY == 0:
+        if row == rebuild_at:
+            rebuild_at += REBUILD_EVERY
             cx, cy = reference(x, y, row - hedge_window, row)
             fit = rebuild(x, y, row - hedge_window, row, cx, cy)
             recent = rebuild(x, y, row - window, row, cx, cy)
         else:
             dx, dy, inside = deviations(x, y, row - 1, cx, cy)
-            if inside and fit[0] == 0.0:
+            if fit[0] == 0.0 and inside:
                 cx, cy, dx, dy = x[row - 1], y[row - 1], 0.0, 0.0
                 fit = recent = EMPTY
             gone = deviations(x, y, row - 1 - hedge_window, cx, cy)

@@ -1,4 +1,4 @@
-"""What describes a pair's spread: half-life, Hurst exponent, correlation, break-even z."""
+"""What describes a pair's spread: half-life, Hurst exponent, crossings, costs beside reversion."""
 
 import math
 
@@ -92,6 +92,30 @@ def _lag_deviations(spread, lags):  # type: ignore[no-untyped-def]
     return deviations
 
 
+def zero_crossings(spread: FloatArray) -> float:
+    """Count how often the spread crosses its mean.
+
+    Parameters
+    ----------
+    spread : (n,) log-price units; NaN entries are skipped, the rows about them are neighbours.
+
+    Returns
+    -------
+    Sign changes of s − mean(s), a whole number; a row on the mean belongs to the side it came
+    from. NaN for a spread that does not move or has under 2 rows.
+
+    References
+    ----------
+    Vidyamurthy, *Pairs Trading* (2004), ch. 7.
+    """
+    present = spread[~np.isnan(spread)]
+    if len(present) < 2 or np.ptp(present) == 0.0:
+        return math.nan
+    above = present - present.mean()
+    above = above[above != 0.0] > 0.0
+    return float(np.count_nonzero(above[1:] != above[:-1]))
+
+
 def return_correlation(close_a: FloatArray, close_b: FloatArray, window: int) -> float:
     """Correlation of the legs' log returns over the last `window` rows.
 
@@ -122,3 +146,37 @@ def break_even_z(
         return math.nan
     costs = 2.0 * (fee_bps + slippage_bps) / 1e4
     return exit_z + costs * (1.0 + abs(hedge_ratio)) / spread_std
+
+
+def expected_reversion(
+    zscore: FloatArray,
+    exit_z: float,
+    hedge_ratio: FloatArray,
+    spread_std: FloatArray,
+    notional: float,
+) -> FloatArray:
+    """Quote currency that a frozen spread earns, before costs, on its way from |z| to exit_z.
+
+    Parameters
+    ----------
+    zscore, hedge_ratio, spread_std : of equal shape; the deviation in log units.
+
+    Returns
+    -------
+    N·s·(|z| − exit_z)/(1 + |b|), 0 inside exit_z; NaN without a z or a spread that moves.
+
+    Notes
+    -----
+    At break-even z it is `round_trip_cost`. To first order in the spread's move.
+    """
+    reach = np.maximum(np.abs(zscore) - exit_z, 0.0)
+    unit = notional * spread_std / (1.0 + np.abs(hedge_ratio))
+    return np.where(spread_std > 0.0, unit * reach, math.nan)
+
+
+def round_trip_cost(notional: float, fee_bps: float, slippage_bps: float) -> float:
+    """Quote currency that a round trip's four fills cost: 2·(fee + slippage)·N/10⁴.
+
+    The two fills of a side trade N together; those of the exit are taken at entry prices.
+    """
+    return 2.0 * (fee_bps + slippage_bps) * notional / 1e4

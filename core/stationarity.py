@@ -1,4 +1,4 @@
-"""Tests for a common trend: Engle-Granger in both directions."""
+"""Tests for a common trend: Engle-Granger in both directions, and Johansen."""
 
 import math
 from typing import Literal
@@ -7,10 +7,11 @@ import numpy as np
 from numba import njit
 from statsmodels.tsa.adfvalues import mackinnoncrit, mackinnonp
 
-from core.types import Cointegration, FloatArray
+from core.types import Cointegration, FloatArray, Johansen
 
 FEWEST_ROWS = 50
 _COLLINEAR = 1.0 - 100.0 * math.sqrt(np.finfo(np.float64).eps)
+_SINGULAR = "the legs' changes and levels are collinear"
 
 
 def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, str | None]:
@@ -38,17 +39,10 @@ def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, s
     ----------
     Engle and Granger (1987); MacKinnon (1994, 2010).
     """
-    present = ~(np.isnan(y) | np.isnan(x))
-    y, x = y[present], x[present]
-    n = len(y)
-    if n < FEWEST_ROWS:
-        return None, f"{n} rows with both legs; {FEWEST_ROWS} are needed"
-    if np.ptp(y) == 0.0 or np.ptp(x) == 0.0:
-        return None, "a leg does not move"
-    y, x = y - y.mean(), x - x.mean()
-    yy, xx, xy = float(y @ y), float(x @ x), float(x @ y)
-    if xy * xy / (xx * yy) >= _COLLINEAR:
-        return None, "the legs are collinear"
+    centred, reason = _centred(y, x)
+    if centred is None:
+        return None, reason
+    y, x, yy, xx, xy = centred
     best = min(
         (*_adf(y - xy / xx * x), "a_on_b"),
         (*_adf(x - xy / yy * y), "b_on_a"),
@@ -61,10 +55,74 @@ def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, s
             pvalue=float(mackinnonp(statistic, regression="c", N=2)),
             lags=lags,
             direction=direction,
-            critical_5pct=float(mackinnoncrit(N=2, regression="c", nobs=n - 1)[1]),
+            critical_5pct=float(mackinnoncrit(N=2, regression="c", nobs=len(y) - 1)[1]),
         ),
         None,
     )
+
+
+def johansen(y: FloatArray, x: FloatArray) -> tuple[Johansen | None, str | None]:
+    """Test how many combinations of two log-price series are stationary, by Johansen's trace.
+
+    Parameters
+    ----------
+    y, x : (n,) log prices; rows with a NaN are dropped.
+
+    Returns
+    -------
+    (result, reason): one of them is None, in the cases of `engle_granger` and for a leg whose
+    changes do not vary. Rank 1 is a cointegrated pair; 2 says that each leg is stationary itself.
+
+    Notes
+    -----
+    A vector error correction with a constant and one lagged difference, `coint_johansen(…, 0, 1)`
+    of statsmodels: trace(r) = −T·Σ_{i>r} ln(1 − λ_i), λ the squared canonical correlations of
+    changes and levels. The rank is the first r whose trace stays at or below its 5 % value.
+
+    References
+    ----------
+    Johansen, *Econometrica* 59 (1991); critical values of MacKinnon, Haug and Michelis (1999).
+    """
+    # Takes a second to import, and only who asks for this test needs it.
+    from statsmodels.tsa.vector_ar.vecm import coint_johansen
+
+    centred, reason = _centred(y, x)
+    if centred is None:
+        return None, reason
+    try:
+        tested = coint_johansen(np.column_stack(centred[:2]), det_order=0, k_ar_diff=1)
+    except np.linalg.LinAlgError:
+        return None, _SINGULAR
+    trace, critical = tested.trace_stat, tested.trace_stat_crit_vals[:, 1]
+    if not (np.isrealobj(trace) and np.isfinite(trace).all()):
+        return None, _SINGULAR
+    beyond = trace > critical
+    rank = 2 if beyond.all() else int(beyond[0])
+    return (
+        Johansen(
+            trace=(float(trace[0]), float(trace[1])),
+            critical_5pct=(float(critical[0]), float(critical[1])),
+            rank=rank,
+        ),
+        None,
+    )
+
+
+def _centred(
+    y: FloatArray, x: FloatArray
+) -> tuple[tuple[FloatArray, FloatArray, float, float, float] | None, str | None]:
+    """Rows with both legs about their means and the sums of yy, xx, xy; or why there is no test."""
+    present = ~(np.isnan(y) | np.isnan(x))
+    y, x = y[present], x[present]
+    if len(y) < FEWEST_ROWS:
+        return None, f"{len(y)} rows with both legs; {FEWEST_ROWS} are needed"
+    if np.ptp(y) == 0.0 or np.ptp(x) == 0.0:
+        return None, "a leg does not move"
+    y, x = y - y.mean(), x - x.mean()
+    yy, xx, xy = float(y @ y), float(x @ x), float(x @ y)
+    if xy * xy / (xx * yy) >= _COLLINEAR:
+        return None, "the legs are collinear"
+    return (y, x, yy, xx, xy), None
 
 
 @njit(cache=True, fastmath={"reassoc"})  # sums in the processor's own order: no causal number
@@ -127,6 +185,12 @@ def _factor(moments):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _adf(residual):  # type: ignore[no-untyped-def]
     """ADF statistic without constant, and the lag that AIC chooses."""
+    lags = _choose_lags(residual)
+    return _adf_statistic(residual, lags), lags
+
+
+@njit(cache=True)
+def _choose_lags(residual):  # type: ignore[no-untyped-def]
     n = len(residual)
     change = np.diff(residual)
     most = min(n // 2 - 1, math.ceil(12.0 * (n / 100.0) ** 0.25))
@@ -140,7 +204,12 @@ def _adf(residual):  # type: ignore[no-untyped-def]
         aic = count * math.log(squares) + 2.0 * (lag + 1)
         if aic < best:
             lags, best = lag, aic
+    return lags
 
+
+@njit(cache=True)
+def _adf_statistic(residual, lags):  # type: ignore[no-untyped-def]
+    change = np.diff(residual)
     moments = _moment_matrix(residual, change, lags)
     factor, explained = _factor(moments)
     squares = moments[0, 0] - np.sum(explained**2)
@@ -153,4 +222,4 @@ def _adf(residual):  # type: ignore[no-untyped-def]
         column[j] = total / factor[j, j]
     coefficient = np.sum(column * explained)
     variance = squares / (len(change) - 2 * lags - 1)
-    return coefficient / math.sqrt(variance * np.sum(column**2)), lags
+    return coefficient / math.sqrt(variance * np.sum(column**2))

@@ -162,6 +162,15 @@ class Cointegration:
 
 
 @dataclass(frozen=True, slots=True)
+class Johansen:
+    """Johansen's trace test of two series; each pair of figures is for rank 0 and rank ≤ 1."""
+
+    trace: tuple[float, float]
+    critical_5pct: tuple[float, float]
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundTrip:
     """One backtest trade; times are the open times of the bars whose opens filled."""
 

@@ -162,10 +162,15 @@ class Ledger:
 
     # Trades ---------------------------------------------------------------------------------
 
-    def trades(self, symbol: str, from_id: int, limit: int) -> list[Trade]:
-        """Up to `limit` trades with ids from `from_id` on; pruned ones are skipped in silence."""
+    def trades(
+        self, symbol: str, from_id: int, limit: int, now_ms: int | None = None
+    ) -> list[Trade]:
+        """Up to `limit` trades with ids from `from_id` on; pruned ones are skipped in silence.
+
+        `now_ms` may be earlier than the clock: a database that lags knows of nothing later.
+        """
         from_id = max(from_id, self.oldest_id(symbol))
-        now_ms = self.now_ms()
+        now_ms = self.now_ms() if now_ms is None else now_ms
         found: list[Trade] = []
         block = self.block_of_id(symbol, from_id)
         start = from_id - self.first_id(symbol, block)
@@ -263,10 +268,16 @@ class Ledger:
     # Bars -----------------------------------------------------------------------------------
 
     def rows(
-        self, symbol: str, interval_ms: int, start_ms: int, end_ms: int, offset_ms: int = 0
+        self,
+        symbol: str,
+        interval_ms: int,
+        start_ms: int,
+        end_ms: int,
+        offset_ms: int = 0,
+        now_ms: int | None = None,
     ) -> BarRows:
         """Dense bars that open at or after `start_ms` and before `end_ms`, the open one last."""
-        now_ms = self.now_ms()
+        now_ms = self.now_ms() if now_ms is None else now_ms
         first = -(-(max(start_ms, self.oldest_bar_ms()) + offset_ms) // interval_ms)
         first_open = first * interval_ms - offset_ms
         end_ms = min(end_ms, now_ms + 1)

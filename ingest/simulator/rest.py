@@ -11,6 +11,7 @@ import orjson
 
 from ingest.simulator import wire
 from ingest.simulator.burst import MAX_BURST_TRADES
+from ingest.simulator.faults import Faults
 from ingest.simulator.ledger import Ledger
 from ingest.simulator.listing import LISTINGS
 from ingest.simulator.parameters import Parameters, Refused, invalid
@@ -36,8 +37,9 @@ class _Endpoint:
 class RestApi:
     """The exchange's endpoints over one ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, faults: Faults) -> None:
         self._ledger = ledger
+        self._faults = faults
         self._meter = WeightMeter()
         self._endpoints = {
             "/api/v3/ping": _Endpoint(_always(1), self._ping),
@@ -150,7 +152,7 @@ class RestApi:
         interval = parameters.required("interval")
         if interval not in wire.INTERVALS:
             raise Refused(-1120, "Invalid interval.")
-        now_ms = self._ledger.now_ms()
+        now_ms = self._database_ms()
         start_ms = parameters.time_ms("startTime", now_ms)
         end_ms = parameters.time_ms("endTime", now_ms)
         limit, offset_ms = parameters.limit(), parameters.zone_offset_ms()
@@ -163,12 +165,18 @@ class RestApi:
         # Counted from the first boundary at or after the start.
         first_open = -(-(start_ms + offset_ms) // interval_ms) * interval_ms - offset_ms
         until_ms = min(end_ms + 1, first_open + limit * interval_ms)
-        rows = self._ledger.rows(symbol, interval_ms, first_open, until_ms, offset_ms)
-        return wire.kline_rows(LISTINGS[symbol], rows, interval_ms, unit)
+        rows = self._ledger.rows(symbol, interval_ms, first_open, until_ms, offset_ms, now_ms)
+        if self._faults.is_empty:
+            return []
+        found = wire.kline_rows(LISTINGS[symbol], rows, interval_ms, unit)
+        for row in found:
+            if row[0] >= self._faults.skewed_from_ms * unit:
+                row[4] = row[2]
+        return found
 
     def _agg_trades(self, parameters: Parameters, unit: int) -> Any:
         symbol = parameters.symbol()
-        now_ms = self._ledger.now_ms()
+        now_ms = self._database_ms()
         from_id = parameters.integer("fromId")
         start_ms = parameters.time_ms("startTime", now_ms)
         end_ms = parameters.time_ms("endTime", now_ms)
@@ -177,14 +185,27 @@ class RestApi:
         if from_id is not None:
             if start_ms is not None or end_ms is not None:
                 raise Refused(-1128, "Combination of optional parameters invalid.")
-            trades = self._ledger.trades(symbol, from_id, limit)
+            from_id = max(from_id, self._faults.first_id(symbol))
+            trades = self._ledger.trades(symbol, from_id, limit, now_ms)
         elif start_ms is not None:
-            until_ms = now_ms + 1 if end_ms is None else end_ms + 1
+            until_ms = now_ms + 1 if end_ms is None else min(end_ms, now_ms) + 1
             trades = self._ledger.trades_between(symbol, start_ms, until_ms, limit)
         else:
-            until_ms = now_ms + 1 if end_ms is None else end_ms + 1
+            until_ms = now_ms + 1 if end_ms is None else min(end_ms, now_ms) + 1
             trades = self._ledger.newest_trades(symbol, limit, until_ms)
-        return [wire.agg_trade_row(trade, unit) for trade in trades]
+        if self._faults.is_empty:
+            return []
+        return [
+            wire.agg_trade_row(trade, unit)
+            if not self._faults.is_cancelled(trade.trade_id)
+            else wire.agg_trade_row(trade, unit) | {"p": "0", "q": "0", "f": -1, "l": -1}
+            for trade in trades
+            if trade.trade_id >= self._faults.first_id(symbol)
+        ]
+
+    def _database_ms(self) -> int:
+        """The newest moment that the database behind klines and aggregates knows of."""
+        return self._ledger.now_ms() - self._faults.lag_ms
 
     def _trades(self, parameters: Parameters, unit: int) -> Any:
         symbol, limit = parameters.symbol(), parameters.limit()

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
+import orjson
 import structlog
 
+from ingest.simulator.faults import Faults
 from ingest.simulator.ledger import Ledger
 from ingest.simulator.publisher import Publisher
 from ingest.simulator.rest import Answer, RestApi
@@ -24,6 +26,7 @@ _PARENT_LOOK_S = 0.25
 # Answered on the event loop at once; all else may have to make history first.
 _LIGHT = ("/api/v3/ping", "/api/v3/time", "/api/v3/exchangeInfo")
 _BURST = "/simulator/burst"
+_FAULTS = "/simulator/faults"
 
 
 class SimulatedExchange:
@@ -33,10 +36,10 @@ class SimulatedExchange:
         self.ledger = ledger
         self.host = host
         self.port = 0
+        self.faults = Faults()
         self._limits = limits
-        self._rest = RestApi(ledger)
+        self._rest = RestApi(ledger, self.faults)
         self._publisher = Publisher(ledger)
-        self._sessions: set[Session] = set()
         self._connections: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="simulated-rest")
         self._server: asyncio.Server | None = None
@@ -62,7 +65,7 @@ class SimulatedExchange:
         """Close every connection and stop listening."""
         if self._server is not None:
             self._server.close()
-        for session in list(self._sessions):
+        for session in list(self.faults.clients):
             session.close(1001, "Going away")
         if self._publishing is not None:
             self._connections.add(self._publishing)
@@ -130,13 +133,25 @@ class SimulatedExchange:
         loop = asyncio.get_running_loop()
         if path == _BURST and method in ("GET", "POST"):
             return await loop.run_in_executor(self._threads, self._rest.burst, query)
+        if path == _FAULTS and method in ("GET", "POST"):
+            return self._control(query)
         if method != "GET":
             return Answer(405 if path.startswith("/api/") else 404, b"")
+        refusal = self.faults.rest_refusal() if path.startswith("/api/") else None
+        if refusal is not None:
+            return Answer(*refusal)
         if path in _LIGHT:
             return self._rest.answer(path, query, time_unit, address)
         return await loop.run_in_executor(
             self._threads, self._rest.answer, path, query, time_unit, address
         )
+
+    def _control(self, query: str) -> Answer:
+        """Switch faults on and off; answers with what is set."""
+        try:
+            return Answer(200, orjson.dumps(self.faults.control(query)))
+        except ValueError as error:
+            return Answer(400, orjson.dumps({"code": -1130, "msg": str(error)}))
 
     async def _websocket(
         self,
@@ -145,19 +160,29 @@ class SimulatedExchange:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        opened = upgrade(head, target, writer)
+        faults, loop = self.faults, asyncio.get_running_loop()
+        opened = upgrade(head, target, writer, faults.refuse_upgrade)
+        faults.conduct.count_connect(loop.time(), accepted=opened is not None)
         await writer.drain()
         if opened is None:
             return
         protocol, subscriptions = opened
-        session = Session(protocol, writer, subscriptions, self._limits, self._publisher.refresh)
-        self._sessions.add(session)
+        session = Session(
+            protocol, writer, subscriptions, self._limits, self._publisher.refresh, faults
+        )
+        if faults.close_on_accept == 1006:
+            session.reset()
+        elif faults.close_on_accept:
+            session.close(faults.close_on_accept)
+        faults.clients.add(session)
+        faults.conduct.opened(loop.time())
         self._publisher.add(session)
         try:
             await session.run(reader)
         finally:
             self._publisher.remove(session)
-            self._sessions.discard(session)
+            faults.clients.discard(session)
+            faults.conduct.closed(loop.time())
 
 
 def _write(writer: asyncio.StreamWriter, answer: Answer, keep: bool) -> None:

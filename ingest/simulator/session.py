@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import struct
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from socket import SO_LINGER, SOL_SOCKET
 
 import structlog
 from websockets.frames import Frame, Opcode
@@ -13,6 +16,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from ingest.simulator.faults import SHUTDOWN, SHUTDOWN_WRAPPED, Disturbance, Faults
 from ingest.simulator.stream import Subscriptions, open_address
 
 log = structlog.get_logger()
@@ -45,12 +49,16 @@ class Session:
         subscriptions: Subscriptions,
         limits: SessionLimits,
         on_change: Callable[[], None],
+        faults: Faults,
     ) -> None:
         self.subscriptions = subscriptions
         self._protocol = protocol
         self._writer = writer
         self._limits = limits
         self._on_change = on_change
+        self._faults = faults
+        self._disturbance = Disturbance(faults)
+        self.is_mute = self.is_half_open = False
         self._loop = asyncio.get_running_loop()
         self._opened_s = self._pinged_s = self._loop.time()
         self._pings: dict[bytes, float] = {}
@@ -61,6 +69,11 @@ class Session:
 
     def send(self, texts: Sequence[str]) -> None:
         """Send text messages; a client that does not read is cut off."""
+        if self.is_mute:
+            return
+        self._send(self._disturbance.passed(list(texts)))
+
+    def _send(self, texts: Sequence[str]) -> None:
         if self._protocol.state is not OPEN:
             return
         for text in texts:
@@ -78,7 +91,21 @@ class Session:
             # A peer that does not answer the close is not waited for.
             self._loop.call_later(self._limits.close_within_s, self._writer.transport.abort)
 
+    def reset(self) -> None:
+        """Cut the TCP connection without a word."""
+        socket = self._writer.get_extra_info("socket")
+        socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+    def announce_shutdown(self) -> None:
+        """Say that this connection is about to be closed."""
+        text = SHUTDOWN % (time.time() * 1_000)
+        self._send([SHUTDOWN_WRAPPED % text if self.subscriptions.combined else text])
+
     def _flush(self) -> None:
+        if self.is_half_open:
+            self._protocol.data_to_send()
+            return
         for part in _joined(self._protocol.data_to_send()):
             if part:
                 self._writer.write(part)
@@ -117,14 +144,18 @@ class Session:
             self._parts.append(bytes(frame.data))
             if not frame.fin:
                 return
+        self._faults.conduct.messages += 1
         if self._too_many_messages():
+            self._faults.conduct.too_many_messages()
             self.close(1008, "Too many requests")
             return
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             message = b"".join(self._parts).decode(errors="replace")
             self._parts = []
             before = dict(self.subscriptions.names)
-            self.send([self.subscriptions.reply(message)])
+            reply = self._faults.reply_to(self.subscriptions.reply(message))
+            if reply is not None:
+                self._send([reply])
             if before != self.subscriptions.names:
                 self._on_change()
 
@@ -161,14 +192,16 @@ class Session:
 
 
 def upgrade(
-    head: bytes, target: str, writer: asyncio.StreamWriter
+    head: bytes, target: str, writer: asyncio.StreamWriter, refuse: int = 0
 ) -> tuple[ServerProtocol, Subscriptions] | None:
     """Answer an upgrade; None when it was refused, and the connection is to be closed."""
     protocol = ServerProtocol(max_size=2**16, logger=logging.getLogger("websockets.server"))
     protocol.receive_data(head)
     request = next(iter(protocol.events_received()), None)
     subscriptions: Subscriptions | None = None
-    if isinstance(request, Request):
+    if isinstance(request, Request) and refuse:
+        protocol.send_response(protocol.reject(HTTPStatus(refuse), ""))
+    elif isinstance(request, Request):
         try:
             subscriptions = open_address(target)
         except ValueError as error:
