@@ -37,9 +37,9 @@ class _Endpoint:
 class RestApi:
     """The exchange's endpoints over one ledger."""
 
-    def __init__(self, ledger: Ledger, faults: Faults) -> None:
+    def __init__(self, ledger: Ledger, faults: Faults | None = None) -> None:
         self._ledger = ledger
-        self._faults = faults
+        self._faults = faults or Faults()
         self._meter = WeightMeter()
         self._endpoints = {
             "/api/v3/ping": _Endpoint(_always(1), self._ping),

@@ -160,9 +160,9 @@ class SimulatedExchange:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        faults, loop = self.faults, asyncio.get_running_loop()
+        faults = self.faults
         opened = upgrade(head, target, writer, faults.refuse_upgrade)
-        faults.conduct.count_connect(loop.time(), accepted=opened is not None)
+        faults.conduct.count_connect(faults.clock(), accepted=opened is not None)
         await writer.drain()
         if opened is None:
             return
@@ -175,14 +175,14 @@ class SimulatedExchange:
         elif faults.close_on_accept:
             session.close(faults.close_on_accept)
         faults.clients.add(session)
-        faults.conduct.opened(loop.time())
+        faults.conduct.opened(faults.clock())
         self._publisher.add(session)
         try:
             await session.run(reader)
         finally:
             self._publisher.remove(session)
             faults.clients.discard(session)
-            faults.conduct.closed(loop.time())
+            faults.conduct.closed(faults.clock())
 
 
 def _write(writer: asyncio.StreamWriter, answer: Answer, keep: bool) -> None:

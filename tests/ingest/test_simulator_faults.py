@@ -1,0 +1,219 @@
+"""The simulated exchange misbehaves as told, and notices when its clients do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from core.errors import FrameError
+from ingest.binance.frames import parse_frame
+from ingest.simulator import SimulatedExchange, serve
+from ingest.simulator.faults import GARBAGE, UNKNOWN_EVENT
+
+TWO = "/stream?streams=btcusdt@aggTrade/ethusdt@aggTrade"
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    def run(**arguments: Any) -> None:
+        asyncio.run(test(**arguments))
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[tuple[SimulatedExchange, httpx.AsyncClient]]:
+    exchange = await serve(rate=40.0)
+    try:
+        async with httpx.AsyncClient(base_url=exchange.rest_url, trust_env=False) as http:
+            yield exchange, http
+    finally:
+        await exchange.aclose()
+
+
+async def frames(ws: ClientConnection, count: int) -> list[Any]:
+    async with asyncio.timeout(10):
+        return [orjson.loads(await ws.recv()) for _ in range(count)]
+
+
+def ids(found: list[Any], symbol: str) -> list[int]:
+    return [item["data"]["a"] for item in found if item["data"]["s"] == symbol]
+
+
+async def to_the_end(ws: ClientConnection) -> tuple[list[str], int]:
+    """What is told until the connection ends, and the code it ends with."""
+    told: list[str] = []
+    try:
+        async with asyncio.timeout(5):
+            while True:
+                told.append(str(await ws.recv()))
+    except ConnectionClosed as end:
+        return told, 1006 if end.rcvd is None else end.rcvd.code
+
+
+@in_loop
+async def test_connections_end_in_every_way_that_they_do_outside() -> None:
+    async with running() as (exchange, http):
+        for code in (1000, 1001, 1006, 1008):
+            async with connect(exchange.ws_url + TWO, proxy=None) as ws:
+                await frames(ws, 2)
+                assert (await http.get(f"/simulator/faults?close={code}")).status_code == 200
+                assert (await to_the_end(ws))[1] == code
+        exchange.faults.close_on_accept = 1008
+        async with connect(exchange.ws_url + TWO, proxy=None) as ws:
+            assert (await to_the_end(ws))[1] == 1008
+        assert exchange.faults.conduct.most_connects(60.0) == 5
+
+
+@in_loop
+async def test_refused_upgrades_carry_the_status() -> None:
+    async with running() as (exchange, _):
+        for status in (403, 418, 429, 451, 500, 503):
+            exchange.faults.refuse_upgrade = status
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(exchange.ws_url + TWO, proxy=None)
+            assert caught.value.response.status_code == status
+        assert exchange.faults.conduct.upgrades_refused == 6
+
+
+@in_loop
+async def test_a_mute_connection_still_answers_pings_and_a_half_open_one_does_not() -> None:
+    async with running() as (exchange, _):
+        async with connect(exchange.ws_url + TWO, proxy=None) as ws:
+            await frames(ws, 2)
+            exchange.faults.mute()
+            await asyncio.wait_for(await ws.ping(), 2)
+        ws = await connect(exchange.ws_url + TWO, proxy=None, ping_interval=None, close_timeout=0)
+        await frames(ws, 2)
+        exchange.faults.half_open()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(await ws.ping(), 0.3)
+        await ws.close()
+
+
+@in_loop
+async def test_a_shutdown_is_announced_before_it_happens() -> None:
+    async with running() as (exchange, _), connect(exchange.ws_url + TWO, proxy=None) as ws:
+        await frames(ws, 1)
+        exchange.faults.shut_down(0.3)
+        told = [orjson.loads(text)["stream"] for text in (await to_the_end(ws))[0]]
+        assert "!serverShutdown" in told
+        assert told[-1] != "!serverShutdown"  # trades went on until the end
+
+
+@in_loop
+async def test_frames_are_lost_repeated_reordered_and_kept_from_one_symbol() -> None:
+    async with running() as (exchange, _), connect(exchange.ws_url + TWO, proxy=None) as ws:
+        faults = exchange.faults
+        await frames(ws, 5)
+        faults.drop_next = 7
+        found = await frames(ws, 60)
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            own = ids(found, symbol)
+            assert own == sorted(own)
+        missing = sum(own[-1] - own[0] + 1 - len(own) for own in (ids(found, "BTCUSDT"),))
+        assert 0 <= missing <= 7
+        assert faults.drop_next == 0
+        faults.duplicate_share, faults.reorder_by = 0.5, 50
+        found = await frames(ws, 300)
+        own = ids(found, "BTCUSDT")
+        assert own != sorted(own)
+        assert len(set(own)) < len(own)
+        faults.duplicate_share, faults.reorder_by = 0.0, 0
+        faults.stalled = frozenset(["BTCUSDT"])
+        await frames(ws, 60)
+        assert not ids(await frames(ws, 40), "BTCUSDT")
+
+
+@in_loop
+async def test_garbage_never_parses_as_a_sane_trade() -> None:
+    odd = {GARBAGE[6], GARBAGE[7], GARBAGE[10]}  # sound frames at absurd times or unasked for
+    for text in GARBAGE:
+        if text not in odd:
+            with pytest.raises(FrameError):
+                parse_frame(text)
+    assert parse_frame(UNKNOWN_EVENT) is None
+
+
+@in_loop
+async def test_garbage_comes_between_trades() -> None:
+    async with running() as (exchange, _), connect(exchange.ws_url + TWO, proxy=None) as ws:
+        exchange.faults.garbage_every = 5
+        texts = [await ws.recv() for _ in range(150)]
+        assert set(GARBAGE) <= set(texts)
+
+
+@in_loop
+async def test_requests_meet_bans_errors_and_a_database_that_lags() -> None:
+    async with running() as (exchange, http):
+        faults = exchange.faults
+        url = "/api/v3/aggTrades?symbol=BTCUSDT&limit=1000"
+        newest = (await http.get(url)).json()[-1]
+        faults.lag_ms = 5_000
+        lagging = (await http.get(url)).json()[-1]
+        assert lagging["T"] <= newest["T"] - 3_000
+        kline = "/api/v3/klines?symbol=BTCUSDT&interval=1s&limit=1"
+        assert (await http.get(kline)).json()[-1][0] <= newest["T"] - 3_000
+        faults.lag_ms = 0
+        faults.pruned = {"BTCUSDT": newest["a"] - 3}
+        first = (await http.get(f"{url}&fromId={newest['a'] - 50}")).json()[0]
+        assert first["a"] == newest["a"] - 3
+        faults.pruned = {}
+        faults.tombstone_every = 10
+        rows = (await http.get(f"{url}&fromId={newest['a'] - 50}")).json()
+        assert all((row["q"] == "0") == (row["a"] % 10 == 0) for row in rows)
+        faults.tombstone_every, faults.is_empty = 0, True
+        assert (await http.get(url)).json() == []
+        faults.is_empty = False
+        faults.rest_status, faults.rest_times = 451, 1
+        assert (await http.get(url)).status_code == 451
+        assert (await http.get(url)).status_code == 200
+        faults.ban(418, 1.0)
+        banned = await http.get(url)
+        assert (banned.status_code, banned.headers["Retry-After"]) == (418, "1")
+        assert faults.conduct.calls_in_ban == 0
+        await asyncio.sleep(0.3)
+        await http.get(url)
+        assert faults.conduct.calls_in_ban == 1
+        await asyncio.sleep(0.8)
+        assert (await http.get(url)).status_code == 200
+
+
+@in_loop
+async def test_the_control_route_shows_what_is_set_and_refuses_what_it_does_not_know() -> None:
+    async with running() as (exchange, http):
+        shown = (await http.get("/simulator/faults?lag_ms=500&stalled=BTCUSDT,ETHUSDT")).json()
+        assert (shown["lag_ms"], shown["stalled"]) == (500, ["BTCUSDT", "ETHUSDT"])
+        assert exchange.faults.lag_ms == 500
+        for query in ("nonsense=1", "lag_ms=9&drop_share=2", "close=1234", "rest_status=200"):
+            assert (await http.get(f"/simulator/faults?{query}")).status_code == 400
+        assert exchange.faults.lag_ms == 500
+        assert shown["conduct"]["violations"] == []
+
+
+@pytest.mark.parametrize("how", ["never", "flat", "nested"])
+def test_subscriptions_are_answered_as_told(how: str) -> None:
+    async def run() -> None:
+        async with running() as (exchange, _):
+            await exchange_answer(exchange, how)
+
+    asyncio.run(run())
+
+
+async def exchange_answer(exchange: SimulatedExchange, how: Any) -> None:
+    exchange.faults.acknowledge = how
+    async with connect(f"{exchange.ws_url}/ws", proxy=None) as ws:
+        await ws.send('{"method":"LIST_SUBSCRIPTIONS","id":3}')
+        if how == "never":
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ws.recv(), 0.3)
+            return
+        answer = orjson.loads(await asyncio.wait_for(ws.recv(), 2))
+        assert answer["id"] == 3
+        assert (answer["error"] if how == "nested" else answer)["code"] == 2
