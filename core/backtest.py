@@ -1,6 +1,7 @@
 """Positions and bars to fills, marked equity and round trips, costs on all four fills."""
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,13 @@ from core.signals import EXIT_REASONS
 from core.spread import expected_reversion
 from core.types import (
     Backtest,
-    ExitReason,
     FloatArray,
     HedgeSeries,
     IntArray,
     PairRows,
     PairSpec,
     RoundTrip,
+    Side,
 )
 
 # Columns of the kernel's trade table.
@@ -25,6 +26,7 @@ from core.types import (
     _SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _QUANTITY_A, _QUANTITY_B, _GROSS, _COSTS,
 ) = range(9)  # fmt: skip
 _COLUMNS = 9
+_SIDES: tuple[Side, Side] = ("short_spread", "long_spread")
 
 
 def run_backtest(
@@ -63,45 +65,53 @@ def run_backtest(
         hedge.hedge_ratio, float(spec.notional), (spec.fee_bps + spec.slippage_bps) / 1e4,
         FLAT, 0, equity, table,
     )  # fmt: skip
-    count = _list_open(book, table)
-    round_trips = tuple(_round_trip(table[i], rows, hedge, exit_code, n) for i in range(count))
+    table = table[: _list_open(book, table)]
+    closed = table[: book.trips]
+    fall = drawdown(equity)
     metrics, reasons = measure(
         rows.open_time_ms,
         equity,
+        fall,
         int(book.held),
         float(book.fills_notional),
         float(book.costs),
-        _reversion_capture(spec, hedge, table[:count]),
-        round_trips,
+        _reversion_capture(spec, hedge, closed),
+        closed[:, _GROSS] - closed[:, _COSTS],
+        closed[:, _EXIT] - closed[:, _ENTRY],
         spec.notional,
     )
-    return Backtest(equity, drawdown(equity), round_trips, metrics), reasons
+    round_trips = _round_trips(table, rows, hedge, exit_code)
+    return Backtest(equity, fall, round_trips, metrics), reasons
 
 
-def _round_trip(
-    line: FloatArray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray, n: int
-) -> RoundTrip:
-    entry, decided = int(line[_ENTRY]), int(line[_DECIDED])
-    is_open = math.isnan(line[_EXIT])
-    reason: ExitReason | None = "open" if is_open else EXIT_REASONS[exit_code[int(line[_LEFT])]]
-    assert reason is not None  # a closed trip was closed by a decision
-    return RoundTrip(
-        side="long_spread" if line[_SIDE] > 0 else "short_spread",
-        entry_time_ms=int(rows.open_time_ms[entry]),
-        exit_time_ms=None if is_open else int(rows.open_time_ms[int(line[_EXIT])]),
-        entry_z=float(hedge.zscore[decided]),
-        exit_z=math.nan if is_open else float(hedge.zscore[int(line[_LEFT])]),
-        quantity_a=float(line[_QUANTITY_A]),
-        quantity_b=float(line[_QUANTITY_B]),
-        pnl=float(line[_GROSS] - line[_COSTS]),
-        costs=float(line[_COSTS]),
-        bars=(n if is_open else int(line[_EXIT])) - entry,
-        exit_reason=reason,
+def _round_trips(
+    table: FloatArray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray
+) -> tuple[RoundTrip, ...]:
+    """The kernel's table as round trips; column by column, since there may be thousands."""
+    is_open = np.isnan(table[:, _EXIT])
+    entry = table[:, _ENTRY].astype(np.int64)
+    exits = np.where(is_open, len(rows), table[:, _EXIT]).astype(np.int64)
+    left = table[:, _LEFT].astype(np.int64)
+    reasons = np.where(is_open, 0, exit_code[left]).tolist()
+    exit_times = rows.open_time_ms[np.minimum(exits, len(rows) - 1)]
+    columns = (
+        [_SIDES[side > 0] for side in table[:, _SIDE].tolist()],
+        rows.open_time_ms[entry].tolist(),
+        [time if code else None for time, code in zip(exit_times.tolist(), reasons, strict=True)],
+        hedge.zscore[table[:, _DECIDED].astype(np.int64)].tolist(),
+        np.where(is_open, np.nan, hedge.zscore[left]).tolist(),
+        table[:, _QUANTITY_A].tolist(),
+        table[:, _QUANTITY_B].tolist(),
+        (table[:, _GROSS] - table[:, _COSTS]).tolist(),
+        table[:, _COSTS].tolist(),
+        (exits - entry).tolist(),
+        [EXIT_REASONS[code] or "open" for code in reasons],
     )
+    # What RoundTrip._make does, without its call a trip.
+    return tuple(map(partial(tuple.__new__, RoundTrip), zip(*columns, strict=True)))
 
 
-def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, table: FloatArray) -> float:
-    closed = table[~np.isnan(table[:, _EXIT])]
+def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, closed: FloatArray) -> float:
     decided = closed[:, _DECIDED].astype(np.int64)
     promised = float(
         expected_reversion(

@@ -1,11 +1,11 @@
 """Figures of a backtest from its equity and round trips."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
+from numba import njit
 
-from core.types import FloatArray, IntArray, Metrics, RoundTrip
+from core.types import FloatArray, IntArray, Metrics
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -17,7 +17,17 @@ FEWEST_RETURNS = 48
 
 def drawdown(equity: FloatArray) -> FloatArray:
     """Equity over its highest value so far, minus one: 0 at a peak, negative below."""
-    return equity / np.maximum.accumulate(equity) - 1.0
+    fall = np.empty(len(equity))
+    _drawdown(equity, fall)
+    return fall
+
+
+@njit(cache=True)
+def _drawdown(equity, fall):  # type: ignore[no-untyped-def]
+    peak = -math.inf
+    for row in range(len(equity)):
+        peak = equity[row] if equity[row] > peak else peak
+        fall[row] = equity[row] / peak - 1.0
 
 
 def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArray, float]:
@@ -29,42 +39,45 @@ def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArr
     """
     span = int(open_time_ms[-1] - open_time_ms[0])
     period_ms, a_year = (DAY_MS, 365.0) if span >= DAILY_FROM_MS else (HOUR_MS, 8_760.0)
-    period = open_time_ms // period_ms
-    last_of_period = np.append(np.flatnonzero(np.diff(period)), len(period) - 1)
-    closes = equity[last_of_period]
+    first, last = int(open_time_ms[0]) // period_ms, int(open_time_ms[-1]) // period_ms
+    ends = np.arange(first + 1, last + 2) * period_ms
+    # A period without rows ends where the one before it did.
+    closes = equity[np.unique(np.searchsorted(open_time_ms, ends) - 1)]
     return closes[1:] / closes[:-1] - 1.0, a_year
 
 
 def measure(
     open_time_ms: IntArray,
     equity: FloatArray,
+    fall: FloatArray,
     held: int,
     fills_notional: float,
     costs: float,
     reversion_capture: float,
-    round_trips: Sequence[RoundTrip],
+    closed_pnl: FloatArray,
+    closed_bars: FloatArray,
     notional: float,
 ) -> tuple[Metrics, dict[str, str]]:
     """Sum up a backtest.
 
     Parameters
     ----------
-    open_time_ms, equity : (n,) n ≥ 1 result rows, equity marked at their closes.
+    open_time_ms, equity, fall : (n,) n ≥ 1 result rows, equity and its drawdown at their closes.
     held : rows whose close held a position.
     fills_notional, costs : sums over all fills, quote currency.
     reversion_capture : realised over promised reversion, see `core.backtest`.
-    round_trips : the open one has exit_reason "open"; it counts in equity, not among closed ones.
+    closed_pnl, closed_bars : (trips,) net pnl and bars held of the closed round trips; one still
+        open counts in equity only.
 
     Returns
     -------
     (metrics, reasons): an undefined figure is NaN and its reason is in plain words.
     """
     reasons: dict[str, str] = {}
-    closed = [trip for trip in round_trips if trip.exit_reason != "open"]
-    pnl = np.array([trip.pnl for trip in closed])
+    closed, pnl = len(closed_pnl), closed_pnl
     losses = -float(pnl[pnl < 0].sum())
     total_return = float(equity[-1] / equity[0]) - 1.0
-    worst = float(drawdown(equity).min())
+    worst = float(fall.min())
     if not closed:
         for name in ("avg_pnl", "win_rate", "profit_factor", "avg_hold_bars"):
             reasons[name] = "no closed round trip"
@@ -101,7 +114,7 @@ def measure(
         calmar = total_return * (365.0 * DAY_MS / span) / abs(worst)
 
     metrics = Metrics(
-        total_trades=len(closed),
+        total_trades=closed,
         total_return=total_return,
         total_pnl=float(equity[-1] - equity[0]),
         avg_pnl=float(pnl.mean()) if closed else math.nan,
@@ -114,7 +127,7 @@ def measure(
         exposure=held / len(equity),
         turnover=fills_notional / notional,
         costs=costs,
-        avg_hold_bars=float(np.mean([trip.bars for trip in closed])) if closed else math.nan,
+        avg_hold_bars=float(closed_bars.mean()) if closed else math.nan,
         reversion_capture=reversion_capture,
     )
     return metrics, reasons

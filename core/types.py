@@ -170,8 +170,7 @@ class Johansen:
     rank: int
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTrip:
+class RoundTrip(NamedTuple):
     """One backtest trade; times are the open times of the bars whose opens filled."""
 
     side: Side

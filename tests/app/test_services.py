@@ -142,7 +142,7 @@ def test_csv_text_is_no_formula_and_numbers_stay_numbers(services: PairService, 
     view = services.pair(spec_of(services, entry_z=0.5, exit_z=0.1))
     assert view.result is not None
     trip = view.result.backtest.round_trips[0]
-    odd = replace(trip, exit_reason=word, pnl=-1.5)  # type: ignore[arg-type]
+    odd = trip._replace(exit_reason=word, pnl=-1.5)
     backtest = replace(view.result.backtest, round_trips=(odd,))
     text = trades_csv(replace(view, result=replace(view.result, backtest=backtest)))
     (row,) = csv.DictReader(io.StringIO(text, newline=""))

@@ -5,19 +5,26 @@ import pandas as pd
 import pytest
 
 from core.metrics import HOUR_MS, drawdown, measure, period_returns
-from core.types import RoundTrip
 
 MINUTE = 60_000
 
 
-def trip(pnl, bars=10, exit_reason="revert"):
-    return RoundTrip("long_spread", 0, 1, -2.0, 0.0, 1.0, -1.0, pnl, 1.0, bars, exit_reason)
-
-
-def measured(equity, trips=(), step_ms=MINUTE, start_ms=0, held=0):
+def measured(equity, pnl=(), step_ms=MINUTE, start_ms=0, held=0):
     equity = np.asarray(equity, dtype=float)
     times = start_ms + step_ms * np.arange(len(equity), dtype=np.int64)
-    return measure(times, equity, held, 0.0, 0.0, math.nan, trips, 100.0)
+    pnl = np.asarray(pnl, dtype=float)
+    return measure(
+        times,
+        equity,
+        drawdown(equity),
+        held,
+        0.0,
+        0.0,
+        math.nan,
+        pnl,
+        np.full(len(pnl), 10.0),
+        100.0,
+    )
 
 
 def random_equity(n, seed=0):
@@ -49,7 +56,7 @@ def test_drawdown_is_that_of_marked_equity():
      ([5.0], 1.0, math.nan, 5.0), ([-5.0], 0.0, 0.0, -5.0)],
 )  # fmt: skip
 def test_round_trips_are_counted_net_of_costs(pnl, win_rate, profit_factor, avg):
-    metrics, reasons = measured([100.0, 100.0 + sum(pnl)], [trip(p) for p in pnl])
+    metrics, reasons = measured([100.0, 100.0 + sum(pnl)], pnl)
     assert metrics.win_rate == pytest.approx(win_rate)
     assert metrics.profit_factor == pytest.approx(profit_factor, nan_ok=True)
     assert metrics.avg_pnl == pytest.approx(avg)
@@ -57,7 +64,7 @@ def test_round_trips_are_counted_net_of_costs(pnl, win_rate, profit_factor, avg)
 
 
 def test_open_round_trip_counts_in_equity_and_not_among_closed_ones():
-    metrics, _ = measured([100.0, 107.0], [trip(3.0), trip(4.0, exit_reason="open")])
+    metrics, _ = measured([100.0, 107.0], [3.0])  # the other 4 are still open
     assert (metrics.total_trades, metrics.total_pnl, metrics.avg_pnl) == (1, 7.0, 3.0)
 
 
