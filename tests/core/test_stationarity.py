@@ -1,52 +1,78 @@
-import warnings
+import sys
 
 import numpy as np
 import pytest
+from scipy.linalg import eigh
+from statsmodels.tsa.adfvalues import mackinnoncrit, mackinnonp
 from statsmodels.tsa.stattools import adfuller, coint
+from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
-from core.stationarity import engle_granger
-
-
-def reference(y, x):
-    """statsmodels' own answer on centred logs, both ways, with the lag that adfuller chooses."""
-    answers = []
-    for first, second, direction in ((y, x, "a_on_b"), (x, y, "b_on_a")):
-        first, second = first - first.mean(), second - second.mean()
-        statistic, pvalue, critical = coint(first, second)
-        ratio = (first @ second) / (second @ second)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # 0.15 announces another return type
-            lags = adfuller(first - ratio * second, regression="n")[2]
-        answers.append((statistic, pvalue, critical[1], lags, direction))
-    return min(answers)
+from core.stationarity import _adf, critical_5pct, engle_granger, johansen, mackinnon_pvalue
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_every_figure_equals_statsmodels(seed):
+@pytest.fixture
+def same_as_statsmodels(monkeypatch):
+    """Hold a pair to `coint` on centred logs in both directions, and the answer to the lower."""
+    chosen = []
+
+    def adfuller_that_tells(*arguments, **options):
+        answer = adfuller(*arguments, **options)
+        chosen.append(answer[2])
+        return answer
+
+    # `coint` keeps its lag to itself, and asking adfuller again would double the time.
+    monkeypatch.setattr(sys.modules[coint.__module__], "adfuller", adfuller_that_tells)
+
+    def check(y, x):
+        answers = []
+        for first, second, direction in ((y, x, "a_on_b"), (x, y, "b_on_a")):
+            first, second = first - first.mean(), second - second.mean()
+            expected = coint(first, second)
+            statistic, lags = _adf(first - (first @ second) / (second @ second) * second)
+            assert statistic == pytest.approx(expected.coint_t, abs=1e-8)
+            assert lags == chosen[-1]
+            answers.append((expected.coint_t, direction, lags, expected))
+        _, direction, lags, expected = min(answers)
+        got, reason = engle_granger(y, x)
+        assert reason is None
+        assert got.statistic == pytest.approx(expected.coint_t, abs=1e-8)
+        assert got.pvalue == pytest.approx(expected.pvalue, abs=1e-6)
+        assert got.critical_5pct == pytest.approx(expected.critical_values[1], abs=1e-9)
+        assert (got.lags, got.direction) == (lags, direction)
+
+    return check
+
+
+def simulated(seed, longest):
+    """Two legs about as far apart as real ones: a walk, and a share of it plus an AR(1)."""
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(50, 700))
-    x = 11 + np.cumsum(rng.normal(0, 1e-3, n))
+    n = int(rng.integers(50, longest))
+    x = rng.uniform(-10, 11) + np.cumsum(rng.normal(0, 1e-3, n))
     phi, spread = rng.uniform(0, 1), np.zeros(n)
     for i in range(1, n):
         spread[i] = phi * spread[i - 1] + rng.normal(0, 1e-3)
-    y = 2 + rng.uniform(-1, 2) * x + spread
-    got, reason = engle_granger(y, x)
-    assert reason is None
-    statistic, pvalue, critical, lags, direction = reference(y, x)
-    assert got.statistic == pytest.approx(statistic, abs=1e-8)
-    assert got.pvalue == pytest.approx(pvalue, abs=1e-6)
-    assert got.critical_5pct == pytest.approx(critical, abs=1e-9)
-    assert (got.lags, got.direction) == (lags, direction)
+    return 2 + rng.uniform(-1, 2) * x + spread, x
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_five_hundred_random_pairs_equal_statsmodels_both_ways(same_as_statsmodels, block):
+    for seed in range(50 * block, 50 * block + 50):
+        same_as_statsmodels(*simulated(seed, 700 if seed % 50 < 3 else 120))
+
+
+@pytest.mark.parametrize("n", [90, 240])
+def test_recorded_pairs_equal_statsmodels_both_ways(recorded_logs, same_as_statsmodels, n):
+    for a, b in (("BTC", "ETH"), ("SOL", "AVAX"), ("LTC", "BCH"), ("UNI", "AAVE"), ("OP", "ARB")):
+        y, x = recorded_logs(a, b)
+        for end in range(len(y), len(y) - 6 * 400, -400):
+            same_as_statsmodels(y[end - n : end], x[end - n : end])
 
 
 @pytest.mark.parametrize(("a", "b"), [("BTC", "ETH"), ("SOL", "AVAX"), ("UNI", "AAVE")])
-def test_recorded_pairs_equal_statsmodels(recorded_logs, a, b):
-    y, x = (leg[-1440:] for leg in recorded_logs(a, b))
-    got, _ = engle_granger(y, x)
-    statistic, pvalue, _, lags, direction = reference(y, x)
-    assert got.statistic == pytest.approx(statistic, abs=1e-8)
-    assert got.pvalue == pytest.approx(pvalue, abs=1e-6)
-    assert (got.lags, got.direction) == (lags, direction)
+def test_recorded_pairs_of_the_usual_length_equal_statsmodels(
+    recorded_logs, same_as_statsmodels, a, b
+):
+    same_as_statsmodels(*(leg[-1440:] for leg in recorded_logs(a, b)))
 
 
 def test_critical_value_is_that_of_two_series_not_of_one(log_pair):
@@ -62,17 +88,80 @@ def test_missing_rows_are_dropped(log_pair):
     assert engle_granger(holes, x) == engle_granger(y[keep], x[keep])
 
 
-@pytest.mark.parametrize(
-    ("y", "x", "why"),
-    [
-        (np.arange(49.0), np.arange(49.0) ** 2, "49 rows"),
-        (np.full(200, 3.0), np.arange(200.0), "does not move"),
-        (np.arange(200.0), np.full(200, 3.0), "does not move"),
-        (np.arange(200.0), 2 * np.arange(200.0) + 1, "collinear"),
-        (np.full(200, np.nan), np.arange(200.0), "0 rows"),
-    ],
-)
-def test_undefined_test_gives_a_reason_and_no_number(y, x, why):
-    result, reason = engle_granger(y, x)
+UNDEFINED = [
+    (np.arange(49.0), np.arange(49.0) ** 2, "49 rows"),
+    (np.full(200, 3.0), np.arange(200.0), "does not move"),
+    (np.arange(200.0), np.full(200, 3.0), "does not move"),
+    (np.arange(200.0), 2 * np.arange(200.0) + 1, "collinear"),
+    (np.full(200, np.nan), np.arange(200.0), "0 rows"),
+]
+
+
+@pytest.mark.parametrize(("y", "x", "why"), UNDEFINED)
+@pytest.mark.parametrize("test", [engle_granger, johansen])
+def test_undefined_test_gives_a_reason_and_no_number(test, y, x, why):
+    result, reason = test(y, x)
     assert result is None
     assert why in reason
+
+
+def trace_by_hand(y, x):
+    """Johansen's trace from its definition: canonical correlations of changes and levels."""
+    levels = np.column_stack((y, x))
+    levels = levels - levels.mean(axis=0)
+    change = np.diff(levels, axis=0)
+    now, before, level = change[1:], change[:-1], levels[1:-1]
+    constant = np.column_stack((np.ones(len(now)), before))
+    now = now - constant @ np.linalg.lstsq(constant, now, rcond=None)[0]
+    level = level - constant @ np.linalg.lstsq(constant, level, rcond=None)[0]
+    t = len(now)
+    s00, s11, s01 = now.T @ now / t, level.T @ level / t, now.T @ level / t
+    squared = eigh(s01.T @ np.linalg.solve(s00, s01), s11, eigvals_only=True)[::-1]
+    return [-t * np.log(1 - squared[r:]).sum() for r in (0, 1)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_johansen_equals_statsmodels_and_its_own_definition(seed):
+    y, x = simulated(seed, 700)
+    got, reason = johansen(y, x)
+    assert reason is None
+    tested = coint_johansen(np.column_stack((y - y.mean(), x - x.mean())), 0, 1)
+    np.testing.assert_allclose(got.trace, tested.trace_stat, rtol=1e-9)
+    # statsmodels demeans the levels' rows that the lag leaves once more.
+    np.testing.assert_allclose(got.trace, trace_by_hand(y, x), rtol=1e-8)
+    assert got.critical_5pct == (15.4943, 3.8415)
+    assert got.rank == (got.trace[0] > 15.4943) * (1 + (got.trace[1] > 3.8415))
+
+
+def test_johansen_tells_cointegrated_legs_from_independent_walks_and_stationary_ones():
+    rng = np.random.default_rng(11)
+    noise, walks = rng.normal(0, 1e-3, (2, 800)), np.cumsum(rng.normal(0, 1e-3, (2, 800)), axis=1)
+    assert johansen(*walks)[0].rank == 0
+    assert johansen(2 + 0.7 * walks[0] + noise[0], walks[0])[0].rank == 1
+    assert johansen(*noise)[0].rank == 2
+
+
+def test_johansen_drops_missing_rows(log_pair):
+    y, x = log_pair(400, 2)
+    holes = y.copy()
+    holes[[3, 50, 399]] = np.nan
+    keep = ~np.isnan(holes)
+    assert johansen(holes, x) == johansen(y[keep], x[keep])
+
+
+@pytest.mark.parametrize("y", [np.arange(200.0), np.sin(np.arange(200.0))])
+def test_johansen_of_a_leg_without_chance_gives_a_reason_and_no_infinity(y):
+    """A straight line leaves nothing of its changes; a sine is foretold by its lag in full."""
+    x = np.cumsum(np.random.default_rng(0).normal(size=200))
+    result, reason = johansen(y, x)
+    assert (result is None) == (reason is not None)
+    assert result is None or np.isfinite(result.trace).all()
+
+
+@pytest.mark.parametrize("statistic", [0.93, 0.92, 0.0, -1.0, -2.61, -2.62, -2.63, -5.0, -18.9])
+def test_pvalue_and_critical_value_are_mackinnons(statistic):
+    expected = mackinnonp(statistic, regression="c", N=2)
+    assert mackinnon_pvalue(statistic) == pytest.approx(expected, abs=1e-12)
+    for observations in (49, 500, 100_000):
+        expected = mackinnoncrit(N=2, regression="c", nobs=observations)[1]
+        assert critical_5pct(observations) == pytest.approx(expected, abs=1e-12)
