@@ -18,7 +18,6 @@ from core.types import (
     PairRows,
     PairSpec,
     RoundTrip,
-    Side,
 )
 
 # Columns of the kernel's trade table.
@@ -26,7 +25,9 @@ from core.types import (
     _SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _QUANTITY_A, _QUANTITY_B, _GROSS, _COSTS,
 ) = range(9)  # fmt: skip
 _COLUMNS = 9
-_SIDES: tuple[Side, Side] = ("short_spread", "long_spread")
+_WHOLE_COLUMNS = [_SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT]
+_SIDES = np.array(["short_spread", "long_spread"], dtype=object)
+_REASONS = np.array(EXIT_REASONS, dtype=object)
 
 
 def run_backtest(
@@ -65,7 +66,7 @@ def run_backtest(
         hedge.hedge_ratio, float(spec.notional), (spec.fee_bps + spec.slippage_bps) / 1e4,
         FLAT, 0, equity, table,
     )  # fmt: skip
-    table = table[: _list_open(book, table)]
+    table = table[: _list_open(book, table, n)]
     closed = table[: book.trips]
     fall = drawdown(equity)
     metrics, reasons = measure(
@@ -80,32 +81,36 @@ def run_backtest(
         closed[:, _EXIT] - closed[:, _ENTRY],
         spec.notional,
     )
-    round_trips = _round_trips(table, rows, hedge, exit_code)
+    round_trips = _round_trips(table, rows, hedge, exit_code, bool(book.side))
     return Backtest(equity, fall, round_trips, metrics), reasons
 
 
 def _round_trips(
-    table: FloatArray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray
+    table: FloatArray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray, is_open: bool
 ) -> tuple[RoundTrip, ...]:
-    """The kernel's table as round trips; column by column, since there may be thousands."""
-    is_open = np.isnan(table[:, _EXIT])
-    entry = table[:, _ENTRY].astype(np.int64)
-    exits = np.where(is_open, len(rows), table[:, _EXIT]).astype(np.int64)
-    left = table[:, _LEFT].astype(np.int64)
-    reasons = np.where(is_open, 0, exit_code[left]).tolist()
-    exit_times = rows.open_time_ms[np.minimum(exits, len(rows) - 1)]
+    """The kernel's table as round trips, column by column: there may be thousands.
+
+    `is_open` says that the last one has not been closed.
+    """
+    whole = table[:, _WHOLE_COLUMNS].astype(np.int64)
+    side, entry, exits, decided, left = whole.T
+    exit_times = rows.open_time_ms[np.minimum(exits, len(rows) - 1)].tolist()
+    exit_z = hedge.zscore[left].tolist()
+    reasons = _REASONS[exit_code[left]].tolist()
+    if is_open:
+        exit_times[-1], exit_z[-1], reasons[-1] = None, math.nan, "open"
     columns = (
-        [_SIDES[side > 0] for side in table[:, _SIDE].tolist()],
+        _SIDES[(side > 0).astype(np.int64)].tolist(),
         rows.open_time_ms[entry].tolist(),
-        [time if code else None for time, code in zip(exit_times.tolist(), reasons, strict=True)],
-        hedge.zscore[table[:, _DECIDED].astype(np.int64)].tolist(),
-        np.where(is_open, np.nan, hedge.zscore[left]).tolist(),
+        exit_times,
+        hedge.zscore[decided].tolist(),
+        exit_z,
         table[:, _QUANTITY_A].tolist(),
         table[:, _QUANTITY_B].tolist(),
         (table[:, _GROSS] - table[:, _COSTS]).tolist(),
         table[:, _COSTS].tolist(),
         (exits - entry).tolist(),
-        [EXIT_REASONS[code] or "open" for code in reasons],
+        reasons,
     )
     # What RoundTrip._make does, without its call a trip.
     return tuple(map(partial(tuple.__new__, RoundTrip), zip(*columns, strict=True)))
@@ -204,12 +209,12 @@ def _run(  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-def _list_open(book: Book, table: FloatArray) -> int:
-    """List a position still open, marked, after the closed trips; the number of trips."""
+def _list_open(book: Book, table: FloatArray, rows: int) -> int:
+    """List a position still open, as if left after the last row; the number of trips."""
     if book.side == 0:
         return int(book.trips)
     table[book.trips] = (
-        book.side, book.entry_row, math.nan, book.decided, -1,
+        book.side, book.entry_row, rows, book.decided, -1,
         book.quantity_a, book.quantity_b, book.open_pnl, book.trip_costs,
     )  # fmt: skip
     return int(book.trips) + 1
