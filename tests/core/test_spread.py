@@ -4,7 +4,15 @@ import pytest
 from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
-from core.spread import break_even_z, half_life_bars, hurst, return_correlation
+from core.spread import (
+    break_even_z,
+    expected_reversion,
+    half_life_bars,
+    hurst,
+    return_correlation,
+    round_trip_cost,
+    zero_crossings,
+)
 
 
 def ar1(phi, n, seed=0):
@@ -76,3 +84,75 @@ def test_break_even_z_pays_exactly_the_four_fills_of_a_frozen_spread():
     assert gained == pytest.approx(2 * notional * (fee + slippage) / 1e4)
     assert np.isnan(break_even_z(0.5, 1.0, 0.0, 10, 2))
     assert np.isnan(break_even_z(0.5, 1.0, np.nan, 10, 2))
+
+
+def crossings_by_hand(s):
+    mean = np.nanmean(s)
+    side, count = 0, 0
+    for value in s:
+        if np.isnan(value) or value == mean:
+            continue
+        now = 1 if value > mean else -1
+        count += side != 0 and now != side
+        side = now
+    return count
+
+
+@pytest.mark.parametrize(
+    ("s", "expected"),
+    [
+        ([1, -1, 1, -1], 3),
+        ([2, 0, 2, 0, 0], 3),
+        ([-1, 0, -1, 2], 1),  # touches the mean and turns back
+        ([-1, 0, 1], 1),  # by way of the mean
+        ([-1, np.nan, 1, np.nan, np.nan, -1, 1], 3),  # a hole hides no crossing
+        ([10, 11, 12, 13], 1),  # about its mean, not about 0
+    ],
+)
+def test_zero_crossings_that_can_be_counted_by_eye(s, expected):
+    assert zero_crossings(np.array(s, dtype=float)) == expected
+
+
+def test_zero_crossings_equal_a_plain_count_and_are_many_where_a_spread_reverts():
+    slow, fast = ar1(0.999, 3000, 5), ar1(0.8, 3000, 5)
+    fast[[4, 100, 101, 2999]] = np.nan
+    assert zero_crossings(slow) == crossings_by_hand(slow)
+    assert zero_crossings(fast) == crossings_by_hand(fast)
+    # Rice: arccos(phi)/pi crossings a row for an AR(1).
+    assert zero_crossings(fast) / 3000 == pytest.approx(np.arccos(0.8) / np.pi, abs=0.02)
+    assert zero_crossings(fast) > 5 * zero_crossings(slow)
+
+
+@pytest.mark.parametrize("s", [np.zeros(0), np.ones(1), np.full(9, 0.1), np.full(9, np.nan)])
+def test_zero_crossings_of_what_does_not_move_are_nan(s):
+    assert np.isnan(zero_crossings(s))
+
+
+def test_expected_reversion_is_what_frozen_legs_earn_on_the_way_back():
+    """Prices move by a basis point here: to first order is to four digits and more."""
+    notional, ratio, std, exit_z, z = 10_000.0, -0.7, 1e-5, 0.5, 2.6
+    open_a, open_b = 61_000.0, 0.0021
+    quantity_a = -notional / ((1 + abs(ratio)) * open_a)  # short the spread
+    quantity_b = ratio * notional / ((1 + abs(ratio)) * open_b)
+    move = std * (z - exit_z)  # the log spread a - ratio * b comes down by this, half by each leg
+    close_a, close_b = open_a * np.exp(-move / 2), open_b * np.exp(move / 2 / ratio)
+    earned = quantity_a * (close_a - open_a) + quantity_b * (close_b - open_b)
+    expected = expected_reversion(
+        np.array([z, -z]), exit_z, np.full(2, ratio), np.full(2, std), notional
+    )
+    np.testing.assert_allclose(expected, earned, rtol=1e-4)
+
+
+def test_expected_reversion_is_nothing_inside_exit_z_and_nan_without_a_spread_that_moves():
+    z = np.array([0.4, -0.4, 0.5, 2.0, 2.0, np.nan])
+    std = np.array([0.01, 0.01, 0.01, 0.0, np.nan, 0.01])
+    got = expected_reversion(z, 0.5, np.ones(6), std, 10_000.0)
+    np.testing.assert_array_equal(got, [0, 0, 0, np.nan, np.nan, np.nan])
+
+
+def test_at_break_even_z_the_expected_reversion_is_the_cost_of_a_round_trip():
+    ratio, std, fee, slippage = np.array([0.8, -1.4]), np.array([0.002, 0.0007]), 10.0, 2.0
+    z = np.array([break_even_z(0.5, b, s, fee, slippage) for b, s in zip(ratio, std, strict=True)])
+    cost = round_trip_cost(5_000.0, fee, slippage)
+    assert cost == pytest.approx(12.0)  # 5,000 in and 5,000 out, at 12 bps
+    np.testing.assert_allclose(expected_reversion(z, 0.5, ratio, std, 5_000.0), cost)
