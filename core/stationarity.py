@@ -215,7 +215,8 @@ def _adf(residual):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _choose_lags(residual):  # type: ignore[no-untyped-def]
     n = len(residual)
-    change = np.diff(residual)
+    # np.diff would say the same and take the compiler four seconds more.
+    change = residual[1:] - residual[:-1]
     most = min(n // 2 - 1, math.ceil(12.0 * (n / 100.0) ** 0.25))
     moments = _moment_matrix(residual, change, most)
     _, explained = _factor(moments)
@@ -232,7 +233,7 @@ def _choose_lags(residual):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _adf_statistic(residual, lags):  # type: ignore[no-untyped-def]
-    change = np.diff(residual)
+    change = residual[1:] - residual[:-1]
     moments = _moment_matrix(residual, change, lags)
     factor, explained = _factor(moments)
     squares = moments[0, 0] - np.sum(explained**2)
