@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks.analysis import COMPARISONS
+from benchmarks.request import measure_requests
 from benchmarks.timing import Comparison, measure
 
 
@@ -22,10 +23,13 @@ def line(comparison: Comparison) -> str:
 
 
 def main() -> int:
-    print("| job | beside | ours, per " + "unit | theirs | ratio |")
+    print("| job | beside | ours, a bar or job | theirs | ratio |")
     print("|---|---|---|---|---|")
     for comparison in COMPARISONS:
         print(line(comparison), flush=True)
+    print("\n| request | time |\n|---|---|")
+    for name, milliseconds in measure_requests():
+        print(f"| {name} | {milliseconds:.1f} ms |", flush=True)
     return 0
 
 

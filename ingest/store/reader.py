@@ -31,6 +31,7 @@ _COLUMNS: tuple[tuple[str, type[np.generic]], ...] = (
     ("complete", np.bool_),
     ("imported", np.bool_),
 )
+_READ_ROWS = 500
 _BARS = (
     f"SELECT {', '.join(name for name, _ in _COLUMNS)} FROM bars"
     " WHERE symbol_id = ? AND timeframe_ms = ?"
@@ -174,18 +175,17 @@ class Reader:
             symbol_id = self._run(
                 connection, "SELECT id FROM symbols WHERE symbol = ?", symbol
             ).scalar()
-            rows: Sequence[Any] = (
-                [] if symbol_id is None else self._run(connection, sql, symbol_id, *values).all()
+            # Row by row into one array: thousands of rows alive at once would set off a
+            # collection of all the garbage of the process, which takes longer than reading.
+            found = (
+                iter(())
+                if symbol_id is None
+                else self._run(connection, sql, symbol_id, *values).yield_per(_READ_ROWS)
             )
+            rows = np.fromiter(map(tuple, found), dtype=list(_COLUMNS))
         if newest:
             rows = rows[::-1]
-        columns = zip(*rows, strict=True) if rows else ((),) * len(_COLUMNS)
-        return Bars(
-            **{
-                name: np.array(column, dtype=kind)
-                for (name, kind), column in zip(_COLUMNS, columns, strict=True)
-            }
-        )
+        return Bars(**{name: np.ascontiguousarray(rows[name]) for name, _ in _COLUMNS})
 
     # -- what is missing ----------------------------------------------------------------------
 

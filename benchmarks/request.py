@@ -1,0 +1,68 @@
+"""What a request costs: a store of 7 days of minutes, the desk in this process, no network."""
+
+import gc
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import create_app
+from benchmarks.analysis import BARS_A, BARS_B, MINUTE
+from core.settings import Settings
+from core.types import Bar, Bars, Origin
+from ingest.store.engine import migrate, open_engine
+from ingest.store.reader import Reader
+from ingest.store.writer import Writer
+
+ROWS = 10_080
+PATH = "/analytics/pair?symbol_a=AAAUSDT&symbol_b=BBBUSDT"
+RUNS = 20
+
+
+@dataclass(frozen=True)
+class _Listing:
+    symbol: str
+    base: str
+    quote: str = "USDT"
+    status: str = "TRADING"
+
+
+def _rows(bars: Bars) -> list[Bar]:
+    columns = (getattr(bars, name)[:ROWS].tolist() for name in Bars.__slots__ if name != "imported")
+    return [Bar(*row) for row in zip(*columns, strict=True)]
+
+
+def measure_requests() -> list[tuple[str, float]]:
+    """Milliseconds of a request: a pair seen first, with its bars in memory, and repeated."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'market.db'}"
+        migrate(url)
+        writer = Writer(open_engine(url))
+        with writer.transaction() as tx:
+            ids = tx.ensure_symbols([_Listing("AAAUSDT", "AAA"), _Listing("BBBUSDT", "BBB")])
+            for symbol, bars in (("AAAUSDT", BARS_A), ("BBBUSDT", BARS_B)):
+                tx.upsert_bars(ids[symbol], MINUTE, _rows(bars), Origin.KLINE)
+        settings = Settings.from_mapping({"DATABASE_URL": url})
+        app = create_app(settings, Reader(url))
+        app.server.extensions["pairdesk"].warm_up()
+        client = app.server.test_client()
+        client.get("/healthz")
+        gc.collect()
+        gc.freeze()  # as wsgi.py does
+
+        def spent(query: str) -> float:
+            began = time.perf_counter()
+            answer = client.get(PATH + query)
+            assert answer.status_code == 200, answer.get_data(as_text=True)
+            return (time.perf_counter() - began) * 1e3
+
+        first = spent("")
+        # Another entry z is another result; the bars are the ones in memory.
+        in_memory = min(spent(f"&entry_z={2 + run / 100}") for run in range(1, RUNS))
+        repeated = min(spent("") for _ in range(RUNS))
+        writer.close()
+    return [
+        ("`/analytics/pair`, first touch of a pair", first),
+        ("`/analytics/pair`, nothing kept but its bars", in_memory),
+        ("`/analytics/pair`, the same again", repeated),
+    ]
