@@ -12,6 +12,7 @@ import numpy as np
 
 from app.services import PairView
 from core.explain import Explanation
+from core.spread import break_even_z, expected_reversion, round_trip_cost
 from core.types import FloatArray, PairResult, PairSpec, RoundTrip
 
 NAN = math.nan
@@ -119,6 +120,19 @@ def explain_json(spec: PairSpec, told: Explanation) -> dict[str, Any]:
         "spread_mean": told.spread_mean,
         "spread_std": told.spread_std,
         "zscore": told.zscore,
+        "break_even_z": break_even_z(
+            spec.exit_z, told.hedge_ratio[-1], told.spread_std, spec.fee_bps, spec.slippage_bps
+        ),
+        "expected_reversion": float(
+            expected_reversion(
+                np.asarray(told.zscore),
+                spec.exit_z,
+                np.asarray(told.hedge_ratio[-1]),
+                np.asarray(told.spread_std),
+                spec.notional,
+            )
+        ),
+        "round_trip_cost": round_trip_cost(spec.notional, spec.fee_bps, spec.slippage_bps),
     }
     missing = np.isnan(told.log_a)
     return {

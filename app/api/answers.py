@@ -72,9 +72,11 @@ ExplainAnswer = Schema.from_dict(
             name: _number()
             for name in (
                 *("hedge_ratio", "intercept", "spread"),
-                *("spread_mean", "spread_std", "zscore"),
+                *("spread_mean", "spread_std", "zscore", "break_even_z"),
             )
         },
+        "expected_reversion": _number("quote currency, from |z| to exit_z, before costs"),
+        "round_trip_cost": _number("quote currency, all four fills"),
         "rows": fields.Dict(keys=fields.String(), values=fields.List(fields.Raw())),
         "warnings": fields.List(fields.String()),
     },

@@ -22,6 +22,18 @@ def test_rows_told_reproduce_the_z_of_the_pair_route(client):
     assert z == pytest.approx(told["zscore"], abs=1e-8)
 
 
+def test_costs_stand_beside_what_the_reversion_would_earn(client):
+    pair = client.get(f"/analytics/pair?{PAIR}").get_json()
+    told = client.get(f"/analytics/pair/explain?{PAIR}&fee_bps=7.5").get_json()
+    assert told["break_even_z"] == pair["break_even_z"]
+    assert told["round_trip_cost"] == 2 * (7.5 + 1.5) / 1e4 * 10_000
+    reach = max(0.0, abs(told["zscore"]) - told["exit_z"])
+    unit = told["spread_std"] / (1 + abs(told["hedge_ratio"]))
+    assert told["expected_reversion"] == pytest.approx(10_000 * unit * reach)
+    at_break_even = 10_000 * unit * (told["break_even_z"] - told["exit_z"])
+    assert at_break_even == pytest.approx(told["round_trip_cost"])
+
+
 @pytest.mark.parametrize("hedge", ["ols", "kalman"])
 def test_any_result_row_can_be_asked_for(client, hedge):
     pair = client.get(f"/analytics/pair?{PAIR}&hedge={hedge}").get_json()
