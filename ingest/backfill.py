@@ -217,6 +217,15 @@ class Backfill:
             await self.store(lambda: self.pipeline.store_klines(page.symbol, page.timeframe, bars))
         return bool(bars) and bars[-1].open_time_ms + length >= page.end_ms
 
+    async def bridge(self, symbol: str, start_ms: int, end_ms: int) -> None:
+        """Fetch the minutes over an outage, newest first: the screen has them before the trades."""
+        length = TIMEFRAMES["1m"]
+        start, end = floor_to(start_ms, length), floor_to(end_ms, length) + length
+        while end > start:
+            first = max(start, end - PAGE * length)
+            await self.fetch(Page(symbol, "1m", first, end, is_newest=False))
+            end = first
+
     async def _fetch_page(self, page: Page) -> None:
         if not await self.fetch(page) and page.is_newest:
             self._tails.append(asyncio.create_task(self._fetch_tail(page)))

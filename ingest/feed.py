@@ -9,6 +9,8 @@ from ingest.store.writer import Cursor, Gap
 
 SKIP_MS = 60_000
 """A gap longer than this leaves no flat bars behind: repair or klines bring real ones."""
+MOST_IDS, MOST_IDS_PER_S = 10_000_000, 5_000
+"""An id further ahead than this, by the time that has passed, is a fault and no gap."""
 LONGEST_SILENCE_MS = 7_200_000
 """A symbol silent for longer gets no flat seconds; nobody looks at so many."""
 
@@ -64,6 +66,7 @@ class SymbolFeed:
         # False while trades may be missing that no later id has shown yet; its bars stay open.
         self.is_proven = False
         self.duplicates = 0
+        self.absurd = 0
 
     def resume(
         self,
@@ -165,6 +168,9 @@ class SymbolFeed:
             if last_id is None or trade.trade_id == last_id + 1:
                 accepted.new.append(trade)
             elif trade.trade_id > last_id:
+                if self._is_absurd(trade, last_id):
+                    self.absurd += 1
+                    continue
                 gap = OpenGap(
                     0, last_id + 1, trade.trade_id - 1, self.last_trade_ms, trade.trade_time_ms
                 )
@@ -185,6 +191,10 @@ class SymbolFeed:
             else:
                 accepted.closed.append(gap)
         return accepted
+
+    def _is_absurd(self, trade: Trade, last_id: int) -> bool:
+        passed_s = max(0, trade.trade_time_ms - self.last_trade_ms) // SECOND_MS
+        return trade.trade_id - last_id > MOST_IDS + passed_s * MOST_IDS_PER_S
 
     def _take_late(self, trade: Trade, accepted: Accepted) -> None:
         for gap in self.gaps:

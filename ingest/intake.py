@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from core.types import Trade
 from ingest.writing import WritingThread
 
-FUTURE_MS = 3_600_000
-"""A trade dated this far ahead is a fault: it would close every bar until then."""
+FAR_MS = 3_600_000
+"""A live trade dated this far off is a fault: it would close every bar until then, or rewrite
+bars long past. What it was meant to be is fetched by its id."""
 LAG_SAMPLES = 2_000
 RATE_S = 5.0
 _HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
@@ -69,7 +70,11 @@ class Intake:
         if self.count % 64 == 0 or self._monotonic() - self.last_at > 0.1:
             self.last_at = self._monotonic()
             self._lags.append(received_ms - trade.event_time_ms)
-        if max(trade.event_time_ms, trade.trade_time_ms) - self._clock.now_ms() > FUTURE_MS:
+        now_ms = self._clock.now_ms()
+        if (
+            max(trade.event_time_ms, trade.trade_time_ms) - now_ms > FAR_MS
+            or now_ms - min(trade.event_time_ms, trade.trade_time_ms) > FAR_MS
+        ):
             self.absurd += 1
             return
         self._writing.put(trade)

@@ -19,8 +19,10 @@ from ingest.binance.rest import RestClient
 from ingest.binance.stream import TradeStream
 from ingest.intake import ExchangeClock, Intake
 from ingest.pipeline import GRACE_MS, Pipeline
+from ingest.reconcile import Reconciliation
 from ingest.repair import Repair
 from ingest.rolling import floor_to
+from ingest.silence import SilenceWatch
 from ingest.store.writer import Transaction, Writer
 from ingest.writing import WritingEnded, WritingThread
 
@@ -104,13 +106,17 @@ class LiveJobs:
     clock: ExchangeClock
     repair: Repair
     backfill: Backfill
+    silence: SilenceWatch
+    reconciliation: Reconciliation
     _doubted_at: float = field(default_factory=time.monotonic)
 
     def schedule(self, scheduler: AsyncIOScheduler) -> None:
         """Start all of them."""
         every(scheduler, 0.25, self.close_bars)
         every(scheduler, 2.0, self.repair_gaps)
+        every(scheduler, 2.0, self.ask_silent_symbols)
         every(scheduler, 60.0, self.prune)
+        every(scheduler, 300.0, self.reconcile)
         every(scheduler, 60.0, self.set_clock)
         every(scheduler, 120.0, self.mend_bars)
         every(scheduler, 1_800.0, self.refresh_symbols)
@@ -144,6 +150,14 @@ class LiveJobs:
         # The first trades after a reconnect answer for most symbols without a request.
         if self.stream.state.state == "live" and time.monotonic() - self._doubted_at > 2.0:
             await self.repair.prove()
+
+    async def ask_silent_symbols(self) -> None:
+        """Find out of symbols without a trade for a while whether their stream has stalled."""
+        await self.silence.run_once(self.stream.state.silent_symbols)
+
+    async def reconcile(self) -> None:
+        """Compare our minutes with the exchange's own."""
+        await self.reconciliation.run_once()
 
     async def prune(self) -> None:
         """Delete what retention no longer covers, a little at a time."""

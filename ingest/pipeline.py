@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from core.bars import SECOND_MS
-from core.types import TIMEFRAMES, Bar, Trade
+from core.types import TIMEFRAMES, Bar, Origin, Trade
 from ingest import rolling
 from ingest.feed import OpenGap, SymbolFeed
 from ingest.store.writer import Listing, Transaction, Writer
@@ -92,6 +92,11 @@ class Pipeline:
     def feeds(self) -> dict[str, SymbolFeed]:
         """Where each symbol stands; read by the jobs, changed only here."""
         return self._feeds
+
+    @property
+    def absurd(self) -> int:
+        """Trades set aside for ids that no chain can have reached."""
+        return sum(feed.absurd for feed in self._feeds.values())
 
     # -- trades -------------------------------------------------------------------------------
 
@@ -363,6 +368,26 @@ class Pipeline:
             self.ingest(trades, is_proof=is_edge)
         else:
             feed.is_proven = is_edge
+
+    # -- comparison with the exchange's own bars ----------------------------------------------
+
+    def own_minutes(self, symbol: str, start_ms: int, end_ms: int) -> list[Bar]:
+        """Minutes of [start, end) that were built from complete ids."""
+        feed = self._feeds[symbol]
+        with self._writer.transaction() as tx:
+            stored = tx.bars_between(feed.symbol_id, rolling.MINUTE_MS, start_ms, end_ms)
+        return [bar for bar, origin in stored if origin is Origin.TRADES and bar.complete]
+
+    def mend_minute(self, symbol: str, open_ms: int, trades: Sequence[Trade]) -> Bar | None:
+        """Add the exchange's trades of one minute to what is stored, and build it again."""
+        feed = self._feeds[symbol]
+        if trades:
+            with self._writer.transaction() as tx:
+                tx.insert_trades(feed.symbol_id, trades)
+            self._pause()
+        anchor_id = trades[0].trade_id if trades else feed.last_id or 0
+        self._rebuild(feed, open_ms, open_ms + rolling.MINUTE_MS - 1, anchor_id)
+        return next(iter(self.own_minutes(symbol, open_ms, open_ms + rolling.MINUTE_MS)), None)
 
     def doubt(self, symbols: Iterable[str] | None = None) -> None:
         """Keep bars open until the ids of these symbols (all) have met the live edge again."""

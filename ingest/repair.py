@@ -1,7 +1,7 @@
 """Fetches what the live feed missed, by id, until it meets the live edge."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -10,6 +10,7 @@ import structlog
 
 from core.errors import ExchangeError, RequestRefused
 from ingest.backfill import LIMIT, Exchange, Store
+from ingest.feed import SKIP_MS
 from ingest.pipeline import Pipeline
 
 log = structlog.get_logger()
@@ -25,6 +26,7 @@ class Missing(NamedTuple):
     symbol: str
     gap_id: int
     from_id: int
+    from_ms: int
     to_ms: int
 
 
@@ -37,6 +39,7 @@ class Repair:
     clock_ms : the exchange's time.
     monotonic : clock of the waits between two tries at a gap.
     retain_ms : gaps that ended longer ago are given up.
+    bridge : fetches the exchange's own bars of (symbol, start, end), over long gaps.
     """
 
     exchange: Exchange
@@ -45,6 +48,8 @@ class Repair:
     clock_ms: Callable[[], int]
     monotonic: Callable[[], float]
     retain_ms: int
+    bridge: Callable[[str, int, int], Awaitable[None]] | None = None
+    _bridged: set[int] = field(default_factory=set)
     # When a gap may be asked for again, and how long to wait then.
     _waits: dict[int, tuple[float, float]] = field(default_factory=dict)
 
@@ -55,6 +60,7 @@ class Repair:
             gap.gap_id: self._waits[gap.gap_id] for gap in gaps if gap.gap_id in self._waits
         }
         slots = asyncio.Semaphore(CONCURRENCY)
+        await asyncio.gather(*(self._bridge(gap, slots) for gap in gaps))
 
         async def one_symbol(own: list[Missing]) -> None:
             async with slots:
@@ -66,10 +72,24 @@ class Repair:
 
     def _open_gaps(self) -> list[Missing]:
         return [
-            Missing(feed.symbol, gap.gap_id, gap.from_id, gap.to_ms)
+            Missing(feed.symbol, gap.gap_id, gap.from_id, gap.from_ms, gap.to_ms)
             for feed in self.pipeline.feeds.values()
             for gap in feed.gaps
         ]
+
+    async def _bridge(self, gap: Missing, slots: asyncio.Semaphore) -> None:
+        """Lay the exchange's own minutes over a long gap, before any trade is fetched."""
+        if self.bridge is None or gap.to_ms - gap.from_ms <= SKIP_MS:
+            return
+        if gap.gap_id in self._bridged:
+            return
+        async with slots:
+            try:
+                await self.bridge(gap.symbol, gap.from_ms, gap.to_ms)
+            except ExchangeError as error:
+                log.info("bars over a gap have to wait", symbol=gap.symbol, reason=str(error))
+                return
+        self._bridged.add(gap.gap_id)
 
     async def _one_gap(self, gap: Missing) -> None:
         if self.clock_ms() - gap.to_ms > self.retain_ms:

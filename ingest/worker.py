@@ -21,9 +21,11 @@ from ingest.binance.stream import TradeStream
 from ingest.intake import ExchangeClock, Intake
 from ingest.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
 from ingest.pipeline import Pipeline
+from ingest.reconcile import Findings, Reconciliation
 from ingest.repair import Repair
 from ingest.replay import Replay, find_recordings
 from ingest.rolling import floor_to
+from ingest.silence import SilenceWatch
 from ingest.source import SimulatedExchange, simulate_command
 from ingest.store.engine import open_engine
 from ingest.store.lock import WorkerLock, worker_lock
@@ -48,9 +50,18 @@ class Worker:
     settings : with the source resolved.
     root : folder that a relative SQLite path starts from.
     source_reason : why this source, for the screen.
+    wall_clock, open_stream : replaced in tests.
     """
 
-    def __init__(self, settings: Settings, root: Path, source_reason: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        root: Path,
+        source_reason: str = "",
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        open_stream: Callable[..., TradeStream] = TradeStream,
+    ) -> None:
         self._settings = settings
         self._reason = source_reason
         self._url = settings.resolved_database_url(root)
@@ -59,7 +70,11 @@ class Worker:
         self._last_error: str | None = None
         self._left_out: list[str] = []
         self._progress = Progress()
-        self._clock = ExchangeClock()
+        self._wall_clock = wall_clock
+        self._open_stream = open_stream
+        self._clock = ExchangeClock(wall_clock)
+        self._silence: SilenceWatch | None = None
+        self._findings = Findings()
         self._stream: TradeStream | None = None
         self._intake: Intake | None = None
 
@@ -78,6 +93,16 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        try:
+            return await self.work()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                # A second order to stop, while the first is carried out, is no news.
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
+
+    async def work(self) -> int:
+        """Do what `run` does, in a process whose signals are its owner's."""
         lock = worker_lock(self._url)
         if not await self._wait_for(lock):
             return 0
@@ -85,10 +110,6 @@ class Worker:
             return await self._ingest(lock)
         finally:
             lock.release()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                # A second order to stop, while the first is carried out, is no news.
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)
 
     async def _wait_for(self, lock: WorkerLock) -> bool:
         told = False
@@ -175,6 +196,8 @@ class Worker:
                 "last_error": state.last_error,
             }
             quarantined = state.quarantined + self._intake.absurd
+            if writing.pipeline is not None:
+                quarantined += writing.pipeline.absurd
         return {
             "feed": feed,
             "quarantined": quarantined,
@@ -185,6 +208,8 @@ class Worker:
                 "message": self._progress.message,
             },
             "symbols_left_out": self._left_out,
+            "stalled_symbols": sorted(self._silence.stalled) if self._silence else [],
+            "reconciliation": self._findings.as_dict(),
         }
 
     # -- live ---------------------------------------------------------------------------------
@@ -201,7 +226,7 @@ class Worker:
                 await exchange.start()
                 rest_urls, ws_urls = (exchange.rest_url,), (exchange.ws_url,)
                 keep_exchange_alive = exchange.keep_alive
-            rest = RestClient(rest_urls)
+            rest = RestClient(rest_urls, wall_clock=self._wall_clock)
             stack.push_async_callback(rest.aclose)
             listings = await self._find_symbols(rest)
             retain_ms = self._settings.retain_trades_hours * HOUR_MS
@@ -211,8 +236,12 @@ class Worker:
 
             symbols = [listing.symbol for listing in listings]
             intake = self._intake = Intake(writing, self._clock)
-            stream = self._stream = TradeStream(
-                ws_urls, symbols, intake.take, on_connected=intake.note_connected
+            stream = self._stream = self._open_stream(
+                ws_urls,
+                symbols,
+                intake.take,
+                on_connected=intake.note_connected,
+                wall_clock=self._wall_clock,
             )
             backfill = Backfill(
                 rest,
@@ -222,8 +251,12 @@ class Worker:
                 self._settings.backfill_days,
                 progress=self._progress,
             )
+            now_ms = self._clock.now_ms
             repair = Repair(
-                rest, writing.call, pipeline, self._clock.now_ms, time.monotonic, retain_ms
+                rest, writing.call, pipeline, now_ms, time.monotonic, retain_ms, backfill.bridge
+            )
+            self._silence = SilenceWatch(
+                rest, writing.call, pipeline, now_ms, time.monotonic, stream.resubscribe
             )
             jobs = LiveJobs(
                 self._settings,
@@ -236,6 +269,8 @@ class Worker:
                 self._clock,
                 repair,
                 backfill,
+                self._silence,
+                Reconciliation(rest, writing.call, pipeline, now_ms, self._findings),
             )
             self._state = "running"
             async with asyncio.TaskGroup() as group:

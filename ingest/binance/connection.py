@@ -56,12 +56,12 @@ class LibrarySocket:
         await self._inner.close()
 
 
-async def open_socket(url: str) -> Socket:
+async def open_socket(url: str, ping_every_s: float = 20.0, pong_within_s: float = 20.0) -> Socket:
     """Connect with the library's pings on; loopback goes past proxies."""
     inner = await websockets.connect(
         url,
-        ping_interval=20.0,
-        ping_timeout=20.0,
+        ping_interval=ping_every_s,
+        ping_timeout=pong_within_s,
         open_timeout=10.0,
         close_timeout=2.0,
         max_size=MAX_FRAME_BYTES,
@@ -72,9 +72,14 @@ async def open_socket(url: str) -> Socket:
     return LibrarySocket(inner)
 
 
+def stream_name(symbol: str) -> str:
+    """The stream of a symbol's aggregate trades."""
+    return f"{symbol.lower()}@aggTrade"
+
+
 def split_streams(base: str, symbols: Sequence[str]) -> tuple[str, list[list[str]]]:
     """Put as many streams as fit into the URL, the others into batches to subscribe to."""
-    names = [f"{symbol.lower()}@aggTrade" for symbol in symbols]
+    names = [stream_name(symbol) for symbol in symbols]
     url = f"{base}/stream?streams="
     taken = 0
     for name in names:
@@ -173,11 +178,19 @@ class Connection:
         self._on_subscribed = on_subscribed
         self._opened_at = clock()
         self._last_trade_at = self._opened_at
+        self._requests: asyncio.Queue[tuple[str, Sequence[str]]] = asyncio.Queue()
+        self._request_id = 0
+        self._subscribed = asyncio.Event()
         self.task = asyncio.create_task(self._run())
 
     @property
     def age_s(self) -> float:
         return self._clock() - self._opened_at
+
+    def resubscribe(self, streams: Sequence[str]) -> None:
+        """Ask for streams anew that have gone silent on a connection that lives."""
+        for method in ("UNSUBSCRIBE", "SUBSCRIBE"):
+            self._requests.put_nowait((method, streams))
 
     async def close(self) -> None:
         """Stop reading and close the socket."""
@@ -187,7 +200,7 @@ class Connection:
             await self._socket.close()
 
     async def _run(self) -> None:
-        parts = (asyncio.create_task(self._read()), asyncio.create_task(self._watch()))
+        parts = [asyncio.create_task(part()) for part in (self._read, self._watch, self._ask)]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
@@ -209,12 +222,23 @@ class Connection:
                 _log.info("server is shutting down", host=self.host)
                 self.replace.set()
 
-    async def _watch(self) -> None:
-        for number, batch in enumerate(self._batches, 1):
-            request = {"method": "SUBSCRIBE", "params": batch, "id": number}
-            await self._socket.send(msgspec.json.encode(request).decode())
-            await self._sleep(MESSAGE_PAUSE_S)
+    async def _ask(self) -> None:
+        """Send the subscriptions that the URL had no room for, then later requests, in peace."""
+        for batch in self._batches:
+            await self._send("SUBSCRIBE", batch)
+        self._subscribed.set()
         self._on_subscribed()
+        while True:
+            await self._send(*await self._requests.get())
+
+    async def _send(self, method: str, streams: Sequence[str]) -> None:
+        self._request_id += 1
+        request = {"method": method, "params": list(streams), "id": self._request_id}
+        await self._socket.send(msgspec.json.encode(request).decode())
+        await self._sleep(MESSAGE_PAUSE_S)
+
+    async def _watch(self) -> None:
+        await self._subscribed.wait()
         since = self._clock()
         while True:
             idle_s = self._clock() - max(since, self._last_trade_at)

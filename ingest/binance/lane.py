@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import structlog
 
-from ingest.binance.connection import Connection, Socket, split_streams
+from ingest.binance.connection import Connection, Socket, split_streams, stream_name
 from ingest.binance.failures import (
     BLOCK_S,
     NETWORK_ERRORS,
@@ -23,7 +23,8 @@ FeedState: TypeAlias = Literal["connecting", "live", "down", "blocked"]
 Sleep: TypeAlias = Callable[[float], Coroutine[Any, Any, None]]
 
 LONGEST_OVERLAP_S = 60.0
-SILENT_SYMBOL_S = 60.0
+SILENT_SYMBOL_S = 12.0
+"""Then it is asked whether anything was missed: with the look every 2 s, well under 15 s."""
 QUICK_CAP_S = 2.0
 """Longest wait after a connection that brought a trade."""
 SETTLED_S = 60.0
@@ -134,11 +135,17 @@ class Lane:
         return "down" if self._failing else "connecting"
 
     def silent_symbols(self, last_trade_at: dict[str, float]) -> list[str]:
-        """Name the symbols without a trade for a minute while others have some."""
+        """Name the symbols without a trade for a while, on a connection that stands as long."""
         horizon = self._clock() - SILENT_SYMBOL_S
-        if self.state != "live" or self.subscribed_at is None or self.subscribed_at > horizon:
+        if not self._open or self.subscribed_at is None or self.subscribed_at > horizon:
             return []
         return [name for name in self.symbols if last_trade_at[name] <= horizon]
+
+    def resubscribe(self, symbols: Sequence[str]) -> None:
+        """Ask anew for the streams of those symbols that are this lane's."""
+        own = [stream_name(symbol) for symbol in symbols if symbol in self.symbols]
+        if own and self._current is not None and not self._current.task.done():
+            self._current.resubscribe(own)
 
     async def run(self) -> None:
         """Connect, read, replace, for ever."""

@@ -119,6 +119,11 @@ class TradeStream:
             ),
         )
 
+    def resubscribe(self, symbols: Sequence[str]) -> None:
+        """Ask anew for the streams of symbols whose trades don't come though they are made."""
+        for lane in self._lanes:
+            lane.resubscribe(symbols)
+
     def _open_connection(
         self, lane: Lane, socket: Socket, host: str, batches: list[list[str]]
     ) -> Connection:

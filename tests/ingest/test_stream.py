@@ -345,16 +345,35 @@ def test_symbol_without_trades_is_named(exchange: FakeExchange) -> None:
     stream = exchange.stream()
 
     async def script() -> None:
-        for second in range(70):
+        for second in range(14):
             await exchange.time.advance(1.0)
             exchange.sockets[0].feed(frame(second), frame(second, "ETHUSDT"))
-            if second == 30:
+            if second == 5:
                 exchange.sockets[0].feed(frame(1, "SOLUSDT"))
-            if second < 59:
+            if second < 11:
                 assert stream.state.silent_symbols == ()
         await exchange.time.settle()
         assert stream.state.silent_symbols == ("BNBUSDT",)
         assert stream.state.state == "live"
+
+    play(stream, script)
+
+
+def test_a_stalled_symbol_is_asked_for_anew_without_a_flood_of_messages(
+    exchange: FakeExchange,
+) -> None:
+    stream = exchange.stream()
+
+    async def script() -> None:
+        await exchange.time.advance(1.0)
+        for _ in range(3):
+            stream.resubscribe(["BNBUSDT", "ELSEUSDT"])
+        await exchange.time.advance(5.0)
+        sent = exchange.sockets[0].sent
+        assert [message["method"] for _, message in sent] == ["UNSUBSCRIBE", "SUBSCRIBE"] * 3
+        assert {tuple(message["params"]) for _, message in sent} == {("bnbusdt@aggTrade",)}
+        assert len({message["id"] for _, message in sent}) == 6
+        assert all(later - earlier >= 0.25 for (earlier, _), (later, _) in pairwise(sent))
 
     play(stream, script)
 

@@ -1,0 +1,213 @@
+"""A whole worker against a simulated exchange that misbehaves; the exchange's ledger judges."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings import Settings
+from ingest.simulator import Ledger, SimulatedExchange, serve
+from ingest.simulator.faults import Faults
+from ingest.store.reader import Reader
+from ingest.worker import Worker
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")
+# History costs next to nothing at this rate; what is to be seen live comes as a burst.
+RATE = 0.02
+SECOND, MINUTE = 1_000, 60_000
+
+
+def stored_trades(path: Path, symbol: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        return database.execute(
+            "SELECT trade_id, price, quantity, trade_time_ms, trades.first_id, trades.last_id,"
+            " buyer_is_maker FROM trades JOIN symbols ON symbols.id = symbol_id"
+            " WHERE symbol = ? ORDER BY trade_id",
+            (symbol,),
+        ).fetchall()
+
+
+def judge(path: Path, ledger: Ledger, symbols: Sequence[str]) -> dict[str, int]:
+    """Hold what is stored against the ledger; gives the number of trades by symbol."""
+    counts: dict[str, int] = {}
+    for symbol in symbols:
+        stored = stored_trades(path, symbol)
+        assert stored, f"nothing stored of {symbol}"
+        first, last = stored[0][0], stored[-1][0]
+        told = ledger.trades(symbol, first, last - first + 1)
+        expected = {
+            t.trade_id: (
+                *(t.trade_id, t.price, t.quantity, t.trade_time_ms, t.first_id, t.last_id),
+                int(t.buyer_is_maker),
+            )
+            for t in told
+        }
+        ids = [row[0] for row in stored]
+        missing = sorted(set(expected).difference(ids))
+        assert not missing, f"{symbol} lacks {len(missing)} of {len(expected)}: {missing[:5]}"
+        assert len(ids) == len(expected), f"{symbol} has trades that were never made"
+        wrong = [row for row in stored if row != expected[row[0]]]
+        assert not wrong, f"{symbol}: {wrong[0]} is {expected[wrong[0][0]]} in the ledger"
+        counts[symbol] = len(stored)
+        judge_bars(path, ledger, symbol)
+    return counts
+
+
+def judge_bars(path: Path, ledger: Ledger, symbol: str) -> None:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        whole_from, closed_until = database.execute(
+            "SELECT whole_from_ms, closed_until_ms FROM cursors JOIN symbols"
+            " ON symbols.id = symbol_id WHERE symbol = ?",
+            (symbol,),
+        ).fetchone()
+        for length in (SECOND, MINUTE):
+            start = -(-whole_from // length) * length
+            end = closed_until // length * length
+            stored = database.execute(
+                "SELECT open_time_ms, open, high, low, close, trade_count, complete, volume,"
+                " taker_buy_volume, quote_volume FROM bars JOIN symbols ON symbols.id = symbol_id"
+                " WHERE symbol = ? AND timeframe_ms = ? AND open_time_ms >= ? AND open_time_ms < ?"
+                " ORDER BY open_time_ms",
+                (symbol, length, start, end),
+            ).fetchall()
+            expected = ledger.bars(symbol, length, start, end)
+            where = f"{symbol} {length} ms"
+            assert [row[0] for row in stored] == [bar.open_time_ms for bar in expected], where
+            for row, bar in zip(stored, expected, strict=True):
+                prices = (bar.open_time_ms, *bar[1:5], bar.trade_count, 1)
+                assert row[:7] == prices, (where, row, bar)
+                sums = (bar.volume, bar.taker_buy_volume, bar.quote_volume)
+                for mine, theirs in zip(row[7:], sums, strict=True):
+                    assert isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-7), (where, row, bar)
+
+
+class Desk:
+    """A worker in this process, on a database of its own."""
+
+    def __init__(self, path: Path, exchange: SimulatedExchange, symbols: Sequence[str]) -> None:
+        self.path = path
+        self.exchange = exchange
+        self.symbols = tuple(symbols)
+        self.reader = Reader(f"sqlite:///{path}")
+        self._gaps_before = 0
+
+    @property
+    def faults(self) -> Faults:
+        return self.exchange.faults
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        status = self.reader.status()
+        return {} if status is None else dict(status.payload)
+
+    def last_id(self, symbol: str) -> int:
+        stored = self.reader.symbol(symbol)
+        return 0 if stored is None or stored.last_id is None else stored.last_id
+
+    def newest_id(self, symbol: str) -> int:
+        """The exchange's newest id now."""
+        return self.exchange.ledger.newest_trades(symbol, 1)[-1].trade_id
+
+    def gap_count(self) -> int:
+        """Gaps of any kind that there ever were since the start was through."""
+        gaps = self.reader.gaps(self.symbols, ("open", "filled", "unfillable"))
+        return len(gaps) - self._gaps_before
+
+    def begin(self) -> None:
+        """Count gaps from here on."""
+        self._gaps_before += self.gap_count()
+
+    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 30.0) -> float:
+        """Wait for something; how long it took."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while not condition():
+            assert loop.time() < started + seconds, f"not within {seconds} s: {what}"
+            await asyncio.sleep(0.05)
+        return loop.time() - started
+
+    async def live(self, seconds: float = 30.0) -> float:
+        """Wait until every trade made up to now is stored, nothing missing; how long it took."""
+        newest = {symbol: self.newest_id(symbol) for symbol in self.symbols}
+
+        def is_caught_up() -> bool:
+            return all(self.last_id(symbol) >= newest[symbol] for symbol in self.symbols) and (
+                not any(found.missing for found in self.reader.missing_ids().values())
+            )
+
+        return await self.until(is_caught_up, "everything stored", seconds)
+
+    async def settled(self, seconds: float = 30.0) -> None:
+        """Wait until all is stored and the bars over it are closed."""
+        await self.live(seconds)
+        now_ms = self.exchange.ledger.now_ms()
+
+        def is_closed() -> bool:
+            ranges = (self.reader.bar_range(symbol, SECOND) for symbol in self.symbols)
+            return all(found is not None and found[1] + SECOND >= now_ms for found in ranges)
+
+        await self.until(is_closed, "bars closed", seconds)
+
+
+class Desks:
+    """Makes desks, each with an exchange of its own; judges each at its end."""
+
+    def __init__(self, folder: Path, empty_database: bytes) -> None:
+        self._folder = folder
+        self._empty = empty_database
+        self._count = 0
+
+    @asynccontextmanager
+    async def open(
+        self,
+        *,
+        symbols: Sequence[str] = SYMBOLS[:2],
+        trades_per_s: float = 200.0,
+        seconds: float = 90.0,
+        **worker: Any,
+    ) -> AsyncIterator[Desk]:
+        self._count += 1
+        folder = self._folder / str(self._count)
+        folder.mkdir()
+        path = folder / "market.db"
+        path.write_bytes(self._empty)
+        exchange = await serve(0, rate=RATE)
+        exchange.ledger.burst(trades_per_s, seconds, list(symbols))
+        settings = Settings(
+            database_url=f"sqlite:///{path}",
+            source="binance",
+            symbols=",".join(symbols),
+            backfill_days=1,
+            binance_rest_url=exchange.rest_url,
+            binance_ws_url=exchange.ws_url,
+        )
+        running = Worker(settings, folder, **worker)
+        task = asyncio.create_task(running.work())
+        desk = Desk(path, exchange, symbols)
+        try:
+            await desk.until(lambda: task.done() or desk.last_id(symbols[0]), "live trades")
+            await desk.until(
+                lambda: desk.payload["backfill"]["message"] == "complete", "history is there"
+            )
+            await desk.live()
+            desk.begin()
+            yield desk
+            await desk.settled()
+            running.stop()
+            assert await task == 0
+            judge(path, exchange.ledger, symbols)
+        finally:
+            running.stop()
+            await asyncio.gather(task, return_exceptions=True)
+            desk.reader.close()
+            await exchange.aclose()
+
+
+@pytest.fixture(scope="module")
+def desks(empty_database: bytes, tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    return Desks(tmp_path_factory.mktemp("desks"), empty_database)

@@ -1,0 +1,201 @@
+"""What a whole worker has stored after each fault equals the exchange's ledger.
+
+The scenarios wait most of their time, so those that were selected run several at once in one
+event loop; each test then asks for the outcome of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ingest.binance.connection import open_socket
+from ingest.binance.stream import TradeStream
+
+Scenario = Callable[[Any], Awaitable[None]]
+SCENARIOS: dict[str, Scenario] = {}
+AT_ONCE = 5
+
+
+def scenario(run: Scenario) -> Scenario:
+    SCENARIOS[run.__name__] = run
+    return run
+
+
+@scenario
+async def connections_that_end_at_random(desks: Any) -> None:
+    async with desks.open() as desk:
+        for code in (1006, 1001, 1008, 1000, 1006, 1001):
+            before = len(desk.faults.conduct.connects)
+            desk.faults.close_all(code)
+            back_s = await desk.until(
+                lambda before=before: len(desk.faults.conduct.connects) > before, "reconnected"
+            )
+            back_s += await desk.live()
+            assert back_s <= 5.0, f"{back_s:.1f} s after {code}"
+        assert desk.faults.conduct.violations == []
+
+
+@scenario
+async def a_server_that_shuts_down_with_a_lead(desks: Any) -> None:
+    async with desks.open() as desk:
+        desk.faults.shut_down(2.0)
+        await asyncio.sleep(3.0)
+        assert len(desk.faults.conduct.connects) == 2
+        assert desk.faults.conduct.blind_s == 0.0
+        assert desk.gap_count() == 0
+
+
+@scenario
+async def connections_that_grow_old(desks: Any) -> None:
+    aging = partial(TradeStream, max_age_s=6.0, overlap_s=0.5)
+    async with desks.open(open_stream=aging) as desk:
+        connects = desk.faults.conduct.connects
+        await desk.until(lambda: len(connects) >= 3, "two switch-overs")
+        await asyncio.sleep(1.0)
+        assert desk.faults.conduct.blind_s == 0.0
+        assert desk.gap_count() == 0
+
+
+@scenario
+async def trades_that_are_never_told(desks: Any) -> None:
+    async with desks.open() as desk:
+        for count in (1, 1_000):
+            desk.faults.drop_next = count
+            await desk.until(lambda: not desk.faults.drop_next, "dropped")
+            await desk.until(desk.gap_count, "the gap is seen")
+            await desk.live()
+        assert desk.gap_count() >= 2
+
+
+@scenario
+async def a_database_that_lags_five_seconds(desks: Any) -> None:
+    async with desks.open() as desk:
+        desk.faults.lag_ms = 5_000
+        desk.faults.drop_next = 300
+        await desk.until(lambda: not desk.faults.drop_next, "dropped")
+        await desk.live(40)
+        desk.faults.close_all(1006)
+        await asyncio.sleep(1.0)
+        await desk.live(40)
+
+
+@scenario
+async def bans_in_the_middle_of_a_repair(desks: Any) -> None:
+    async with desks.open() as desk:
+        for status in (429, 418):
+            desk.faults.ban(status, 4.0)
+            desk.faults.drop_next = 300
+            await desk.until(lambda: not desk.faults.drop_next, "dropped")
+            await desk.live(40)
+        assert desk.faults.conduct.calls_in_ban == 0
+
+
+@scenario
+async def requests_that_fail_or_come_back_empty(desks: Any) -> None:
+    async with desks.open() as desk:
+        desk.faults.rest_status, desk.faults.rest_times = 503, 3
+        desk.faults.drop_next = 100
+        await desk.until(lambda: not desk.faults.drop_next, "dropped")
+        await desk.live(40)
+        desk.faults.is_empty = True
+        desk.faults.drop_next = 100
+        await asyncio.sleep(4.0)
+        desk.faults.is_empty = False
+        await desk.live(40)
+
+
+@scenario
+async def frames_told_twice_and_out_of_order(desks: Any) -> None:
+    async with desks.open() as desk:
+        desk.faults.duplicate_share, desk.faults.reorder_by = 0.1, 50
+        await asyncio.sleep(8.0)
+        desk.faults.duplicate_share, desk.faults.reorder_by = 0.0, 0
+        await desk.live()
+
+
+@scenario
+async def garbage_between_frames(desks: Any) -> None:
+    async with desks.open() as desk:
+        desk.faults.garbage_every = 10
+        await desk.until(lambda: desk.payload["quarantined"] >= 100, "frames set aside")
+        desk.faults.garbage_every = 0
+
+
+@scenario
+async def one_symbol_that_stalls(desks: Any) -> None:
+    async with desks.open() as desk:
+        desk.faults.stalled = frozenset(["BTCUSDT"])
+        messages = desk.faults.conduct.messages
+        flagged_s = await desk.until(
+            lambda: desk.payload["stalled_symbols"] == ["BTCUSDT"], "the symbol is flagged"
+        )
+        assert flagged_s <= 16.0  # 15 s, and a second until it is written down
+        await desk.live(10.0)  # by request, though the stream still says nothing
+        assert desk.faults.conduct.messages > messages
+        desk.faults.stalled = frozenset()
+        await desk.until(lambda: not desk.payload["stalled_symbols"], "the symbol is back")
+        assert desk.faults.conduct.violations == []
+
+
+@scenario
+async def a_connection_that_falls_silent(desks: Any) -> None:
+    watchful = partial(TradeStream, silence_limit_s=3.0)
+    async with desks.open(open_stream=watchful) as desk:
+        desk.faults.mute()
+        await desk.until(lambda: len(desk.faults.conduct.connects) == 2, "reconnected", 6.0)
+
+
+@scenario
+async def a_peer_behind_a_dead_router(desks: Any) -> None:
+    # The pings are scaled from 20 + 20 s, the silence limit is out of the way.
+    connect = partial(open_socket, ping_every_s=1.0, pong_within_s=1.0)
+    pinging = partial(TradeStream, connect=connect, silence_limit_s=600.0)
+    async with desks.open(open_stream=pinging) as desk:
+        desk.faults.half_open()
+        await desk.until(lambda: len(desk.faults.conduct.connects) == 2, "reconnected", 5.0)
+
+
+@scenario
+async def wall_clocks_that_step(desks: Any) -> None:
+    import time
+
+    step_s = 0.0
+    async with desks.open(wall_clock=lambda: time.time() + step_s) as desk:
+        for step_s in (3_600.0, -3_600.0, 0.0):  # noqa: B007 (read by the clock)
+            await asyncio.sleep(2.0)
+            desk.faults.close_all(1006)
+            await desk.live()
+        assert desk.payload["quarantined"] == 0
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, desks: Any) -> dict[str, BaseException | None]:
+    """How each selected scenario ended."""
+    wanted = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if getattr(item, "module", None) is request.module and hasattr(item, "callspec")
+    ]
+
+    async def run() -> list[BaseException | None]:
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with slots:
+                await SCENARIOS[name](desks)
+
+        return await asyncio.gather(*map(one, wanted), return_exceptions=True)
+
+    return dict(zip(wanted, asyncio.run(run()), strict=True))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_is_stored_is_the_ledger_after(
+    outcomes: dict[str, BaseException | None], name: str
+) -> None:
+    error = outcomes[name]
+    if error is not None:
+        raise error
