@@ -5,7 +5,9 @@ PairdeskError
 ├── FrameError         a frame that isn't what the protocol says
 ├── ImportFileError    a dump file with a bad line
 ├── StoreError         the database is missing, busy, broken or of another version
-│   └── StoreBusy      another process holds it; the same call may succeed later
+│   ├── StoreBusy      another process holds it; the same call may succeed later
+│   ├── StoreFull      its disk is full; the same call may succeed later
+│   └── StoreCorrupt   its file is damaged; the next start sets it aside
 └── ExchangeError      the exchange refused or can't be reached
     ├── UnknownSymbols none of the symbols asked for exists
     ├── RequestRefused it understood the request and says that it is wrong
@@ -35,6 +37,14 @@ class StoreError(PairdeskError):
 
 class StoreBusy(StoreError):
     """Another process holds the database; the same call may succeed later."""
+
+
+class StoreFull(StoreError):
+    """There is no space left to write to; the same call may succeed later."""
+
+
+class StoreCorrupt(StoreError):
+    """The database file is damaged: what it holds can't be trusted any more."""
 
 
 class ExchangeError(PairdeskError):

@@ -23,8 +23,9 @@ from ingest.reconcile import Reconciliation
 from ingest.repair import Repair
 from ingest.rolling import floor_to
 from ingest.silence import SilenceWatch
+from ingest.store.pulse import Pulse
 from ingest.store.writer import Transaction, Writer
-from ingest.writing import WritingEnded, WritingThread
+from ingest.writing import WritingEnded, WritingPaused, WritingThread
 
 log = structlog.get_logger()
 
@@ -62,8 +63,8 @@ def every(scheduler: AsyncIOScheduler, seconds: float, job: Callable[[], Awaitab
     async def run() -> None:
         try:
             await job()
-        except (WritingEnded, asyncio.CancelledError):
-            return  # the worker is ending
+        except (WritingEnded, WritingPaused, asyncio.CancelledError):
+            return  # the worker is ending, or has said why nothing is written
         except (ExchangeError, StoreError) as error:
             log.warning("a job has to wait", job=name, reason=str(error))
         except Exception:  # the scheduler's edge: the other jobs go on
@@ -79,10 +80,19 @@ class Heartbeat:
     writer: Writer
     writing: WritingThread
     report: Report
+    pulse: Pulse | None = None
 
     async def heartbeat(self) -> None:
-        """Store the worker's state."""
-        await self.writing.call(self.write)
+        """Store the worker's state; while nothing is written, say it where it needs no space."""
+        try:
+            await self.writing.call(self.write)
+        except WritingEnded:
+            raise
+        except StoreError:
+            if self.pulse is None or self.writing.paused is None:
+                raise
+            _, payload = self.report()
+            self.pulse.beat(os.getpid(), "paused", int(time.time() * 1_000), payload)
 
     def write(self) -> None:
         """Store it from the thread that writes, or when that has ended."""

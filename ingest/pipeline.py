@@ -84,6 +84,11 @@ class Pipeline:
         """Forget what is in memory and go on from what is stored."""
         self.start(self._listings, keep_existing=True)
 
+    def probe(self) -> None:
+        """Write something small; raises what the database says to that."""
+        with self._writer.transaction() as tx:
+            tx.set_meta("probed_ms", str(self._clock_ms()))
+
     @property
     def _too_old(self) -> str:
         return f"older than the {self._retain_ms // 3_600_000} h of trades that are kept"

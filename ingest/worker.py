@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core.errors import ExchangeError, StoreError
+from core.errors import ExchangeError, StoreError, StoreFull
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.backfill import Backfill, Progress
@@ -27,8 +27,10 @@ from ingest.replay import Replay, find_recordings
 from ingest.rolling import floor_to
 from ingest.silence import SilenceWatch
 from ingest.source import SimulatedExchange, simulate_command
-from ingest.store.engine import open_engine
+from ingest.store.checkpoints import LogKeeper
+from ingest.store.engine import open_engine, sqlite_path
 from ingest.store.lock import WorkerLock, worker_lock
+from ingest.store.pulse import Pulse
 from ingest.store.writer import Writer
 from ingest.symbols import choose_symbols
 from ingest.writing import WritingThread
@@ -130,7 +132,8 @@ class Worker:
 
     async def _ingest(self, lock: WorkerLock) -> int:
         loop = asyncio.get_running_loop()
-        writer = Writer(open_engine(self._url, checkpoints=True))
+        engine = open_engine(self._url, checkpoints=True)
+        writer = Writer(engine)
         with writer.transaction() as tx:
             tx.set_meta("source", self._settings.source_kind)
             tx.set_meta("source_reason", self._reason)
@@ -139,8 +142,14 @@ class Worker:
             loop.call_soon_threadsafe(self.stop)
 
         writing = WritingThread(stop_soon, time.monotonic)
+        path = sqlite_path(self._url)
+        pulse = None
+        if path is not None:
+            writing.log_keeper = LogKeeper(engine, path)
+            pulse = Pulse(path)
+            pulse.prepare()
         writing.start()
-        heartbeat = Heartbeat(writer, writing, lambda: (self._state, self._payload(writing)))
+        heartbeat = Heartbeat(writer, writing, lambda: (self._state, self._payload(writing)), pulse)
         await heartbeat.heartbeat()
         scheduler = start_scheduler()
         every(scheduler, 1.0, heartbeat.heartbeat)
@@ -164,7 +173,8 @@ class Worker:
             await asyncio.to_thread(writing.finish, FINISH_S)
             if writing.failure is None and not writing.is_alive():
                 self._state = "stopped"
-                heartbeat.write()
+                with contextlib.suppress(StoreFull):
+                    heartbeat.write()
             writer.close()
         if not task.cancelled():
             task.result()
@@ -202,6 +212,8 @@ class Worker:
             "feed": feed,
             "quarantined": quarantined,
             "queue_depth": writing.queue_depth,
+            "dropped": writing.dropped_total,
+            "paused": writing.paused._asdict() if writing.paused else None,
             "backfill": {
                 "done": self._progress.done,
                 "total": self._progress.total,

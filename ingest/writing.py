@@ -6,13 +6,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from core.errors import StoreError
+from core.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 from core.types import Trade
 from ingest.pipeline import Pipeline
+from ingest.store.checkpoints import LogKeeper
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -23,14 +24,31 @@ PAUSE_S = 0.02
 BATCH_S = 0.08
 SMALLEST_BATCH, LARGEST_BATCH = 500, 20_000
 RECOVERY_S = 1.0
+LOG_HELD = "another program has held the database open for reading for minutes"
+_PASSING = (StoreBusy, StoreFull)
+"""What the database refuses now it may take later: what is queued is kept."""
 
 
 class WritingEnded(StoreError):
     """Nothing is written any more: the worker is ending."""
 
 
+class WritingPaused(StoreError):
+    """Nothing is written at the moment; trades are kept, other work is to come again."""
+
+
+class Pause(NamedTuple):
+    """Why nothing is written, and since when."""
+
+    reason: str
+    since_ms: int
+
+
 class WritingThread(threading.Thread):
     """Owns the pipeline. `put` never waits; `call` hands in work and gives its result.
+
+    While the disk is full or the database held, trades stay queued up to the limit and work is
+    refused with `WritingPaused`; it goes on by itself.
 
     Parameters
     ----------
@@ -43,6 +61,11 @@ class WritingThread(threading.Thread):
         self.dropped: dict[str, int] = {}
         self.is_hurried = False
         self.failure: BaseException | None = None
+        self.paused: Pause | None = None
+        self.log_keeper: LogKeeper | None = None
+        self.dropped_total = 0
+        # What is in memory may be ahead of what is stored.
+        self._is_stale = False
         self._on_failure = on_failure
         self._monotonic = monotonic
         self._trades: deque[Trade] = deque()
@@ -59,6 +82,7 @@ class WritingThread(threading.Thread):
             self._trades.append(trade)
         else:
             self.dropped[trade.symbol] = self.dropped.get(trade.symbol, 0) + 1
+            self.dropped_total += 1
 
     def take_dropped(self) -> list[str]:
         """Symbols that trades were dropped of since the last call."""
@@ -96,18 +120,45 @@ class WritingThread(threading.Thread):
     def run(self) -> None:
         try:
             while not (self._stopping and not self._trades and not self._work):
-                if not self._work and len(self._trades) < self._batch and not self._stopping:
-                    self._wake.wait(GATHER_S)
+                self._gather()
                 self._wake.clear()
-                self._write_batch()
-                self._do_work()
+                if self._may_write() and self._write_round():
+                    self._note_resumed()
+                    continue
+                self._refuse_work()
+                if self._stopping:
+                    break  # what is queued is a gap like any other for the next start
+                time.sleep(RECOVERY_S)
         except BaseException as error:  # the thread's edge: the process can't go on without it
             self.failure = error
             log.exception("the writing thread died")
             self._on_failure()
         finally:
-            for _, future in self._work:
-                future.set_exception(WritingEnded("the worker is ending"))
+            self._refuse_work(WritingEnded("the worker is ending"))
+
+    def _gather(self) -> None:
+        """Wait for something to write; longer where the log must not grow."""
+        if self.log_keeper is not None and self.log_keeper.pace_s and not self._stopping:
+            deadline = self._monotonic() + self.log_keeper.pace_s
+            while self._monotonic() < deadline and not self._stopping:
+                time.sleep(GATHER_S)
+        elif not self._work and len(self._trades) < self._batch and not self._stopping:
+            self._wake.wait(GATHER_S)
+
+    def _write_round(self) -> bool:
+        """Write a batch and do one piece of work, with a slow pace all there is of both.
+
+        False when the database refused for now.
+        """
+        rounds = 1
+        if self.log_keeper is not None and self.log_keeper.pace_s:
+            rounds = max(len(self._work), len(self._trades) // self._batch + 1)
+        for _ in range(rounds):
+            if not self._is_stale:
+                self._write_batch()
+            if not self._is_stale:
+                self._do_work()
+        return not self._is_stale
 
     def _write_batch(self) -> None:
         size = min(len(self._trades), self._batch)
@@ -117,6 +168,10 @@ class WritingThread(threading.Thread):
         started = self._monotonic()
         try:
             self.pipeline.ingest(batch)
+        except _PASSING as error:
+            self._trades.extendleft(reversed(batch))
+            self._pause_for(error)
+            return
         except StoreError as error:
             self._recover(error)
             return
@@ -136,21 +191,69 @@ class WritingThread(threading.Thread):
             result = work()
         except StoreError as error:
             future.set_exception(error)
-            self._recover(error)
+            if isinstance(error, _PASSING):
+                self._pause_for(error)
+            else:
+                self._recover(error)
         except Exception as error:  # it belongs to whoever asked
             future.set_exception(error)
         else:
             future.set_result(result)
 
+    # -- when the database refuses ------------------------------------------------------------
+
+    def _may_write(self) -> bool:
+        """Whether the database takes writes; after a pause, start again from what is stored."""
+        if self.log_keeper is not None:
+            self.log_keeper.look()
+            if self.log_keeper.is_full and not self._stopping:
+                self._note_pause(LOG_HELD)
+                return False
+        try:
+            if self._is_stale and self.pipeline is not None:
+                self.pipeline.probe()
+                self.pipeline.restart()
+        except _PASSING as error:
+            self._pause_for(error)
+            return False
+        self._is_stale = False
+        return True
+
+    def _note_resumed(self) -> None:
+        if self.paused is not None:
+            log.info("writing again", queued=len(self._trades), dropped=sum(self.dropped.values()))
+            self.paused = None
+
+    def _pause_for(self, error: StoreError) -> None:
+        self._is_stale = True
+        self._note_pause(str(error))
+
+    def _note_pause(self, reason: str) -> None:
+        if self.paused is None:
+            log.error("writing pauses; trades are kept", reason=reason)
+            self.paused = Pause(reason, int(time.time() * 1_000))
+
+    def _refuse_work(self, error: StoreError | None = None) -> None:
+        while self._work:
+            _, future = self._work.popleft()
+            if future.set_running_or_notify_cancel():
+                reason = self.paused.reason if self.paused else "the database takes no writes"
+                future.set_exception(error or WritingPaused(reason))
+
     def _recover(self, error: StoreError) -> None:
         """Start again from what is stored; what was not is a gap like any other."""
+        if isinstance(error, StoreCorrupt):
+            raise error  # the next start looks at the file and sets it aside
         log.error("the database refused; starting again from what is stored", reason=str(error))
         while self.pipeline is not None:
             time.sleep(RECOVERY_S)
             try:
                 self.pipeline.restart()
                 return
+            except _PASSING as again:
+                self._pause_for(again)
+                return
             except StoreError as again:
                 log.error("the database still refuses", reason=str(again))
-                if self._stopping:
+                if self._stopping or isinstance(again, StoreCorrupt):
                     raise

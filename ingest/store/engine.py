@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from core.errors import SettingsError, StoreBusy, StoreError
+from core.errors import SettingsError, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from ingest.store.migrations import HEAD
 
 BUSY_TIMEOUT_S = 5.0
@@ -21,7 +21,10 @@ POSTGRES_LOCK = 0x5041_4952  # "PAIR"
 
 _TRANSIENT = ("database is locked", "database table is locked", "deadlock", "lock timeout")
 _ABSENT = ("unable to open database file",)
-_BROKEN = ("not a database", "malformed", "disk image", "disk i/o error")
+_FULL = ("disk is full", "no space left", "disk full")
+_CORRUPT = ("not a database", "malformed", "disk image")
+_BROKEN = ("disk i/o error",)
+_TOO_LONG = ("interrupted",)
 _FOREIGN = ("no such table", "no such column", "has no column", "does not exist")
 _UNREACHABLE = ("connection refused", "could not translate", "failed to resolve", "timeout expired")
 
@@ -121,6 +124,12 @@ def store_error(error: SQLAlchemyError, url: str | URL) -> StoreError:
         return StoreError(
             f"The database {where} is not there or may not be opened; a start of the desk makes it."
         )
+    if has(*_FULL):
+        return StoreFull(f"There is no space left for the database {where} ({detail}).")
+    if has(*_CORRUPT):
+        return StoreCorrupt(f"The database {where} is broken or is no database ({detail}).")
+    if has(*_TOO_LONG):
+        return StoreError(f"The database {where} took too long to answer; it was given up.")
     if has(*_BROKEN):
         return StoreError(f"The database {where} is broken or is no database ({detail}).")
     if has(*_FOREIGN):

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ from core.errors import StoreError
 from core.types import TIMEFRAMES, Bars
 from ingest.store.engine import open_engine, sqlite_path, store_error, stored_version
 from ingest.store.migrations import HEAD
+from ingest.store.pulse import Pulse
+
+LONGEST_READ_S = 10.0
+"""A reader at work keeps the write-ahead log from being emptied: none may take long."""
+_INSTRUCTIONS = 200_000
+"""SQLite looks at the clock after so many of its steps, about every few milliseconds."""
 
 _COLUMNS: tuple[tuple[str, type[np.generic]], ...] = (
     ("open_time_ms", np.int64),
@@ -234,7 +241,11 @@ class Reader:
             row = self._run(
                 connection, "SELECT pid, state, heartbeat_ms, payload FROM worker_status"
             ).first()
-        return None if row is None else WorkerStatus(row[0], row[1], row[2], json.loads(row[3]))
+        stored = None if row is None else WorkerStatus(row[0], row[1], row[2], json.loads(row[3]))
+        beat = None if self._path is None else Pulse(self._path).last()
+        if beat is not None and (stored is None or beat.heartbeat_ms > stored.heartbeat_ms):
+            return WorkerStatus(*beat)  # the database takes no writes at the moment
+        return stored
 
     def meta(self) -> dict[str, str]:
         """Facts about the database: which source fills it, and why that one."""
@@ -283,12 +294,25 @@ class Reader:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         try:
-            with self._open().connect() as connection:
+            with self._open().connect() as connection, self._bounded(connection):
                 yield connection
         except SQLAlchemyError as error:
             # Pooled connections may be to a file that is gone; the next call starts afresh.
             self.close()
             raise store_error(error, self._url) from error
+
+    @contextmanager
+    def _bounded(self, connection: Connection) -> Iterator[None]:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection):
+            yield
+            return
+        deadline = time.monotonic() + LONGEST_READ_S
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+        try:
+            yield
+        finally:
+            driver.set_progress_handler(None, 0)
 
     def _open(self) -> Engine:
         with self._lock:
