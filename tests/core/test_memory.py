@@ -1,0 +1,60 @@
+"""A million bars fit into a small machine."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+ANALYSIS = """
+import resource
+
+import numpy as np
+
+from core.pair import analyse_pair, plan_rows
+from core.types import Bars, PairSpec
+
+
+def leg(close):
+    n = len(close)
+    columns = [close * 1.0 for _ in range(6)]
+    return Bars(
+        np.arange(n) * 1_000, *columns, np.ones(n, dtype=np.int64), close * 1.0,
+        np.ones(n, dtype=bool), np.zeros(n, dtype=bool),
+    )
+
+
+def analyse(n):
+    rng = np.random.default_rng(0)
+    path = np.cumsum(rng.normal(0, 1e-4, n))
+    legs = leg(np.exp(8 + path + rng.normal(0, 3e-4, n))), leg(np.exp(3 + path))
+    spec = PairSpec(
+        "A", "B", "1s", window=120, entry_z=2.0, exit_z=0.5, stop_z=None, max_hold_bars=None,
+        hedge="kalman", hedge_window=600, bars=n - 3_240, fee_bps=10, slippage_bps=2,
+        notional=10_000.0,
+    )
+    result = analyse_pair(spec, plan_rows(spec, 0, (n - 1) * 1_000), *legs)
+    return len(result.rows), result.backtest.metrics.total_trades
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+analyse(20_000)  # all is imported and compiled
+bare = peak()
+rows, trades = analyse(1_000_000)
+print(rows, trades, (peak() - bare) // 1024)
+"""
+
+
+def test_a_million_bars_and_all_that_comes_of_them_stay_under_400_mb():
+    """Both legs' bars with all their columns included, and some ten thousands of round trips."""
+    child = subprocess.run(
+        [sys.executable, "-c", ANALYSIS],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    rows, trades, megabytes = map(int, child.stdout.split())
+    assert rows > 990_000
+    assert trades > 10_000
+    assert 0 < megabytes < 400
