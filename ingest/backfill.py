@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from core.errors import ExchangeError, RequestRefused, StoreError
+from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbols
 from core.types import TIMEFRAMES, Bar, Trade
 from ingest.pipeline import Pipeline
 from ingest.rolling import floor_to
@@ -181,16 +181,16 @@ class Backfill:
             for _ in range(CONCURRENCY):
                 group.create_task(work())
 
-    async def _persist(self, symbol: str, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Try until it works; only a refusal of the request itself ends it."""
+    async def _persist(self, symbol: str, attempt: Callable[[], Awaitable[None]]) -> bool:
+        """Try until it works; only a refusal of the request itself ends it, with False."""
         tries = 0
         while True:
             try:
                 await attempt()
-                return
-            except RequestRefused as error:
+                return True
+            except (RequestRefused, UnknownSymbols) as error:
                 log.warning("history is refused", symbol=symbol, reason=str(error))
-                return
+                return False
             except (ExchangeError, StoreError) as error:
                 delay = RETRY_S[min(tries, len(RETRY_S) - 1)]
                 self.progress.message = f"waiting for the exchange: {error}"
@@ -249,8 +249,7 @@ class Backfill:
             nonlocal joined
             joined = await self._join(symbol, start_ms)
 
-        while not joined:
-            await self._persist(symbol, attempt)
+        while not joined and await self._persist(symbol, attempt):
             if not joined:
                 await self.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
