@@ -57,10 +57,16 @@ class Number(fields.Float):
     """A finite number within bounds."""
 
     def __init__(
-        self, low: float, high: float, *, about: str, above_low: bool = False, **options: Any
+        self,
+        low: float,
+        high: float | None,
+        *,
+        about: str,
+        above_low: bool = False,
+        **options: Any,
     ) -> None:
         start = f"above {low:g}" if above_low else f"from {low:g}"
-        self.allowed = f"a number {start} to {high:.15g}"
+        self.allowed = f"a number {start}" + ("" if high is None else f" to {high:.15g}")
         super().__init__(
             validate=validate.Range(
                 low, high, min_inclusive=not above_low, error=f"must be {self.allowed}"

@@ -62,7 +62,7 @@ class PairParameters(Parameters):
     )
     stop_z = Number(
         0,
-        100,
+        None,
         about="|z| at which it is given up; above entry_z; default none",
         load_default=None,
         allow_none=True,
@@ -119,7 +119,7 @@ class PairParameters(Parameters):
         bounds = {
             "symbol_b": f"{Symbol.allowed}, other than symbol_a",
             "exit_z": "a number from 0 to below entry_z",
-            "stop_z": "a number above entry_z to 100",
+            "stop_z": "a number above entry_z",
             "hedge_window": f"a whole number from window to {MAX_HEDGE_WINDOW}",
         }
         return bounds.get(name) or super().allowed_for(name)

@@ -140,6 +140,12 @@ def test_open_trade_comes_last_and_is_not_counted(client: FlaskClient) -> None:
     assert open_ones
 
 
+def test_a_stop_out_of_reach_is_a_stop_all_the_same(client: FlaskClient) -> None:
+    answer = client.get("/analytics/pair?points=0&stop_z=1000")
+    assert answer.status_code == 200
+    assert strict_json(answer.data)["stop_z"] == 1000.0
+
+
 def test_numbers_arrive_unrounded(body: dict[str, Any], services: PairService) -> None:
     asked = {name: body[name] for name in PARAMETERS if body[name] is not None} | {"bars": 600}
     result = services.pair(load_pair_request(asked, services.settings).spec).result
