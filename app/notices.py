@@ -134,7 +134,7 @@ def _pair(view: PairView, cut: bool) -> list[Notice]:
         lines.append(Notice("warn", f"{words}{tail}: bars without all trades give no z."))
     reasons = result.reasons
     if "history" in reasons:
-        lines.append(Notice("info", f"{reasons['history'][:1].upper()}{reasons['history'][1:]}."))
+        lines.append(Notice("info", f"History {reasons['history']}."))
     if "hedge_ratio" in reasons:
         lines.append(Notice("info", f"Hedge ratio {reasons['hedge_ratio']}."))
     return lines

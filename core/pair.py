@@ -232,7 +232,7 @@ def _explain_missing(result: PairResult, plan: RowPlan) -> None:
         result.reasons["hurst"] = "outside (0, 1), or under 100 rows"
     if plan.missing_rows:
         result.reasons["history"] = (
-            f"history begins {plan.missing_rows} bars later than the calculation asks for: "
+            f"begins {plan.missing_rows} bars later than the calculation asks for: "
             "the first rows are still warming up"
         )
     ratio = chosen.hedge_ratio[-1]
