@@ -1,0 +1,104 @@
+"""Bars fed as they come give the bits of the whole array, whatever comes and wherever it halts."""
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core import kalman, regression
+from core.kalman import _kalman, kalman_hedge
+from core.regression import _rolling_ols, rolling_ols
+from core.signals import FLAT, _decide, decide_positions
+
+LONGEST = 240
+# Steps of a log price: still, by the exchange's smallest step, usual, a crash; or no bar at all.
+steps = st.sampled_from([0.0, 0.0, 1e-9, -1e-9, 1e-3, -2e-3, 3e-4, -0.5, math.nan])
+
+
+@st.composite
+def histories(draw):
+    """Two legs with holes at some level, the bar number they begin at, and where feeding halts."""
+    n = draw(st.integers(1, LONGEST))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    level = draw(st.sampled_from([math.log(1e-6), 0.0, math.log(6e4)]))
+    size = draw(st.sampled_from([1e-9, 1e-3]))
+    x = level + np.cumsum(random.normal(0, size, n))
+    y = 0.5 + 0.8 * x + random.normal(0, size, n)
+    for leg in (x, y):
+        for row, step in draw(st.dictionaries(st.integers(0, n - 1), steps, max_size=12)).items():
+            leg[row:] += 0.0 if math.isnan(step) else step
+            if math.isnan(step):
+                leg[row] = math.nan
+    if draw(st.booleans()):  # a hole longer than the windows
+        start = draw(st.integers(0, n - 1))
+        y[start : start + draw(st.integers(1, 80))] = math.nan
+    if draw(st.booleans()):  # a leg that stands still for a while
+        start = draw(st.integers(0, n - 1))
+        x[start : start + 60] = x[start]
+    # Near a multiple of 1,024 the sums are rebuilt on the way.
+    first_index = draw(st.sampled_from([0, 1, 1_000, 1_024 * 1_000_000 - 77]))
+    halts = sorted(draw(st.sets(st.integers(1, n), max_size=8)) | {n})
+    return y, x, first_index, halts
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(), bar_by_bar=st.booleans(), hedge_window=st.sampled_from([10, 37, 100]))
+def test_rolling_fit_resumed_anywhere_gives_the_bits_of_the_whole(
+    history, bar_by_bar, hedge_window
+):
+    y, x, first_index, halts = history
+    window = 10
+    whole = rolling_ols(y, x, first_index=first_index, hedge_window=hedge_window, window=window)
+    out, state, start = np.full((6, len(y)), np.nan), regression.NOTHING_SEEN, 0
+    for stop in range(1, len(y) + 1) if bar_by_bar else halts:
+        state = _rolling_ols(
+            y[:stop], x[:stop], first_index, hedge_window, window, state, start, out[:, :stop]
+        )
+        start = stop
+    np.testing.assert_array_equal(out, [getattr(whole, name) for name in whole.__slots__])
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(), bar_by_bar=st.booleans(), hedge_window=st.sampled_from([10, 37, 100]))
+def test_filter_resumed_anywhere_gives_the_bits_of_the_whole(history, bar_by_bar, hedge_window):
+    y, x, first_index, halts = history
+    window, discount = 10, 1.0 - 2.0 / (hedge_window + 1.0)
+    whole, stderr = kalman_hedge(
+        y, x, first_index=first_index, hedge_window=hedge_window, window=window
+    )
+    out, state, start = np.full((7, len(y)), np.nan), kalman.NOTHING_SEEN, 0
+    for stop in range(1, len(y) + 1) if bar_by_bar else halts:
+        state = _kalman(
+            y[:stop], x[:stop], first_index, discount, window, state, start, out[:, :stop]
+        )
+        start = stop
+    np.testing.assert_array_equal(out[:6], [getattr(whole, name) for name in whole.__slots__])
+    np.testing.assert_array_equal(out[6], stderr)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    z=st.lists(
+        st.sampled_from([-4.0, -2.0, -0.5, 0.0, 0.5, 2.0, 3.0, math.nan]), min_size=1, max_size=80
+    ),
+    seed=st.integers(0, 2**32 - 1),
+    stop_z=st.sampled_from([None, 3.0]),
+    max_hold=st.sampled_from([None, 1, 4]),
+    halts=st.sets(st.integers(1, 80), max_size=8),
+)
+def test_signal_resumed_anywhere_gives_the_decisions_of_the_whole(
+    spec_fixture, z, seed, stop_z, max_hold, halts
+):
+    z = np.array(z)
+    complete = ~np.isnan(z) & (np.random.default_rng(seed).random(len(z)) > 0.2)
+    whole = decide_positions(z, complete, spec_fixture(stop_z=stop_z, max_hold_bars=max_hold))
+    position, code = np.zeros((2, len(z)), dtype=np.int64)
+    state, start = np.array([FLAT, 0, FLAT, -1], dtype=np.int64), 0
+    for stop in sorted({halt for halt in halts if halt < len(z)} | {len(z)}):
+        _decide(
+            z[:stop], complete[:stop], 2.0, 0.5, math.inf if stop_z is None else stop_z,
+            max_hold or 0, state, start, position[:stop], code[:stop],
+        )  # fmt: skip
+        start = stop
+    np.testing.assert_array_equal((position, code), whole)
