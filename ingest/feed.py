@@ -65,6 +65,8 @@ class SymbolFeed:
         self.unfillable: list[tuple[int, int]] = []
         # False while trades may be missing that no later id has shown yet; its bars stay open.
         self.is_proven = False
+        # Closed bars from here on are about to be built again: dying before must not leave them.
+        self.rebuild_from_ms: int | None = None
         self.duplicates = 0
         self.absurd = 0
 
@@ -112,8 +114,20 @@ class SymbolFeed:
             self.last_price,
             self.last_event_ms,
             self.whole_from_ms,
-            self.builder.closed_until_ms,
+            self.builder.closed_until_ms
+            if self.rebuild_from_ms is None
+            else min(self.rebuild_from_ms, self.builder.closed_until_ms),
         )
+
+    def will_rebuild(self, start_ms: int) -> None:
+        """Let a restart begin no later than at this time, until `rebuilt`."""
+        start = start_ms - start_ms % SECOND_MS
+        if self.rebuild_from_ms is None or start < self.rebuild_from_ms:
+            self.rebuild_from_ms = start
+
+    def rebuilt(self) -> None:
+        """Closed bars are right again."""
+        self.rebuild_from_ms = None
 
     def is_whole(self, start_ms: int, end_ms: int) -> bool:
         """Whether every trade of [start, end) is known to be there."""

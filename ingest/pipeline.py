@@ -128,6 +128,15 @@ class Pipeline:
         self._pause()
         for feed, start_ms, end_ms, anchor_id in _merged(rebuilds):
             self._rebuild(feed, start_ms, end_ms, anchor_id)
+        if rebuilds:
+            self._note_rebuilt({id(feed): feed for feed, *_ in rebuilds}.values())
+
+    def _note_rebuilt(self, feeds: Iterable[SymbolFeed]) -> None:
+        with self._writer.transaction() as tx:
+            for feed in feeds:
+                feed.rebuilt()
+                tx.save_cursor(feed.symbol_id, feed.cursor)
+        self._pause()
 
     def _ingest_symbol(
         self, tx: Transaction, feed: SymbolFeed, trades: list[Trade]
@@ -146,7 +155,9 @@ class Pipeline:
                 tx.rise_revision(feed.symbol_id)
         for gap in accepted.closed:
             tx.close_gap(gap.gap_id, "filled", "came in late", now_ms)
-        if accepted.new:
+        for start_ms, _ in accepted.rebuild:
+            feed.will_rebuild(start_ms)
+        if accepted.new or accepted.rebuild:
             tx.save_cursor(feed.symbol_id, feed.cursor)
         return accepted.rebuild
 
@@ -358,10 +369,12 @@ class Pipeline:
             self._pause()
             self.fill_gap(symbol, gap.gap_id, first.trade_id, page)
         else:
+            feed.will_rebuild(start_ms)
             with self._writer.transaction() as tx:
                 tx.save_cursor(feed.symbol_id, feed.cursor)
             self._pause()
             self._rebuild(feed, start_ms, live.trade_time_ms, live.trade_id)
+            self._note_rebuilt([feed])
         return True
 
     def prove(self, symbol: str, last_id: int, trades: Sequence[Trade], is_edge: bool) -> None:
