@@ -1,4 +1,4 @@
-"""The ingest commands: `python -m ingest [import | replay | simulate]`, the worker without one."""
+"""The commands: `python -m ingest [import | replay | backup | simulate]`, the worker without."""
 
 import argparse
 import asyncio
@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     replaying.add_argument(
         "--speed", type=_speed, help="1 is real time; without it as fast as possible"
     )
+    backing_up = commands.add_parser("backup", help="copy the SQLite database while it is in use")
+    backing_up.add_argument("file", metavar="FILE", type=Path, help="the copy to make")
+    backing_up.add_argument("--force", action="store_true", help="replace FILE if it is there")
     simulating = commands.add_parser("simulate", help="run the simulated exchange")
     simulating.add_argument("--port", type=_port, required=True, help="0 takes a free one")
     simulating.add_argument("--seed", type=int, default=7, help="decides the whole market")
@@ -91,6 +94,8 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
         return _import(options.files, settings)
     if options.command == "replay":
         return _replay(options.files, options.speed, settings)
+    if options.command == "backup":
+        return _back_up(options.file, options.force, settings)
     settings = resolve_source(settings, ROOT, environ)
     url = settings.resolved_database_url(ROOT)
     from ingest.store.engine import migrate
@@ -113,6 +118,17 @@ def _import(files: Sequence[str], settings: Settings) -> int:
     if settings.source_kind == "auto":
         settings = settings.model_copy(update={"source": "binance"})
     return load_dumps(files, settings.resolved_database_url(ROOT))
+
+
+def _back_up(target: Path, force: bool, settings: Settings) -> int:
+    from ingest.store.backup import back_up
+
+    if settings.source_kind == "auto":
+        settings = settings.model_copy(update={"source": "binance"})
+    url = settings.resolved_database_url(ROOT)
+    size = back_up(url, target, force=force)
+    print(f"{target}: {size / 1e6:,.1f} MB, one sound copy of {url.removeprefix('sqlite:///')}")
+    return 0
 
 
 def _replay(files: Sequence[str], speed: float | None, settings: Settings) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core.errors import ExchangeError, StoreError, StoreFull
+from core.errors import ExchangeError, StoreCorrupt, StoreError, StoreFull
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.backfill import Backfill, Progress
@@ -29,6 +29,7 @@ from ingest.silence import SilenceWatch
 from ingest.source import SimulatedExchange, simulate_command
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine, sqlite_path
+from ingest.store.integrity import suspect
 from ingest.store.lock import WorkerLock, worker_lock
 from ingest.store.pulse import Pulse
 from ingest.store.writer import Writer
@@ -176,6 +177,8 @@ class Worker:
                 with contextlib.suppress(StoreFull):
                     heartbeat.write()
             writer.close()
+        if isinstance(writing.failure, StoreCorrupt) and path is not None:
+            suspect(path).touch()
         if not task.cancelled():
             task.result()
         return 0 if writing.failure is None and lock.is_held() else 1

@@ -2,18 +2,23 @@
 
 import os
 import sqlite3
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import structlog
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.errors import SettingsError, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from ingest.store.integrity import find_damage, is_ours, salvage, set_aside, suspect
 from ingest.store.migrations import HEAD
+
+log = structlog.get_logger()
 
 BUSY_TIMEOUT_S = 5.0
 MIGRATION_LOCK_S = 60.0
@@ -176,6 +181,7 @@ def migrate(url: str) -> None:
             raise SettingsError(f"DATABASE_URL: {path} is a folder, not a database file")
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.migrate.lock", timeout=MIGRATION_LOCK_S):
+            _replace_if_damaged(path, engine, url)
             _upgrade(engine, url)
     except Timeout as error:
         raise StoreBusy(f"Another process has been migrating {path} for a minute.") from error
@@ -185,6 +191,43 @@ def migrate(url: str) -> None:
         raise store_error(error, url) from error
     finally:
         engine.dispose()
+
+
+def _replace_if_damaged(path: Path, engine: Engine, url: str) -> None:
+    """Set a damaged file aside and begin a new one with what could be read of the user's own.
+
+    Nobody may be writing to it meanwhile: while a worker lives, the file is left alone.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    worker = FileLock(f"{path}.worker.lock", timeout=0)
+    try:
+        worker.acquire()
+    except Timeout:
+        return
+    try:
+        damage = find_damage(path)
+        if damage is None:
+            suspect(path).unlink(missing_ok=True)
+        elif is_ours(path):
+            aside = set_aside(path)
+            _upgrade(engine, url)
+            kept = salvage(aside, path)
+            words = (
+                f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC: the database was damaged ({damage}) and"
+                f" was set aside as {aside.name}. Market data is fetched again;"
+                f" {kept.imports} imports ({kept.bars} bars, {kept.trades} trades) were"
+                f" {'kept' if kept.is_whole else 'kept in part: import the files again'}."
+            )
+            log.error("the database was damaged", database=str(path), notice=words)
+            with engine.begin() as connection:
+                connection.exec_driver_sql(
+                    "INSERT INTO meta (key, value) VALUES ('notice', ?)"
+                    " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    (words,),
+                )
+    finally:
+        worker.release()
 
 
 def _upgrade(engine: Engine, url: str) -> None:
