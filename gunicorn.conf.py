@@ -4,7 +4,6 @@ Settings are checked and the source is resolved here, once, before anything fork
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,11 +19,11 @@ sys.path.insert(0, str(ROOT))
 from core.errors import PairdeskError, SettingsError  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from ingest.console import configure_logging  # noqa: E402
+from ingest.keeper import Keeper  # noqa: E402
 from ingest.source import resolve_source  # noqa: E402
 from ingest.store.engine import migrate  # noqa: E402
 
 CONFIGURATION_ERROR = 78
-END_S = 10.0
 
 load_dotenv(ROOT / ".env")
 configure_logging()
@@ -67,7 +66,8 @@ def when_ready(server: Any) -> None:
         command = [sys.executable, "-m", "ingest", "--supervise", "--parent", str(os.getpid())]
         # Kept at the server: a reload makes this module anew.
         if getattr(server, "supervisor", None) is None:
-            server.supervisor = subprocess.Popen(command, cwd=ROOT)
+            server.supervisor = Keeper(command, ROOT)
+            server.supervisor.start()
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     shown = f"[{host}]" if ":" in host else host
     print(f"Pairdesk is on http://{shown}:{settings.port}  (Ctrl-C ends it)", flush=True)
@@ -89,10 +89,5 @@ def _warm_up(services: Any) -> None:
 def on_exit(server: Any) -> None:
     """End the supervisor, and with it the worker."""
     supervisor = getattr(server, "supervisor", None)
-    if supervisor is None:
-        return
-    supervisor.terminate()
-    try:
-        supervisor.wait(END_S)
-    except subprocess.TimeoutExpired:
-        supervisor.kill()
+    if supervisor is not None:
+        supervisor.stop()
