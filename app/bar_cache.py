@@ -6,18 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.types import Bars
+from core.types import Leg
 from ingest.store.reader import Reader
 
 KEPT_ROWS = 500_000
-"""Rows of all symbols and timeframes together, some 40 MB; the least recently used go first."""
+"""Rows of all symbols and timeframes together, some 15 MB; the least recently used go first."""
+
+LONGEST_LEG = 100_000
+"""Rows of one leg: 20,000 results, the step before them, and the longest history."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     revision: int
     start_ms: int
-    bars: Bars
+    leg: Leg
 
 
 class BarCache:
@@ -33,9 +36,7 @@ class BarCache:
         self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
-    def bars(
-        self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int, revision: int
-    ) -> Bars:
+    def leg(self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int, revision: int) -> Leg:
         """Closed bars that open in [start_ms, end_ms).
 
         `revision` is the symbol's, read before: at worst newer bars are kept under an older one.
@@ -44,30 +45,38 @@ class BarCache:
         with self._lock:
             kept = self._kept.get(key)
         if kept is None or kept.revision != revision or kept.start_ms > start_ms:
-            bars = self._reader.bars(symbol, timeframe_ms, start_ms, end_ms)
-            kept = _Kept(revision, start_ms, bars)
+            leg = self._reader.leg(symbol, timeframe_ms, start_ms, end_ms)
+            kept = _Kept(revision, start_ms, leg)
         else:
-            newest = int(kept.bars.open_time_ms[-1]) if len(kept.bars) else kept.start_ms - 1
+            newest = int(kept.leg.open_time_ms[-1]) if len(kept.leg) else kept.start_ms - 1
             if newest + timeframe_ms < end_ms:
-                added = self._reader.bars(symbol, timeframe_ms, newest + 1, end_ms)
-                kept = _Kept(revision, kept.start_ms, _joined(kept.bars, added))
+                added = self._reader.leg(symbol, timeframe_ms, newest + 1, end_ms)
+                kept = _trimmed(_Kept(revision, kept.start_ms, _joined(kept.leg, added)))
         with self._lock:
             self._kept[key] = kept
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and self._rows() > self._kept_rows:
                 self._kept.popitem(last=False)
-        return _between(kept.bars, start_ms, end_ms)
+        return _between(kept.leg, start_ms, end_ms)
 
     def _rows(self) -> int:
-        return sum(len(kept.bars) for kept in self._kept.values())
+        return sum(len(kept.leg) for kept in self._kept.values())
 
 
-def _joined(older: Bars, newer: Bars) -> Bars:
+def _trimmed(kept: _Kept) -> _Kept:
+    """Without the rows that no request can reach back to any more."""
+    if len(kept.leg) <= LONGEST_LEG:
+        return kept
+    start_ms = int(kept.leg.open_time_ms[-LONGEST_LEG])
+    return _Kept(kept.revision, start_ms, _between(kept.leg, start_ms, 2**62))
+
+
+def _joined(older: Leg, newer: Leg) -> Leg:
     if not len(newer):
         return older
-    return Bars(*(np.concatenate((getattr(older, n), getattr(newer, n))) for n in Bars.__slots__))
+    return Leg(*(np.concatenate((getattr(older, n), getattr(newer, n))) for n in Leg.__slots__))
 
 
-def _between(bars: Bars, start_ms: int, end_ms: int) -> Bars:
-    first, last = np.searchsorted(bars.open_time_ms, (start_ms, end_ms))
-    return Bars(*(getattr(bars, name)[first:last] for name in Bars.__slots__))
+def _between(leg: Leg, start_ms: int, end_ms: int) -> Leg:
+    first, last = np.searchsorted(leg.open_time_ms, (start_ms, end_ms))
+    return Leg(*(getattr(leg, name)[first:last] for name in Leg.__slots__))

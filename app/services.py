@@ -15,7 +15,7 @@ from core import pair as pairs
 from core.errors import PairdeskError, StoreError
 from core.explain import Explanation, explain_zscore
 from core.settings import Settings
-from core.types import Bars, PairResult, PairSpec
+from core.types import Bars, Leg, PairResult, PairSpec
 from ingest.store.reader import Reader, StoredGap, StoredSymbol
 
 CLOSING_GRACE_MS = 15_000
@@ -170,8 +170,8 @@ class PairService:
             raise RowNotThere(
                 f"a multiple of {step} ms from {plan.start_ms} to {last_ms}, epoch milliseconds"
             )
-        bars_a, bars_b = self._both(spec, plan, (legs[0].revision, legs[1].revision))
-        return explain_zscore(spec, plan, bars_a, bars_b, time_ms)
+        leg_a, leg_b = self._both(spec, plan, (legs[0].revision, legs[1].revision))
+        return explain_zscore(spec, plan, leg_a, leg_b, time_ms)
 
     def symbols(self) -> list[StoredSymbol]:
         """Every symbol with anything stored."""
@@ -233,8 +233,8 @@ class PairService:
         rows = 400
         plan = pairs.plan_rows(spec, 0, (rows - 1) * spec.timeframe_ms)
         walk = np.random.default_rng(1).normal(0, 1e-3, (2, rows)).cumsum(axis=1)
-        bars_a, bars_b = (_flat_bars(np.exp(prices), spec.timeframe_ms) for prices in walk)
-        pairs.analyse_pair(spec, plan, bars_a, bars_b)
+        leg_a, leg_b = (_flat_leg(np.exp(prices), spec.timeframe_ms) for prices in walk)
+        pairs.analyse_pair(spec, plan, leg_a, leg_b)
         log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
 
     def _legs(self, spec: PairSpec) -> tuple[StoredSymbol, StoredSymbol]:
@@ -258,20 +258,20 @@ class PairService:
         return pairs.plan_rows(spec, first_ms, last_ms) if first_ms <= last_ms else None
 
     def _analyse(self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]) -> Analysis:
-        bars_a, bars_b = self._both(spec, plan, revision)
-        newest = [bars.imported[-1] for bars in (bars_a, bars_b) if len(bars)]
+        leg_a, leg_b = self._both(spec, plan, revision)
+        newest = [leg.imported[-1] for leg in (leg_a, leg_b) if len(leg)]
         return Analysis(
-            result=pairs.analyse_pair(spec, plan, bars_a, bars_b),
+            result=pairs.analyse_pair(spec, plan, leg_a, leg_b),
             imported=any(bool(flag) for flag in newest),
         )
 
     def _both(
         self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]
-    ) -> tuple[Bars, Bars]:
+    ) -> tuple[Leg, Leg]:
         span = spec.timeframe_ms, plan.history_start_ms, plan.end_ms
         return (
-            self._bars.bars(spec.symbol_a, *span, revision[0]),
-            self._bars.bars(spec.symbol_b, *span, revision[1]),
+            self._bars.leg(spec.symbol_a, *span, revision[0]),
+            self._bars.leg(spec.symbol_b, *span, revision[1]),
         )
 
     def _source(self, *, imported: bool) -> str | None:
@@ -305,19 +305,6 @@ def _forming(
     return (price_a, price_b), ""
 
 
-def _flat_bars(prices: np.ndarray[tuple[int], np.dtype[np.float64]], timeframe_ms: int) -> Bars:
-    count = len(prices)
-    zeros = np.zeros(count)
-    return Bars(
-        open_time_ms=np.arange(count, dtype=np.int64) * timeframe_ms,
-        open=prices,
-        high=prices,
-        low=prices,
-        close=prices,
-        volume=zeros,
-        quote_volume=zeros,
-        trade_count=np.zeros(count, dtype=np.int64),
-        taker_buy_volume=zeros,
-        complete=np.ones(count, dtype=np.bool_),
-        imported=np.zeros(count, dtype=np.bool_),
-    )
+def _flat_leg(prices: np.ndarray[tuple[int], np.dtype[np.float64]], timeframe_ms: int) -> Leg:
+    times = np.arange(len(prices), dtype=np.int64) * timeframe_ms
+    return Leg(times, prices, prices, np.ones(len(prices), bool), np.zeros(len(prices), bool))

@@ -5,7 +5,7 @@ from math import fsum
 
 import numpy as np
 
-from core.types import Bar, Bars, FloatArray, PairRows, Trade
+from core.types import Bar, FloatArray, Leg, PairRows, Trade
 
 SECOND_MS = 1_000
 
@@ -118,18 +118,18 @@ def _by_id(trade: Trade) -> int:
     return trade.trade_id
 
 
-def align(bars_a: Bars, bars_b: Bars, timeframe_ms: int, start_ms: int, end_ms: int) -> PairRows:
+def align(leg_a: Leg, leg_b: Leg, timeframe_ms: int, start_ms: int, end_ms: int) -> PairRows:
     """Put both legs on the dense rows of [start_ms, end_ms), by time and never by position.
 
     A bar that is missing or incomplete in either leg makes the whole row NaN.
     """
     count = max(0, (end_ms - start_ms) // timeframe_ms)
     columns = [np.full(count, np.nan) for _ in range(4)]
-    for bars, (open_, close) in ((bars_a, columns[:2]), (bars_b, columns[2:])):
-        row = (bars.open_time_ms - start_ms) // timeframe_ms
-        usable = bars.complete & (row >= 0) & (row < count)
-        open_[row[usable]] = bars.open[usable]
-        close[row[usable]] = bars.close[usable]
+    for leg, (open_, close) in ((leg_a, columns[:2]), (leg_b, columns[2:])):
+        row = (leg.open_time_ms - start_ms) // timeframe_ms
+        usable = leg.complete & (row >= 0) & (row < count)
+        open_[row[usable]] = leg.open[usable]
+        close[row[usable]] = leg.close[usable]
     absent = np.isnan(columns[1]) | np.isnan(columns[3])
     for column in columns:
         column[absent] = np.nan

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from core.bars import align
 from core.pair import RowPlan, analyse_pair, rows_from
 from core.regression import log_prices
-from core.types import Bars, FloatArray, HedgeSeries, PairRows, PairSpec
+from core.types import FloatArray, HedgeSeries, Leg, PairRows, PairSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Explanation:
 
 
 def explain_zscore(
-    spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars, open_time_ms: int
+    spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg, open_time_ms: int
 ) -> Explanation:
     """Take one z apart.
 
@@ -56,13 +56,13 @@ def explain_zscore(
     """
     timeframe_ms = spec.timeframe_ms
     cut = replace(plan, start_ms=plan.history_start_ms, end_ms=open_time_ms + timeframe_ms)
-    result = analyse_pair(spec, cut, bars_a, bars_b)
+    result = analyse_pair(spec, cut, leg_a, leg_b)
     chosen: HedgeSeries = result.chosen
     row = len(result.rows) - 1
     window_first = max(0, row - spec.window)
     fit_first = 0 if spec.hedge == "kalman" else max(0, row - spec.hedge_window)
     first = window_first if spec.hedge == "kalman" else min(fit_first, window_first)
-    rows = rows_from(align(bars_a, bars_b, timeframe_ms, cut.start_ms, cut.end_ms), first)
+    rows = rows_from(align(leg_a, leg_b, timeframe_ms, cut.start_ms, cut.end_ms), first)
     log_a, log_b = log_prices(rows.close_a), log_prices(rows.close_b)
     hedge_ratio, intercept = chosen.hedge_ratio[first:].copy(), chosen.intercept[first:].copy()
     spread = chosen.spread[first:]

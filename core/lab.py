@@ -7,7 +7,7 @@ import numpy as np
 
 from core.bars import align, log_returns
 from core.pair import RowPlan, analyse_pair, trade_rows
-from core.types import Bars, FloatArray, HedgeSeries, PairResult, PairRows, PairSpec
+from core.types import FloatArray, HedgeSeries, Leg, PairResult, PairRows, PairSpec
 
 FEWEST_RETURNS = 50
 
@@ -47,7 +47,7 @@ class PlaceboCheck:
 
 
 def truncation_check(
-    spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars, cuts: int = 20
+    spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg, cuts: int = 20
 ) -> TruncationCheck:
     """Compute the pair again on histories that end earlier, and report every causal change.
 
@@ -59,14 +59,14 @@ def truncation_check(
     -------
     TruncationCheck; at most the first difference of each series and cut is listed.
     """
-    whole = _causal(analyse_pair(spec, plan, bars_a, bars_b))
+    whole = _causal(analyse_pair(spec, plan, leg_a, leg_b))
     rows = (plan.end_ms - plan.start_ms) // spec.timeframe_ms
     ends = sorted({max(1, rows * (cut + 1) // (cuts + 1)) for cut in range(cuts)})
     differences: list[Difference] = []
     compared = 0
     for end in ends:
         shorter = replace(plan, end_ms=plan.start_ms + end * spec.timeframe_ms)
-        part = _causal(analyse_pair(spec, shorter, bars_a, bars_b))
+        part = _causal(analyse_pair(spec, shorter, leg_a, leg_b))
         for name, values in part.items():
             expected = whole[name][: len(values)]
             compared += len(values)
@@ -94,7 +94,7 @@ def _causal(result: PairResult) -> dict[str, FloatArray]:
 
 
 def placebo_check(
-    spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars, runs: int = 200, seed: int = 0
+    spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg, runs: int = 200, seed: int = 0
 ) -> PlaceboCheck:
     """Trade random walks as the pair is traded, and rank the real result among them.
 
@@ -109,7 +109,7 @@ def placebo_check(
     Costs are charged as in the real run. The win rate stands beside the placebo's because it
     proves nothing: closed trades of a mean-reversion rule mostly win on random walks too.
     """
-    rows = align(bars_a, bars_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
+    rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
     first_index = plan.history_start_ms // spec.timeframe_ms
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
     _, _, real = trade_rows(spec, rows, first_index, skip)

@@ -14,10 +14,10 @@ from core.spread import break_even_z, half_life_bars, hurst, return_correlation
 from core.stationarity import engle_granger
 from core.types import (
     Backtest,
-    Bars,
     FloatArray,
     HedgeSeries,
     IntArray,
+    Leg,
     NextRow,
     PairResult,
     PairRows,
@@ -57,20 +57,20 @@ def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
     )
 
 
-def analyse_pair(spec: PairSpec, plan: RowPlan, bars_a: Bars, bars_b: Bars) -> PairResult:
+def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairResult:
     """Compute a pair from its bars.
 
     Parameters
     ----------
     plan : at least one row, see `plan_rows`.
-    bars_a, bars_b : stored bars of both legs that cover the plan; more does no harm.
+    leg_a, leg_b : stored bars of both legs that cover the plan; more does no harm.
 
     Returns
     -------
     PairResult; undefined scalars are NaN with a reason.
     """
     timeframe_ms = spec.timeframe_ms
-    rows = align(bars_a, bars_b, timeframe_ms, plan.history_start_ms, plan.end_ms)
+    rows = align(leg_a, leg_b, timeframe_ms, plan.history_start_ms, plan.end_ms)
     first_index = plan.history_start_ms // timeframe_ms
     # One missing row more: the fit and the window that the forming bar will be judged by.
     y = np.append(log_prices(rows.close_a), np.nan)

@@ -90,6 +90,20 @@ class Bars:
         return len(self.open_time_ms)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Leg:
+    """What a pair needs of one symbol's bars, oldest first; `Bars` has it too."""
+
+    open_time_ms: IntArray
+    open: FloatArray
+    close: FloatArray
+    complete: BoolArray
+    imported: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.open_time_ms)
+
+
 @dataclass(frozen=True, slots=True)
 class PairSpec:
     """Everything that decides a pair's numbers; validated by `app.api.schemas`."""

@@ -3,8 +3,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from app import bar_cache
 from app.bar_cache import BarCache
-from core.types import Bars
+from core.types import Leg
 
 MINUTE = 60_000
 
@@ -16,18 +17,13 @@ class Shelf:
         self.closes = np.arange(100.0)
         self.asked: list[tuple[int | None, int | None]] = []
 
-    def bars(
-        self, symbol: str, timeframe_ms: int, start_ms: int | None, end_ms: int | None
-    ) -> Bars:
+    def leg(self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int) -> Leg:
         self.asked.append((start_ms, end_ms))
         times = np.arange(len(self.closes), dtype=np.int64) * timeframe_ms
-        keep = (times >= (start_ms or 0)) & (times < (end_ms or 2**62))
+        keep = (times >= start_ms) & (times < end_ms)
         column = self.closes[keep]
         flags = np.ones(len(column), bool)
-        return Bars(
-            times[keep], column, column, column, column, column, column,
-            np.ones(len(column), np.int64), column, flags, flags,
-        )  # fmt: skip
+        return Leg(times[keep], column, column, flags, flags)
 
 
 @pytest.fixture
@@ -40,9 +36,9 @@ def cached(shelf: Shelf) -> Callable[..., list[float]]:
     cache = BarCache(shelf)
 
     def closes(start: int, end: int, revision: int = 1, symbol: str = "AAAUSDT") -> list[float]:
-        bars = cache.bars(symbol, MINUTE, start * MINUTE, end * MINUTE, revision)
-        assert (bars.open_time_ms // MINUTE).tolist() == list(range(start, end))
-        return bars.close.tolist()
+        leg = cache.leg(symbol, MINUTE, start * MINUTE, end * MINUTE, revision)
+        assert (leg.open_time_ms // MINUTE).tolist() == list(range(start, end))
+        return leg.close.tolist()
 
     return closes
 
@@ -69,18 +65,27 @@ def test_older_history_than_kept_is_read(shelf, cached):
 def test_symbols_are_kept_apart_and_memory_is_bounded(shelf):
     cache = BarCache(shelf, kept_rows=120)
     for symbol in ("AAAUSDT", "BBBUSDT", "AAAUSDT"):
-        cache.bars(symbol, MINUTE, 0, 50 * MINUTE, 1)
+        cache.leg(symbol, MINUTE, 0, 50 * MINUTE, 1)
     assert len(shelf.asked) == 2
-    cache.bars("CCCUSDT", MINUTE, 0, 50 * MINUTE, 1)  # B, the longest unused, has to go
-    cache.bars("AAAUSDT", MINUTE, 0, 50 * MINUTE, 1)
+    cache.leg("CCCUSDT", MINUTE, 0, 50 * MINUTE, 1)  # B, the longest unused, has to go
+    cache.leg("AAAUSDT", MINUTE, 0, 50 * MINUTE, 1)
     assert len(shelf.asked) == 3
-    cache.bars("BBBUSDT", MINUTE, 0, 50 * MINUTE, 1)
+    cache.leg("BBBUSDT", MINUTE, 0, 50 * MINUTE, 1)
     assert len(shelf.asked) == 4
 
 
 def test_symbol_without_bars_is_asked_for_again(shelf, cached):
     shelf.closes = np.empty(0)
     cache = BarCache(shelf)
-    assert len(cache.bars("AAAUSDT", MINUTE, 0, 3 * MINUTE, 1)) == 0
+    assert len(cache.leg("AAAUSDT", MINUTE, 0, 3 * MINUTE, 1)) == 0
     shelf.closes = np.arange(3.0)
-    assert len(cache.bars("AAAUSDT", MINUTE, 0, 3 * MINUTE, 1)) == 3
+    assert len(cache.leg("AAAUSDT", MINUTE, 0, 3 * MINUTE, 1)) == 3
+
+
+def test_a_desk_left_open_for_months_does_not_keep_every_bar(shelf, monkeypatch):
+    monkeypatch.setattr(bar_cache, "LONGEST_LEG", 50)
+    cache = BarCache(shelf)
+    for end in range(10, 101):
+        cache.leg("AAAUSDT", MINUTE, max(0, end - 20) * MINUTE, end * MINUTE, 1)
+    assert sum(len(kept.leg) for kept in cache._kept.values()) == 50
+    assert len(cache.leg("AAAUSDT", MINUTE, 0, 100 * MINUTE, 1)) == 100  # read again
