@@ -87,20 +87,31 @@ def test_filter_resumed_anywhere_gives_the_bits_of_the_whole(history, bar_by_bar
     seed=st.integers(0, 2**32 - 1),
     stop_z=st.sampled_from([None, 3.0]),
     max_hold=st.sampled_from([None, 1, 4]),
-    halts=st.sets(st.integers(1, 180), max_size=12),
+    stretch=st.integers(1, 20),
 )
 def test_signal_resumed_anywhere_gives_the_decisions_of_the_whole(
-    spec_fixture, runs, seed, stop_z, max_hold, halts
+    spec_fixture, runs, seed, stop_z, max_hold, stretch
 ):
     z = np.repeat(*map(np.array, zip(*runs, strict=True)))
     complete = ~np.isnan(z) & (np.random.default_rng(seed).random(len(z)) > 0.2)
     whole = decide_positions(z, complete, spec_fixture(stop_z=stop_z, max_hold_bars=max_hold))
     position, code = np.zeros((2, len(z)), dtype=np.int64)
     state, start = np.array([FLAT, 0, FLAT, -1], dtype=np.int64), 0
-    for stop in sorted({halt for halt in halts if halt < len(z)} | {len(z)}):
+    for stop in [*range(stretch, len(z), stretch), len(z)]:
         _decide(
             z[:stop], complete[:stop], 2.0, 0.5, math.inf if stop_z is None else stop_z,
             max_hold or 0, state, start, position[:stop], code[:stop],
         )  # fmt: skip
         start = stop
     np.testing.assert_array_equal((position, code), whole)
+
+
+def test_filter_resumed_inside_a_hole_that_it_forgets_all_in_gives_the_bits_of_the_whole(log_pair):
+    """There its covariance stops to grow, which hangs on when a row was last seen."""
+    y, x = log_pair(400, 2)
+    y[100:300] = math.nan
+    whole, _ = kalman_hedge(y, x, first_index=0, hedge_window=10, window=10)
+    out, state = np.full((7, 400), np.nan), kalman.NOTHING_SEEN
+    for start, stop in ((0, 150), (150, 250), (250, 400)):
+        state = _kalman(y[:stop], x[:stop], 0, 1.0 - 2.0 / 11.0, 10, state, start, out[:, :stop])
+    np.testing.assert_array_equal(out[:6], [getattr(whole, name) for name in whole.__slots__])
