@@ -1,8 +1,13 @@
 """A whole worker against a simulated exchange that misbehaves; the exchange's ledger judges."""
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from math import isclose
 from pathlib import Path
@@ -10,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from core.errors import StoreError
 from core.settings import Settings
-from ingest.simulator import Ledger, SimulatedExchange, serve
+from ingest.simulator import Ledger, SessionLimits, SimulatedExchange
 from ingest.simulator.faults import Faults
 from ingest.store.reader import Reader
 from ingest.worker import Worker
@@ -19,6 +25,8 @@ from ingest.worker import Worker
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")
 # History costs next to nothing at this rate; what is to be seen live comes as a burst.
 RATE = 0.02
+ROOT = Path(__file__).resolve().parents[3]
+TRADES_PER_S, BUSY_S = 300.0, 180.0
 SECOND, MINUTE = 1_000, 60_000
 
 
@@ -155,20 +163,26 @@ class Desk:
 
 
 class Desks:
-    """Makes desks, each with an exchange of its own; judges each at its end."""
+    """Makes desks, each with an exchange of its own on one ledger; judges each at its end."""
 
     def __init__(self, folder: Path, empty_database: bytes) -> None:
+        self.ledger = Ledger(7, RATE, time.time)
+        self._busy_until = 0.0
         self._folder = folder
         self._empty = empty_database
         self._count = 0
+
+    def trade(self) -> None:
+        """Have trades for the next minute at least; history is cheap to ask for."""
+        if time.time() > self._busy_until - 60.0:
+            self.ledger.burst(TRADES_PER_S, BUSY_S, list(SYMBOLS))
+            self._busy_until = time.time() + BUSY_S
 
     @asynccontextmanager
     async def open(
         self,
         *,
         symbols: Sequence[str] = SYMBOLS[:2],
-        trades_per_s: float = 200.0,
-        seconds: float = 90.0,
         **worker: Any,
     ) -> AsyncIterator[Desk]:
         self._count += 1
@@ -176,8 +190,9 @@ class Desks:
         folder.mkdir()
         path = folder / "market.db"
         path.write_bytes(self._empty)
-        exchange = await serve(0, rate=RATE)
-        exchange.ledger.burst(trades_per_s, seconds, list(symbols))
+        self.trade()
+        exchange = SimulatedExchange(self.ledger, "127.0.0.1", SessionLimits())
+        await exchange.start(0)
         settings = Settings(
             database_url=f"sqlite:///{path}",
             source="binance",
@@ -211,3 +226,126 @@ class Desks:
 @pytest.fixture(scope="module")
 def desks(empty_database: bytes, tmp_path_factory: pytest.TempPathFactory) -> Desks:
     return Desks(tmp_path_factory.mktemp("desks"), empty_database)
+
+
+class Processes:
+    """Workers as processes on one database, against an exchange in a thread of this one."""
+
+    def __init__(self, path: Path, exchange: SimulatedExchange) -> None:
+        self.path = path
+        self.exchange = exchange
+        self.reader = Reader(f"sqlite:///{path}")
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.exchange.ledger
+
+    def trade(self, trades_per_s: float, seconds: float) -> None:
+        self.ledger.burst(trades_per_s, seconds, list(SYMBOLS))
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        environ = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": f"sqlite:///{self.path}",
+            "SOURCE": "binance",
+            "SYMBOLS": ",".join(SYMBOLS),
+            "BACKFILL_DAYS": "1",
+            "BINANCE_REST_URL": self.exchange.rest_url,
+            "BINANCE_WS_URL": self.exchange.ws_url,
+        }
+        process = subprocess.Popen([sys.executable, "-m", "ingest"], cwd=ROOT, env=environ)
+        self.started.append(process)
+        return process
+
+    def stop(self, process: "subprocess.Popen[bytes]") -> None:
+        process.terminate()
+        assert process.wait(20) == 0
+
+    def pid(self) -> int | None:
+        """Whose heartbeat was stored last."""
+        status = self.reader.status()
+        return None if status is None else status.pid
+
+    def rss_mb(self, process: "subprocess.Popen[bytes]") -> float:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1_024 for line in lines if line.startswith("VmRSS"))
+
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 30.0) -> float:
+        started = time.monotonic()
+        while not self._holds(condition):
+            assert time.monotonic() < started + seconds, f"not within {seconds} s: {what}"
+            time.sleep(0.05)
+        return time.monotonic() - started
+
+    @staticmethod
+    def _holds(condition: Callable[[], Any]) -> bool:
+        try:
+            return bool(condition())
+        except StoreError:
+            return False  # held for a moment
+
+    def caught_up(self, seconds: float = 30.0) -> float:
+        """Wait until all trades made up to now are stored, nothing missing."""
+        newest = {name: self.ledger.newest_trades(name, 1)[-1].trade_id for name in SYMBOLS}
+
+        def is_caught_up() -> bool:
+            stored = [self.reader.symbol(name) for name in SYMBOLS]
+            return all(
+                one is not None and (one.last_id or 0) >= newest[one.symbol] for one in stored
+            ) and not any(found.missing for found in self.reader.missing_ids().values())
+
+        return self.until(is_caught_up, "everything stored", seconds)
+
+    def judge(self) -> dict[str, int]:
+        """Hold all that is stored against the ledger, once the bars over it are closed."""
+        self.caught_up()
+        now_ms = self.ledger.now_ms()
+
+        def is_closed() -> bool:
+            ranges = [self.reader.bar_range(name, SECOND) for name in SYMBOLS]
+            return all(found is not None and found[1] + SECOND >= now_ms for found in ranges)
+
+        self.until(is_closed, "bars closed")
+        for process in self.started:
+            if process.poll() is None:
+                self.stop(process)
+        return judge(self.path, self.ledger, SYMBOLS)
+
+    def close(self) -> None:
+        self.reader.close()
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[SimulatedExchange]:
+    """A simulated exchange in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def begin() -> SimulatedExchange:
+        exchange = SimulatedExchange(Ledger(7, RATE, time.time), "127.0.0.1", SessionLimits())
+        await exchange.start(0)
+        return exchange
+
+    running = asyncio.run_coroutine_threadsafe(begin(), loop).result(30)
+    yield running
+    asyncio.run_coroutine_threadsafe(running.aclose(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def processes(
+    tmp_path: Path, empty_database: bytes, exchange: SimulatedExchange
+) -> Iterator[Processes]:
+    path = tmp_path / "market.db"
+    path.write_bytes(empty_database)
+    processes = Processes(path, exchange)
+    yield processes
+    processes.close()

@@ -1,0 +1,98 @@
+"""Workers that are killed, held up and doubled lose nothing; the exchange's ledger judges."""
+
+import random
+import sqlite3
+import time
+from typing import Any
+
+import pytest
+
+
+def kill_again_and_again(processes: Any, times: int, seed: int) -> None:
+    """Kill -9 under 1,000 trades/s on four symbols, each time at another moment."""
+    rng = random.Random(seed)
+    worst_s = 0.0
+    busy_until = 0.0
+    worker = processes.start()
+    processes.caught_up(60)
+    for _ in range(times):
+        if time.monotonic() > busy_until - 30.0:
+            processes.trade(1_000, 120)
+            busy_until = time.monotonic() + 120.0
+        processes.caught_up()
+        time.sleep(rng.uniform(0.3, 1.5))
+        worker.kill()
+        worker.wait()
+        worker = processes.start()
+        worst_s = max(worst_s, processes.caught_up(20))
+    print(f"\ncaught up after {worst_s:.1f} s at most")
+    assert worst_s <= 10.0
+    assert sum(processes.judge().values()) > 1_000
+
+
+def test_killed_workers_leave_no_missing_trade_and_none_twice(processes: Any) -> None:
+    kill_again_and_again(processes, times=3, seed=1)
+
+
+@pytest.mark.soak
+def test_workers_killed_two_hundred_times_leave_no_missing_trade(processes: Any) -> None:
+    kill_again_and_again(processes, times=200, seed=2)
+
+
+def test_of_two_workers_one_ingests_and_the_other_takes_over_at_once(processes: Any) -> None:
+    processes.trade(400, 60)
+    first = processes.start()
+    processes.caught_up(60)
+    second = processes.start()
+    time.sleep(3.0)
+    assert processes.pid() == first.pid
+    assert second.poll() is None
+    first.kill()
+    first.wait()
+    taken_s = processes.until(lambda: processes.pid() == second.pid, "taken over", 5.0)
+    live_s = taken_s + processes.caught_up(20)
+    print(f"\ntaken over after {taken_s:.1f} s, caught up after {live_s:.1f} s")
+    assert live_s <= 10.0
+    processes.judge()
+
+
+def hold_the_writer(processes: Any, seconds: float, times: int) -> None:
+    """Hold the database's write lock at 5,000 trades/s."""
+    worker = processes.start()
+    processes.caught_up(60)
+    processes.trade(5_000, (seconds + 6.0) * times + 10.0)
+    time.sleep(4.0)
+    before_mb = highest_mb = processes.rss_mb(worker)
+    for _ in range(times):
+        with sqlite3.connect(processes.path, isolation_level=None) as database:
+            database.execute("PRAGMA busy_timeout = 5000")
+            database.execute("BEGIN IMMEDIATE")
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                highest_mb = max(highest_mb, processes.rss_mb(worker))
+                time.sleep(0.1)
+            database.execute("ROLLBACK")
+        database.close()
+        until = time.monotonic() + 4.0
+        while time.monotonic() < until:
+            highest_mb = max(highest_mb, processes.rss_mb(worker))
+            time.sleep(0.1)
+    caught_up_s = processes.caught_up(120)
+    print(
+        f"\nRSS {before_mb:.0f} MB, at most {highest_mb:.0f} MB;"
+        f" caught up {caught_up_s:.1f} s after the last hold"
+    )
+    assert worker.poll() is None
+    assert highest_mb - before_mb <= 50.0
+    processes.judge()
+
+
+def test_a_blocked_writer_costs_little_memory_and_no_trade(processes: Any) -> None:
+    hold_the_writer(processes, seconds=5.0, times=1)
+
+
+@pytest.mark.soak
+def test_a_writer_blocked_for_half_minutes_costs_little_memory_and_no_trade(
+    processes: Any,
+) -> None:
+    hold_the_writer(processes, seconds=30.0, times=20)
