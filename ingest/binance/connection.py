@@ -15,6 +15,7 @@ from core.types import Trade
 from ingest.binance.failures import NETWORK_ERRORS, SilentFeedError
 from ingest.binance.frames import Shutdown, parse_control, parse_frame
 from ingest.binance.hosts import is_loopback
+from ingest.binance.quick_frames import QuickConnection
 
 _log = structlog.get_logger()
 
@@ -43,11 +44,11 @@ class Socket(Protocol):
 class LibrarySocket:
     """A connection of the `websockets` library that hands frames on undecoded."""
 
-    def __init__(self, inner: websockets.ClientConnection) -> None:
+    def __init__(self, inner: QuickConnection) -> None:
         self._inner = inner
 
     async def recv(self) -> bytes:
-        return await self._inner.recv(decode=False)
+        return await self._inner.recv_text()
 
     async def send(self, message: str) -> None:
         await self._inner.send(message)
@@ -67,8 +68,10 @@ async def open_socket(url: str, ping_every_s: float = 20.0, pong_within_s: float
         max_size=MAX_FRAME_BYTES,
         max_queue=1_024,
         compression=None,
+        create_connection=QuickConnection,
         proxy=None if is_loopback(url) else True,
     )
+    assert isinstance(inner, QuickConnection)
     return LibrarySocket(inner)
 
 

@@ -37,10 +37,27 @@ BARS_BETWEEN = (
     f"SELECT open_time_ms, {', '.join(BAR_VALUES)}, origin FROM bars WHERE symbol_id = ?"
     " AND timeframe_ms = ? AND open_time_ms >= ? AND open_time_ms < ? ORDER BY open_time_ms"
 )
-TRADE_INSERT = (
-    "INSERT INTO trades (symbol_id, trade_id, price, quantity, trade_time_ms, first_id, last_id,"
-    " buyer_is_maker) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol_id, trade_id) DO NOTHING"
-)
+TRADE_COLUMNS = 8
+
+
+def trade_insert(rows: int) -> str:
+    """Insert so many trades by one statement.
+
+    The driver lets go of the interpreter's lock at each statement, and a busy reading thread
+    keeps it for milliseconds: a statement a row would cost more in waiting than in work.
+    """
+    row = f"({', '.join('?' * TRADE_COLUMNS)})"
+    return (
+        "INSERT INTO trades (symbol_id, trade_id, price, quantity, trade_time_ms, first_id,"
+        f" last_id, buyer_is_maker) VALUES {', '.join((row,) * rows)}"
+        " ON CONFLICT (symbol_id, trade_id) DO NOTHING"
+    )
+
+
+TRADE_ROWS = 200
+"""Trades of one statement: 1,600 values, below every database's limit."""
+TRADE_INSERT = trade_insert(1)
+TRADE_INSERT_MANY = trade_insert(TRADE_ROWS)
 TRADES = (
     "SELECT trade_id, price, quantity, trade_time_ms, first_id, last_id, buyer_is_maker"
     " FROM trades WHERE symbol_id = ?"

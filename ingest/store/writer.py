@@ -158,21 +158,23 @@ class Transaction:
 
     def insert_trades(self, symbol_id: int, trades: Sequence[Trade]) -> int:
         """Store trades that aren't yet, by id; return how many that were."""
-        key = int(symbol_id)
-        rows = [
-            (
-                key,
-                int(trade.trade_id),
-                float(trade.price),
-                float(trade.quantity),
-                int(trade.trade_time_ms),
-                int(trade.first_id),
-                int(trade.last_id),
-                bool(trade.buyer_is_maker),
-            )
-            for trade in trades
-        ]
-        return self._many(statements.TRADE_INSERT, rows)
+        key, size = int(symbol_id), statements.TRADE_ROWS
+        if trades and type(trades[0].trade_id) is not int:
+            trades = [_plain(trade) for trade in trades]
+        count = 0
+        rest = len(trades) % size
+        whole = len(trades) - rest
+        for first in range(0, whole, size):
+            values: list[Any] = []
+            for trade in trades[first : first + size]:
+                values += _trade_values(key, trade)
+            count += self._run(statements.TRADE_INSERT_MANY, *values).rowcount
+        if rest:
+            values = []
+            for trade in trades[whole:]:
+                values += _trade_values(key, trade)
+            count += self._run(statements.trade_insert(rest), *values).rowcount
+        return count
 
     def trade(self, symbol_id: int, trade_id: int) -> Trade | None:
         """One stored trade by its id."""
@@ -417,6 +419,26 @@ class Transaction:
         return str(
             self._run("SELECT symbol FROM symbols WHERE id = ?", int(symbol_id)).scalar_one()
         )
+
+
+def _plain(trade: Trade) -> Trade:
+    """The same trade in plain Python numbers."""
+    return Trade(
+        trade.symbol,
+        int(trade.trade_id),
+        float(trade.price),
+        float(trade.quantity),
+        int(trade.trade_time_ms),
+        int(trade.event_time_ms),
+        int(trade.first_id),
+        int(trade.last_id),
+        bool(trade.buyer_is_maker),
+    )
+
+
+def _trade_values(key: int, trade: Trade) -> tuple[Any, ...]:
+    _, trade_id, price, quantity, time_ms, _, first_id, last_id, is_maker = trade
+    return (key, trade_id, price, quantity, time_ms, first_id, last_id, is_maker)
 
 
 def _stored_trade(symbol: str, row: Any) -> Trade:

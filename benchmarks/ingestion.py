@@ -1,0 +1,193 @@
+"""Ingestion end to end: frames on a socket to durable trades and 1s bars, by the real worker."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from core.types import Trade
+from ingest.binance.frames import parse_frame
+from ingest.store.engine import migrate, open_engine
+from ingest.store.writer import Cursor, Writer
+
+ROOT = Path(__file__).resolve().parent.parent
+RATE, SECONDS, SYMBOLS = 60_000, 8.0, 20
+LATENCY_RATE, LATENCY_SECONDS = 5_000, 20.0
+TWIN_S = 2.0
+CAUGHT_UP_S = 20.0
+
+
+class Run(NamedTuple):
+    """What one run of the worker did."""
+
+    sent: int
+    stored: int
+    bars: int
+    seconds: float
+    """From the first trade's time to the last one's being durable."""
+    behind_s: float
+    """From the last trade's time to its being durable."""
+    cpu_share: float
+    rss_mb: float
+    dropped: int
+    wal_mb: float
+
+
+class Desk:
+    """A blaster on one core, a worker on another, and the database between."""
+
+    def __init__(self, folder: Path, rate: int, seconds: float, symbols: int) -> None:
+        cores = sorted(os.sched_getaffinity(0))
+        self.path = folder / "market.db"
+        self.url = f"sqlite:///{self.path}"
+        self.symbols = [f"S{number:03d}USDT" for number in range(symbols)]
+        migrate(self.url)
+        command = [sys.executable, "-m", "benchmarks.blaster"]
+        self.blaster = subprocess.Popen(
+            [*command, str(rate), str(seconds), str(symbols)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        os.sched_setaffinity(self.blaster.pid, cores[-1:])
+        port = self._line()
+        environ = os.environ | {
+            "DATABASE_URL": self.url,
+            "SOURCE": "binance",
+            "SYMBOLS": ",".join(self.symbols),
+            "BINANCE_WS_URL": f"ws://127.0.0.1:{port}",
+            "BINANCE_REST_URL": f"http://127.0.0.1:{port}",
+        }
+        self.log = (folder / "worker.log").open("w")
+        self.worker = subprocess.Popen(
+            [sys.executable, "-m", "ingest"], cwd=ROOT, env=environ, stderr=self.log
+        )
+        os.sched_setaffinity(self.worker.pid, cores[:1])
+
+    def _line(self) -> str:
+        assert self.blaster.stdout is not None
+        return self.blaster.stdout.readline().strip()
+
+    def wait_until_sent(self) -> tuple[int, int]:
+        """The number of trades sent, and the first one's time."""
+        _, count, start_ms, _ = self._line().split()
+        return int(count), int(start_ms)
+
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.worker.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_mb(self) -> float:
+        for line in Path(f"/proc/{self.worker.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1_024
+        return 0.0
+
+    def ask(self, sql: str) -> int:
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
+            return int(database.execute(sql).fetchone()[0] or 0)
+
+    def close(self) -> None:
+        for process in (self.worker, self.blaster):
+            process.send_signal(signal.SIGTERM)
+        for process in (self.worker, self.blaster):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10.0)
+            process.kill()
+            process.wait()
+        if self.blaster.stdout is not None:
+            self.blaster.stdout.close()
+        self.log.close()
+
+
+@contextmanager
+def desk(rate: int, seconds: float, symbols: int) -> Iterator[Desk]:
+    folder = Path(tempfile.mkdtemp(prefix="pairdesk-bench-"))
+    running = Desk(folder, rate, seconds, symbols)
+    try:
+        yield running
+    finally:
+        running.close()
+        shutil.rmtree(folder)
+
+
+def measure_throughput(rate: int = RATE, seconds: float = SECONDS, symbols: int = SYMBOLS) -> Run:
+    """Send at a rate for some seconds, and see when the last trade is durable."""
+    with desk(rate, seconds, symbols) as running:
+        # Everything was given an id, so the last ids tell when all is stored.
+        wait_for_first = "SELECT count(*) FROM (SELECT 1 FROM trades LIMIT 1)"
+        deadline = time.monotonic() + 60.0
+        while not running.ask(wait_for_first):
+            if time.monotonic() > deadline:
+                raise TimeoutError("no trade within a minute")
+            time.sleep(0.02)
+        cpu, began = running.cpu_s(), time.monotonic()
+        sent, start_ms = running.wait_until_sent()
+        share = (running.cpu_s() - cpu) / (time.monotonic() - began)
+        last_id = sent // symbols
+        all_there = f"SELECT count(*) FROM cursors WHERE last_id >= {last_id}"
+        deadline = time.monotonic() + CAUGHT_UP_S
+        while running.ask(all_there) < symbols and time.monotonic() < deadline:
+            time.sleep(0.01)
+        done = time.time()
+        wal = Path(f"{running.path}-wal").stat().st_size / 1e6
+        time.sleep(1.5)
+        return Run(
+            sent=sent,
+            stored=running.ask("SELECT count(*) FROM trades"),
+            bars=running.ask("SELECT count(*) FROM bars WHERE timeframe_ms = 1000"),
+            seconds=done - start_ms / 1_000,
+            behind_s=done - start_ms / 1_000 - sent / rate,
+            cpu_share=share,
+            rss_mb=running.rss_mb(),
+            dropped=running.ask("SELECT json_extract(payload, '$.dropped') FROM worker_status"),
+            wal_mb=wal,
+        )
+
+
+def measure_twin(seconds: float = TWIN_S) -> float:
+    """Trades a second when each one is parsed, inserted and committed by itself."""
+    folder = Path(tempfile.mkdtemp(prefix="pairdesk-bench-"))
+    url = f"sqlite:///{folder}/market.db"
+    migrate(url)
+    writer = Writer(open_engine(url, checkpoints=True))
+
+    class Listing:
+        symbol, base, quote, status = "S000USDT", "S000", "USDT", "TRADING"
+
+    from benchmarks.blaster import Blaster
+
+    frames = Blaster(1_000, 10.0, 1)
+    frames.start_ms = 1_700_000_000_000
+    raws = [frames.frame(number)[4:] for number in range(10_000)]
+    with writer.transaction() as tx:
+        key = tx.ensure_symbols([Listing()])["S000USDT"]
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds and count < len(raws):
+        trade = parse_frame(raws[count], only="aggTrade")
+        assert isinstance(trade, Trade)
+        with writer.transaction() as tx:
+            tx.insert_trades(key, [trade])
+            tx.save_cursor(
+                key,
+                Cursor(trade.trade_id, trade.price, trade.event_time_ms, 0, trade.trade_time_ms),
+            )
+        count += 1
+    spent = time.perf_counter() - began
+    writer.close()
+    shutil.rmtree(folder)
+    return count / spent
+
+
+if __name__ == "__main__":
+    rate = int(sys.argv[1]) if len(sys.argv) > 1 else RATE
+    print(measure_throughput(rate, float(sys.argv[2]) if len(sys.argv) > 2 else SECONDS,
+          int(sys.argv[3]) if len(sys.argv) > 3 else SYMBOLS))  # fmt: skip
