@@ -1,4 +1,4 @@
-# make run | test | check | bench. Variables such as PORT, HOST and SOURCE pass through:
+# make run | test | check | bench | soak. Variables such as PORT, HOST and SOURCE pass through:
 #   make run PORT=9000 SOURCE=simulated
 
 SHELL := /bin/bash
@@ -14,7 +14,7 @@ INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || 
 # Compiled kernels of exactly this code: numba doesn't notice a change in what a kernel inlines.
 export NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/kernels-$(shell cat core/*.py | cksum | cut -d' ' -f1)
 
-.PHONY: run test check bench chromium
+.PHONY: run test check bench soak chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -38,6 +38,10 @@ check: $(VENV)/.installed-dev
 	elif [ $$code -eq 124 ] || grep -qE 'ConnectionError|ConnectTimeout|HTTPError|Max retries|ServiceError' <<<"$$log"; then \
 	  echo "pip-audit: its data can't be reached from here; not audited"; \
 	else echo "$$log"; exit $$code; fi
+
+# Hours: every fault again and again, the parser and the store against a million odd inputs.
+soak: $(VENV)/.installed-dev
+	$(PY) -m pytest -m soak -s $(SOAK) tests/ingest
 
 bench: $(VENV)/.installed-bench
 	$(PY) -m benchmarks

@@ -1,0 +1,90 @@
+"""A symbol whose stream has stalled is found out, fed by request and asked for anew."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import pytest
+
+from ingest.importer import ImportedSymbol
+from ingest.pipeline import Pipeline
+from ingest.silence import SilenceWatch
+from ingest.store.writer import Writer
+
+T = TypeVar("T")
+NAME = "AAAUSDT"
+START = 1_700_000_040_000
+
+
+class Watched:
+    """A symbol on the store, its market, and a clock that the test turns."""
+
+    def __init__(self, writer: Writer, market: Any) -> None:
+        self.market = market
+        self.asked: list[int] = []
+        self.resubscribed: list[Sequence[str]] = []
+        self.now_s = 0.0
+        self.pipeline = Pipeline(writer, self.now_ms)
+        self.pipeline.start([ImportedSymbol(NAME, "AAA", "USDT", "TRADING")])
+        self.watch = SilenceWatch(
+            self,  # type: ignore[arg-type]
+            self.store,
+            self.pipeline,
+            self.now_ms,
+            lambda: self.now_s,
+            self.resubscribed.append,
+        )
+
+    def now_ms(self) -> int:
+        return int(self.market.trades[self.market.made - 1].trade_time_ms + self.now_s * 1_000)
+
+    async def store(self, work: Callable[[], T], /) -> T:
+        return work()
+
+    async def agg_trades(self, symbol: str, from_id: int) -> Any:
+        self.asked.append(from_id)
+        return await self.market.agg_trades(symbol, from_id=from_id)
+
+    def look(self, *silent: str) -> None:
+        asyncio.run(self.watch.run_once(silent))
+
+
+@pytest.fixture
+def watched(writer: Writer, plain_market: Any) -> Watched:
+    watched = Watched(writer, plain_market(NAME, 5, START, 4_000))
+    watched.pipeline.ingest(watched.market.make(10))
+    return watched
+
+
+def test_a_quiet_symbol_costs_a_request_a_minute_and_no_new_subscription(watched: Watched) -> None:
+    for watched.now_s in range(12, 612, 2):
+        watched.look(NAME)
+    assert len(watched.asked) <= 13
+    assert watched.resubscribed == []
+    assert watched.watch.stalled == set()
+    assert watched.pipeline.feeds[NAME].is_proven
+
+
+def test_a_stalled_symbol_is_fed_by_request_until_its_stream_is_back(watched: Watched) -> None:
+    watched.market.make(2_500)
+    watched.now_s = 12.0
+    watched.look(NAME)
+    assert watched.watch.stalled == {NAME}
+    assert watched.resubscribed == [[NAME]]
+    feed = watched.pipeline.feeds[NAME]
+    assert feed.last_id == watched.market.trades[watched.market.made - 1].trade_id
+    assert feed.is_proven
+    watched.market.make(50)
+    watched.now_s = 20.0
+    watched.look(NAME)
+    assert feed.last_id == watched.market.trades[watched.market.made - 1].trade_id
+    watched.look()
+    assert watched.watch.stalled == set()
+
+
+def test_a_trade_that_may_be_on_its_way_is_no_stall(watched: Watched) -> None:
+    watched.market.make(1)
+    watched.now_s = 1.0
+    watched.look(NAME)
+    assert watched.watch.stalled == set()
+    assert watched.resubscribed == []
