@@ -39,7 +39,7 @@ def whole_screen(services: PairService, spec: PairSpec, note: str = "") -> dict[
         "key": key,
         "step_ms": spec.timeframe_ms,
         "figures": None,
-        "texts": empty_texts() | _captions(spec),
+        "texts": empty_texts() | _captions(spec, _quote(services, spec)),
         "signal": "no_data",
         "trips": [],
         "symbols": symbol_options(listed_symbols(services), spec.symbol_a, spec.symbol_b),
@@ -58,7 +58,7 @@ def whole_screen(services: PairService, spec: PairSpec, note: str = "") -> dict[
         screen["crossing"] = crossing(result, key)
         screen["forming"] = _forming(view, result, drawn)
         screen["signal"] = result.signal
-        screen["texts"] |= live_texts(result, view.zscore_provisional, _quote(services, spec))
+        screen["texts"] |= live_texts(result, view.zscore_provisional)
         cursor = _advanced(cursor, view, result, drawn, screen["forming"])
     status = services.status()
     return _with_status(screen, cursor, status, notices(status, view, failure, note), view)
@@ -86,7 +86,7 @@ def newer(
             change |= {
                 "after": told.last_ms,
                 "last": drawn.last_ms,
-                "texts": live_texts(result, view.zscore_provisional, _quote(services, spec)),
+                "texts": live_texts(result, view.zscore_provisional),
                 "signal": result.signal,
                 "forming": forming,
             }
@@ -212,19 +212,24 @@ def _with_status(
     return content
 
 
-def _captions(spec: PairSpec) -> dict[str, str]:
+def _captions(spec: PairSpec, quote: str) -> dict[str, str]:
     """Words beside headings that follow from the parameters alone."""
     fill = f"{spec.fee_bps + spec.slippage_bps:g}"
+    notes = (quote, "next-open fills", f"{fill} bp a fill", HEDGES[spec.hedge])
     model = "ln A − α − β ln B" if spec.hedge == "ols" else "one-step error of the Kalman hedge"
     return {
         "leg-a": spec.symbol_a,
         "leg-b": spec.symbol_b,
         "spread-note": f"{model}, mean ± 2σ of the window before each bar",
         "ols-note": f"OLS, {spec.hedge_window:,} bars",
-        "fills-note": f"next-open fills · {fill} bp a fill · {HEDGES[spec.hedge]}",
+        "fills-note": " · ".join(filter(None, notes)),
     }
 
 
 def _quote(services: PairService, spec: PairSpec) -> str:
-    """Currency of the profit: that of leg A."""
-    return next((s.quote for s in services.symbols() if s.symbol == spec.symbol_a), "")
+    """Currency of the profit: that of leg A; nothing while the store can't be read."""
+    try:
+        symbols = services.symbols()
+    except StoreError:
+        return ""
+    return next((stored.quote for stored in symbols if stored.symbol == spec.symbol_a), "")

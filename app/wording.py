@@ -45,10 +45,10 @@ SUMMARY = {
 }
 
 
-def live_texts(result: PairResult, zscore_provisional: float, quote: str) -> dict[str, str]:
+def live_texts(result: PairResult, zscore_provisional: float) -> dict[str, str]:
     """Everything on the Live view that is written in words, by key."""
     note = {"z-note": forming_note(result, zscore_provisional)}
-    return _cards(result) | note | _summary(result, quote)
+    return _cards(result) | note | _summary(result)
 
 
 def empty_texts() -> dict[str, str]:
@@ -109,6 +109,7 @@ def _round_trip(trip: RoundTrip, result: PairResult, seconds: bool) -> dict[str,
         "held_text": duration_text(trip.bars * result.spec.timeframe_ms),
         "why": trip.exit_reason.replace("_", " "),
         "pnl": round(trip.pnl, 2) if math.isfinite(trip.pnl) else None,
+        "pnl_text": _money(trip.pnl, "+").replace("-", "−"),
     }
 
 
@@ -192,23 +193,22 @@ def _signal(result: PairResult) -> dict[str, str]:
     return {"signal": SIDES[result.signal], "signal-note": note}
 
 
-def _summary(result: PairResult, quote: str) -> dict[str, str]:
+def _summary(result: PairResult) -> dict[str, str]:
     metrics = result.backtest.metrics
-    money = f" {quote}" if quote else ""
     shown = len(result.backtest.round_trips)
     span = duration_text(result.as_of_ms - result.start_ms)
     return {
-        "pnl": _money(metrics.total_pnl, money, "+"),
+        "pnl": _money(metrics.total_pnl, "+"),
         "trades": str(metrics.total_trades),
         "win": _plain(100 * metrics.win_rate, ".0f", " %"),
         "sharpe": _plain(metrics.sharpe, ".2f"),
         "drawdown": _plain(100 * metrics.max_drawdown, ".2f", " %"),
         "exposure": _plain(100 * metrics.exposure, ".0f", " %"),
-        "costs": _money(metrics.costs, money),
+        "costs": _money(metrics.costs),
         "capture": _plain(100 * metrics.reversion_capture, ".0f", " %"),
         "factor": _plain(metrics.profit_factor, ".2f"),
         "hold": _plain(metrics.avg_hold_bars, ".1f", " bars"),
-        "avg": _money(metrics.avg_pnl, money, "+"),
+        "avg": _money(metrics.avg_pnl, "+"),
         "turnover": _plain(metrics.turnover, ".1f", " ×"),
         "trips-note": f"{_count(shown, 'trade')} in {span}" if shown else f"none in {span}",
     }
@@ -248,8 +248,8 @@ def _short(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
 
 
-def _money(value: float, unit: str, form: str = "") -> str:
-    return _plain(value, f"{form},.{0 if abs(value) >= 1_000 else 1}f", unit)
+def _money(value: float, form: str = "") -> str:
+    return _plain(value, f"{form},.{0 if abs(value) >= 1_000 else 1}f")
 
 
 def _signed(value: float) -> str:

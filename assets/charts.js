@@ -4,7 +4,13 @@
 
   const NARROW = 600;
   let forming = null;
-  const BLANK = { data: [], layout: { height: 1, xaxis: { visible: false }, yaxis: { visible: false } } };
+  const BLANK = {
+    data: [],
+    layout: {
+      height: 1, paper_bgcolor: "--clear", plot_bgcolor: "--clear",
+      xaxis: { visible: false }, yaxis: { visible: false },
+    },
+  };
 
   /** A copy with css variables in place of their names; arrays stay the same ones. */
   function painted(value, style) {
@@ -20,7 +26,7 @@
   function figure(source, id) {
     const style = getComputedStyle(document.documentElement);
     if (!source) {
-      return structuredClone(BLANK);
+      return painted(BLANK, style);
     }
     const layout = painted(source.layout, style);
     const frame = document.getElementById(id);

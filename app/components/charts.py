@@ -19,6 +19,17 @@ CONFIG: Any = {
     "responsive": True,
 }
 
+# Until the first screen is there: plotly's own empty figure is a white sheet.
+BLANK: Any = {
+    "data": [],
+    "layout": {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+    },
+}
+
 CAPTIONS: dict[str, tuple[str, list[Any]]] = {
     "price": (
         "Prices",
@@ -69,6 +80,7 @@ def pair_chart() -> html.Div:
             *captions,
             dcc.Graph(
                 id=ids.PAIR_CHART,
+                figure=BLANK,
                 config=CONFIG,
                 responsive=True,
                 style={"height": f"{HEIGHT}px"},
@@ -82,6 +94,7 @@ def equity_chart() -> dcc.Graph:
     """Equity and drawdown."""
     return dcc.Graph(
         id=ids.EQUITY_CHART,
+        figure=BLANK,
         config=CONFIG | {"displayModeBar": False},
         responsive=True,
         style={"height": f"{EQUITY_HEIGHT}px"},

@@ -25,7 +25,6 @@ def _column(field: str, heading: str, width: int, **more: Any) -> dict[str, Any]
 def round_trips() -> dag.AgGrid:
     """Newest first; sortable by any column."""
     number = {"type": "rightAligned"}
-    pnl = "params.value == null ? '–' : d3.format('+,.1f')(params.value)"
     zscore = "params.value == null ? '–' : d3.format('+.2f')(params.value)"
     return dag.AgGrid(
         id=ids.ROUND_TRIPS,
@@ -51,7 +50,7 @@ def round_trips() -> dag.AgGrid:
                 76,
                 # In sight on a narrow screen too, where the other columns scroll.
                 pinned="right",
-                valueFormatter={"function": pnl},
+                valueFormatter={"function": "params.data.pnl_text"},
                 cellClassRules={"gain": "params.value > 0", "loss": "params.value <= 0"},
                 **number,
             ),

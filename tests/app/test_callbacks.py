@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from app.layout import build_layout
 from app.links import control_values, query_of, read_link, read_query
 from app.notices import notices, source_badge
 from app.services import PairService
+from core.settings import Settings
 from core.types import Bar, Origin
+from ingest.store.reader import Reader
 from ingest.store.writer import Writer
 
 MINUTE = 60_000
@@ -340,6 +343,15 @@ def test_pair_without_common_bars_waits_in_words(services: PairService) -> None:
     assert screen["figures"] is None
     assert "Waiting for the first bars" in json.dumps(screen["notices"])
     assert load_newer(services, request, screen["cursor"]) is no_update
+
+
+def test_a_store_that_cannot_be_read_is_said_on_screen(settings: Settings, tmp_path: Path) -> None:
+    reader = Reader(f"sqlite:///{tmp_path}/none.db")
+    request = {"query": "", "note": ""}
+    screen = as_sent(load_screen(PairService(settings, reader), request))
+    reader.close()
+    assert screen["figures"] is None
+    assert "not there" in json.dumps(screen["notices"])
 
 
 def status_of(**changes: Any) -> dict[str, Any]:

@@ -213,6 +213,15 @@ def test_no_screen_scrolls_sideways(
     assert screen.page.locator("#theme-toggle").is_visible()
 
 
+def test_large_sums_are_shown_whole(desk: Any, open_screen: Callable[..., Any]) -> None:
+    screen = open_screen().open(f"{desk.url}/?notional=10000000&entry_z=1&exit_z=0")
+    cut = """() => [
+        ...document.querySelectorAll('.kv dd, .card-desk strong, .ag-row .ag-cell-value')]
+        .filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.innerText)"""
+    assert screen.page.evaluate(cut) == []
+    assert screen.text("live-fills-note").startswith("USDT · next-open fills")
+
+
 def test_empty_desk_waits_in_words_and_fills_by_itself(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
@@ -223,6 +232,10 @@ def test_empty_desk_waits_in_words_and_fills_by_itself(
     expect(notices).to_contain_text("Waiting for the first bars")
     expect(notices).to_contain_text("Simulated market: no exchange answers here")
     assert screen.text("live-badge") == "SIMULATED"
+    # Plotly's own paper is white, which in the dark is all that one would see.
+    for chart in ("#live-pair-chart", "#live-equity-chart"):
+        sheet = screen.page.locator(f"{chart} .main-svg").first
+        expect(sheet).to_have_css("background-color", "rgba(0, 0, 0, 0)")
     desk.fill()
     screen.wait_for_charts()
     expect(notices).not_to_contain_text("Waiting")
