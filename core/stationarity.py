@@ -190,7 +190,7 @@ def _factor(moments):  # type: ignore[no-untyped-def]
     The leading block of the factor is that of the shorter regression.
     """
     size = len(moments) - 1
-    factor = np.zeros((size, size))
+    factor = np.empty((size, size))  # its lower half is filled
     explained = np.empty(size)
     for j in range(size):
         for i in range(j + 1):
@@ -205,18 +205,17 @@ def _factor(moments):  # type: ignore[no-untyped-def]
     return factor, explained
 
 
-@njit(cache=True)
-def _adf(residual):  # type: ignore[no-untyped-def]
+def _adf(residual: FloatArray) -> tuple[float, int]:
     """ADF statistic without constant, and the lag that AIC chooses."""
-    lags = _choose_lags(residual)
-    return _adf_statistic(residual, lags), lags
+    change = np.diff(residual)
+    lags = _choose_lags(residual, change)
+    return _adf_statistic(residual, change, lags), lags
 
 
+# Plain loops below: what numpy says in a word costs the compiler seconds of the first start.
 @njit(cache=True)
-def _choose_lags(residual):  # type: ignore[no-untyped-def]
+def _choose_lags(residual, change):  # type: ignore[no-untyped-def]
     n = len(residual)
-    # np.diff would say the same and take the compiler four seconds more.
-    change = residual[1:] - residual[:-1]
     most = min(n // 2 - 1, math.ceil(12.0 * (n / 100.0) ** 0.25))
     moments = _moment_matrix(residual, change, most)
     _, explained = _factor(moments)
@@ -224,7 +223,7 @@ def _choose_lags(residual):  # type: ignore[no-untyped-def]
     squares = moments[0, 0]
     lags, best = 0, math.inf
     for lag in range(most + 1):
-        squares -= explained[lag] ** 2
+        squares -= explained[lag] * explained[lag]
         aic = count * math.log(squares) + 2.0 * (lag + 1)
         if aic < best:
             lags, best = lag, aic
@@ -232,18 +231,19 @@ def _choose_lags(residual):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _adf_statistic(residual, lags):  # type: ignore[no-untyped-def]
-    change = residual[1:] - residual[:-1]
+def _adf_statistic(residual, change, lags):  # type: ignore[no-untyped-def]
     moments = _moment_matrix(residual, change, lags)
     factor, explained = _factor(moments)
-    squares = moments[0, 0] - np.sum(explained**2)
     # The level's coefficient and its variance need only the first column of the inverse factor.
-    column = np.zeros(lags + 1)
+    column = np.empty(lags + 1)
+    squares, coefficient, length = moments[0, 0], 0.0, 0.0
     for j in range(lags + 1):
         total = 1.0 if j == 0 else 0.0
         for k in range(j):
             total -= factor[j, k] * column[k]
         column[j] = total / factor[j, j]
-    coefficient = np.sum(column * explained)
+        squares -= explained[j] * explained[j]
+        coefficient += column[j] * explained[j]
+        length += column[j] * column[j]
     variance = squares / (len(change) - 2 * lags - 1)
-    return coefficient / math.sqrt(variance * np.sum(column**2))
+    return coefficient / math.sqrt(variance * length)
