@@ -11,9 +11,6 @@ PY := $(VENV)/bin/python
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
-# Compiled kernels of exactly this code: numba doesn't notice a change in what a kernel inlines.
-export NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/kernels-$(shell cat core/*.py | cksum | cut -d' ' -f1)
-
 .PHONY: run test check bench soak chromium
 .DEFAULT_GOAL := run
 
@@ -44,7 +41,7 @@ soak: $(VENV)/.installed-dev
 	$(PY) -m pytest -m soak -s $(SOAK) tests/ingest
 
 bench: $(VENV)/.installed-bench
-	$(PY) -m benchmarks
+	NUMBA_CACHE_DIR=$$(mktemp -d) $(PY) -m benchmarks
 
 $(VENV)/.made:
 	@[ -n "$(PYTHON)" ] || { echo "Pairdesk needs Python 3.11: no python3 was found. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }

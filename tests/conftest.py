@@ -2,19 +2,14 @@
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[1]
 _CODE = hashlib.sha256()
-for _path in sorted((Path(__file__).parents[1] / "core").glob("*.py")):
+for _path in sorted((_ROOT / "core").glob("*.py")):
     _CODE.update(_path.read_bytes())
 
-# numba notices a change in a kernel's own file only, not in what the kernel inlines.
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR",
-    str(
-        Path(tempfile.gettempdir())
-        / f"pairdesk-{os.getuid()}"
-        / f"kernels-{_CODE.hexdigest()[:12]}"
-    ),
-)
+# The folder that wsgi.py takes: a desk started after the tests has nothing left to compile.
+if os.access(_ROOT, os.W_OK):
+    _folder = _ROOT / ".cache" / f"kernels-{_CODE.hexdigest()[:12]}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(_folder))
