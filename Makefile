@@ -14,7 +14,7 @@ INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || 
 .PHONY: run test check bench soak chromium
 .DEFAULT_GOAL := run
 
-run: $(VENV)/.installed
+run: $(VENV)/.compiled
 	@# gunicorn reads this one itself, before our settings, and would answer with a traceback.
 	@case "$$WEB_CONCURRENCY" in *[!0-9]*) \
 	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac
@@ -62,6 +62,12 @@ $(VENV)/.installed: requirements.txt $(VENV)/.made
 	@echo "Installing what Pairdesk needs"
 	@$(call INSTALL,requirements.txt)
 	@touch $@
+
+# No first request waits for the compiler: what a start would do in the background is done before.
+$(VENV)/.compiled: $(wildcard core/*.py) $(VENV)/.installed
+	@echo "Compiling the kernels"
+	@# A bad setting is for the start itself to explain.
+	@if $(PY) -c "import wsgi; wsgi.server.extensions['pairdesk'].warm_up()" >/dev/null 2>&1; then touch $@; fi
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing what its tests need"
