@@ -55,11 +55,13 @@ def notices(
     `failure` is why there is no view; `note` is what of a link could not be used.
     """
     lines = [*_database(status), *_worker(status)]
+    # Nothing new can come in without them, whatever the feed says.
+    is_up = not lines
     if failure and not _database(status):
-        lines.insert(0, Notice("bad", f"{failure}."))
+        lines.insert(0, _no_view(status, failure))
     if note:
         lines.insert(0, Notice("warn", f"Not used from the link: {note}."))
-    if not any(line.level == "bad" for line in lines):
+    if is_up:
         lines += _feed(status)
     lines += _source(status, view)
     lines += _backfill(status)
@@ -68,15 +70,26 @@ def notices(
     return lines
 
 
+def _no_view(status: Mapping[str, Any], failure: str) -> Notice:
+    if status.get("symbols") == []:
+        return Notice("info", "No symbol is stored yet: waiting for the exchange to list them…")
+    return Notice("bad", f"{failure}.")
+
+
 def _database(status: Mapping[str, Any]) -> list[Notice]:
-    error = (status.get("database") or {}).get("error")
-    return [Notice("bad", f"The database can't be read: {error}.")] if error else []
+    database = status.get("database") or {}
+    error, notice = database.get("error"), database.get("notice")
+    lines = [Notice("bad", f"The database can't be read: {error}.")] if error else []
+    return lines + ([Notice("warn", notice)] if notice else [])
 
 
 def _worker(status: Mapping[str, Any]) -> list[Notice]:
     worker = status.get("worker") or {}
     if worker.get("state") == "absent":
         return [Notice("bad", "The worker has not started yet: nothing new is coming in.")]
+    paused = status.get("paused")
+    if paused:
+        return [Notice("bad", f"Nothing is stored at the moment: {paused['reason']}")]
     if worker.get("state") in ("silent", "stopped"):
         age_ms = worker.get("heartbeat_age_ms")
         since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""

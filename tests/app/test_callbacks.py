@@ -403,6 +403,24 @@ def test_what_is_wrong_is_said_in_words(status: dict[str, Any], level: str, word
     assert [line.level for line in lines if words in line.words] == [level]
 
 
+def test_a_first_start_without_an_exchange_says_so_and_not_that_a_symbol_is_wrong() -> None:
+    feed = {"state": "connecting", "age_ms": None, "last_error": "host refuses connections"}
+    lines = notices(status_of(feed=feed, symbols=[]), None, "BTCUSDT: not ingested here")
+    words = " ".join(line.words for line in lines)
+    assert "refuses connections" in words
+    assert "waiting for the exchange" in words
+    assert "not ingested" not in words
+
+
+def test_an_unknown_symbol_does_not_hide_that_the_feed_is_cut() -> None:
+    feed = {"state": "down", "age_ms": 9_000, "last_error": "refused"}
+    stored = [{"symbol": "BTCUSDT"}]
+    lines = notices(status_of(feed=feed, symbols=stored), None, "NOPE: not ingested here")
+    words = " ".join(line.words for line in lines)
+    assert "NOPE: not ingested here" in words
+    assert "The feed is cut" in words
+
+
 def test_a_healthy_desk_is_quiet_and_green() -> None:
     assert notices(status_of(), None) == []
     assert source_badge(status_of(), None).look == "ok"
