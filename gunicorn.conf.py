@@ -4,6 +4,7 @@ Settings are checked and the source is resolved here, once, before anything fork
 """
 
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -25,10 +26,23 @@ from ingest.store.engine import migrate  # noqa: E402
 
 CONFIGURATION_ERROR = 78
 
+
+def _checked_settings() -> Settings:
+    settings = Settings.from_mapping(os.environ)
+    try:
+        socket.getaddrinfo(settings.host, settings.port)
+    except (OSError, UnicodeError):
+        raise SettingsError(
+            f"HOST={settings.host!r} is not usable; allowed: an address of this machine,"
+            " such as 127.0.0.1, or 0.0.0.0 for all of them"
+        ) from None
+    return resolve_source(settings, ROOT, os.environ)
+
+
 load_dotenv(ROOT / ".env")
 configure_logging()
 try:
-    settings = resolve_source(Settings.from_mapping(os.environ), ROOT, os.environ)
+    settings = _checked_settings()
 except SettingsError as error:
     print(error, file=sys.stderr)
     sys.exit(CONFIGURATION_ERROR)

@@ -182,13 +182,22 @@ def test_a_web_worker_that_fails_to_boot_leaves_no_worker_behind(desk: Desk) -> 
     wait_until(lambda: not desk.processes(), "no process is left")
 
 
-def test_a_bad_setting_stops_the_start_with_its_name_and_what_is_allowed(desk: Desk) -> None:
-    desk.settings["PORT"] = "99999"
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("PORT", "99999", "a whole number from 1 to 65535"),
+        ("HOST", "999.1.1.1", "an address of this machine"),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_its_name_and_what_is_allowed(
+    desk: Desk, key: str, value: str, allowed: str
+) -> None:
+    desk.settings[key] = value
     desk.start()
     output = desk.output()
     assert desk.master is not None
     assert desk.master.returncode == 78
-    assert "PORT='99999' is not usable; allowed: a whole number from 1 to 65535" in output
+    assert f"{key}={value!r} is not usable; allowed: {allowed}" in output
     assert "Traceback" not in output
     assert not desk.processes()
 
