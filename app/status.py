@@ -4,10 +4,17 @@ from typing import Any
 
 from core.errors import StoreError
 from core.settings import Settings
-from ingest.store.reader import Reader
+from ingest.store.reader import GapCounts, Reader
 
 SILENT_AFTER_MS = 30_000
 """The supervisor gives a worker up after this long without a heartbeat."""
+
+
+_SPACE = ("used_bytes", "free_bytes", "growth_bytes_per_day", "days_left")
+_FEED = (
+    *("store_lag_ms_p50", "store_lag_ms_p99", "total_lag_ms_p50", "total_lag_ms_p99"),
+    "trades_received",
+)
 
 
 def status_view(settings: Settings, reader: Reader, now_ms: int) -> dict[str, object]:
@@ -17,16 +24,22 @@ def status_view(settings: Settings, reader: Reader, now_ms: int) -> dict[str, ob
         "source": kind,
         "source_reason": None,
         "worker": {"state": "absent", "pid": None, "heartbeat_age_ms": None},
+        "paused": None,
         "feed": _feed({}, "down", now_ms),
         "symbols": [],
         "quarantined": None,
         "queue_depth": None,
+        "dropped": None,
         "backfill": None,
         "symbols_left_out": [],
+        "stalled_symbols": [],
+        "reconciliation": None,
         "database": {
             "kind": "sqlite" if settings.is_sqlite else "postgresql",
             "size_bytes": None,
             "wal_bytes": None,
+            **dict.fromkeys(_SPACE),
+            "notice": None,
             "error": None,
         },
         "now_ms": now_ms,
@@ -39,14 +52,16 @@ def status_view(settings: Settings, reader: Reader, now_ms: int) -> dict[str, ob
 
 
 def _fill(view: dict[str, object], reader: Reader, now_ms: int) -> None:
-    database = reader.database()
-    view["database"] = {
-        "kind": database.kind,
-        "size_bytes": database.size_bytes,
-        "wal_bytes": database.wal_bytes,
+    info, meta = reader.database(), reader.meta()
+    database: dict[str, object] = {
+        "kind": info.kind,
+        "size_bytes": info.size_bytes,
+        "wal_bytes": info.wal_bytes,
+        **dict.fromkeys(_SPACE),
+        "notice": meta.get("notice"),
         "error": None,
     }
-    meta = reader.meta()
+    view["database"] = database
     view["source"] = meta.get("source", view["source"])
     view["source_reason"] = meta.get("source_reason")
     worker = reader.status()
@@ -64,20 +79,31 @@ def _fill(view: dict[str, object], reader: Reader, now_ms: int) -> None:
         view["feed"] = _feed(feed, "down" if silent else feed.get("state", "down"), now_ms)
         view["quarantined"] = payload.get("quarantined")
         view["queue_depth"] = payload.get("queue_depth")
+        view["dropped"] = payload.get("dropped")
+        view["paused"] = None if silent else payload.get("paused")
+        space = _part(payload.get("space"))
+        database |= {name: space.get(name) for name in _SPACE}
+        view["stalled_symbols"] = payload.get("stalled_symbols", [])
+        view["reconciliation"] = payload.get("reconciliation")
         view["backfill"] = payload.get("backfill")
         view["symbols_left_out"] = payload.get("symbols_left_out", [])
-    missing = reader.missing_ids()
+    counts = reader.gap_counts()
     rows = []
     for stored in reader.symbols():
-        missing_ids, open_gaps, unfillable_gaps = missing.get(stored.symbol, (0, 0, 0))
+        gaps = counts.get(stored.symbol, GapCounts())
+        last_ms = stored.last_event_time_ms
         rows.append(
             {
                 "symbol": stored.symbol,
                 "last_id": stored.last_id,
                 "last_event_time_ms": stored.last_event_time_ms,
-                "missing_ids": missing_ids,
-                "open_gaps": open_gaps,
-                "unfillable_gaps": unfillable_gaps,
+                "age_ms": None if last_ms is None else max(0, now_ms - last_ms),
+                "subscribed": stored.subscribed,
+                "missing_ids": gaps.open_ids + gaps.lost_ids,
+                "lost_ids": gaps.lost_ids,
+                "open_gaps": gaps.open_gaps,
+                "filled_gaps": gaps.filled_gaps,
+                "unfillable_gaps": gaps.lost_gaps,
             }
         )
     view["symbols"] = rows
@@ -94,6 +120,8 @@ def _feed(feed: dict[str, Any], state: str, now_ms: int) -> dict[str, object]:
         "lag_ms_p99": feed.get("lag_ms_p99"),
         "reconnects": feed.get("reconnects"),
         "last_error": feed.get("last_error"),
+        "failures": feed.get("failures") or {},
+        **{name: feed.get(name) for name in _FEED},
     }
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from core.types import Trade
 from ingest.writing import WritingThread
@@ -18,6 +18,14 @@ _HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
 def steady_s() -> float:
     """Seconds on a clock that never jumps and, unlike the monotonic one, counts sleep too."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if _HAS_BOOTTIME else time.monotonic()
+
+
+def quantiles(samples: Sequence[float]) -> tuple[float | None, float | None]:
+    """Median and 99th percentile; None without samples."""
+    if not samples:
+        return None, None
+    ordered = sorted(samples)
+    return float(ordered[len(ordered) // 2]), float(ordered[len(ordered) * 99 // 100])
 
 
 class ExchangeClock:
@@ -69,7 +77,9 @@ class Intake:
         self.count += 1
         if self.count % 64 == 0 or self._monotonic() - self.last_at > 0.1:
             self.last_at = self._monotonic()
-            self._lags.append(received_ms - trade.event_time_ms)
+            lag_ms = received_ms - trade.event_time_ms
+            self._lags.append(lag_ms)
+            self._writing.mark(lag_ms)
         now_ms = self._clock.now_ms()
         if (
             max(trade.event_time_ms, trade.trade_time_ms) - now_ms > FAR_MS
@@ -94,8 +104,6 @@ class Intake:
 
     def lags(self) -> tuple[float | None, float | None]:
         """Median and 99th percentile of receive time minus event time, then forgotten."""
-        samples = sorted(self._lags)
+        samples = list(self._lags)
         self._lags.clear()
-        if not samples:
-            return None, None
-        return float(samples[len(samples) // 2]), float(samples[len(samples) * 99 // 100])
+        return quantiles(samples)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,8 @@ from ingest.backfill import Backfill, Progress
 from ingest.binance.hosts import rest_hosts, ws_hosts
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream
-from ingest.intake import ExchangeClock, Intake
+from ingest.growth import Growth
+from ingest.intake import ExchangeClock, Intake, quantiles
 from ingest.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
 from ingest.pipeline import Pipeline
 from ingest.reconcile import Findings, Reconciliation
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 
 STANDBY_S = 1.0
 LOCK_CHECK_S = 10.0
+SPACE_S = 30.0
 CONNECT_S = 2.0
 FINISH_S = 5.0
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -76,6 +79,7 @@ class Worker:
         self._wall_clock = wall_clock
         self._open_stream = open_stream
         self._clock = ExchangeClock(wall_clock)
+        self._growth = Growth()
         self._silence: SilenceWatch | None = None
         self._findings = Findings()
         self._stream: TradeStream | None = None
@@ -161,6 +165,17 @@ class Worker:
                 self.stop()
 
         every(scheduler, LOCK_CHECK_S, check_lock)
+
+        def measure() -> int:
+            with writer.transaction() as tx:
+                return tx.used_bytes()
+
+        async def note_space() -> None:
+            if self._progress.message == "complete":  # history comes once and tells nothing
+                free = None if path is None else shutil.disk_usage(path.parent).free
+                self._growth.note(await writing.call(measure), free)
+
+        every(scheduler, SPACE_S, note_space)
         run = self._replay if self._settings.source_kind == "replay" else self._live
         task = asyncio.create_task(run(writer, writing, scheduler))
         stopping = asyncio.create_task(self._stop.wait())
@@ -207,7 +222,15 @@ class Worker:
                 "lag_ms_p99": high,
                 "reconnects": state.reconnects,
                 "last_error": state.last_error,
+                "failures": state.failures,
+                "trades_received": self._intake.count,
             }
+            lags = writing.take_lags()
+            for name, samples in (
+                ("store_lag_ms", [stored for stored, _ in lags]),
+                ("total_lag_ms", [total for _, total in lags]),
+            ):
+                feed[f"{name}_p50"], feed[f"{name}_p99"] = quantiles(samples)
             quarantined = state.quarantined + self._intake.absurd
             if writing.pipeline is not None:
                 quarantined += writing.pipeline.absurd
@@ -217,6 +240,7 @@ class Worker:
             "queue_depth": writing.queue_depth,
             "dropped": writing.dropped_total,
             "paused": writing.paused._asdict() if writing.paused else None,
+            "space": self._growth.space._asdict(),
             "backfill": {
                 "done": self._progress.done,
                 "total": self._progress.total,

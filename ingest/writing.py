@@ -24,6 +24,7 @@ PAUSE_S = 0.02
 BATCH_S = 0.08
 SMALLEST_BATCH, LARGEST_BATCH = 500, 20_000
 RECOVERY_S = 1.0
+LAG_SAMPLES = 2_000
 LOG_HELD = "another program has held the database open for reading for minutes"
 _PASSING = (StoreBusy, StoreFull)
 """What the database refuses now it may take later: what is queued is kept."""
@@ -64,6 +65,11 @@ class WritingThread(threading.Thread):
         self.paused: Pause | None = None
         self.log_keeper: LogKeeper | None = None
         self.dropped_total = 0
+        self._put_count = 0
+        self._written_count = 0
+        # Of some trades: how many were put until then, when, and how late they were by then.
+        self._marks: deque[tuple[int, float, float]] = deque()
+        self._lags: deque[tuple[float, float]] = deque(maxlen=LAG_SAMPLES)
         # What is in memory may be ahead of what is stored.
         self._is_stale = False
         self._on_failure = on_failure
@@ -80,9 +86,21 @@ class WritingThread(threading.Thread):
         """Queue a trade. When the queue is full it is dropped: its id will show as a gap."""
         if len(self._trades) < QUEUE_LIMIT:
             self._trades.append(trade)
+            self._put_count += 1
         else:
             self.dropped[trade.symbol] = self.dropped.get(trade.symbol, 0) + 1
             self.dropped_total += 1
+
+    def mark(self, lag_ms: float) -> None:
+        """Measure when the trade put next is stored; `lag_ms` is how late it came in."""
+        if len(self._marks) < LAG_SAMPLES:
+            self._marks.append((self._put_count + 1, self._monotonic(), lag_ms))
+
+    def take_lags(self) -> list[tuple[float, float]]:
+        """Of marked trades stored since the last call: ms from receipt, and ms from the event."""
+        lags = list(self._lags)
+        self._lags.clear()
+        return lags
 
     def take_dropped(self) -> list[str]:
         """Symbols that trades were dropped of since the last call."""
@@ -173,13 +191,23 @@ class WritingThread(threading.Thread):
             self._pause_for(error)
             return
         except StoreError as error:
+            self._written_count += size
             self._recover(error)
             return
+        self._written_count += size
+        self._note_lags()
         spent = self._monotonic() - started
         if spent > BATCH_S:
             self._batch = max(SMALLEST_BATCH, self._batch // 2)
         elif size == self._batch:
             self._batch = min(LARGEST_BATCH, self._batch * 3 // 2)
+
+    def _note_lags(self) -> None:
+        now = self._monotonic()
+        while self._marks and self._marks[0][0] <= self._written_count:
+            _, received_at, lag_ms = self._marks.popleft()
+            stored_ms = (now - received_at) * 1_000.0
+            self._lags.append((stored_ms, lag_ms + stored_ms))
 
     def _do_work(self) -> None:
         if not self._work:

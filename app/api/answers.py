@@ -183,6 +183,16 @@ FeedAnswer = Schema.from_dict(
         "lag_ms_p99": _number(),
         "reconnects": fields.Integer(allow_none=True),
         "last_error": _text(null=True),
+        "failures": fields.Dict(
+            keys=fields.String(),
+            values=fields.Integer(),
+            metadata={"description": "why connections ended or failed, and how often"},
+        ),
+        "store_lag_ms_p50": _number("received to stored"),
+        "store_lag_ms_p99": _number(),
+        "total_lag_ms_p50": _number("event to stored"),
+        "total_lag_ms_p99": _number(),
+        "trades_received": fields.Integer(allow_none=True),
     },
     name="Feed",
 )
@@ -191,8 +201,12 @@ SymbolFeedAnswer = Schema.from_dict(
         "symbol": _text(),
         "last_id": fields.Integer(allow_none=True),
         "last_event_time_ms": fields.Integer(allow_none=True),
+        "age_ms": fields.Integer(allow_none=True),
+        "subscribed": fields.Boolean(),
         "missing_ids": fields.Integer(),
+        "lost_ids": fields.Integer(metadata={"description": "of those, lost for good"}),
         "open_gaps": fields.Integer(),
+        "filled_gaps": fields.Integer(),
         "unfillable_gaps": fields.Integer(),
     },
     name="SymbolFeed",
@@ -202,9 +216,17 @@ DatabaseAnswer = Schema.from_dict(
         "kind": _text(),
         "size_bytes": fields.Integer(allow_none=True),
         "wal_bytes": fields.Integer(allow_none=True),
+        "used_bytes": fields.Integer(allow_none=True),
+        "free_bytes": fields.Integer(allow_none=True, metadata={"description": "on its disk"}),
+        "growth_bytes_per_day": _number("null until known"),
+        "days_left": _number("until the disk is full at this rate; null until known"),
+        "notice": _text("what a start did to it, such as setting a damaged file aside", null=True),
         "error": _text("why it can't be read", null=True),
     },
     name="Database",
+)
+PausedAnswer = Schema.from_dict(
+    {"reason": _text("why nothing is written"), "since_ms": fields.Integer()}, name="Paused"
 )
 StatusAnswer = Schema.from_dict(
     {
@@ -215,8 +237,14 @@ StatusAnswer = Schema.from_dict(
         "symbols": fields.List(fields.Nested(SymbolFeedAnswer)),
         "quarantined": fields.Integer(allow_none=True),
         "queue_depth": fields.Integer(allow_none=True),
+        "dropped": fields.Integer(
+            allow_none=True, metadata={"description": "trades that found the queue full"}
+        ),
+        "paused": fields.Nested(PausedAnswer, allow_none=True),
         "backfill": fields.Dict(allow_none=True),
         "symbols_left_out": fields.List(fields.String()),
+        "stalled_symbols": fields.List(fields.String()),
+        "reconciliation": fields.Dict(allow_none=True),
         "database": fields.Nested(DatabaseAnswer),
         "now_ms": fields.Integer(),
     },

@@ -1,10 +1,11 @@
-"""`/healthz` and `/readyz`, for whatever watches the process."""
+"""`/healthz`, `/readyz` and `/metrics`, for whatever watches the desk."""
 
 from typing import Any
 
 from flask import Response
 
 from app.api.answers import HealthAnswer, ReadyAnswer
+from app.api.metrics import CONTENT_TYPE, exposition
 from app.api.requests import ApiBlueprint, json_answer
 from app.api.schemas import NoParameters
 from app.services import PairService
@@ -32,5 +33,13 @@ def health_routes(services: PairService) -> ApiBlueprint:
         reasons = services.readiness()
         body = {"ready": not reasons, "reasons": reasons}
         return json_answer(body, status=503 if reasons else 200)
+
+    @routes.get("/metrics")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, {"type": "string"}, content_type="text/plain")
+    @routes.problems(400)
+    def metrics(values: dict[str, Any]) -> Response:
+        """The same as `/api/status` for Prometheus, whichever web process answers."""
+        return Response(exposition(services.status()), content_type=CONTENT_TYPE)
 
     return routes

@@ -16,7 +16,7 @@ from app.services import SymbolNotIngested
 from core.errors import StoreError
 
 CONTENT_TYPE = "application/problem+json"
-_API_PATH = re.compile(r"/(analytics|api|healthz|readyz|docs|openapi\.json)(/|$)")
+_API_PATH = re.compile(r"/(analytics|api|healthz|readyz|metrics|docs|openapi\.json)(/|$)")
 CALLBACK_PATH = "/_dash-update-component"
 
 log = structlog.get_logger()

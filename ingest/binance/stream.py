@@ -5,9 +5,10 @@ nearly always one.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -21,6 +22,7 @@ MAX_AGE_S = 23 * 3_600.0 + 50 * 60.0
 OVERLAP_S = 5.0
 SILENCE_S = 15.0
 FEW_SYMBOLS = 3
+MAX_REASONS = 20
 FEW_SYMBOLS_SILENCE_S = 60.0
 """With hardly any symbols a quiet quarter of a minute is no fault yet."""
 
@@ -36,6 +38,8 @@ class StreamState:
     last_error: str | None
     quarantined: int
     silent_symbols: tuple[str, ...]
+    # Why connections failed or could not be made, digits aside, and how often.
+    failures: dict[str, int] = field(default_factory=dict)
 
 
 class TradeStream:
@@ -74,6 +78,7 @@ class TradeStream:
         self._sleep = sleep
         self._max_age_s = max_age_s
         self._silence_limit_s = silence_limit_s
+        self._failures: dict[str, int] = {}
         self._intake = Intake(symbols, on_trade, clock, wall_clock)
         gate = Gate(hosts, clock)
         self._lanes = [
@@ -117,6 +122,7 @@ class TradeStream:
             silent_symbols=tuple(
                 name for lane in self._lanes for name in lane.silent_symbols(intake.last_trade_at)
             ),
+            failures=dict(self._failures),
         )
 
     def resubscribe(self, symbols: Sequence[str]) -> None:
@@ -153,3 +159,7 @@ class TradeStream:
 
     def _note_failure(self, host: str, words: str) -> None:
         self._intake.last_error = f"{host_name(host)}: {words}"
+        reason = re.sub(r"\d+", "…", words)
+        if reason not in self._failures and len(self._failures) >= MAX_REASONS:
+            reason = "other"
+        self._failures[reason] = self._failures.get(reason, 0) + 1

@@ -88,6 +88,17 @@ class MissingIds(NamedTuple):
     unfillable_gaps: int
 
 
+class GapCounts(NamedTuple):
+    """Gaps of a symbol by how they ended, and the ids in them."""
+
+    open_gaps: int = 0
+    filled_gaps: int = 0
+    lost_gaps: int = 0
+    open_ids: int = 0
+    filled_ids: int = 0
+    lost_ids: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
     """The worker's last word about itself."""
@@ -244,6 +255,21 @@ class Reader:
                 " WHERE state IN ('open', 'unfillable') GROUP BY symbol",
             ).all()
         return {row[0]: MissingIds(int(row[1]), int(row[2]), int(row[3])) for row in rows}
+
+    def gap_counts(self) -> dict[str, GapCounts]:
+        """How the gaps of every symbol that ever had one stand."""
+        with self._reading() as connection:
+            rows = self._run(
+                connection,
+                "SELECT symbol, "
+                + ", ".join(
+                    f"SUM(CASE WHEN state = '{state}' THEN {what} ELSE 0 END)"
+                    for what in ("1", "to_id - from_id + 1")
+                    for state in ("open", "filled", "unfillable")
+                )
+                + " FROM gaps JOIN symbols ON symbols.id = gaps.symbol_id GROUP BY symbol",
+            ).all()
+        return {row[0]: GapCounts(*map(int, row[1:])) for row in rows}
 
     # -- the worker and the database itself ---------------------------------------------------
 

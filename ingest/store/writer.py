@@ -391,6 +391,16 @@ class Transaction:
             value,
         )
 
+    def used_bytes(self) -> int:
+        """Bytes that the database's rows take; pages that wait to be used again are not among."""
+        if self._format:
+            return int(self._run("SELECT pg_database_size(current_database())").scalar_one())
+        pages, unused, size = (
+            int(self._run(f"PRAGMA {name}").scalar_one())
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - unused) * size
+
     # -- retention ----------------------------------------------------------------------------
 
     def prune_trades(self, symbol_id: int, before_ms: int, limit: int) -> int:
