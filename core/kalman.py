@@ -8,10 +8,12 @@ from numba import njit
 from core.types import FloatArray, HedgeSeries
 from core.windows import EMPTY, REBUILD_EVERY, deviations, is_worn, moments, rebuild, slide
 
+_FAR = 1e3  # share of the leverage that its slope's part may reach before c moves up
 _WIDEST = 1e8  # growth of P over a long hole; beyond it nothing is known and digits would be lost
 
-# The filter: rows seen, c, the state [b, a], P, and P00 when a row was last seen.
-UNSEEN = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+# The filter: rows seen, c of x and of y, the state [b, a] about them, P, and P00 when a row was
+# last seen.
+UNSEEN = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 NOTHING_SEEN = (UNSEEN, EMPTY, EMPTY)
 """State before the first row: the filter, the window of errors, that of errors beside the last."""
 
@@ -64,14 +66,14 @@ def kalman_hedge(
 
 
 @njit(cache=True)
-def _warm_up(y, x, row, seen, c):  # type: ignore[no-untyped-def]
+def _warm_up(y, x, row, seen, c, cy):  # type: ignore[no-untyped-def]
     """OLS on the rows present up to `row`, about c; waits for the next one while x is constant."""
     n = sx = sy = 0.0
     for i in range(row + 1):
         if not math.isnan(x[i] + y[i]):
             n += 1.0
             sx += x[i] - c
-            sy += y[i]
+            sy += y[i] - cy
     mx = sx / n
     my = sy / n
     sxx = sxy = 0.0
@@ -79,17 +81,17 @@ def _warm_up(y, x, row, seen, c):  # type: ignore[no-untyped-def]
         if not math.isnan(x[i] + y[i]):
             dx = x[i] - c - mx
             sxx += dx * dx
-            sxy += dx * (y[i] - my)
+            sxy += dx * (y[i] - cy - my)
     if sxx <= 0.0:
-        return seen - 1.0, c, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        return seen - 1.0, c, cy, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     b = sxy / sxx
-    return seen, c, b, my - b * mx, 1.0 / sxx, -mx / sxx, 1.0 / n + mx * mx / sxx, 1.0 / sxx
+    return seen, c, cy, b, my - b * mx, 1.0 / sxx, -mx / sxx, 1.0 / n + mx * mx / sxx, 1.0 / sxx
 
 
 @njit(cache=True)
 def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ignore[no-untyped-def]
     filtered, recent, beside = state
-    seen, c, b, a, p00, p01, p11, known = filtered
+    seen, c, cy, b, a, p00, p01, p11, known = filtered
     widen = 1.0 / discount
     recent_n = inverse = freedom = beside_n = beside_inverse = 0.0
     errors = out[2]
@@ -110,17 +112,17 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
         if seen < window:
             if present:
                 if seen == 0.0:
-                    c = x[row]
+                    c, cy = x[row], y[row]
                 seen += 1.0
                 if seen == window:
-                    seen, c, b, a, p00, p01, p11, known = _warm_up(y, x, row, seen, c)
+                    seen, c, cy, b, a, p00, p01, p11, known = _warm_up(y, x, row, seen, c, cy)
             continue
         if p00 < _WIDEST * known:
             p00 *= widen
             p01 *= widen
             p11 *= widen
         out[0, row] = b
-        out[1, row] = a - b * c
+        out[1, row] = (cy + a) - b * c
         mean = std = math.nan
         n = recent[0]
         if n >= 0.9 * window and n >= 2.0:
@@ -142,13 +144,20 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
             continue
 
         h = x[row] - c
-        error = y[row] - b * h - a
+        error = (y[row] - cy) - b * h - a
         errors[row] = error
         if std > 0.0:
             out[5, row] = (error - mean) / std
         ph0 = p00 * h + p01
         ph1 = p01 * h + p11
-        scale = 1.0 / (1.0 + h * ph0 + ph1)
+        leverage = h * ph0 + ph1
+        if p00 * h * h > _FAR * leverage:
+            # Far from c the terms cancel and P would lose its digits: count from here on.
+            c, cy = x[row], y[row]
+            a = -error
+            p01, p11, h = ph0, leverage, 0.0
+            ph1 = leverage
+        scale = 1.0 / (1.0 + leverage)
         k0 = ph0 * scale
         k1 = ph1 * scale
         b += k0 * error
@@ -165,7 +174,7 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
         p01 = m00 * a10 + m01 * a11 + k0 * k1
         p11 = m10 * a10 + m11 * a11 + k1 * k1
         known = p00
-    return (seen, c, b, a, p00, p01, p11, known), recent, beside
+    return (seen, c, cy, b, a, p00, p01, p11, known), recent, beside
 
 
 @njit(cache=True)

@@ -70,7 +70,8 @@ def test_rolling_moments_neither_drift_nor_lose_digits_in_a_million_bars(level, 
 
 
 @pytest.mark.parametrize(
-    ("level", "size", "crashes"), [(1e-6, 1e-9, {}), (1e6, 1e-9, {}), (6e4, 1e-3, CRASHES)]
+    ("level", "size", "crashes"),
+    [(1e-6, 1e-9, CRASHES), (1e6, 1e-9, CRASHES), (6e4, 1e-3, CRASHES)],
 )
 def test_moments_of_errors_neither_drift_nor_lose_digits_in_a_million_bars(level, size, crashes):
     y, x = simulate(level, size, crashes)
@@ -83,11 +84,12 @@ def test_moments_of_errors_neither_drift_nor_lose_digits_in_a_million_bars(level
         assert series.spread_std[row] == pytest.approx(std, rel=1e-9)
 
 
-def test_filter_knows_after_a_million_bars_what_one_knows_that_began_late():
-    rng = np.random.default_rng(4)
-    x = log_prices(6e4 * np.exp(np.cumsum(rng.normal(0, 1e-3, N))))
-    y = 1.0 + 0.7 * x + rng.normal(0, 1e-3, N)
-    series, _ = kalman_hedge(y, x, first_index=123, hedge_window=H, window=W)
+@pytest.mark.parametrize(("level", "size"), [(6e4, 1e-9), (1e-6, 1e-6), (6e4, 1e-3)])
+def test_filter_knows_after_a_million_bars_what_one_knows_that_began_late(level, size):
+    """A crash far beyond all moves must not cost its covariance the digits, for good."""
+    y, x = simulate(level, size, CRASHES)
+    series, stderr = kalman_hedge(y, x, first_index=123, hedge_window=H, window=W)
+    assert np.isfinite(stderr[3 * W :]).all()
     start = N - 40 * H
     late, _ = kalman_hedge(y[start:], x[start:], first_index=123 + start, hedge_window=H, window=W)
-    np.testing.assert_allclose(series.zscore[-H:], late.zscore[-H:], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(series.zscore[-H:], late.zscore[-H:], rtol=1e-7, atol=1e-7)
