@@ -172,6 +172,8 @@ class WritingThread(threading.Thread):
         if self.log_keeper is not None and self.log_keeper.pace_s:
             rounds = max(len(self._work), len(self._trades) // self._batch + 1)
         for _ in range(rounds):
+            if rounds > 1 and self.log_keeper is not None and self.log_keeper.is_full:
+                break
             if not self._is_stale:
                 self._write_batch()
             if not self._is_stale:

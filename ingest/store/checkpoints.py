@@ -18,8 +18,8 @@ from sqlalchemy import Engine
 
 MEGABYTE = 2**20
 EMPTY_FROM = 8 * MEGABYTE
-LIMIT = 56 * MEGABYTE
-"""One more round of transactions keeps the log below 64 MB."""
+LIMIT = 52 * MEGABYTE
+"""One more transaction keeps the log below 64 MB."""
 PACES = ((44 * MEGABYTE, 8.0), (32 * MEGABYTE, 4.0), (20 * MEGABYTE, 1.0), (12 * MEGABYTE, 0.25))
 """From this length on: seconds to gather."""
 EVERY_S = 0.5
@@ -63,6 +63,8 @@ class LogKeeper:
     @property
     def is_full(self) -> bool:
         """Whether nothing may be written before the reader that holds the log has gone."""
+        if self.size >= PACES[-1][0]:
+            self.size = self._length()
         return self.size >= LIMIT
 
     def _empty(self) -> None:
