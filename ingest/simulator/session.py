@@ -154,10 +154,11 @@ class Session:
             self._parts = []
             before = dict(self.subscriptions.names)
             reply = self._faults.reply_to(self.subscriptions.reply(message))
-            if reply is not None:
-                self._send([reply])
+            # First what happened before the change, then the reply, then what it changed.
             if before != self.subscriptions.names:
                 self._on_change()
+            if reply is not None:
+                self._send([reply])
 
     def _too_many_messages(self) -> bool:
         now_s = self._loop.time()

@@ -50,7 +50,7 @@ async def to_the_end(ws: ClientConnection) -> tuple[list[str], int]:
     """What is told until the connection ends, and the code it ends with."""
     told: list[str] = []
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while True:
                 told.append(str(await ws.recv()))
     except ConnectionClosed as end:
@@ -85,11 +85,13 @@ async def test_refused_upgrades_carry_the_status() -> None:
 @in_loop
 async def test_a_mute_connection_still_answers_pings_and_a_half_open_one_does_not() -> None:
     async with running() as (exchange, _):
-        async with connect(exchange.ws_url + TWO, proxy=None) as ws:
+        async with connect(exchange.ws_url + TWO, proxy=None, max_queue=None) as ws:
             await frames(ws, 2)
             exchange.faults.mute()
-            await asyncio.wait_for(await ws.ping(), 2)
-        ws = await connect(exchange.ws_url + TWO, proxy=None, ping_interval=None, close_timeout=0)
+            await asyncio.wait_for(await ws.ping(), 10)
+        ws = await connect(
+            exchange.ws_url + TWO, proxy=None, max_queue=None, ping_interval=None, close_timeout=0
+        )
         await frames(ws, 2)
         exchange.faults.half_open()
         with pytest.raises(TimeoutError):
@@ -113,7 +115,10 @@ async def test_frames_are_lost_repeated_reordered_and_kept_from_one_symbol() -> 
         faults = exchange.faults
         await frames(ws, 5)
         faults.drop_next = 7
-        found = await frames(ws, 60)
+        found = []
+        while faults.drop_next:
+            found += await frames(ws, 1)
+        found += await frames(ws, 60)
         for symbol in ("BTCUSDT", "ETHUSDT"):
             own = ids(found, symbol)
             assert own == sorted(own)
@@ -127,8 +132,9 @@ async def test_frames_are_lost_repeated_reordered_and_kept_from_one_symbol() -> 
         assert len(set(own)) < len(own)
         faults.duplicate_share, faults.reorder_by = 0.0, 0
         faults.stalled = frozenset(["BTCUSDT"])
-        await frames(ws, 60)
-        assert not ids(await frames(ws, 40), "BTCUSDT")
+        # Some are on their way yet; then nothing more comes of it.
+        while ids(await frames(ws, 40), "BTCUSDT"):
+            pass
 
 
 @in_loop
@@ -145,8 +151,10 @@ async def test_garbage_never_parses_as_a_sane_trade() -> None:
 async def test_garbage_comes_between_trades() -> None:
     async with running() as (exchange, _), connect(exchange.ws_url + TWO, proxy=None) as ws:
         exchange.faults.garbage_every = 5
-        texts = [await ws.recv() for _ in range(150)]
-        assert set(GARBAGE) <= set(texts)
+        missing = set(GARBAGE)
+        async with asyncio.timeout(15):
+            while missing:
+                missing.discard(str(await ws.recv()))
 
 
 @in_loop
