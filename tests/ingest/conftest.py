@@ -2,8 +2,9 @@
 
 import asyncio
 import heapq
+import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import fsum
 from pathlib import Path
 
@@ -208,3 +209,10 @@ class PlainMarket:
 @pytest.fixture(scope="session")
 def plain_market() -> type[PlainMarket]:
     return PlainMarket
+
+
+@pytest.fixture(scope="session")
+def soak_times() -> Callable[[int], int]:
+    """How often a long test does what it does; `SOAK_SHARE=0.05` makes the hours minutes."""
+    share = float(os.environ.get("SOAK_SHARE", "1"))
+    return lambda times: max(1, round(times * share))

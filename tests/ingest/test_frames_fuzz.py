@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -73,5 +74,7 @@ def test_mutated_frames_are_sane_trades_or_typed_errors() -> None:
 
 
 @pytest.mark.soak
-def test_a_million_mutated_frames_are_sane_trades_or_typed_errors() -> None:
-    fuzz(1_000_000, seed=2)
+def test_a_million_mutated_frames_are_sane_trades_or_typed_errors(
+    soak_times: Callable[[int], int],
+) -> None:
+    fuzz(soak_times(1_000_000), seed=2)

@@ -231,6 +231,6 @@ def test_at_rest_the_store_is_the_ledger(machine: type[RuleBasedStateMachine]) -
 
 @pytest.mark.soak
 def test_at_rest_the_store_is_the_ledger_after_thousands_of_stories(
-    machine: type[RuleBasedStateMachine],
+    machine: type[RuleBasedStateMachine], soak_times: Callable[[int], int]
 ) -> None:
-    run(machine, examples=2_500, steps=30, steady=False)
+    run(machine, examples=soak_times(2_500), steps=30, steady=False)

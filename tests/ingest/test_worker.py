@@ -21,7 +21,7 @@ from ingest.store.reader import Reader, WorkerStatus
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 WINDOW = 120
-READY_S = 15.0
+READY_S = 30.0
 MINUTE = 60_000
 
 

@@ -228,12 +228,16 @@ def test_what_is_stored_is_the_ledger_after(
 
 
 @pytest.mark.soak
-def test_five_hundred_ends_of_connections_cost_no_trade(desks: Any) -> None:
-    asyncio.run(connections_that_end_at_random(desks, times=500))
+def test_five_hundred_ends_of_connections_cost_no_trade(
+    desks: Any, soak_times: Callable[[int], int]
+) -> None:
+    asyncio.run(connections_that_end_at_random(desks, times=soak_times(500)))
 
 
 @pytest.mark.soak
-def test_fifty_switch_overs_cost_no_trade_and_no_millisecond(desks: Any) -> None:
+def test_fifty_switch_overs_cost_no_trade_and_no_millisecond(
+    desks: Any, soak_times: Callable[[int], int]
+) -> None:
     rng = random.Random(50)
-    leads_s = tuple(rng.uniform(1.0, 10.0) for _ in range(50))
+    leads_s = tuple(rng.uniform(1.0, 10.0) for _ in range(soak_times(50)))
     asyncio.run(a_server_that_shuts_down_with_a_lead(desks, leads_s))

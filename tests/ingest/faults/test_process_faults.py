@@ -3,6 +3,7 @@
 import random
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -35,8 +36,10 @@ def test_killed_workers_leave_no_missing_trade_and_none_twice(processes: Any) ->
 
 
 @pytest.mark.soak
-def test_workers_killed_two_hundred_times_leave_no_missing_trade(processes: Any) -> None:
-    kill_again_and_again(processes, times=200, seed=2)
+def test_workers_killed_two_hundred_times_leave_no_missing_trade(
+    processes: Any, soak_times: Callable[[int], int]
+) -> None:
+    kill_again_and_again(processes, times=soak_times(200), seed=2)
 
 
 def test_of_two_workers_one_ingests_and_the_other_takes_over_at_once(processes: Any) -> None:
@@ -93,6 +96,6 @@ def test_a_blocked_writer_costs_little_memory_and_no_trade(processes: Any) -> No
 
 @pytest.mark.soak
 def test_a_writer_blocked_for_half_minutes_costs_little_memory_and_no_trade(
-    processes: Any,
+    processes: Any, soak_times: Callable[[int], int]
 ) -> None:
-    hold_the_writer(processes, seconds=30.0, times=20)
+    hold_the_writer(processes, seconds=30.0, times=soak_times(20))
