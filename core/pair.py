@@ -229,7 +229,7 @@ def _explain_missing(result: PairResult, plan: RowPlan) -> None:
     if math.isnan(result.half_life_bars):
         result.reasons["half_life_bars"] = "the spread does not revert, or under 20 rows"
     if math.isnan(result.hurst):
-        result.reasons["hurst"] = "outside (0, 1), or under 100 rows"
+        result.reasons["hurst"] = "outside (0, 1), or under 22 rows"
     if plan.missing_rows:
         result.reasons["history"] = (
             f"begins {plan.missing_rows} bars later than the calculation asks for: "

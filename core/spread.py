@@ -55,14 +55,14 @@ def hurst(spread: FloatArray) -> float:
 
     Returns
     -------
-    Slope of ln std(s_{i+k} - s_i) on ln k, k = 2…20; NaN outside (0, 1), under 100 rows, or for
-    a spread that does not move.
+    Slope of ln std(s_{i+k} - s_i) on ln k, k = 2…20; NaN outside (0, 1), under the 22 rows that
+    give every lag two differences, or for a spread that does not move.
 
     References
     ----------
     Chan, *Algorithmic Trading*, ch. 2.
     """
-    if np.count_nonzero(~np.isnan(spread)) < 100:
+    if len(spread) < _HURST_LAGS[-1] + 2:
         return math.nan
     deviations = _lag_deviations(np.ascontiguousarray(spread), _HURST_LAGS)
     if not np.all(deviations > 0.0):

@@ -57,7 +57,8 @@ def test_hurst_equals_a_plain_fit_and_is_nan_where_undefined():
     assert hurst(s) == pytest.approx(slope, rel=1e-9)
     assert np.isnan(hurst(np.zeros(500)))
     assert np.isnan(hurst(np.arange(500.0)))  # 1 is outside (0, 1)
-    assert np.isnan(hurst(s[:60]))
+    assert np.isfinite(hurst(s[:60]))
+    assert np.isnan(hurst(s[:21]))
 
 
 def test_correlation_equals_pandas_over_the_last_window():
