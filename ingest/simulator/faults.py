@@ -246,7 +246,7 @@ class Disturbance:
                 self._count += 1
                 self._held.append((self._count + faults.delay(), self._count, copy))
                 if faults.garbage_every and self._count % faults.garbage_every == 0:
-                    out.append(GARBAGE[self._garbage % len(GARBAGE)])
+                    out.append(ODD_FRAMES[self._garbage % len(ODD_FRAMES)])
                     self._garbage += 1
         self._held.sort()
         due = sum(at <= self._count for at, _, _ in self._held)
@@ -282,6 +282,7 @@ GARBAGE = (
 )
 """Frames that must never become a trade; a parser may count each but no bar may show it."""
 UNKNOWN_EVENT = '{"stream":"btcusdt@something","data":{"e":"somethingNew","E":1,"s":"BTCUSDT"}}'
+ODD_FRAMES = (*GARBAGE, UNKNOWN_EVENT)
 
 
 def _bound(action: Callable[..., None], *values: Any) -> Callable[[], None]:

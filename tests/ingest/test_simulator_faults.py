@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from core.errors import FrameError
 from ingest.binance.frames import parse_frame
 from ingest.simulator import SimulatedExchange, serve
-from ingest.simulator.faults import GARBAGE, UNKNOWN_EVENT
+from ingest.simulator.faults import GARBAGE, ODD_FRAMES, UNKNOWN_EVENT
 
 TWO = "/stream?streams=btcusdt@aggTrade/ethusdt@aggTrade"
 
@@ -151,7 +151,7 @@ async def test_garbage_never_parses_as_a_sane_trade() -> None:
 async def test_garbage_comes_between_trades() -> None:
     async with running() as (exchange, _), connect(exchange.ws_url + TWO, proxy=None) as ws:
         exchange.faults.garbage_every = 5
-        missing = set(GARBAGE)
+        missing = set(ODD_FRAMES)
         async with asyncio.timeout(15):
             while missing:
                 missing.discard(str(await ws.recv()))
@@ -179,6 +179,10 @@ async def test_requests_meet_bans_errors_and_a_database_that_lags() -> None:
         faults.tombstone_every, faults.is_empty = 0, True
         assert (await http.get(url)).json() == []
         faults.is_empty = False
+        honest = (await http.get(kline)).json()[-1]
+        faults.skewed_from_ms = honest[0]
+        skewed = (await http.get(f"{kline}&startTime={honest[0]}")).json()[0]
+        assert skewed[4] == skewed[2]
         faults.rest_status, faults.rest_times = 451, 1
         assert (await http.get(url)).status_code == 451
         assert (await http.get(url)).status_code == 200
