@@ -123,7 +123,7 @@ class LiveJobs:
     def schedule(self, scheduler: AsyncIOScheduler) -> None:
         """Start all of them."""
         every(scheduler, 0.25, self.close_bars)
-        every(scheduler, 2.0, self.repair_gaps)
+        every(scheduler, 1.0, self.repair_gaps)
         every(scheduler, 2.0, self.ask_silent_symbols)
         every(scheduler, 60.0, self.prune)
         every(scheduler, 300.0, self.reconcile)
