@@ -146,7 +146,7 @@ def test_history_live_trades_a_crash_and_a_stand_by_leave_no_missing_ids(
             and all(workers.reader.bar_range(name, 3_600_000) for name in SYMBOLS)
         )
 
-    wait_until(has_taken_over, "the other worker has taken over and repaired")
+    wait_until(has_taken_over, "the other worker has taken over and repaired", 40.0)
     second.send_signal(signal.SIGTERM)
     assert second.wait(5) == 0
     ended = workers.status()
