@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks.analysis import COMPARISONS
+from benchmarks.ingestion import measure_ingestion
 from benchmarks.request import measure_requests
 from benchmarks.timing import Comparison, measure
 
@@ -30,6 +31,9 @@ def main() -> int:
     print("\n| request | time |\n|---|---|")
     for name, milliseconds in measure_requests():
         print(f"| {name} | {milliseconds:.1f} ms |", flush=True)
+    print("\n| ingestion | figure |\n|---|---|")
+    for job, figure in measure_ingestion():
+        print(f"| {job} | {figure} |", flush=True)
     return 0
 
 

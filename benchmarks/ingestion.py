@@ -10,18 +10,25 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from app import create_app
+from core.settings import Settings
 from core.types import Trade
 from ingest.binance.frames import parse_frame
 from ingest.store.engine import migrate, open_engine
+from ingest.store.reader import Reader
 from ingest.store.writer import Cursor, Writer
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE, SECONDS, SYMBOLS = 60_000, 8.0, 20
 LATENCY_RATE, LATENCY_SECONDS = 5_000, 20.0
 TWIN_S = 2.0
+POLL_S = 0.03
+WARM_UP = 3
+"""Bars until everything has been used once."""
 CAUGHT_UP_S = 20.0
 
 
@@ -153,6 +160,34 @@ def measure_throughput(rate: int = RATE, seconds: float = SECONDS, symbols: int 
         )
 
 
+def measure_latency(
+    rate: int = LATENCY_RATE, seconds: float = LATENCY_SECONDS, symbols: int = SYMBOLS
+) -> list[float]:
+    """Milliseconds from the end of each 1s bar to its being in `/analytics/pair`, sorted."""
+    with desk(rate, seconds, symbols) as running:
+        settings = Settings.from_mapping({"DATABASE_URL": running.url, "SOURCE": "binance"})
+        reader = Reader(running.url)
+        client = create_app(settings, reader).server.test_client()
+        leg_a, leg_b = running.symbols[:2]
+        query = f"symbol_a={leg_a}&symbol_b={leg_b}&timeframe=1s&bars=60&window=20&points=0"
+        late: list[float] = []
+        seen: str | None = None
+        started = None
+        # The last second of the stream has no later trade to tell that it is over.
+        while started is None or time.monotonic() - started < seconds - 2.0:
+            answer = client.get(f"/analytics/pair?{query}")
+            arrived = time.time()
+            as_of = (answer.get_json() or {}).get("as_of") if answer.status_code == 200 else None
+            if as_of is not None and as_of != seen:
+                end = datetime.fromisoformat(as_of).timestamp()
+                started = started or time.monotonic()
+                late.append((arrived - end) * 1_000)
+                seen = as_of
+            time.sleep(POLL_S)
+        reader.close()
+        return sorted(late[WARM_UP:])
+
+
 def measure_twin(seconds: float = TWIN_S) -> float:
     """Trades a second when each one is parsed, inserted and committed by itself."""
     folder = Path(tempfile.mkdtemp(prefix="pairdesk-bench-"))
@@ -187,7 +222,26 @@ def measure_twin(seconds: float = TWIN_S) -> float:
     return count / spent
 
 
+def measure_ingestion() -> Iterator[tuple[str, str]]:
+    """What `python -m benchmarks` prints: a job and its figure, about 45 s in all."""
+    run = measure_throughput()
+    twin = measure_twin()
+    if run.stored < run.sent:
+        yield f"{run.sent:,} trades sent in {SECONDS:.0f} s", f"only {run.stored:,} stored"
+    achieved = run.stored / run.seconds
+    yield "trades/s, socket to durable row and 1s bar, worker on one core", f"{achieved:,.0f}"
+    yield "  of that core", f"{run.cpu_share:.0%}"
+    yield "  last trade to durable", f"{run.behind_s * 1_000:,.0f} ms"
+    yield "  dropped", f"{run.dropped:,}"
+    yield "  worker's peak memory", f"{run.rss_mb:,.0f} MB"
+    yield "trades/s with a commit a trade", f"{twin:,.0f} ({achieved / twin:,.0f}× fewer)"
+    late = measure_latency()
+    if late:
+        median, high = late[len(late) // 2], late[len(late) * 99 // 100]
+        name = f"end of a 1s bar to /analytics/pair at {LATENCY_RATE:,} trades/s, p50 / p99"
+        yield name, f"{median:,.0f} / {high:,.0f} ms"
+
+
 if __name__ == "__main__":
-    rate = int(sys.argv[1]) if len(sys.argv) > 1 else RATE
-    print(measure_throughput(rate, float(sys.argv[2]) if len(sys.argv) > 2 else SECONDS,
-          int(sys.argv[3]) if len(sys.argv) > 3 else SYMBOLS))  # fmt: skip
+    for job, figure in measure_ingestion():
+        print(f"{job}: {figure}")

@@ -65,6 +65,7 @@ class Intake:
         self.count = 0
         self.last_at = -float("inf")
         self.absurd = 0
+        self._earliest_ms = self._latest_ms = 0
         # Quiet symbols may have missed trades that no later id has shown yet.
         self.is_doubted = True
 
@@ -76,18 +77,22 @@ class Intake:
         """Queue a live trade; called by the read loop, which must not wait."""
         self.count += 1
         if self.count % 64 == 0 or self._monotonic() - self.last_at > 0.1:
-            self.last_at = self._monotonic()
-            lag_ms = received_ms - trade.event_time_ms
-            self._lags.append(lag_ms)
-            self._writing.mark(lag_ms)
-        now_ms = self._clock.now_ms()
+            self._measure(trade, received_ms)
         if (
-            max(trade.event_time_ms, trade.trade_time_ms) - now_ms > FAR_MS
-            or now_ms - min(trade.event_time_ms, trade.trade_time_ms) > FAR_MS
+            self._earliest_ms <= trade.event_time_ms <= self._latest_ms
+            and self._earliest_ms <= trade.trade_time_ms <= self._latest_ms
         ):
+            self._writing.put(trade)
+        else:
             self.absurd += 1
-            return
-        self._writing.put(trade)
+
+    def _measure(self, trade: Trade, received_ms: int) -> None:
+        self.last_at = self._monotonic()
+        now_ms = self._clock.now_ms()
+        self._earliest_ms, self._latest_ms = now_ms - FAR_MS, now_ms + FAR_MS
+        lag_ms = received_ms - trade.event_time_ms
+        self._lags.append(lag_ms)
+        self._writing.mark(lag_ms)
 
     def is_recent(self, within_s: float) -> bool:
         """Whether a trade came within that time."""

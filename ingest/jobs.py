@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from core.bars import SECOND_MS
 from core.errors import ExchangeError, StoreError
 from core.settings import Settings
 from core.types import TIMEFRAMES
@@ -119,9 +120,11 @@ class LiveJobs:
     silence: SilenceWatch
     reconciliation: Reconciliation
     _doubted_at: float = field(default_factory=time.monotonic)
+    _closed_second: int = 0
 
     def schedule(self, scheduler: AsyncIOScheduler) -> None:
         """Start all of them."""
+        self.writing.after_batch = self._close_promptly
         every(scheduler, 0.25, self.close_bars)
         every(scheduler, 1.0, self.repair_gaps)
         every(scheduler, 2.0, self.ask_silent_symbols)
@@ -136,6 +139,13 @@ class LiveJobs:
         if self.stream.state.state != "live":
             self.intake.is_doubted = True
         await self.writing.call(self._close_bars)
+
+    def _close_promptly(self) -> None:
+        """Close a second as soon as a stored trade tells that it is over."""
+        second = (self.pipeline.event_time_ms - GRACE_MS) // SECOND_MS
+        if second > self._closed_second:
+            self._closed_second = second
+            self._close_bars()
 
     def _close_bars(self) -> None:
         if self.writing.dropped:

@@ -16,7 +16,7 @@ from ingest.store.writer import Listing, Transaction, Writer
 
 log = structlog.get_logger()
 
-GRACE_MS = 250
+GRACE_MS = 200
 """How long after a second's end its last trades may still come in."""
 SYMBOLS_PER_TRANSACTION = 40
 SECONDS_PER_TRANSACTION = 900

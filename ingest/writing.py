@@ -64,6 +64,8 @@ class WritingThread(threading.Thread):
         self.failure: BaseException | None = None
         self.paused: Pause | None = None
         self.log_keeper: LogKeeper | None = None
+        # Called when a batch has been stored: it may have told that a second is over.
+        self.after_batch: Callable[[], None] = lambda: None
         self.dropped_total = 0
         self._put_count = 0
         self._written_count = 0
@@ -203,6 +205,12 @@ class WritingThread(threading.Thread):
             self._batch = max(SMALLEST_BATCH, self._batch // 2)
         elif size == self._batch:
             self._batch = min(LARGEST_BATCH, self._batch * 3 // 2)
+        try:
+            self.after_batch()
+        except _PASSING as error:
+            self._pause_for(error)
+        except StoreError as error:
+            self._recover(error)
 
     def _note_lags(self) -> None:
         now = self._monotonic()

@@ -217,3 +217,32 @@ def test_a_read_that_takes_too_long_is_given_up_so_that_the_log_can_be_emptied(
         connection.exec_driver_sql(endless)
     assert time.monotonic() - started < 5.0
     assert desk.reader.symbols()  # and the next read is answered
+
+
+def test_a_second_is_closed_as_soon_as_a_stored_trade_tells_that_it_is_over(desk: Desk) -> None:
+    closed: list[int] = []
+
+    def close() -> None:
+        assert desk.writing.pipeline is not None
+        desk.writing.pipeline.close_bars(desk.writing.pipeline.event_time_ms)
+        closed.append(desk.writing.pipeline.event_time_ms)
+
+    desk.writing.after_batch = close
+    desk.put(1, 500)  # two and a half seconds
+    wait_until(lambda: closed and closed[-1] == START_MS + 2_500)
+    bars = desk.reader.bars(SYMBOLS[0], 1_000)
+    assert list(bars.open_time_ms) == [START_MS, START_MS + 1_000]
+
+
+def test_how_late_trades_are_stored_is_measured_from_receipt_and_from_the_event(
+    desk: Desk,
+) -> None:
+    desk.writing.mark(40.0)
+    desk.put(1, 1)
+    wait_until(lambda: desk.stored() == [(1, 1, 1)] * 20)
+    wait_until(lambda: desk.writing.queue_depth == 0)
+    lags: list[tuple[float, float]] = []
+    wait_until(lambda: lags.extend(desk.writing.take_lags()) or lags)
+    ((stored_ms, total_ms),) = lags
+    assert 0 < stored_ms < 5_000
+    assert total_ms == pytest.approx(stored_ms + 40.0)
