@@ -103,6 +103,7 @@ class Desk:
         self.symbols = tuple(symbols)
         self.reader = Reader(f"sqlite:///{path}")
         self._gaps_before = 0
+        self._started_ms = time.time() * 1_000
 
     @property
     def faults(self) -> Faults:
@@ -112,6 +113,16 @@ class Desk:
     def payload(self) -> dict[str, Any]:
         status = self.reader.status()
         return {} if status is None else dict(status.payload)
+
+    def is_complete(self) -> bool:
+        """Whether this run's worker has all history."""
+        status = self.reader.status()
+        return (
+            status is not None
+            and status.heartbeat_ms > self._started_ms
+            and status.state == "running"
+            and status.payload["backfill"]["message"] == "complete"
+        )
 
     def last_id(self, symbol: str) -> int:
         stored = self.reader.symbol(symbol)
@@ -163,13 +174,18 @@ class Desk:
 
 
 class Desks:
-    """Makes desks, each with an exchange of its own on one ledger; judges each at its end."""
+    """Makes desks, each with an exchange of its own on one ledger; judges each at its end.
+
+    A first worker fetches the history; every desk is a restart on a copy of what it stored.
+    """
 
     def __init__(self, folder: Path, empty_database: bytes) -> None:
         self.ledger = Ledger(7, RATE, time.time)
         self._busy_until = 0.0
         self._folder = folder
-        self._empty = empty_database
+        self._database = empty_database
+        self._is_prepared = False
+        self._preparing: asyncio.Lock | None = None
         self._count = 0
 
     def trade(self) -> None:
@@ -178,19 +194,39 @@ class Desks:
             self.ledger.burst(TRADES_PER_S, BUSY_S, list(SYMBOLS))
             self._busy_until = time.time() + BUSY_S
 
+    async def _prepare(self) -> None:
+        self._preparing = self._preparing or asyncio.Lock()
+        async with self._preparing:
+            if not self._is_prepared:
+                self.trade()
+                async with self._run(SYMBOLS) as desk:
+                    await desk.settled()
+                with sqlite3.connect(desk.path) as database:
+                    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                database.close()
+                self._database = desk.path.read_bytes()
+                self._is_prepared = True
+
     @asynccontextmanager
     async def open(
-        self,
-        *,
-        symbols: Sequence[str] = SYMBOLS[:2],
-        **worker: Any,
+        self, *, symbols: Sequence[str] = SYMBOLS[:2], **worker: Any
     ) -> AsyncIterator[Desk]:
+        """Start a worker, give it over when it is live, and judge what it has stored."""
+        await self._prepare()
+        self.trade()
+        async with self._run(symbols, **worker) as desk:
+            desk.begin()
+            yield desk
+            await desk.settled()
+        judge(desk.path, self.ledger, symbols)
+
+    @asynccontextmanager
+    async def _run(self, symbols: Sequence[str], **worker: Any) -> AsyncIterator[Desk]:
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
         path = folder / "market.db"
-        path.write_bytes(self._empty)
-        self.trade()
+        path.write_bytes(self._database)
         exchange = SimulatedExchange(self.ledger, "127.0.0.1", SessionLimits())
         await exchange.start(0)
         settings = Settings(
@@ -205,17 +241,11 @@ class Desks:
         task = asyncio.create_task(running.work())
         desk = Desk(path, exchange, symbols)
         try:
-            await desk.until(lambda: task.done() or desk.last_id(symbols[0]), "live trades")
-            await desk.until(
-                lambda: desk.payload["backfill"]["message"] == "complete", "history is there"
-            )
+            await desk.until(lambda: task.done() or desk.is_complete(), "history is there")
             await desk.live()
-            desk.begin()
             yield desk
-            await desk.settled()
             running.stop()
             assert await task == 0
-            judge(path, exchange.ledger, symbols)
         finally:
             running.stop()
             await asyncio.gather(task, return_exceptions=True)

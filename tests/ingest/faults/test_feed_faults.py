@@ -18,7 +18,7 @@ from ingest.binance.stream import TradeStream
 
 Scenario = Callable[[Any], Awaitable[None]]
 SCENARIOS: dict[str, Scenario] = {}
-AT_ONCE = 12
+AT_ONCE = 15
 
 
 def scenario(run: Scenario) -> Scenario:
