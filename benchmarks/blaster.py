@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 import time
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 CHUNK_S = 0.005
@@ -110,8 +111,9 @@ class Blaster:
                     b"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n" % accept
                 )
                 await writer.drain()
+                answering = asyncio.create_task(_answer_pings(reader, writer))
                 await self._blast(writer)
-                await reader.read()
+                await answering
         except (ConnectionError, asyncio.IncompleteReadError):
             return  # the client has gone
         finally:
@@ -133,6 +135,18 @@ class Blaster:
                 await writer.drain()
         late = time.time() - (self.start_ms / 1_000 + self.count / self.rate)
         print(f"sent {self.count} {self.start_ms} {late:.3f}", flush=True)
+
+
+async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A client's frames are short and masked; the only ones that matter are pings."""
+    with suppress(ConnectionError, asyncio.IncompleteReadError):
+        while True:
+            first, length = await reader.readexactly(2)
+            mask = await reader.readexactly(4)
+            body = await reader.readexactly(length & 0x7F)
+            if first == 0x89:
+                plain = bytes(byte ^ mask[at % 4] for at, byte in enumerate(body))
+                writer.write(bytes((0x8A, len(plain))) + plain)
 
 
 async def main(rate: int, seconds: float, symbols: int) -> None:

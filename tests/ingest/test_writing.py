@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -26,6 +28,7 @@ from ingest.store.reader import Reader
 from ingest.store.writer import Writer
 from ingest.writing import WritingPaused, WritingThread
 
+ROOT = Path(__file__).parents[2]
 START_MS = 1_700_000_040_000
 SYMBOLS = [f"S{number:02d}USDT" for number in range(20)]
 
@@ -175,6 +178,18 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     status = desk.reader.status()
     assert status is not None
     assert status.state == "running"
+
+
+def test_a_full_disk_under_the_log_file_does_not_end_the_worker() -> None:
+    code = (
+        "import structlog; from ingest.console import configure_logging; configure_logging();"
+        " structlog.get_logger().error('no space'); print('lives')"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, text=True
+        )
+    assert done.stdout == "lives\n"
 
 
 def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit(
