@@ -86,7 +86,7 @@ class Heartbeat:
     async def heartbeat(self) -> None:
         """Store the worker's state; while nothing is written, say it where it needs no space."""
         try:
-            await self.writing.call(self.write)
+            await self.writing.call(self.write, is_urgent=True)
         except WritingEnded:
             raise
         except StoreError:
@@ -138,7 +138,7 @@ class LiveJobs:
         """Close what event time, or with a feed that lives the exchange's clock, has passed."""
         if self.stream.state.state != "live":
             self.intake.is_doubted = True
-        await self.writing.call(self._close_bars)
+        await self.writing.call(self._close_bars, is_urgent=True)
 
     def _close_promptly(self) -> None:
         """Close a second as soon as a stored trade tells that it is over."""

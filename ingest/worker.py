@@ -270,7 +270,7 @@ class Worker:
             listings = await self._find_symbols(rest)
             retain_ms = self._settings.retain_trades_hours * HOUR_MS
             pipeline = Pipeline(writer, self._clock.now_ms, writing.pause, retain_ms)
-            await writing.call(lambda: pipeline.start(listings))
+            await writing.call(lambda: pipeline.start(listings), is_urgent=True)
             writing.pipeline = pipeline
 
             symbols = [listing.symbol for listing in listings]

@@ -25,7 +25,7 @@ BATCH_S = 0.08
 SMALLEST_BATCH, LARGEST_BATCH = 500, 20_000
 RECOVERY_S = 1.0
 LAG_SAMPLES = 2_000
-LOG_HELD = "another program has held the database open for reading for minutes"
+LOG_HELD = "another program keeps the database open for reading"
 _PASSING = (StoreBusy, StoreFull)
 """What the database refuses now it may take later: what is queued is kept."""
 
@@ -77,7 +77,7 @@ class WritingThread(threading.Thread):
         self._on_failure = on_failure
         self._monotonic = monotonic
         self._trades: deque[Trade] = deque()
-        self._work: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._work: deque[tuple[Callable[[], Any], Future[Any], bool]] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._batch = SMALLEST_BATCH * 4
@@ -114,12 +114,16 @@ class WritingThread(threading.Thread):
         """Trades waiting."""
         return len(self._trades)
 
-    async def call(self, work: Callable[[], T]) -> T:
-        """Run `work` in the writing thread and wait for its result."""
+    async def call(self, work: Callable[[], T], *, is_urgent: bool = False) -> T:
+        """Run `work` in the writing thread and wait for its result.
+
+        While a reader keeps the log from being emptied, what room it has is for live trades:
+        only urgent work is done then.
+        """
         future: Future[T] = Future()
         if self._stopping or self.failure is not None:
             raise WritingEnded("the worker is ending")
-        self._work.append((work, future))
+        self._work.append((work, future, is_urgent))
         self._wake.set()
         return await asyncio.wrap_future(future)
 
@@ -160,8 +164,9 @@ class WritingThread(threading.Thread):
         """Wait for something to write; longer where the log must not grow."""
         if self.log_keeper is not None and self.log_keeper.pace_s and not self._stopping:
             deadline = self._monotonic() + self.log_keeper.pace_s
-            while self._monotonic() < deadline and not self._stopping:
+            while self._monotonic() < deadline and self.log_keeper.pace_s and not self._stopping:
                 time.sleep(GATHER_S)
+                self.log_keeper.look()
         elif not self._work and len(self._trades) < self._batch and not self._stopping:
             self._wake.wait(GATHER_S)
 
@@ -222,8 +227,11 @@ class WritingThread(threading.Thread):
     def _do_work(self) -> None:
         if not self._work:
             return
-        work, future = self._work.popleft()
+        work, future, is_urgent = self._work.popleft()
         if not future.set_running_or_notify_cancel():
+            return
+        if not is_urgent and self.log_keeper is not None and self.log_keeper.pace_s:
+            future.set_exception(WritingPaused(LOG_HELD))
             return
         try:
             result = work()
@@ -273,7 +281,7 @@ class WritingThread(threading.Thread):
 
     def _refuse_work(self, error: StoreError | None = None) -> None:
         while self._work:
-            _, future = self._work.popleft()
+            _, future, _ = self._work.popleft()
             if future.set_running_or_notify_cancel():
                 reason = self.paused.reason if self.paused else "the database takes no writes"
                 future.set_exception(error or WritingPaused(reason))

@@ -20,8 +20,8 @@ MEGABYTE = 2**20
 EMPTY_FROM = 8 * MEGABYTE
 LIMIT = 52 * MEGABYTE
 """One more transaction keeps the log below 64 MB."""
-PACES = ((44 * MEGABYTE, 8.0), (32 * MEGABYTE, 4.0), (20 * MEGABYTE, 1.0), (12 * MEGABYTE, 0.25))
-"""From this length on: seconds to gather."""
+PACES = ((40 * MEGABYTE, 8.0), (28 * MEGABYTE, 4.0), (16 * MEGABYTE, 2.0), (EMPTY_FROM, 1.0))
+"""From this length on, where it can't be emptied: seconds to gather."""
 EVERY_S = 0.5
 READERS_WAIT_MS = 20
 

@@ -215,6 +215,8 @@ def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit
         assert sent < 40_000
     assert desk.writing.paused.reason == writing_module.LOG_HELD
     assert checkpoints.LIMIT // 2 < largest < 64 * 2**20 // scale
+    with pytest.raises(WritingPaused, match="keeps the database open"):
+        desk.call(lambda: None)  # history has to wait
     holder.execute("ROLLBACK")
     holder.close()
     wait_until(lambda: desk.stored() == [(sent, 1, sent)] * 20, 20.0)
