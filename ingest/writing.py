@@ -171,24 +171,23 @@ class WritingThread(threading.Thread):
             self._wake.wait(GATHER_S)
 
     def _write_round(self) -> bool:
-        """Write a batch and do one piece of work, with a slow pace all there is of both.
-
-        False when the database refused for now.
-        """
-        rounds = 1
-        if self.log_keeper is not None and self.log_keeper.pace_s:
-            rounds = max(len(self._work), len(self._trades) // self._batch + 1)
-        for _ in range(rounds):
-            if rounds > 1 and self.log_keeper is not None and self.log_keeper.is_full:
-                break
+        """Write a batch and do one piece of work; False when the database refused for now."""
+        if self.log_keeper is None or not self.log_keeper.pace_s:
+            self._write_batch(self._batch)
             if not self._is_stale:
-                self._write_batch()
-            if not self._is_stale:
+                self._do_work()
+            return not self._is_stale
+        # Few transactions: each one puts every page that it touches into the log once more.
+        for _ in range(len(self._trades) // LARGEST_BATCH + 1):
+            if not self._is_stale and not self.log_keeper.is_full:
+                self._write_batch(LARGEST_BATCH)
+        for _ in range(len(self._work)):
+            if not self._is_stale and not self.log_keeper.is_full:
                 self._do_work()
         return not self._is_stale
 
-    def _write_batch(self) -> None:
-        size = min(len(self._trades), self._batch)
+    def _write_batch(self, limit: int) -> None:
+        size = min(len(self._trades), limit)
         if size == 0 or self.pipeline is None:
             return
         batch = [self._trades.popleft() for _ in range(size)]
