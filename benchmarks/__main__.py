@@ -17,9 +17,10 @@ def line(comparison: Comparison) -> str:
     ours = measure(comparison.ours)
     other = measure(theirs) * comparison.theirs_share
     unit = 1e9 / comparison.units
+    ratio = other / ours
     return (
         f"| {comparison.job} | {comparison.beside} | {ours * unit:,.0f} ns | {other * unit:,.0f} ns"
-        f" | {other / ours:,.0f}× |"
+        f" | {ratio:,.{1 if ratio < 10 else 0}f}× |"
     )
 
 

@@ -23,7 +23,7 @@ from ingest.store.reader import Reader
 from ingest.store.writer import Cursor, Writer
 
 ROOT = Path(__file__).resolve().parent.parent
-RATE, SECONDS, SYMBOLS = 60_000, 8.0, 20
+RATE, SECONDS, SYMBOLS = 75_000, 8.0, 20
 LATENCY_RATE, LATENCY_SECONDS = 5_000, 20.0
 TWIN_S = 2.0
 POLL_S = 0.03
