@@ -1,4 +1,4 @@
-"""An exchange that sends frames made beforehand: as many a second as asked, on a core of its own.
+"""An exchange that sends plain frames: as many a second as asked, on a core of its own.
 
 `python -m benchmarks.blaster RATE SECONDS SYMBOLS` prints its port, and when all is sent says so.
 Every trade follows from its number, so REST can answer for any id; there is no history before.
@@ -120,17 +120,14 @@ class Blaster:
             writer.close()
 
     async def _blast(self, writer: asyncio.StreamWriter) -> None:
-        # Encoding takes about 3 µs a frame.
-        self.start_ms = int((time.time() + LEAD_S + self.count * 5e-6) * 1_000)
+        # Each chunk is encoded when it is due: some 4 µs a frame, and hours need no memory.
+        self.start_ms = int((time.time() + LEAD_S) * 1_000)
         step = max(1, int(self.rate * CHUNK_S))
-        chunks = [
-            b"".join(map(self.frame, range(first, min(first + step, self.count))))
-            for first in range(0, self.count, step)
-        ]
-        for index, chunk in enumerate(chunks):
-            due = self.start_ms / 1_000 + (index + 1) * step / self.rate
+        for first in range(0, self.count, step):
+            end = min(first + step, self.count)
+            due = self.start_ms / 1_000 + end / self.rate
             await asyncio.sleep(max(0.0, due - time.time()))
-            writer.write(chunk)
+            writer.write(b"".join(map(self.frame, range(first, end))))
             if writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
                 await writer.drain()
         late = time.time() - (self.start_ms / 1_000 + self.count / self.rate)

@@ -25,6 +25,7 @@ from ingest.store.writer import Cursor, Writer
 ROOT = Path(__file__).resolve().parent.parent
 RATE, SECONDS, SYMBOLS = 75_000, 8.0, 20
 LATENCY_RATE, LATENCY_SECONDS = 5_000, 20.0
+MEMORY_RATE, MEMORY_SECONDS, MEMORY_SYMBOLS = 2_000, 20.0, 100
 TWIN_S = 2.0
 POLL_S = 0.03
 WARM_UP = 3
@@ -92,11 +93,27 @@ class Desk:
         fields = Path(f"/proc/{self.worker.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def rss_mb(self) -> float:
+    def rss_mb(self, field: str = "VmHWM") -> float:
+        """The worker's peak memory; `VmRSS` for what it has now."""
         for line in Path(f"/proc/{self.worker.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
+            if line.startswith(field):
                 return int(line.split()[1]) / 1_024
         return 0.0
+
+    def wait_for_first_trade(self) -> None:
+        deadline = time.monotonic() + 60.0
+        while not self.ask("SELECT count(*) FROM (SELECT 1 FROM trades LIMIT 1)"):
+            if time.monotonic() > deadline:
+                raise TimeoutError("no trade within a minute")
+            time.sleep(0.02)
+
+    def wait_until_stored(self, sent: int) -> None:
+        """Every trade was given an id, so the last ids tell when all is stored."""
+        last_id = sent // len(self.symbols)
+        all_there = f"SELECT count(*) FROM cursors WHERE last_id >= {last_id}"
+        deadline = time.monotonic() + CAUGHT_UP_S
+        while self.ask(all_there) < len(self.symbols) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def ask(self, sql: str) -> int:
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
@@ -129,21 +146,11 @@ def desk(rate: int, seconds: float, symbols: int) -> Iterator[Desk]:
 def measure_throughput(rate: int = RATE, seconds: float = SECONDS, symbols: int = SYMBOLS) -> Run:
     """Send at a rate for some seconds, and see when the last trade is durable."""
     with desk(rate, seconds, symbols) as running:
-        # Everything was given an id, so the last ids tell when all is stored.
-        wait_for_first = "SELECT count(*) FROM (SELECT 1 FROM trades LIMIT 1)"
-        deadline = time.monotonic() + 60.0
-        while not running.ask(wait_for_first):
-            if time.monotonic() > deadline:
-                raise TimeoutError("no trade within a minute")
-            time.sleep(0.02)
+        running.wait_for_first_trade()
         cpu, began = running.cpu_s(), time.monotonic()
         sent, start_ms = running.wait_until_sent()
         share = (running.cpu_s() - cpu) / (time.monotonic() - began)
-        last_id = sent // symbols
-        all_there = f"SELECT count(*) FROM cursors WHERE last_id >= {last_id}"
-        deadline = time.monotonic() + CAUGHT_UP_S
-        while running.ask(all_there) < symbols and time.monotonic() < deadline:
-            time.sleep(0.01)
+        running.wait_until_stored(sent)
         done = time.time()
         wal = Path(f"{running.path}-wal").stat().st_size / 1e6
         time.sleep(1.5)
@@ -158,6 +165,31 @@ def measure_throughput(rate: int = RATE, seconds: float = SECONDS, symbols: int 
             dropped=running.ask("SELECT json_extract(payload, '$.dropped') FROM worker_status"),
             wal_mb=wal,
         )
+
+
+class Memory(NamedTuple):
+    """What a worker's memory did while trades came in."""
+
+    rss_mb: list[float]
+    """Once a second."""
+    sent: int
+    stored: int
+
+
+def measure_memory(
+    rate: int = MEMORY_RATE, seconds: float = MEMORY_SECONDS, symbols: int = MEMORY_SYMBOLS
+) -> Memory:
+    """Look at the worker's memory every second, from the first trade to the last."""
+    with desk(rate, seconds, symbols) as running:
+        running.wait_for_first_trade()
+        samples: list[float] = []
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            samples.append(running.rss_mb("VmRSS"))
+            time.sleep(1.0)
+        sent, _ = running.wait_until_sent()
+        running.wait_until_stored(sent)
+        return Memory(samples, sent, running.ask("SELECT count(*) FROM trades"))
 
 
 def measure_latency(
@@ -223,7 +255,7 @@ def measure_twin(seconds: float = TWIN_S) -> float:
 
 
 def measure_ingestion() -> Iterator[tuple[str, str]]:
-    """What `python -m benchmarks` prints: a job and its figure, about 45 s in all."""
+    """What `python -m benchmarks` prints: a job and its figure, about a minute in all."""
     run = measure_throughput()
     twin = measure_twin()
     if run.stored < run.sent:
@@ -234,6 +266,9 @@ def measure_ingestion() -> Iterator[tuple[str, str]]:
     yield "  last trade to durable", f"{run.behind_s * 1_000:,.0f} ms"
     yield "  dropped", f"{run.dropped:,}"
     yield "  worker's peak memory", f"{run.rss_mb:,.0f} MB"
+    memory = measure_memory()
+    name = f"worker's memory at {MEMORY_RATE:,} trades/s of {MEMORY_SYMBOLS} symbols, at most"
+    yield name, f"{max(memory.rss_mb):,.0f} MB"
     yield "trades/s with a commit a trade", f"{twin:,.0f} ({achieved / twin:,.0f}× fewer)"
     late = measure_latency()
     if late:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.ingestion import measure_memory
+
 
 def kill_again_and_again(processes: Any, times: int, seed: int) -> None:
     """Kill -9 under 1,000 trades/s on four symbols, each time at another moment."""
@@ -99,3 +101,16 @@ def test_a_writer_blocked_for_half_minutes_costs_little_memory_and_no_trade(
     processes: Any, soak_times: Callable[[int], int]
 ) -> None:
     hold_the_writer(processes, seconds=30.0, times=soak_times(20))
+
+
+@pytest.mark.soak
+def test_an_hour_of_a_hundred_symbols_takes_no_more_memory_than_its_first_minutes(
+    soak_times: Callable[[int], int],
+) -> None:
+    memory = measure_memory(rate=2_000, seconds=soak_times(3_600), symbols=100)
+    tenth = len(memory.rss_mb) // 10
+    early, late = memory.rss_mb[tenth : 2 * tenth], memory.rss_mb[-tenth:]
+    print(f"\nRSS {max(early):.0f} MB early, {max(late):.0f} MB late, {max(memory.rss_mb):.0f} MB")
+    assert memory.stored == memory.sent
+    assert max(memory.rss_mb) < 250.0
+    assert max(late) <= max(early) + 10.0
