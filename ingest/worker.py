@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -291,8 +292,10 @@ class Worker:
                 progress=self._progress,
             )
             now_ms = self._clock.now_ms
+            # Ids that are missing go before history: they stand between the screen and its z.
+            first = partial(writing.call, is_next=True)
             repair = Repair(
-                rest, writing.call, pipeline, now_ms, time.monotonic, retain_ms, backfill.bridge
+                rest, first, pipeline, now_ms, time.monotonic, retain_ms, backfill.bridge
             )
             self._silence = SilenceWatch(
                 rest, writing.call, pipeline, now_ms, time.monotonic, stream.resubscribe

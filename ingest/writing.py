@@ -114,8 +114,10 @@ class WritingThread(threading.Thread):
         """Trades waiting."""
         return len(self._trades)
 
-    async def call(self, work: Callable[[], T], *, is_urgent: bool = False) -> T:
-        """Run `work` in the writing thread and wait for its result.
+    async def call(
+        self, work: Callable[[], T], *, is_urgent: bool = False, is_next: bool = False
+    ) -> T:
+        """Run `work` in the writing thread and wait for its result; `is_next` before other work.
 
         While a reader keeps the log from being emptied, what room it has is for live trades:
         only urgent work is done then.
@@ -123,7 +125,7 @@ class WritingThread(threading.Thread):
         future: Future[T] = Future()
         if self._stopping or self.failure is not None:
             raise WritingEnded("the worker is ending")
-        self._work.append((work, future, is_urgent))
+        (self._work.appendleft if is_next else self._work.append)((work, future, is_urgent))
         self._wake.set()
         return await asyncio.wrap_future(future)
 

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -263,3 +264,24 @@ def test_how_late_trades_are_stored_is_measured_from_receipt_and_from_the_event(
     ((stored_ms, total_ms),) = lags
     assert 0 < stored_ms < 5_000
     assert total_ms == pytest.approx(stored_ms + 40.0)
+
+
+def test_missing_ids_are_seen_to_before_history_that_was_asked_for_earlier(desk: Desk) -> None:
+    is_free = threading.Event()
+    done: list[str] = []
+
+    async def ask() -> None:
+        blocking = asyncio.create_task(desk.writing.call(lambda: is_free.wait(10.0)))
+        await asyncio.sleep(0)
+        history = [
+            asyncio.create_task(desk.writing.call(lambda: done.append("history"))) for _ in range(3)
+        ]
+        await asyncio.sleep(0)
+        repair = asyncio.create_task(desk.writing.call(lambda: done.append("repair"), is_next=True))
+        await asyncio.sleep(0)
+        is_free.set()
+        await asyncio.gather(blocking, *history, repair)
+
+    desk.call(lambda: None)
+    asyncio.run(ask())
+    assert done == ["repair", "history", "history", "history"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -179,14 +180,24 @@ class Desks:
     A first worker fetches the history; every desk is a restart on a copy of what it stored.
     """
 
-    def __init__(self, folder: Path, empty_database: bytes) -> None:
-        self.ledger = Ledger(7, RATE, time.time)
+    def __init__(
+        self, folder: Path, empty_database: bytes, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.ledger = Ledger(7, RATE, clock)
+        self._clock = clock
         self._busy_until = 0.0
         self._folder = folder
-        self._database = empty_database
+        self._empty_database = self._database = empty_database
         self._is_prepared = False
         self._preparing: asyncio.Lock | None = None
         self._count = 0
+
+    def starting_at(self, time_s: float) -> "Desks":
+        """Desks at another time, which passes from now on; their ledger is their own."""
+        shift_s = time_s - time.time()
+        folder = self._folder / f"at-{time_s:.0f}"
+        folder.mkdir()
+        return Desks(folder, self._empty_database, lambda: time.time() + shift_s)
 
     def trade(self) -> None:
         """Have trades for the next minute at least; history is cheap to ask for."""
@@ -237,7 +248,7 @@ class Desks:
             binance_rest_url=exchange.rest_url,
             binance_ws_url=exchange.ws_url,
         )
-        running = Worker(settings, folder, **worker)
+        running = Worker(settings, folder, **{"wall_clock": self._clock} | worker)
         task = asyncio.create_task(running.work())
         desk = Desk(path, exchange, symbols)
         try:
@@ -296,6 +307,11 @@ class Processes:
         """Whose heartbeat was stored last."""
         status = self.reader.status()
         return None if status is None else status.pid
+
+    def state(self) -> str | None:
+        """The worker's own word; kept beside the database while that takes nothing."""
+        status = self.reader.status()
+        return None if status is None else status.state
 
     def rss_mb(self, process: "subprocess.Popen[bytes]") -> float:
         lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
@@ -371,11 +387,35 @@ def exchange() -> Iterator[SimulatedExchange]:
 
 
 @pytest.fixture
-def processes(
-    tmp_path: Path, empty_database: bytes, exchange: SimulatedExchange
-) -> Iterator[Processes]:
-    path = tmp_path / "market.db"
-    path.write_bytes(empty_database)
-    processes = Processes(path, exchange)
-    yield processes
-    processes.close()
+def processes_at(
+    empty_database: bytes, exchange: SimulatedExchange
+) -> Iterator[Callable[[Path], Processes]]:
+    """Makes workers on a database in some folder."""
+    made: list[Processes] = []
+
+    def make(folder: Path) -> Processes:
+        path = folder / "market.db"
+        path.write_bytes(empty_database)
+        made.append(Processes(path, exchange))
+        return made[-1]
+
+    yield make
+    for processes in made:
+        processes.close()
+
+
+@pytest.fixture
+def processes(tmp_path: Path, processes_at: Callable[[Path], Processes]) -> Processes:
+    return processes_at(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with little space; only root can have one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -5,12 +5,15 @@ event loop; each test then asks for the outcome of its own.
 """
 
 import asyncio
+import os
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ingest.binance.connection import open_socket
@@ -195,6 +198,44 @@ async def wall_clocks_that_step(desks: Any) -> None:
             desk.faults.close_all(1006)
             await desk.live()
         assert desk.payload["quarantined"] == 0
+
+
+async def a_night_in_which_clocks_are_turned(desks: Any, turned: datetime) -> None:
+    desks = desks.starting_at(turned.timestamp() - 8.0)
+    turned_ms = int(turned.timestamp() * 1_000)
+    async with desks.open() as desk:
+        await desk.until(
+            lambda: desks.ledger.now_ms() > turned_ms + 2_000, "the clocks have been turned"
+        )
+    for symbol in desk.symbols:
+        for timeframe_ms, before_ms in ((1_000, 600_000), (60_000, 7_200_000)):
+            bars = desk.reader.bars(symbol, timeframe_ms, start_ms=turned_ms - before_ms)
+            assert set(np.diff(bars.open_time_ms)) == {timeframe_ms}
+            assert bars.open_time_ms[-1] + timeframe_ms >= turned_ms
+
+
+@scenario
+async def the_night_in_which_an_hour_is_left_out(desks: Any) -> None:
+    await a_night_in_which_clocks_are_turned(desks, datetime(2026, 3, 29, 1, tzinfo=UTC))
+
+
+@scenario
+async def the_night_in_which_an_hour_comes_twice(desks: Any) -> None:
+    await a_night_in_which_clocks_are_turned(desks, datetime(2026, 10, 25, 1, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _somewhere_with_summer_time() -> Iterator[None]:
+    """The time zone of everything here: clocks are turned twice a year."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "Europe/Berlin"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +103,40 @@ def test_a_writer_blocked_for_half_minutes_costs_little_memory_and_no_trade(
     processes: Any, soak_times: Callable[[int], int]
 ) -> None:
     hold_the_writer(processes, seconds=30.0, times=soak_times(20))
+
+
+def fill_the_disk(processes: Any, folder: Path, times: int) -> None:
+    """Take all space under a working worker, see it wait, and give the space back."""
+    ballast = folder / "ballast"
+    worker = processes.start()
+    processes.caught_up(60)
+    for _ in range(times):
+        processes.trade(1_000, 30)
+        processes.caught_up()
+        with open(ballast, "wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4_096))
+        processes.until(lambda: processes.state() == "paused", "the worker says that it waits")
+        time.sleep(1.0)
+        assert worker.poll() is None
+        ballast.unlink()
+        processes.until(lambda: processes.state() == "running", "the worker goes on")
+        processes.caught_up()
+    assert worker.poll() is None
+    processes.judge()
+
+
+def test_a_full_disk_ends_no_worker_and_costs_no_trade(
+    small_disk: Path, processes_at: Callable[[Path], Any]
+) -> None:
+    fill_the_disk(processes_at(small_disk), small_disk, times=1)
+
+
+@pytest.mark.soak
+def test_a_disk_that_is_full_again_and_again_costs_no_trade(
+    small_disk: Path, processes_at: Callable[[Path], Any], soak_times: Callable[[int], int]
+) -> None:
+    fill_the_disk(processes_at(small_disk), small_disk, times=soak_times(20))
 
 
 @pytest.mark.soak
