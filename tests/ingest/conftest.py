@@ -4,7 +4,9 @@ import asyncio
 import heapq
 import os
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from math import fsum
 from pathlib import Path
 
@@ -209,6 +211,25 @@ class PlainMarket:
 @pytest.fixture(scope="session")
 def plain_market() -> type[PlainMarket]:
     return PlainMarket
+
+
+@pytest.fixture(scope="session")
+def in_time_zone() -> Callable[[str], AbstractContextManager[None]]:
+    """Gives this process another local time for a while."""
+
+    @contextmanager
+    def change(name: str) -> Iterator[None]:
+        before = os.environ.get("TZ")
+        os.environ["TZ"] = name
+        time.tzset()
+        yield
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()
+
+    return change
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """What the live feed missed: the screen's bars first, then every trade; faults are no gaps."""
 
 import asyncio
-import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -150,16 +148,9 @@ def test_trades_dated_far_off_never_reach_a_bar(plain_market: Any, off_ms: int) 
 
 
 @pytest.fixture(params=["Europe/Berlin", "America/New_York"])
-def local_time(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = request.param
-    time.tzset()
-    yield request.param
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+def local_time(request: pytest.FixtureRequest, in_time_zone: Any) -> Iterator[str]:
+    with in_time_zone(request.param):
+        yield request.param
 
 
 # One hour before the clocks change, in UTC: Berlin and New York, spring and autumn of 2026.

@@ -5,7 +5,6 @@ event loop; each test then asks for the outcome of its own.
 """
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -225,17 +224,10 @@ async def the_night_in_which_an_hour_comes_twice(desks: Any) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _somewhere_with_summer_time() -> Iterator[None]:
-    """The time zone of everything here: clocks are turned twice a year."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "Europe/Berlin"
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+def _somewhere_with_summer_time(in_time_zone: Any) -> Iterator[None]:
+    """The local time of everything here: its clocks are turned twice a year."""
+    with in_time_zone("Europe/Berlin"):
+        yield
 
 
 @pytest.fixture(scope="module")
