@@ -14,9 +14,9 @@ MAX_MISSING_ROWS = 5
 EXIT_REASONS: tuple[ExitReason | None, ...] = (None, "revert", "stop", "time", "no_data")
 _REVERT, _STOP, _TIME, _NO_DATA = 1, 2, 3, 4
 
-# Slots of the machine's state: what is held, rows without z, the side that has to re-arm, and
-# the row whose open filled the entry (-1 while it waits for a complete row).
-_POSITION, _MISSING, _BLOCKED, _FILLED = range(4)
+START = (FLAT, 0, FLAT, -1)
+"""State before the first row: what is held, rows in a row without z, the side that has to re-arm,
+and the row whose open filled the entry (-1 while it waits for a complete row)."""
 
 
 def decide_positions(
@@ -44,11 +44,10 @@ def decide_positions(
     """
     position = np.zeros(len(zscore), dtype=np.int64)
     exit_code = np.zeros(len(zscore), dtype=np.int64)
-    state = np.array([FLAT, 0, FLAT, -1], dtype=np.int64)
     stop_z = math.inf if spec.stop_z is None else float(spec.stop_z)
     max_hold = 0 if spec.max_hold_bars is None else spec.max_hold_bars
     _decide(
-        zscore, complete, float(spec.entry_z), float(spec.exit_z), stop_z, max_hold, state, 0,
+        zscore, complete, float(spec.entry_z), float(spec.exit_z), stop_z, max_hold, START, 0,
         position, exit_code,
     )  # fmt: skip
     return position, exit_code
@@ -58,33 +57,33 @@ def decide_positions(
 def _decide(  # type: ignore[no-untyped-def]
     zscore, complete, entry_z, exit_z, stop_z, max_hold, state, start, position, exit_code
 ):
+    held, missing, blocked, filled = state
     for row in range(start, len(zscore)):
         z = zscore[row]
-        state[_MISSING] = state[_MISSING] + 1 if math.isnan(z) else 0
-        held = state[_POSITION]
+        missing = missing + 1 if math.isnan(z) else 0
         if held != FLAT:
-            if state[_FILLED] < 0 and complete[row]:
-                state[_FILLED] = row
+            if filled < 0 and complete[row]:
+                filled = row
             outward = -held * z  # how far z stands out on the position's own side
             code = 0
             if outward >= stop_z:
                 code = _STOP
             elif outward <= exit_z:
                 code = _REVERT
-            elif max_hold > 0 and state[_FILLED] >= 0 and row + 1 - state[_FILLED] >= max_hold:
+            elif max_hold > 0 and filled >= 0 and row + 1 - filled >= max_hold:
                 code = _TIME
-            elif state[_MISSING] > MAX_MISSING_ROWS:
+            elif missing > MAX_MISSING_ROWS:
                 code = _NO_DATA
             if code:
-                state[_POSITION] = FLAT
-                state[_FILLED] = -1
-                state[_BLOCKED] = FLAT if code == _REVERT else held
+                blocked = FLAT if code == _REVERT else held
+                held, filled = FLAT, -1
                 exit_code[row] = code
         else:
-            if state[_BLOCKED] != FLAT and -state[_BLOCKED] * z <= exit_z:
-                state[_BLOCKED] = FLAT
-            if entry_z <= z < stop_z and state[_BLOCKED] != SHORT:
-                state[_POSITION] = SHORT
-            elif -stop_z < z <= -entry_z and state[_BLOCKED] != LONG:
-                state[_POSITION] = LONG
-        position[row] = state[_POSITION]
+            if blocked != FLAT and -blocked * z <= exit_z:
+                blocked = FLAT
+            if entry_z <= z < stop_z and blocked != SHORT:
+                held = SHORT
+            elif -stop_z < z <= -entry_z and blocked != LONG:
+                held = LONG
+        position[row] = held
+    return held, missing, blocked, filled

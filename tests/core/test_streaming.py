@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core import kalman, regression
 from core.kalman import _kalman, kalman_hedge
 from core.regression import _rolling_ols, rolling_ols
-from core.signals import FLAT, _decide, decide_positions
+from core.signals import START, _decide, decide_positions
 
 LONGEST = 240
 # Steps of a log price: still, by the exchange's smallest step, usual, a crash; or no bar at all.
@@ -96,9 +96,9 @@ def test_signal_resumed_anywhere_gives_the_decisions_of_the_whole(
     complete = ~np.isnan(z) & (np.random.default_rng(seed).random(len(z)) > 0.2)
     whole = decide_positions(z, complete, spec_fixture(stop_z=stop_z, max_hold_bars=max_hold))
     position, code = np.zeros((2, len(z)), dtype=np.int64)
-    state, start = np.array([FLAT, 0, FLAT, -1], dtype=np.int64), 0
+    state, start = START, 0
     for stop in [*range(stretch, len(z), stretch), len(z)]:
-        _decide(
+        state = _decide(
             z[:stop], complete[:stop], 2.0, 0.5, math.inf if stop_z is None else stop_z,
             max_hold or 0, state, start, position[:stop], code[:stop],
         )  # fmt: skip
