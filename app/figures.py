@@ -245,6 +245,7 @@ def _time_axis(drawn: Drawn, timeframe: str) -> Figure:
         "spikecolor": "--line",
         "hoverformat": "%d %b %Y %H:%M:%S" if timeframe == "1s" else "%d %b %Y %H:%M",
         "nticks": 8,
+        "tickangle": 0,
         "ticks": "",
         "tickformatstops": [
             {"dtickrange": [None, 59_999], "value": "%H:%M:%S\n%d %b"},

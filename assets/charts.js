@@ -32,6 +32,7 @@
     const frame = document.getElementById(id);
     if (layout.meta.narrow_right && frame && frame.clientWidth < NARROW) {
       layout.margin.r = layout.meta.narrow_right;
+      layout.xaxis.nticks = 4;
     }
     // Traces share their arrays with the source, so that new rows reach both.
     return { data: source.data.map((trace) => painted(trace, style)), layout };

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 from urllib.request import urlopen
 
@@ -211,6 +212,27 @@ def test_no_screen_scrolls_sideways(
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
     assert screen.page.locator("#theme-toggle").is_visible()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_times_below_the_charts_stand_upright_side_by_side(
+    desk: Any, open_screen: Callable[..., Any], width: int
+) -> None:
+    screen = open_screen(width, 844).open(desk.url)
+    for hours in (3, 15, 36, 72, 80, 90, 700):
+        labels = screen.page.evaluate(
+            """async hours => {
+                const plot = document.querySelector('#live-pair-chart .js-plotly-plot');
+                const axis = plot._fullLayout.xaxis, newest = axis.r2l(axis.range[1]);
+                await Plotly.relayout(plot, {'xaxis.range': [newest - hours * 3.6e6, newest]});
+                return [...plot.querySelectorAll('.xtick text')].map(label => {
+                    const {left, right, top, bottom} = label.getBoundingClientRect();
+                    return [left, right, bottom - top]})}""",
+            hours,
+        )
+        assert len(labels) >= 2, hours
+        assert all(right < left for (_, right, _), (left, _, _) in pairwise(sorted(labels))), hours
+        assert all(height < 28 for _, _, height in labels), hours  # two lines
 
 
 def test_large_sums_are_shown_whole(desk: Any, open_screen: Callable[..., Any]) -> None:
