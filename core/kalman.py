@@ -6,7 +6,16 @@ import numpy as np
 from numba import njit
 
 from core.types import FloatArray, HedgeSeries
-from core.windows import EMPTY, REBUILD_EVERY, deviations, is_worn, moments, rebuild, slide
+from core.windows import (
+    EMPTY,
+    REBUILD_EVERY,
+    deviations,
+    is_still,
+    is_worn,
+    moments,
+    rebuild,
+    slide,
+)
 
 _FAR = 1e3  # share of the leverage that its slope's part may reach before c moves up
 _WIDEST = 1e8  # growth of P over a long hole; beyond it nothing is known and digits would be lost
@@ -114,7 +123,11 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
                 if seen == 0.0:
                     c, cy = x[row], y[row]
                 seen += 1.0
-                if seen == window:
+                if x[row] != c:
+                    b = 1.0  # until there is a hedge ratio: whether x has moved
+                if seen == window and b == 0.0:
+                    seen -= 1.0
+                elif seen == window:
                     seen, c, cy, b, a, p00, p01, p11, known = _warm_up(y, x, row, seen, c, cy)
             continue
         if p00 < _WIDEST * known:
@@ -134,6 +147,8 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
                 mean, squares = _error_moments(errors, row - window, row)
             variance = squares * freedom if squares > 0.0 else 0.0
             std = math.sqrt(variance)
+            if is_still(std, cy, b * c):
+                std = 0.0
             out[3, row] = mean
             out[4, row] = std
             if beside[0] != beside_n:

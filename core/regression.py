@@ -10,6 +10,7 @@ from core.windows import (
     EMPTY,
     REBUILD_EVERY,
     deviations,
+    is_still,
     is_worn,
     moments,
     rebuild,
@@ -128,6 +129,8 @@ def _rolling_ols(  # type: ignore[no-untyped-def]
         if is_worn(recent, xx, yy) or squares < _FEWEST_DIGITS * yy:
             mean, squares = _spread_moments(y, x, row, window, cy, fit_y, cx, fit_x, hedge_ratio)
         std = math.sqrt(squares * recent_freedom)
+        if is_still(std, cy, hedge_ratio * cx):
+            std = 0.0
         out[3, row] = mean
         out[4, row] = std
         if std > 0.0:

@@ -10,6 +10,7 @@ from core.types import Cointegration, FloatArray, Johansen
 
 FEWEST_ROWS = 50
 _COLLINEAR = 1.0 - 100.0 * math.sqrt(np.finfo(np.float64).eps)
+_EXPLAINED = 1e-10  # a smaller share left unexplained is rounding
 _SINGULAR = "the legs' changes and levels are collinear"
 
 
@@ -22,8 +23,9 @@ def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, s
 
     Returns
     -------
-    (result, reason): one of them is None. There is no result under 50 rows, for a constant leg
-    and for collinear legs, where the residual is rounding and statsmodels answers −inf.
+    (result, reason): one of them is None. There is no result under 50 rows, for a constant leg,
+    for collinear legs, where the residual is rounding and statsmodels answers −inf, and where
+    the residual's changes are too few or foretell each other in full.
 
     Notes
     -----
@@ -42,10 +44,13 @@ def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, s
     if centred is None:
         return None, reason
     y, x, yy, xx, xy = centred
-    best = min(
+    tested = (
         (*_adf(y - xy / xx * x), "a_on_b"),
         (*_adf(x - xy / yy * y), "b_on_a"),
     )
+    if any(math.isnan(statistic) for statistic, _, _ in tested):
+        return None, "the spread's changes are too few, or foretell each other in full"
+    best = min(tested)
     statistic, lags = best[0], best[1]
     direction: Literal["a_on_b", "b_on_a"] = "a_on_b" if best[2] == "a_on_b" else "b_on_a"
     return (
@@ -187,7 +192,8 @@ def _moment_matrix(residual, change, lags):  # type: ignore[no-untyped-def]
 def _factor(moments):  # type: ignore[no-untyped-def]
     """Cholesky factor of the regressors' moments and what each of them explains of the target.
 
-    The leading block of the factor is that of the shorter regression.
+    The leading block of the factor is that of the shorter regression. A regressor that those
+    before it explain in full gets an infinite pivot, and so explains nothing itself.
     """
     size = len(moments) - 1
     factor = np.empty((size, size))  # its lower half is filled
@@ -197,6 +203,8 @@ def _factor(moments):  # type: ignore[no-untyped-def]
             total = moments[j + 1, i + 1]
             for k in range(i):
                 total -= factor[j, k] * factor[i, k]
+            if i == j and total <= _EXPLAINED * moments[j + 1, j + 1]:
+                total = math.inf
             factor[j, i] = math.sqrt(total) if i == j else total / factor[i, i]
         total = moments[j + 1, 0]
         for k in range(j):
@@ -206,10 +214,10 @@ def _factor(moments):  # type: ignore[no-untyped-def]
 
 
 def _adf(residual: FloatArray) -> tuple[float, int]:
-    """ADF statistic without constant, and the lag that AIC chooses."""
+    """ADF statistic without constant, and the lag that AIC chooses; NaN where there is none."""
     change = np.diff(residual)
     lags = _choose_lags(residual, change)
-    return _adf_statistic(residual, change, lags), lags
+    return _adf_statistic(residual, change, lags) if lags >= 0 else math.nan, lags
 
 
 # Plain loops below: what numpy says in a word costs the compiler seconds of the first start.
@@ -224,6 +232,8 @@ def _choose_lags(residual, change):  # type: ignore[no-untyped-def]
     lags, best = 0, math.inf
     for lag in range(most + 1):
         squares -= explained[lag] * explained[lag]
+        if not squares > _EXPLAINED * moments[0, 0]:
+            return -1
         aic = count * math.log(squares) + 2.0 * (lag + 1)
         if aic < best:
             lags, best = lag, aic
@@ -236,8 +246,9 @@ def _adf_statistic(residual, change, lags):  # type: ignore[no-untyped-def]
     factor, explained = _factor(moments)
     # The level's coefficient and its variance need only the first column of the inverse factor.
     column = np.empty(lags + 1)
-    squares, coefficient, length = moments[0, 0], 0.0, 0.0
+    squares, coefficient, length, rank = moments[0, 0], 0.0, 0.0, 0
     for j in range(lags + 1):
+        rank += factor[j, j] < math.inf
         total = 1.0 if j == 0 else 0.0
         for k in range(j):
             total -= factor[j, k] * column[k]
@@ -245,5 +256,7 @@ def _adf_statistic(residual, change, lags):  # type: ignore[no-untyped-def]
         squares -= explained[j] * explained[j]
         coefficient += column[j] * explained[j]
         length += column[j] * column[j]
-    variance = squares / (len(change) - 2 * lags - 1)
-    return coefficient / math.sqrt(variance * length)
+    if not squares > _EXPLAINED * moments[0, 0]:
+        return math.nan
+    variance = squares / (len(change) - lags - rank)
+    return coefficient / math.sqrt(variance * length) if length > 0.0 else math.nan

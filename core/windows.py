@@ -20,6 +20,7 @@ Window: TypeAlias = tuple[float, float, float, float, float, float, float, float
 EMPTY: Window = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 _WORN = 1e-4  # share of the largest sum of squares that must be left about the mean
+_STILL = 1e-15  # share of log prices that rounding may make a spread move by
 
 
 @njit(cache=True)
@@ -87,3 +88,9 @@ def moments(window, inverse):  # type: ignore[no-untyped-def]
 def is_worn(window, xx, yy):  # type: ignore[no-untyped-def]
     """Whether sums about the means have lost digits to what passed through them."""
     return xx < _WORN * window[6] or yy < _WORN * window[7]
+
+
+@njit(cache=True)
+def is_still(std, y, x):  # type: ignore[no-untyped-def]
+    """Whether a spread of log prices like y and x moves by no more than their rounding."""
+    return std <= _STILL * (1.0 + abs(y) + abs(x))

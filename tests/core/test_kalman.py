@@ -182,3 +182,22 @@ def test_band_is_wider_for_a_persistent_error_than_for_white_noise():
         for e in (noise, slow)
     ]
     assert bands[1] > 2 * bands[0]
+
+
+def test_errors_that_have_died_away_give_no_z():
+    rng = np.random.default_rng(6)
+    x = 11 + np.cumsum(np.where(np.arange(2_000) < 400, rng.normal(0, 1e-3, 2_000), 0.0))
+    y = 3 + 0.7 * x + np.where(np.arange(2_000) < 400, rng.normal(0, 1e-3, 2_000), 0.0)
+    series, _ = kalman_hedge(y, x, first_index=5, hedge_window=50, window=10)
+    assert (series.spread_std[1_400:] == 0.0).all()
+    assert np.isnan(series.zscore[1_400:]).all()
+    assert np.isfinite(series.zscore[30:400]).all()
+
+
+def test_filter_begins_with_the_first_move_of_a_leg_that_stood_still(log_pair):
+    y, x = log_pair(900, 3)
+    x[:500] = x[0]
+    x[500:] += x[0] - x[500] + 1e-3
+    series, _ = kalman_hedge(y, x, first_index=0, hedge_window=H, window=W)
+    assert np.isnan(series.hedge_ratio[:501]).all()
+    assert np.isfinite(series.hedge_ratio[501:]).all()

@@ -121,3 +121,16 @@ def test_logarithm_of_a_price_does_not_depend_on_its_place():
     for start in range(8):
         np.testing.assert_array_equal(log_prices(close[start:]), whole[start:])
     np.testing.assert_allclose(whole, np.log(close), rtol=1e-15)
+
+
+def test_legs_that_come_to_rest_have_no_z():
+    """What is left of a spread that no longer moves is rounding: 0 deviation, and no z at all."""
+    rng = np.random.default_rng(6)
+    x = 11 + np.cumsum(np.where(np.arange(900) < 400, rng.normal(0, 1e-3, 900), 0.0))
+    y = 3 + 0.7 * x + np.where(np.arange(900) < 400, rng.normal(0, 1e-3, 900), 0.0)
+    series = rolling_ols(y, x, first_index=5, hedge_window=600, window=120)
+    at_rest = slice(400 + 120, None)
+    assert (series.spread_std[at_rest] == 0.0).all()
+    assert np.isnan(series.zscore[at_rest]).all()
+    assert np.isfinite(series.hedge_ratio[at_rest]).all()
+    assert np.isfinite(series.zscore[120 + 600 // 5 : 400]).all()

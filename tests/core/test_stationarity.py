@@ -88,6 +88,36 @@ def test_missing_rows_are_dropped(log_pair):
     assert engle_granger(holes, x) == engle_granger(y[keep], x[keep])
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_legs_that_seldom_move_equal_statsmodels_or_have_a_reason(same_as_statsmodels, seed):
+    """Lagged changes are all zero then, or the same: a plain inverse of theirs does not exist."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(50, 130))
+    y, x = (
+        5 + np.cumsum(np.where(rng.random(n) < 0.06, rng.normal(0, 1e-3, n), 0.0)) for _ in range(2)
+    )
+    result, reason = engle_granger(y, x)
+    assert (result is None) == (reason is not None)
+    if result is not None:
+        same_as_statsmodels(y, x)
+
+
+@pytest.mark.parametrize("moved", [2, 5, 11, 16])
+def test_legs_that_moved_only_at_first_give_a_reason_and_no_error(moved):
+    row = np.arange(600)
+    result, reason = engle_granger(5 + 1e-3 * (row >= moved), 3 - 2e-3 * (row >= moved + 1))
+    assert result is None
+    assert reason
+
+
+def test_legs_without_chance_give_a_reason_and_no_nan():
+    row = np.arange(200.0)
+    for y, x in ((np.sin(row / 9), np.cos(row / 9)), (row**2, row), (np.sin(row), row)):
+        result, reason = engle_granger(y, x)
+        assert (result is None) == (reason is not None)
+        assert result is None or np.isfinite([result.statistic, result.pvalue]).all()
+
+
 UNDEFINED = [
     (np.arange(49.0), np.arange(49.0) ** 2, "49 rows"),
     (np.full(200, 3.0), np.arange(200.0), "does not move"),
