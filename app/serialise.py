@@ -106,6 +106,7 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     if result:
         body["warnings"] += _explained(nulls, reasons, view.warnings)
         body["warnings"] += _null_rows(body["series"])
+        body["warnings"] += _null_exits(body["backtest"]["trades"])
     return body
 
 
@@ -134,7 +135,7 @@ def explain_json(spec: PairSpec, told: Explanation) -> dict[str, Any]:
         ),
         "round_trip_cost": round_trip_cost(spec.notional, spec.fee_bps, spec.slippage_bps),
     }
-    missing = np.isnan(told.log_a)
+    reasons = told.reasons | {"expected_reversion": told.reasons.get("zscore", UNDEFINED)}
     return {
         **asdict(spec),
         "time": iso(told.open_time_ms),
@@ -150,10 +151,13 @@ def explain_json(spec: PairSpec, told: Explanation) -> dict[str, Any]:
             "hedge_ratio": told.hedge_ratio,
             "intercept": told.intercept,
             "spread": told.spread,
-            "in_z_window": (before > 0) & (rows.open_time_ms >= told.window_start_ms) & ~missing,
+            # A row of the filter's warm-up has prices and yet no spread.
+            "in_z_window": (before > 0)
+            & (rows.open_time_ms >= told.window_start_ms)
+            & ~np.isnan(told.spread),
         },
         "warnings": [
-            f"{name}: under 90 % of a window is present, or the row is missing"
+            f"{name}: {reasons.get(name, UNDEFINED)}"
             for name, value in numbers.items()
             if not math.isfinite(value)
         ],
@@ -314,9 +318,15 @@ def _null_rows(series: Mapping[str, Any]) -> list[str]:
         if missing:
             lines.append(
                 f"series.{name}: {missing} of {len(series[name])} rows are null, where a bar is"
-                " missing or incomplete in a leg or the window isn't filled yet"
+                " missing or incomplete in a leg, or the window isn't filled yet or does not move"
             )
     return lines
+
+
+def _null_exits(trades: list[dict[str, Any]]) -> list[str]:
+    count = sum(trade["exit_z"] is None for trade in trades)
+    words = f"null in {count} of {len(trades)} trades, left without a z or still open"
+    return [f"backtest.trades.exit_z: {words}"] if count else []
 
 
 def _csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

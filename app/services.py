@@ -130,7 +130,8 @@ class PairService:
         provisional = pairs.provisional_zscore(result, *closes) if closes else math.nan
         if not math.isfinite(provisional):
             warnings.append(
-                f"zscore_provisional: {reason or result.reasons.get('zscore') or 'undefined'}"
+                "zscore_provisional: "
+                + (reason or result.reasons.get("zscore_provisional", "undefined"))
             )
         gaps = self._reader.gaps(
             [spec.symbol_a, spec.symbol_b], ("open", "unfillable"), start_ms=result.history_start_ms
@@ -299,7 +300,8 @@ def _forming(
     next_close_ms = result.as_of_ms + result.spec.timeframe_ms
     if newest_ms < result.as_of_ms:
         return None, "the forming bar has no trade yet"
-    if newest_ms > next_close_ms + CLOSING_GRACE_MS:
+    # The bar after next has begun by then at the latest, and the prices are its own.
+    if newest_ms > next_close_ms + min(CLOSING_GRACE_MS, result.spec.timeframe_ms):
         return None, "the last prices are not of the bar after the last closed one"
     price_a, price_b = (price for price in prices if price is not None)
     return (price_a, price_b), ""

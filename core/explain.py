@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from core.bars import align
 from core.pair import RowPlan, analyse_pair, rows_from
+from core.reasons import why_undefined
 from core.regression import log_prices
 from core.types import FloatArray, HedgeSeries, Leg, PairRows, PairSpec
 
@@ -31,6 +31,8 @@ class Explanation:
     hedge_ratio: FloatArray
     intercept: FloatArray
     spread: FloatArray
+    reasons: dict[str, str]
+    """Name of each number that the row doesn't have to why it hasn't."""
 
 
 def explain_zscore(
@@ -62,13 +64,15 @@ def explain_zscore(
     window_first = max(0, row - spec.window)
     fit_first = 0 if spec.hedge == "kalman" else max(0, row - spec.hedge_window)
     first = window_first if spec.hedge == "kalman" else min(fit_first, window_first)
-    rows = rows_from(align(leg_a, leg_b, timeframe_ms, cut.start_ms, cut.end_ms), first)
-    log_a, log_b = log_prices(rows.close_a), log_prices(rows.close_b)
+    log_a, log_b = log_prices(result.rows.close_a), log_prices(result.rows.close_b)
+    reasons = why_undefined(spec, spec.hedge, log_a, log_b, chosen, row)
+    log_a, log_b = log_a[first:], log_b[first:]
     hedge_ratio, intercept = chosen.hedge_ratio[first:].copy(), chosen.intercept[first:].copy()
     spread = chosen.spread[first:]
     if spec.hedge == "ols":
         hedge_ratio[:], intercept[:] = chosen.hedge_ratio[row], chosen.intercept[row]
         spread = log_a - intercept - hedge_ratio * log_b
+        spread[-1] = chosen.spread[row]  # the very number that z was made of
     start_ms = int(result.rows.open_time_ms[0])
     return Explanation(
         open_time_ms=open_time_ms,
@@ -77,10 +81,11 @@ def explain_zscore(
         spread_mean=float(chosen.spread_mean[row]),
         spread_std=float(chosen.spread_std[row]),
         zscore=float(chosen.zscore[row]),
-        rows=rows,
+        rows=rows_from(result.rows, first),
         log_a=log_a,
         log_b=log_b,
         hedge_ratio=hedge_ratio,
         intercept=intercept,
         spread=spread,
+        reasons=reasons,
     )

@@ -8,6 +8,7 @@ import numpy as np
 from core.backtest import run_backtest
 from core.bars import align
 from core.kalman import kalman_hedge
+from core.reasons import explain_missing
 from core.regression import full_sample_ols, log_prices, rolling_ols
 from core.signals import decide_positions
 from core.spread import break_even_z, half_life_bars, hurst, return_correlation
@@ -46,7 +47,7 @@ def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
     """
     timeframe_ms = spec.timeframe_ms
     first, last = first_open_ms // timeframe_ms, last_open_ms // timeframe_ms
-    step = 1 << int(math.log2(spec.bars / 4.0))
+    step = 1 << max(0, int(math.log2(spec.bars / 4.0)))
     start = (last - spec.bars + 1) // step * step
     history_start = start - 5 * spec.hedge_window - 2 * spec.window
     return RowPlan(
@@ -77,8 +78,9 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
     x = np.append(log_prices(rows.close_b), np.nan)
     ols = _fit_ols(spec, y, x, first_index)
     kalman, stderr = _fit_kalman(spec, y, x, first_index)
-    y, x = y[:-1], x[:-1]
     chosen = kalman if spec.hedge == "kalman" else ols
+    whole = (y, x, ols, kalman)
+    y, x = y[:-1], x[:-1]
     next_row = NextRow(
         hedge_ratio=float(chosen.hedge_ratio[-1]),
         intercept=float(chosen.intercept[-1]),
@@ -126,7 +128,7 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
         backtest=backtest,
         reasons=reasons,
     )
-    _explain_missing(result, plan)
+    explain_missing(result, *whole, recent_spread, plan.missing_rows)
     return result
 
 
@@ -182,59 +184,21 @@ def _results(series: HedgeSeries, skip: int) -> HedgeSeries:
 
 
 def _recent_spread(spec: PairSpec, y: FloatArray, x: FloatArray, chosen: HedgeSeries) -> FloatArray:
-    """The last hedge_window rows of the spread: with the latest fit (OLS), or e (Kalman)."""
+    """The last hedge_window rows of the spread: with the latest fit (OLS), or e (Kalman).
+
+    All NaN where under 90 % of them are present.
+    """
     if spec.hedge == "kalman":
-        return chosen.spread[:-1][-spec.hedge_window :]
-    intercept, hedge_ratio = float(chosen.intercept[-2]), float(chosen.hedge_ratio[-2])
-    return y[-spec.hedge_window :] - intercept - hedge_ratio * x[-spec.hedge_window :]
+        spread = chosen.spread[:-1][-spec.hedge_window :]
+    else:
+        intercept, hedge_ratio = float(chosen.intercept[-2]), float(chosen.hedge_ratio[-2])
+        spread = y[-spec.hedge_window :] - intercept - hedge_ratio * x[-spec.hedge_window :]
+    if np.count_nonzero(~np.isnan(spread)) < 0.9 * len(spread):
+        return np.full(len(spread), np.nan)
+    return spread
 
 
 def _signal(position: int, zscore: float) -> Signal:
     if position:
         return "long_spread" if position > 0 else "short_spread"
     return "no_data" if math.isnan(zscore) else "flat"
-
-
-def _explain_missing(result: PairResult, plan: RowPlan) -> None:
-    """Give every undefined scalar its reason; the bar itself comes first."""
-    spec, chosen = result.spec, result.chosen
-    if math.isnan(result.rows.close_a[-1]):
-        why = "the last bar is missing or incomplete in one leg"
-    elif plan.missing_rows:
-        why = "too few stored bars to fill the windows"
-    else:
-        why = "under 90 % of a window is present"
-    if math.isnan(chosen.zscore[-1]) and chosen.spread_std[-1] == 0.0:
-        why = "the spread does not move inside the window"
-    undefined = {
-        "hedge_ratio.ols": result.ols.hedge_ratio[-1],
-        "hedge_ratio.kalman": result.kalman.hedge_ratio[-1],
-        "hedge_ratio.kalman_stderr": result.kalman_stderr[-1],
-        "hedge_ratio.ols_full_sample": result.ols_full_sample,
-        "intercept.ols": result.ols.intercept[-1],
-        "intercept.kalman": result.kalman.intercept[-1],
-        "spread": chosen.spread[-1],
-        "zscore": chosen.zscore[-1],
-        "zscores.ols": result.ols.zscore[-1],
-        "zscores.kalman": result.kalman.zscore[-1],
-        "break_even_z": result.break_even_z,
-    }
-    for name, value in undefined.items():
-        if math.isnan(value):
-            result.reasons[name] = why
-    if math.isnan(result.correlation):
-        result.reasons["correlation"] = (
-            f"under 90 % of the last {spec.window} returns are present, or a leg does not move"
-        )
-    if math.isnan(result.half_life_bars):
-        result.reasons["half_life_bars"] = "the spread does not revert, or under 20 rows"
-    if math.isnan(result.hurst):
-        result.reasons["hurst"] = "outside (0, 1), or under 22 rows"
-    if plan.missing_rows:
-        result.reasons["history"] = (
-            f"begins {plan.missing_rows} bars later than the calculation asks for: "
-            "the first rows are still warming up"
-        )
-    ratio = chosen.hedge_ratio[-1]
-    if ratio <= 0.0:
-        result.reasons["hedge_ratio"] = f"{ratio:.4g} is not positive: both legs on one side"

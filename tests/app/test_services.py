@@ -13,8 +13,9 @@ import pytest
 from app.api.schemas import ParameterErrors, load_pair_request
 from app.cache import ResultCache
 from app.serialise import finite, iso, pair_json, trades_csv
-from app.services import PairService, SymbolNotIngested
+from app.services import PairService, SymbolNotIngested, _forming
 from core.settings import Settings
+from core.stationarity import engle_granger
 from core.types import PairSpec
 from ingest.store.reader import Reader
 
@@ -108,6 +109,68 @@ def test_no_provisional_z_without_a_forming_bar(services: PairService) -> None:
     assert view.result is None
     assert math.isnan(view.zscore_provisional)
     assert view.forming_closes is None
+
+
+@pytest.mark.parametrize(("timeframe", "late_ms"), [("1s", 1_000), ("1m", 15_000)])
+def test_prices_of_a_later_bar_are_not_taken_for_the_forming_one(
+    services: PairService, timeframe: str, late_ms: int
+) -> None:
+    spec = spec_of(services)
+    result = services.pair(spec).result
+    assert result is not None
+    result = replace(result, spec=replace(spec, timeframe=timeframe))  # type: ignore[arg-type]
+    ends_ms = result.as_of_ms + result.spec.timeframe_ms
+    for after_ms, forming in ((late_ms, True), (late_ms + 1, False)):
+        leg = replace(services.symbols()[0], last_price=1.0, last_event_time_ms=ends_ms + after_ms)
+        assert (_forming((leg, leg), result)[0] is not None) is forming
+
+
+def test_trades_without_an_exit_z_are_counted_in_one_line(services: PairService) -> None:
+    view = services.pair(spec_of(services, entry_z=0.5, exit_z=0.1))
+    assert view.result is not None
+    whole = view.result.backtest.round_trips[:5]
+    assert all(math.isfinite(trip.exit_z) for trip in whole)
+    for left, words in (
+        (0, []),
+        (2, ["backtest.trades.exit_z: null in 2 of 5 trades, left without a z or still open"]),
+    ):
+        cut = (*(trip._replace(exit_z=math.nan) for trip in whole[:left]), *whole[left:])
+        backtest = replace(view.result.backtest, round_trips=cut)
+        body = pair_json(replace(view, result=replace(view.result, backtest=backtest)), 0)
+        assert [line for line in body["warnings"] if line.startswith("backtest.trades.")] == words
+
+
+def test_cointegration_is_null_with_its_reason_and_never_a_dict_of_nulls(
+    services: PairService,
+) -> None:
+    view = services.pair(spec_of(services))
+    assert view.result is not None
+    rows = len(view.result.rows)
+    noise = np.random.default_rng(0).normal(0, 1e-3, rows).cumsum()
+    saw = np.where(np.arange(rows) % 2, 1e-3, -1e-3)
+    # Legs at rest, on a line, too few; a residual whose changes foretell each other in full.
+    for y, x in ((noise, 0 * noise), (noise, noise), (noise[:40], saw[:40]), (saw, noise * 0 + saw),
+                 (np.arange(rows) % 3 * 1e-3, saw)):  # fmt: skip
+        cointegration, reason = engle_granger(y, x)
+        reasons = {} if reason is None else {"cointegration": reason}
+        result = replace(view.result, cointegration=cointegration, reasons=reasons)
+        body = pair_json(replace(view, result=result), 0)
+        if body["cointegration"] is None:
+            assert f"cointegration: {reason}" in body["warnings"]
+        else:
+            assert None not in body["cointegration"].values()
+
+
+def test_rows_without_a_number_are_blamed_on_all_that_may_be_behind_them(
+    services: PairService,
+) -> None:
+    view = services.pair(spec_of(services))
+    assert view.result is not None
+    still = replace(view.result.ols, zscore=np.full(len(view.result.rows), math.nan))
+    body = pair_json(replace(view, result=replace(view.result, ols=still)), 7)
+    (line,) = [line for line in body["warnings"] if line.startswith("series.zscore: ")]
+    assert "7 of 7" in line
+    assert "does not move" in line
 
 
 def test_warm_up_needs_no_store(settings: Settings) -> None:

@@ -28,9 +28,12 @@ def test_explained_z_is_the_z_on_screen_to_the_bit(spec, legs, hedge, row):
     result, told = explained(spec(hedge=hedge), legs, row)
     expected = [
         result.chosen.zscore[row], result.chosen.spread_mean[row], result.chosen.spread_std[row],
-        result.chosen.hedge_ratio[row], result.chosen.intercept[row],
+        result.chosen.hedge_ratio[row], result.chosen.intercept[row], result.chosen.spread[row],
     ]  # fmt: skip
-    got = [told.zscore, told.spread_mean, told.spread_std, told.hedge_ratio[-1], told.intercept[-1]]
+    got = [
+        told.zscore, told.spread_mean, told.spread_std, told.hedge_ratio[-1], told.intercept[-1],
+        told.spread[-1],
+    ]  # fmt: skip
     np.testing.assert_array_equal(got, expected)
 
 
