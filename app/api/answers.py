@@ -1,5 +1,7 @@
 """Shapes of the answers, for the documentation; nothing is dumped through them."""
 
+from typing import Any
+
 from marshmallow import Schema, fields
 
 from app.serialise import METRICS, ROUND_TRIP_COLUMNS
@@ -19,6 +21,25 @@ def _times() -> fields.List[int]:
 
 def _numbers() -> fields.List[float]:
     return fields.List(fields.Float(allow_none=True))
+
+
+def _spec() -> dict[str, fields.Field[Any]]:
+    """What was asked for, as used."""
+    return {
+        "symbol_a": _text(),
+        "symbol_b": _text(),
+        "timeframe": _text(),
+        "window": fields.Integer(),
+        "entry_z": _number(),
+        "exit_z": _number(),
+        "stop_z": _number(),
+        "max_hold_bars": fields.Integer(allow_none=True),
+        "hedge": _text(),
+        "hedge_window": fields.Integer(),
+        "fee_bps": _number(),
+        "slippage_bps": _number(),
+        "notional": _number(),
+    }
 
 
 _ISO = "ISO 8601, UTC"
@@ -65,6 +86,8 @@ SpanAnswer = Schema.from_dict(
 )
 ExplainAnswer = Schema.from_dict(
     {
+        **_spec(),
+        "bars": fields.Integer(metadata={"description": "least number of result rows asked for"}),
         "time": _text(_ISO),
         "fit": fields.Nested(SpanAnswer, metadata={"description": "rows behind the hedge ratio"}),
         "z_window": fields.Nested(SpanAnswer, metadata={"description": "rows behind mean and std"}),
@@ -103,19 +126,7 @@ BacktestAnswer = Schema.from_dict(
 )
 PairAnswer = Schema.from_dict(
     {
-        "symbol_a": _text(),
-        "symbol_b": _text(),
-        "timeframe": _text(),
-        "window": fields.Integer(),
-        "entry_z": _number(),
-        "exit_z": _number(),
-        "stop_z": _number(),
-        "max_hold_bars": fields.Integer(allow_none=True),
-        "hedge": _text(),
-        "hedge_window": fields.Integer(),
-        "fee_bps": _number(),
-        "slippage_bps": _number(),
-        "notional": _number(),
+        **_spec(),
         "points": fields.Integer(),
         "as_of": _text(f"close of the last closed bar of both legs; {_ISO}", null=True),
         "start": _text(_ISO, null=True),

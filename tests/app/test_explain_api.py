@@ -54,3 +54,22 @@ def test_a_time_without_a_row_is_400_and_says_which_there_are(client, time):
 
 def test_unknown_symbol_is_404(client):
     assert client.get("/analytics/pair/explain?symbol_a=NOPEUSDT").status_code == 404
+
+
+def test_a_row_of_the_warm_up_is_neither_counted_nor_blamed_on_a_hole(client):
+    """The filter has errors from row 30 on: the first z window is half of warm-up rows."""
+    query = f"{PAIR.replace('bars=600', 'bars=20000')}&hedge=kalman"
+    start = client.get(f"/analytics/pair?{query}&points=20000").get_json()["series"]["time"]
+    told = client.get(f"/analytics/pair/explain?{query}&time={start[45]}").get_json()
+    assert sum(told["rows"]["in_z_window"]) == 15
+    words = "too few stored bars to fill the windows"
+    missing = ("spread_mean", "spread_std", "zscore", "break_even_z", "expected_reversion")
+    assert told["warnings"] == [f"{name}: {words}" for name in missing]
+    early = client.get(f"/analytics/pair/explain?{query}&time={start[5]}").get_json()
+    assert f"hedge_ratio: {words}" in early["warnings"]
+
+
+def test_the_documented_answer_has_every_key_of_the_body(client):
+    documented = client.get("/openapi.json").get_json()["components"]["schemas"]["Explanation"]
+    told = client.get(f"/analytics/pair/explain?{PAIR}").get_json()
+    assert set(documented["properties"]) == set(told)
