@@ -59,8 +59,9 @@ def kalman_hedge(
     P = (H'H)⁻¹, in units of the observation variance. Then P⁻ = P/L, e = y − Hθ,
     S = 1 + HP⁻H', K = P⁻H'/S, θ += Ke, P = (I−KH)P⁻(I−KH)' + KK' (Joseph). A missing row
     predicts without update. z_t = (e_t − mean(e_{t−W…t−1})) / std(e_{t−W…t−1}, ddof=1).
-    stderr(b) = √(P⁻₀₀ · var(e over W) · (1+ρ)/(1−ρ)), ρ the lag-1 autocorrelation of e: the
-    errors of a spread are not white, and a textbook band would be several times too narrow.
+    stderr(b) = √(P⁻₀₀ · var(e over W) · (1+ρ)/(1−ρ)), ρ the lag-1 autocorrelation of e
+    over the W pairs of neighbours (e_{t−W−1}, e_{t−W}) … (e_{t−2}, e_{t−1}): the errors of a
+    spread are not white, and a textbook band would be several times too narrow.
 
     References
     ----------
@@ -154,7 +155,11 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
             if beside[0] != beside_n:
                 beside_n = beside[0]
                 beside_inverse = 1.0 / max(beside_n, 1.0)
-            out[6, row] = _stderr(p00 * variance, beside, beside_inverse)
+            _, _, xx, xy, yy = moments(beside, beside_inverse)
+            if is_worn(beside, xx, yy):
+                beside = rebuild(before, errors[1:], row - window - 1, row - 1, 0.0, 0.0)
+                _, _, xx, xy, yy = moments(beside, beside_inverse)
+            out[6, row] = _stderr(p00 * variance, beside_n, xx, xy, yy)
         if not present:
             continue
 
@@ -208,10 +213,9 @@ def _error_moments(errors, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _stderr(scale, beside, inverse):  # type: ignore[no-untyped-def]
+def _stderr(scale, pairs, xx, xy, yy):  # type: ignore[no-untyped-def]
     """√(scale · (1+ρ)/(1−ρ)), ρ = 2·Σxy/(Σxx + Σyy) of the errors beside the ones before."""
-    _, _, xx, xy, yy = moments(beside, inverse)
     both = 0.5 * (xx + yy)
-    if beside[0] < 2.0 or both <= abs(xy):
+    if pairs < 2.0 or both <= abs(xy):
         return math.nan
     return math.sqrt(scale * (both + xy) / (both - xy))

@@ -184,6 +184,28 @@ def test_band_is_wider_for_a_persistent_error_than_for_white_noise():
     assert bands[1] > 2 * bands[0]
 
 
+def test_band_is_that_of_the_errors_in_the_window_long_after_a_crash():
+    """√(P⁻₀₀·var·(1+ρ)/(1−ρ)) from the errors themselves, P⁻₀₀ by the filter fed bar by bar."""
+    rng = np.random.default_rng(2)
+    n, hedge_window, window = 700, 20, 20
+    x = 8 + np.cumsum(rng.normal(0, 1e-3, n))
+    y = 3 + 0.7 * x + rng.normal(0, 1e-9, n)
+    y[100] += 1.0
+    discount = 1 - 2 / (hedge_window + 1)
+    out, state = np.full((7, n), np.nan), NOTHING_SEEN
+    for row in range(n):
+        variance_of_b = state[0][5] / discount
+        size = row + 1
+        state = _kalman(y[:size], x[:size], 3, discount, window, state, row, out[:, :size])
+        if row < 2 * window + 1:
+            continue
+        e = out[2, row - window - 1 : row]
+        before, after = e[:-1] - e[:-1].mean(), e[1:] - e[1:].mean()
+        rho = 2 * (before @ after) / (before @ before + after @ after)
+        stderr = np.sqrt(variance_of_b * e[1:].var(ddof=1) * (1 + rho) / (1 - rho))
+        assert out[6, row] == pytest.approx(stderr, rel=1e-6), row
+
+
 def test_errors_that_have_died_away_give_no_z():
     rng = np.random.default_rng(6)
     x = 11 + np.cumsum(np.where(np.arange(2_000) < 400, rng.normal(0, 1e-3, 2_000), 0.0))
