@@ -38,7 +38,10 @@ class PlaceboCheck:
     runs: int
     total_return: float
     percentile: float
-    """Share of placebo runs that earned less, in percent; NaN when there is nothing to compare."""
+    """Share of placebo runs that earned less, in percent, half of those that earned the same.
+
+    NaN when there is nothing to compare: no runs, or all of them alike, as where none trades.
+    """
     placebo_mean: float
     placebo_5pct: float
     placebo_95pct: float
@@ -133,13 +136,19 @@ def placebo_check(
     return PlaceboCheck(
         runs=runs,
         total_return=real.metrics.total_return,
-        percentile=100.0 * float(np.mean(returns < real.metrics.total_return)),
+        percentile=_percentile(returns, real.metrics.total_return),
         placebo_mean=float(returns.mean()),
         placebo_5pct=float(low),
         placebo_95pct=float(high),
         win_rate=real.metrics.win_rate,
         placebo_win_rate=float(known.mean()) if len(known) else math.nan,
     )
+
+
+def _percentile(returns: FloatArray, real: float) -> float:
+    if np.ptp(returns) == 0.0:
+        return math.nan
+    return 100.0 * float(np.mean(returns < real) + 0.5 * np.mean(returns == real))
 
 
 def _covariance(rows: PairRows) -> FloatArray | None:

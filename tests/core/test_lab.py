@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import core.pair
-from core.lab import placebo_check, truncation_check
+from core.lab import _percentile, placebo_check, truncation_check
 from core.pair import plan_rows
 from core.regression import rolling_ols
 
@@ -70,4 +70,18 @@ def test_too_few_returns_give_no_percentile(spec, legs):
     plan = plan_rows(parameters, (N - 20) * MINUTE, (N - 1) * MINUTE)
     check = placebo_check(parameters, plan, *legs)
     assert check.runs == 0
+    assert math.isnan(check.percentile)
+
+
+def test_a_tie_is_half_won_and_ranks_in_the_middle():
+    returns = np.array([-0.01, 0.0, 0.0, 0.02])
+    assert _percentile(returns, 0.0) == 50.0
+    assert _percentile(returns, 0.01) == 75.0
+    assert _percentile(returns, -1.0) == 0.0
+
+
+def test_where_nothing_trades_there_is_no_percentile(spec, legs):
+    parameters = spec(bars=500, entry_z=1e6)
+    check = placebo_check(parameters, plan_rows(parameters, 0, (N - 1) * MINUTE), *legs, runs=5)
+    assert check.total_return == 0.0
     assert math.isnan(check.percentile)
