@@ -33,6 +33,10 @@ def _drawdown(equity, fall):  # type: ignore[no-untyped-def]
 def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArray, float]:
     """Returns between the last closes of UTC hours, or of days where the span is 60 days or more.
 
+    Parameters
+    ----------
+    open_time_ms, equity : (n,) dense rows, so that no hour is without one.
+
     Returns
     -------
     (returns, periods a year), 8,760 or 365: the market never closes.
@@ -41,8 +45,7 @@ def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArr
     period_ms, a_year = (DAY_MS, 365.0) if span >= DAILY_FROM_MS else (HOUR_MS, 8_760.0)
     first, last = int(open_time_ms[0]) // period_ms, int(open_time_ms[-1]) // period_ms
     ends = np.arange(first + 1, last + 2) * period_ms
-    # A period without rows ends where the one before it did.
-    closes = equity[np.unique(np.searchsorted(open_time_ms, ends) - 1)]
+    closes = equity[np.searchsorted(open_time_ms, ends) - 1]
     return closes[1:] / closes[:-1] - 1.0, a_year
 
 
@@ -89,8 +92,8 @@ def measure(
     sharpe = sortino = math.nan
     returns, a_year = period_returns(open_time_ms, equity)
     if len(returns) < FEWEST_RETURNS:
-        unit = "hourly" if a_year > 365 else "daily"
-        words = f"{len(returns)} {unit} returns; {FEWEST_RETURNS} are needed"
+        # Never daily ones: these are taken from 60 on.
+        words = f"{len(returns)} hourly returns; {FEWEST_RETURNS} are needed"
         reasons["sharpe"] = reasons["sortino"] = words
     else:
         deviation = float(returns.std(ddof=1))
@@ -107,7 +110,7 @@ def measure(
     calmar = math.nan
     span = int(open_time_ms[-1] - open_time_ms[0])
     if span < CALMAR_FROM_MS:
-        reasons["calmar"] = f"{span / DAY_MS:.1f} days; 30 are needed"
+        reasons["calmar"] = f"{math.floor(10 * span / DAY_MS) / 10} days; 30 are needed"
     elif worst == 0.0:
         reasons["calmar"] = "no drawdown"
     else:

@@ -82,10 +82,20 @@ def test_sharpe_waits_for_48_returns():
     assert not math.isnan(measured(random_equity(49), step_ms=HOUR_MS)[0].sharpe)
 
 
+@pytest.mark.parametrize(
+    ("step_ms", "rows", "a_year"), [(60_000, 86_399, 8760), (300_000, 17_281, 365)]
+)
+def test_from_60_days_on_returns_are_daily(step_ms, rows, a_year):
+    times = step_ms * np.arange(rows, dtype=np.int64)  # the second ends 60 days after it began
+    returns, got = period_returns(times, np.ones(rows))
+    assert got == a_year
+    assert len(returns) == (60 if a_year == 365 else 60 * 24 - 1)
+
+
 def test_calmar_waits_for_30_days_and_does_not_compound():
     short, reasons = measured(random_equity(30 * 24), step_ms=HOUR_MS)
     assert math.isnan(short.calmar)
-    assert "30 are needed" in reasons["calmar"]
+    assert reasons["calmar"] == "29.9 days; 30 are needed"  # 719 hours, and no 30.0
     equity = random_equity(30 * 24 + 1)
     metrics, _ = measured(equity, step_ms=HOUR_MS)
     expected = (equity[-1] / equity[0] - 1) * 365 / 30 / abs(drawdown(equity).min())
