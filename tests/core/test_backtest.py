@@ -89,7 +89,7 @@ def test_equity_and_trades_equal_a_plain_ledger(spec_fixture, seed, missing, sto
         assert got.entry_z == hedge.zscore[expected["decided"]]
     # What equity moved is what the trades made, the open mark included.
     moved = backtest.equity[-1] - backtest.equity[0]
-    assert moved == pytest.approx(sum(trip.pnl for trip in backtest.round_trips), abs=1e-8)
+    assert moved == pytest.approx(sum(t.pnl for t in backtest.round_trips), abs=1e-9)
     assert backtest.metrics.costs == pytest.approx(sum(t.costs for t in backtest.round_trips))
 
 
