@@ -30,7 +30,7 @@ def fold_trades(trades: Iterable[Trade], open_time_ms: int, complete: bool) -> B
         close=prices[-1],
         volume=round(fsum(trade.quantity for trade in real), _STEP),
         quote_volume=round(fsum(trade.price * trade.quantity for trade in real), _STEP),
-        trade_count=sum(trade.last_id - trade.first_id + 1 for trade in real),
+        trade_count=sum(trade.raw_count for trade in real),
         taker_buy_volume=round(
             fsum(trade.quantity for trade in real if not trade.buyer_is_maker), _STEP
         ),
