@@ -29,10 +29,10 @@ def analyse(spec, legs, rows=N):
     return analyse_pair(spec, plan, *(until(leg, rows) for leg in legs))
 
 
-@pytest.mark.parametrize("bars", [10, 100, 1000, 4320])
+@pytest.mark.parametrize("bars", [1, 3, 10, 100, 1000, 4320])
 def test_left_edge_stands_on_a_step_and_leaves_enough_rows(spec, bars):
     parameters = spec(bars=bars)
-    step = 2 ** math.floor(math.log2(bars / 4))
+    step = 2 ** max(0, math.floor(math.log2(bars / 4)))
     for last in range(9_000_000, 9_000_000 + 2 * step, max(1, step // 16)):
         plan = plan_rows(parameters, 0, last * MINUTE)
         start, end = plan.start_ms // MINUTE, plan.end_ms // MINUTE
