@@ -9,7 +9,7 @@ from ingest.store.writer import Cursor, Gap
 
 SKIP_MS = 60_000
 """A gap longer than this leaves no flat bars behind: repair or klines bring real ones."""
-MOST_IDS, MOST_IDS_PER_S = 10_000_000, 5_000
+MOST_IDS, MOST_IDS_PER_S = 200_000, 5_000
 """An id further ahead than this, by the time that has passed, is a fault and no gap."""
 LONGEST_SILENCE_MS = 7_200_000
 """A symbol silent for longer gets no flat seconds; nobody looks at so many."""
@@ -65,6 +65,9 @@ class SymbolFeed:
         self.unfillable: list[tuple[int, int]] = []
         # False while trades may be missing that no later id has shown yet; its bars stay open.
         self.is_proven = False
+        # Whether its stream is known to bring nothing, and until when REST has told of all trades.
+        self.is_stalled = False
+        self.told_until_ms = 0
         # Closed bars from here on are about to be built again: dying before must not leave them.
         self.rebuild_from_ms: int | None = None
         self.duplicates = 0
@@ -211,6 +214,10 @@ class SymbolFeed:
         return trade.trade_id - last_id > MOST_IDS + passed_s * MOST_IDS_PER_S
 
     def _take_late(self, trade: Trade, accepted: Accepted) -> None:
+        if trade.trade_time_ms > self.last_trade_ms + SECOND_MS:
+            # Times rise with ids: another market's ids, or one that has begun again.
+            self.absurd += 1
+            return
         for gap in self.gaps:
             if gap.from_id <= trade.trade_id <= gap.to_id and trade.trade_id not in gap.received:
                 gap.received.add(trade.trade_id)

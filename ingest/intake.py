@@ -8,8 +8,11 @@ from core.types import Trade
 from ingest.writing import WritingThread
 
 FAR_MS = 3_600_000
-"""A live trade dated this far off is a fault: it would close every bar until then, or rewrite
-bars long past. What it was meant to be is fetched by its id."""
+"""A live trade dated this far back is a fault: it would rewrite bars long past. What it was meant
+to be is fetched by its id."""
+AHEAD_MS = 60_000
+"""So far ahead of the exchange's clock no trade can be either, while ours is out by seconds."""
+PROMPT_S = 1.0
 LAG_SAMPLES = 2_000
 RATE_S = 5.0
 _HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
@@ -38,10 +41,17 @@ class ExchangeClock:
         self._offset_ms = (wall_clock() - steady()) * 1_000.0
 
     async def compare(self, server_time: Callable[[], Awaitable[int]]) -> None:
-        """Ask the exchange, and believe that it answered halfway between question and answer."""
+        """Ask the exchange, and believe that it answered halfway between question and answer.
+
+        A question that took long had to wait for its turn: then it was answered at its end, and
+        the clock errs to the late side. One that is ahead would close bars before their time.
+        """
         asked_at = self._steady()
         server_ms = await server_time()
-        self._offset_ms = server_ms - (asked_at + self._steady()) / 2.0 * 1_000.0
+        answered_at = self._steady()
+        took_s = answered_at - asked_at
+        told_at = answered_at - (took_s / 2.0 if took_s <= PROMPT_S else 0.0)
+        self._offset_ms = server_ms - told_at * 1_000.0
 
     def now_ms(self) -> int:
         """The exchange's time, to within the network's delay."""
@@ -66,18 +76,28 @@ class Intake:
         self.last_at = -float("inf")
         self.absurd = 0
         self._earliest_ms = self._latest_ms = 0
-        # Quiet symbols may have missed trades that no later id has shown yet.
-        self.is_doubted = True
+        # How often the feed was away, and how many trades had been queued the last time: a quiet
+        # symbol may have missed trades then that no later id has shown yet.
+        self._doubt = (1, 0)
+        self._taken = 0
 
-    def note_connected(self) -> None:
-        """The feed is there (again): what it missed meanwhile has to be asked for."""
-        self.is_doubted = True
+    def doubt(self) -> None:
+        """The feed is away or back again: what was missed meanwhile has to be asked for."""
+        self._doubt = (self._doubt[0] + 1, self._writing.put_count)
 
-    def take(self, trade: Trade, received_ms: int) -> None:
+    def take_doubt(self) -> bool:
+        """Whether there was a doubt and all is written that was queued before it; once."""
+        number, queued_before = self._doubt
+        if number == self._taken or queued_before > self._writing.written_count:
+            return False
+        self._taken = number
+        return True
+
+    def take(self, trade: Trade, _received_ms: int) -> None:
         """Queue a live trade; called by the read loop, which must not wait."""
         self.count += 1
         if self.count % 64 == 0 or self._monotonic() - self.last_at > 0.1:
-            self._measure(trade, received_ms)
+            self._measure(trade)
         if (
             self._earliest_ms <= trade.event_time_ms <= self._latest_ms
             and self._earliest_ms <= trade.trade_time_ms <= self._latest_ms
@@ -86,11 +106,11 @@ class Intake:
         else:
             self.absurd += 1
 
-    def _measure(self, trade: Trade, received_ms: int) -> None:
+    def _measure(self, trade: Trade) -> None:
         self.last_at = self._monotonic()
         now_ms = self._clock.now_ms()
-        self._earliest_ms, self._latest_ms = now_ms - FAR_MS, now_ms + FAR_MS
-        lag_ms = received_ms - trade.event_time_ms
+        self._earliest_ms, self._latest_ms = now_ms - FAR_MS, now_ms + AHEAD_MS
+        lag_ms = now_ms - trade.event_time_ms
         self._lags.append(lag_ms)
         self._writing.mark(lag_ms)
 

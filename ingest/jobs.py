@@ -12,28 +12,29 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.bars import SECOND_MS
-from core.errors import ExchangeError, StoreError
+from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbols
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.backfill import Backfill
 from ingest.binance.rest import RestClient
 from ingest.binance.stream import TradeStream
 from ingest.intake import ExchangeClock, Intake
-from ingest.pipeline import GRACE_MS, Pipeline
+from ingest.pipeline import GRACE_MS, LAG_MS, Pipeline
 from ingest.reconcile import Reconciliation
 from ingest.repair import Repair
 from ingest.rolling import floor_to
 from ingest.silence import SilenceWatch
 from ingest.store.pulse import Pulse
 from ingest.store.writer import Transaction, Writer
-from ingest.writing import WritingEnded, WritingPaused, WritingThread
+from ingest.writing import Order, WritingEnded, WritingPaused, WritingThread
 
 log = structlog.get_logger()
 
 CLOCK_GRACE_MS = 1_000
 """Where no trade tells that a second is over, the exchange's clock does, this much later."""
 QUIET_S = 5.0
-FEW_SYMBOLS = 3
+PROOF_AFTER_S = LAG_MS / 1_000 + 1.0
+"""The exchange's database lags: asked sooner it may not know yet what a short absence cost."""
 PRUNE_ROWS = 2_000
 PRUNE_STEPS = 200
 MEND_BARS = 120
@@ -86,7 +87,9 @@ class Heartbeat:
     async def heartbeat(self) -> None:
         """Store the worker's state; while nothing is written, say it where it needs no space."""
         try:
-            await self.writing.call(self.write, is_urgent=True)
+            await self.writing.call(self.write, Order.URGENT)
+            if self.pulse is not None:
+                self.pulse.rest()
         except WritingEnded:
             raise
         except StoreError:
@@ -137,8 +140,8 @@ class LiveJobs:
     async def close_bars(self) -> None:
         """Close what event time, or with a feed that lives the exchange's clock, has passed."""
         if self.stream.state.state != "live":
-            self.intake.is_doubted = True
-        await self.writing.call(self._close_bars, is_urgent=True)
+            self.intake.doubt()
+        await self.writing.call(self._close_bars, Order.URGENT)
 
     def _close_promptly(self) -> None:
         """Close a second as soon as a stored trade tells that it is over."""
@@ -148,27 +151,28 @@ class LiveJobs:
             self._close_bars()
 
     def _close_bars(self) -> None:
-        if self.writing.dropped:
-            self.pipeline.doubt(self.writing.take_dropped())
+        # A doubt holds from its place in the queue on: trades before it prove nothing of it.
+        if dropped := self.writing.take_dropped():
+            self.pipeline.doubt(dropped)
             self._doubted_at = time.monotonic()
-        if self.intake.is_doubted and self.writing.queue_depth == 0:
+        if self.intake.take_doubt():
             self.pipeline.doubt()
             self._doubted_at = time.monotonic()
-            self.intake.is_doubted = False
         if self.stream.state.state != "live":
             return
         now_ms = self.clock.now_ms()
         until = self.pipeline.event_time_ms - GRACE_MS
-        is_flowing = len(self.pipeline.feeds) <= FEW_SYMBOLS or self.intake.is_recent(QUIET_S)
-        if is_flowing and self.writing.queue_depth == 0:
+        # A connection that brings nothing may be dead: of what has passed since only REST can tell.
+        if self.intake.is_recent(QUIET_S) and self.writing.queue_depth == 0:
             until = max(until, now_ms - CLOCK_GRACE_MS)
-        self.pipeline.close_bars(min(until, now_ms + CLOCK_GRACE_MS))
+        self.pipeline.close_bars(min(until, now_ms))
 
     async def repair_gaps(self) -> None:
         """Fetch missed ids; ask for the edge of symbols that have been quiet since a doubt."""
         await self.repair.run_once()
         # The first trades after a reconnect answer for most symbols without a request.
-        if self.stream.state.state == "live" and time.monotonic() - self._doubted_at > 2.0:
+        doubted_s = time.monotonic() - self._doubted_at
+        if self.stream.state.state == "live" and doubted_s > PROOF_AFTER_S:
             await self.repair.prove()
 
     async def ask_silent_symbols(self) -> None:
@@ -228,7 +232,10 @@ class LiveJobs:
             end_ms = floor_to(self.clock.now_ms() - MEND_DELAY_MS, TIMEFRAMES[timeframe])
             for row in self.backfill.pages(timeframe, end_ms, MEND_BARS):
                 for page in row:
-                    await self.backfill.fetch(page)
+                    try:
+                        await self.backfill.fetch(page)
+                    except (RequestRefused, UnknownSymbols) as error:
+                        log.warning("bars are refused", symbol=page.symbol, reason=str(error))
 
     async def refresh_symbols(self) -> None:
         """Take over changed descriptions, such as a halt."""

@@ -18,8 +18,11 @@ log = structlog.get_logger()
 
 GRACE_MS = 200
 """How long after a second's end its last trades may still come in."""
+LAG_MS = 5_000
+"""By so much the exchange's database may lag its streams."""
 SYMBOLS_PER_TRANSACTION = 40
 SECONDS_PER_TRANSACTION = 900
+BARS_PER_TRANSACTION = 2_000
 KLINES_PER_TRANSACTION = 500
 RETAIN_MS = 24 * 3_600_000
 
@@ -63,6 +66,10 @@ class Pipeline:
             open_gaps, lost = tx.gaps("open"), tx.gaps("unfillable")
         self._pause()
         self._feeds = {}
+        for gap in open_gaps:
+            if gap.symbol not in ids and gap.to_ms < self._clock_ms() - self._retain_ms:
+                left = SymbolFeed(gap.symbol, gap.symbol_id)
+                self._lose(left, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
         for symbol, symbol_id in ids.items():
             feed = self._feeds[symbol] = SymbolFeed(symbol, symbol_id)
             feed.unfillable = [(gap.from_ms, gap.to_ms) for gap in lost if gap.symbol == symbol]
@@ -124,7 +131,8 @@ class Pipeline:
                 if feed is not None:
                     for start_ms, end_ms in self._ingest_symbol(tx, feed, group):
                         rebuilds.append((feed, start_ms, end_ms, group[0].trade_id))
-                    feed.is_proven |= is_proof
+                    if is_proof:
+                        feed.is_proven, feed.is_stalled = True, False
         self._pause()
         for feed, start_ms, end_ms, anchor_id in _merged(rebuilds):
             self._rebuild(feed, start_ms, end_ms, anchor_id)
@@ -175,27 +183,31 @@ class Pipeline:
     # -- bars ---------------------------------------------------------------------------------
 
     def close_bars(self, exchange_time_ms: int) -> None:
-        """Close every second that ends by then, of all symbols whose ids are known to be whole."""
+        """Close every second that ends by then and of which all trades are known to be there.
+
+        That is so while the stream of a symbol flows, and besides until when REST has told.
+        """
         until = rolling.floor_to(exchange_time_ms, SECOND_MS)
         while True:
-            due = [
-                feed
-                for feed in self._feeds.values()
-                if feed.is_proven and feed.builder and feed.builder.closed_until_ms < until
-            ]
+            due = []
+            for feed in self._feeds.values():
+                end = max(until if feed.is_proven else 0, feed.told_until_ms)
+                if feed.builder and feed.builder.closed_until_ms < end:
+                    due.append((feed, end))
             if not due:
                 return
-            for feed in due:
-                skipped = feed.skip_silence(until)
+            for feed, end in due:
+                skipped = feed.skip_silence(end)
                 if skipped is not None:
                     self._rebuild(feed, *skipped, feed.last_id or 0)
             for first in range(0, len(due), SYMBOLS_PER_TRANSACTION):
+                group = due[first : first + SYMBOLS_PER_TRANSACTION]
+                step = BARS_PER_TRANSACTION // len(group) * SECOND_MS
                 with self._writer.transaction() as tx:
-                    for feed in due[first : first + SYMBOLS_PER_TRANSACTION]:
+                    for feed, end in group:
                         assert feed.builder is not None
-                        step = SECONDS_PER_TRANSACTION * SECOND_MS
                         rolling.close_seconds(
-                            tx, feed, min(until, feed.builder.closed_until_ms + step)
+                            tx, feed, min(end, feed.builder.closed_until_ms + step)
                         )
                 self._pause()
 
@@ -340,13 +352,15 @@ class Pipeline:
         """
         feed = self._feeds[symbol]
         live = feed.first_live
+        if live is None and not page and newest is None:
+            return True  # nothing has ever traded: the first trade will be the first of all
         if live is None:
-            before = page[0].trade_id - 1 if page else newest.trade_id if newest else None
-            if before is None:
-                return False
+            if not page and newest is not None and newest.trade_time_ms >= start_ms:
+                return False  # made meanwhile, or told late: a page has to begin with it
+            before = page[0].trade_id - 1 if page else newest.trade_id if newest else 0
             with self._writer.transaction() as tx:
                 close = rolling.close_before(tx, feed.symbol_id, start_ms)
-                if close is None and newest is not None:
+                if close is None and newest is not None and newest.quantity > 0:
                     close = newest.price
                 feed.begin(before, close or 0.0, start_ms, close)
                 if not page:
@@ -377,15 +391,30 @@ class Pipeline:
             self._note_rebuilt([feed])
         return True
 
-    def prove(self, symbol: str, last_id: int, trades: Sequence[Trade], is_edge: bool) -> None:
-        """Take in the exchange's trades after `last_id`; `is_edge` when there are no more."""
+    def prove(
+        self, symbol: str, last_id: int, trades: Sequence[Trade], is_edge: bool, asked_ms: int
+    ) -> None:
+        """Take in the exchange's trades after `last_id`, asked for at a time of its own clock.
+
+        `is_edge` says that there are no more. While the symbol's stream has stalled that holds for
+        the past only.
+        """
         feed = self._feeds[symbol]
         if feed.last_id != last_id or feed.is_proven:
             return  # the live feed has answered meanwhile
+        is_proof = is_edge and not feed.is_stalled
         if trades:
-            self.ingest(trades, is_proof=is_edge)
+            self.ingest(trades, is_proof=is_proof)
         else:
-            feed.is_proven = is_edge
+            feed.is_proven = is_proof
+        if is_edge:
+            told_ms = rolling.floor_to(asked_ms - LAG_MS, SECOND_MS)
+            feed.told_until_ms = max(feed.told_until_ms, told_ms)
+
+    def stall(self, symbol: str) -> None:
+        """Take note that a symbol's stream brings nothing, until it does again."""
+        feed = self._feeds[symbol]
+        feed.is_proven, feed.is_stalled = False, True
 
     # -- comparison with the exchange's own bars ----------------------------------------------
 

@@ -134,13 +134,14 @@ class Repair:
 
         async def one(symbol: str, last_id: int) -> None:
             async with slots:
+                asked_ms = self.clock_ms()
                 try:
                     page = await self.exchange.agg_trades(symbol, from_id=last_id + 1)
                 except ExchangeError as error:
                     log.info("the edge has to wait", symbol=symbol, reason=str(error))
                     return
                 await self.store(
-                    lambda: self.pipeline.prove(symbol, last_id, page, len(page) < LIMIT)
+                    lambda: self.pipeline.prove(symbol, last_id, page, len(page) < LIMIT, asked_ms)
                 )
 
         await asyncio.gather(*(one(symbol, last_id) for symbol, last_id in doubted))

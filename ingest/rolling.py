@@ -58,7 +58,8 @@ def rebuild_seconds(
 ) -> bool:
     """Build closed seconds of [start, end) again from stored trades; True when bars changed.
 
-    A stored bar of a better origin stays. Seconds before the first price known have none.
+    A stored bar of a better origin stays, and so does one of more trades than there are now: they
+    have been pruned since. Seconds before the first price known have none.
     """
     builder = feed.builder
     assert builder is not None
@@ -66,12 +67,25 @@ def rebuild_seconds(
     end = min(end_ms, builder.closed_until_ms)
     if start >= end:
         return False
-    trades = tx.trades_around(feed.symbol_id, start, end, anchor_id)
-    bars = list(
-        _dense(feed, _by_second(trades), close_before(tx, feed.symbol_id, start), start, end)
-    )
-    if bars and end == builder.closed_until_ms:
-        builder.last_close = bars[-1].close
+    trades = _by_second(tx.trades_around(feed.symbol_id, start, end, anchor_id))
+    known = {
+        bar.open_time_ms: bar for bar, _ in tx.bars_between(feed.symbol_id, SECOND_MS, start, end)
+    }
+    close = close_before(tx, feed.symbol_id, start)
+    bars: list[Bar] = []
+    for second in range(start, end, SECOND_MS):
+        whole = feed.is_whole(second, second + SECOND_MS)
+        bar = None if close is None else flat_bar(second, close, whole)
+        if second in trades:
+            bar = fold_trades(trades[second], second, whole)
+        stands = known.get(second)
+        if stands is not None and stands.trade_count > (bar.trade_count if bar else 0):
+            close = stands.close
+        elif bar is not None:
+            close = bar.close
+            bars.append(bar)
+    if close is not None and end == builder.closed_until_ms:
+        builder.last_close = close
     changes = tx.upsert_bars(feed.symbol_id, SECOND_MS, bars, Origin.TRADES)
     return changes.rewritten > 0 or changes.appended > 0
 
@@ -83,23 +97,6 @@ def _by_second(trades: Iterable[Trade]) -> dict[int, list[Trade]]:
             second = floor_to(trade.trade_time_ms, SECOND_MS)
             seconds.setdefault(second, []).append(trade)
     return seconds
-
-
-def _dense(
-    feed: SymbolFeed,
-    trades: dict[int, list[Trade]],
-    close: float | None,
-    start: int,
-    end: int,
-) -> Iterable[Bar]:
-    for second in range(start, end, SECOND_MS):
-        whole = feed.is_whole(second, second + SECOND_MS)
-        if second in trades:
-            bar = fold_trades(trades[second], second, whole)
-            close = bar.close
-            yield bar
-        elif close is not None:
-            yield flat_bar(second, close, whole)
 
 
 def roll_up_parents(tx: Transaction, feed: SymbolFeed, start_ms: int, end_ms: int) -> bool:

@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core.errors import ExchangeError, StoreCorrupt, StoreError, StoreFull
+from core.errors import ExchangeBlocked, ExchangeError, StoreCorrupt, StoreError, StoreFull
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.backfill import Backfill, Progress
 from ingest.binance.hosts import rest_hosts, ws_hosts
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream
+from ingest.binance.weights import Hold
 from ingest.growth import Growth
 from ingest.intake import ExchangeClock, Intake, quantiles
 from ingest.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
@@ -37,7 +38,7 @@ from ingest.store.lock import WorkerLock, worker_lock
 from ingest.store.pulse import Pulse
 from ingest.store.writer import Writer
 from ingest.symbols import choose_symbols
-from ingest.writing import WritingThread
+from ingest.writing import Order, WritingThread
 
 log = structlog.get_logger()
 
@@ -75,6 +76,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._state = "starting"
         self._last_error: str | None = None
+        self._is_blocked = False
         self._left_out: list[str] = []
         self._progress = Progress()
         self._wall_clock = wall_clock
@@ -200,8 +202,9 @@ class Worker:
         return 0 if writing.failure is None and lock.is_held() else 1
 
     def _payload(self, writing: WritingThread) -> Mapping[str, Any]:
+        before = "blocked" if self._is_blocked else "connecting"
         feed: dict[str, Any] = {
-            "state": self._state if self._state in ("replaying", "ended") else "connecting",
+            "state": self._state if self._state in ("replaying", "ended") else before,
             "host": None,
             "last_frame_ms": None,
             "trades_per_s": 0.0,
@@ -266,12 +269,13 @@ class Worker:
                 await exchange.start()
                 rest_urls, ws_urls = (exchange.rest_url,), (exchange.ws_url,)
                 keep_exchange_alive = exchange.keep_alive
-            rest = RestClient(rest_urls, wall_clock=self._wall_clock)
+            hold = Hold()
+            rest = RestClient(rest_urls, wall_clock=self._wall_clock, hold=hold)
             stack.push_async_callback(rest.aclose)
             listings = await self._find_symbols(rest)
             retain_ms = self._settings.retain_trades_hours * HOUR_MS
             pipeline = Pipeline(writer, self._clock.now_ms, writing.pause, retain_ms)
-            await writing.call(lambda: pipeline.start(listings), is_urgent=True)
+            await writing.call(lambda: pipeline.start(listings), Order.URGENT)
             writing.pipeline = pipeline
 
             symbols = [listing.symbol for listing in listings]
@@ -280,7 +284,8 @@ class Worker:
                 ws_urls,
                 symbols,
                 intake.take,
-                on_connected=intake.note_connected,
+                on_connected=intake.doubt,
+                hold=hold,
                 wall_clock=self._wall_clock,
             )
             backfill = Backfill(
@@ -292,13 +297,12 @@ class Worker:
                 progress=self._progress,
             )
             now_ms = self._clock.now_ms
-            # Ids that are missing go before history: they stand between the screen and its z.
-            first = partial(writing.call, is_next=True)
+            ids_first = partial(writing.call, order=Order.IDS)
             repair = Repair(
-                rest, first, pipeline, now_ms, time.monotonic, retain_ms, backfill.bridge
+                rest, ids_first, pipeline, now_ms, time.monotonic, retain_ms, backfill.bridge
             )
             self._silence = SilenceWatch(
-                rest, writing.call, pipeline, now_ms, time.monotonic, stream.resubscribe
+                rest, ids_first, pipeline, now_ms, time.monotonic, stream.resubscribe
             )
             jobs = LiveJobs(
                 self._settings,
@@ -339,6 +343,7 @@ class Worker:
                 break
             except ExchangeError as error:
                 self._state, self._last_error = "waiting", str(error)
+                self._is_blocked = isinstance(error, ExchangeBlocked)
                 delay = RETRY_S[min(tries, len(RETRY_S) - 1)]
                 tries += 1
                 log.warning("the exchange can't be reached", reason=str(error), delay_s=delay)

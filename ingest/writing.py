@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -28,6 +29,16 @@ LAG_SAMPLES = 2_000
 LOG_HELD = "another program keeps the database open for reading"
 _PASSING = (StoreBusy, StoreFull)
 """What the database refuses now it may take later: what is queued is kept."""
+
+
+class Order(IntEnum):
+    """What goes first of the work that waits."""
+
+    URGENT = 0
+    """Heartbeats and bars: at once, and also while the log must not grow."""
+    IDS = 1
+    """What is missing stands between the screen and its z, so history takes turns with it."""
+    HISTORY = 2
 
 
 class WritingEnded(StoreError):
@@ -59,7 +70,6 @@ class WritingThread(threading.Thread):
     def __init__(self, on_failure: Callable[[], None], monotonic: Callable[[], float]) -> None:
         super().__init__(name="writing", daemon=True)
         self.pipeline: Pipeline | None = None
-        self.dropped: dict[str, int] = {}
         self.is_hurried = False
         self.failure: BaseException | None = None
         self.paused: Pause | None = None
@@ -67,8 +77,11 @@ class WritingThread(threading.Thread):
         # Called when a batch has been stored: it may have told that a second is over.
         self.after_batch: Callable[[], None] = lambda: None
         self.dropped_total = 0
-        self._put_count = 0
-        self._written_count = 0
+        # How many trades were ever queued, and how many of them have left the queue again.
+        self.put_count = 0
+        self.written_count = 0
+        # By symbol: the count when a trade of it was dropped last.
+        self._dropped: dict[str, int] = {}
         # Of some trades: how many were put until then, when, and how late they were by then.
         self._marks: deque[tuple[int, float, float]] = deque()
         self._lags: deque[tuple[float, float]] = deque(maxlen=LAG_SAMPLES)
@@ -77,7 +90,10 @@ class WritingThread(threading.Thread):
         self._on_failure = on_failure
         self._monotonic = monotonic
         self._trades: deque[Trade] = deque()
-        self._work: deque[tuple[Callable[[], Any], Future[Any], bool]] = deque()
+        self._work: tuple[deque[tuple[Callable[[], Any], Future[Any]]], ...] = tuple(
+            deque() for _ in Order
+        )
+        self._turn = Order.IDS
         self._wake = threading.Event()
         self._stopping = False
         self._batch = SMALLEST_BATCH * 4
@@ -88,15 +104,15 @@ class WritingThread(threading.Thread):
         """Queue a trade. When the queue is full it is dropped: its id will show as a gap."""
         if len(self._trades) < QUEUE_LIMIT:
             self._trades.append(trade)
-            self._put_count += 1
+            self.put_count += 1
         else:
-            self.dropped[trade.symbol] = self.dropped.get(trade.symbol, 0) + 1
+            self._dropped[trade.symbol] = self.put_count
             self.dropped_total += 1
 
     def mark(self, lag_ms: float) -> None:
         """Measure when the trade put next is stored; `lag_ms` is how late it came in."""
         if len(self._marks) < LAG_SAMPLES:
-            self._marks.append((self._put_count + 1, self._monotonic(), lag_ms))
+            self._marks.append((self.put_count + 1, self._monotonic(), lag_ms))
 
     def take_lags(self) -> list[tuple[float, float]]:
         """Of marked trades stored since the last call: ms from receipt, and ms from the event."""
@@ -105,19 +121,25 @@ class WritingThread(threading.Thread):
         return lags
 
     def take_dropped(self) -> list[str]:
-        """Symbols that trades were dropped of since the last call."""
-        dropped, self.dropped = self.dropped, {}
-        return list(dropped)
+        """Symbols that trades were dropped of, once all is written that was queued before.
+
+        Not earlier: an older trade that is written afterwards would be taken for the live edge.
+        """
+        due = [name for name, count in tuple(self._dropped.items()) if count <= self.written_count]
+        for name in due:
+            # Another one may have been dropped meanwhile.
+            count = self._dropped.pop(name)
+            if count > self.written_count:
+                self._dropped.setdefault(name, count)
+        return due
 
     @property
     def queue_depth(self) -> int:
         """Trades waiting."""
         return len(self._trades)
 
-    async def call(
-        self, work: Callable[[], T], *, is_urgent: bool = False, is_next: bool = False
-    ) -> T:
-        """Run `work` in the writing thread and wait for its result; `is_next` before other work.
+    async def call(self, work: Callable[[], T], order: Order = Order.HISTORY) -> T:
+        """Run `work` in the writing thread and wait for its result.
 
         While a reader keeps the log from being emptied, what room it has is for live trades:
         only urgent work is done then.
@@ -125,7 +147,7 @@ class WritingThread(threading.Thread):
         future: Future[T] = Future()
         if self._stopping or self.failure is not None:
             raise WritingEnded("the worker is ending")
-        (self._work.appendleft if is_next else self._work.append)((work, future, is_urgent))
+        self._work[order].append((work, future))
         self._wake.set()
         return await asyncio.wrap_future(future)
 
@@ -145,7 +167,7 @@ class WritingThread(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not (self._stopping and not self._trades and not self._work):
+            while not (self._stopping and not self._trades and not self._waiting):
                 self._gather()
                 self._wake.clear()
                 if self._may_write() and self._write_round():
@@ -162,6 +184,11 @@ class WritingThread(threading.Thread):
         finally:
             self._refuse_work(WritingEnded("the worker is ending"))
 
+    @property
+    def _waiting(self) -> int:
+        """Pieces of work that wait."""
+        return sum(map(len, self._work))
+
     def _gather(self) -> None:
         """Wait for something to write; longer where the log must not grow."""
         if self.log_keeper is not None and self.log_keeper.pace_s and not self._stopping:
@@ -169,7 +196,7 @@ class WritingThread(threading.Thread):
             while self._monotonic() < deadline and self.log_keeper.pace_s and not self._stopping:
                 time.sleep(GATHER_S)
                 self.log_keeper.look()
-        elif not self._work and len(self._trades) < self._batch and not self._stopping:
+        elif not self._waiting and len(self._trades) < self._batch and not self._stopping:
             self._wake.wait(GATHER_S)
 
     def _write_round(self) -> bool:
@@ -183,7 +210,7 @@ class WritingThread(threading.Thread):
         for _ in range(len(self._trades) // LARGEST_BATCH + 1):
             if not self._is_stale and not self.log_keeper.is_full:
                 self._write_batch(LARGEST_BATCH)
-        for _ in range(len(self._work)):
+        for _ in range(self._waiting):
             if not self._is_stale and not self.log_keeper.is_full:
                 self._do_work()
         return not self._is_stale
@@ -201,10 +228,10 @@ class WritingThread(threading.Thread):
             self._pause_for(error)
             return
         except StoreError as error:
-            self._written_count += size
+            self.written_count += size
             self._recover(error)
             return
-        self._written_count += size
+        self.written_count += size
         self._note_lags()
         spent = self._monotonic() - started
         if spent > BATCH_S:
@@ -220,18 +247,19 @@ class WritingThread(threading.Thread):
 
     def _note_lags(self) -> None:
         now = self._monotonic()
-        while self._marks and self._marks[0][0] <= self._written_count:
+        while self._marks and self._marks[0][0] <= self.written_count:
             _, received_at, lag_ms = self._marks.popleft()
             stored_ms = (now - received_at) * 1_000.0
             self._lags.append((stored_ms, lag_ms + stored_ms))
 
     def _do_work(self) -> None:
-        if not self._work:
+        order = self._next_order()
+        if order is None:
             return
-        work, future, is_urgent = self._work.popleft()
+        work, future = self._work[order].popleft()
         if not future.set_running_or_notify_cancel():
             return
-        if not is_urgent and self.log_keeper is not None and self.log_keeper.pace_s:
+        if order is not Order.URGENT and self.log_keeper is not None and self.log_keeper.pace_s:
             future.set_exception(WritingPaused(LOG_HELD))
             return
         try:
@@ -246,6 +274,16 @@ class WritingThread(threading.Thread):
             future.set_exception(error)
         else:
             future.set_result(result)
+
+    def _next_order(self) -> Order | None:
+        """Urgent work, then missing ids and history in turns: neither may starve another."""
+        other = Order.HISTORY if self._turn is Order.IDS else Order.IDS
+        for order in (Order.URGENT, self._turn, other):
+            if self._work[order]:
+                if order is not Order.URGENT:
+                    self._turn = Order.HISTORY if order is Order.IDS else Order.IDS
+                return order
+        return None
 
     # -- when the database refuses ------------------------------------------------------------
 
@@ -268,7 +306,7 @@ class WritingThread(threading.Thread):
 
     def _note_resumed(self) -> None:
         if self.paused is not None:
-            log.info("writing again", queued=len(self._trades), dropped=sum(self.dropped.values()))
+            log.info("writing again", queued=len(self._trades), dropped=self.dropped_total)
             self.paused = None
 
     def _pause_for(self, error: StoreError) -> None:
@@ -281,8 +319,8 @@ class WritingThread(threading.Thread):
             self.paused = Pause(reason, int(time.time() * 1_000))
 
     def _refuse_work(self, error: StoreError | None = None) -> None:
-        while self._work:
-            _, future, _ = self._work.popleft()
+        while self._waiting:
+            _, future = next(work for work in self._work if work).popleft()
             if future.set_running_or_notify_cancel():
                 reason = self.paused.reason if self.paused else "the database takes no writes"
                 future.set_exception(error or WritingPaused(reason))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from core.errors import FrameError
 from core.types import Bar, Trade
-from ingest.binance.frames import checked_trade, parse_decimal, to_milliseconds
+from ingest.binance.frames import MAX_ID, checked_trade, parse_decimal, to_milliseconds
 
 MAX_QUOTE_VOLUME = 1e30
 
@@ -147,7 +147,7 @@ def read_klines(body: bytes, timeframe_ms: int) -> list[Bar]:
             raise FrameError(f"a kline at {bar.open_time_ms} is out of order or off its grid")
         if not 0.0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
             raise FrameError(f"the kline at {bar.open_time_ms} has absurd prices")
-        if bar.trade_count < 0:
+        if not 0 <= bar.trade_count <= MAX_ID:
             raise FrameError(f"the kline at {bar.open_time_ms} has {bar.trade_count} trades")
         previous_ms = bar.open_time_ms
         bars.append(bar)

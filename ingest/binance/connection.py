@@ -23,8 +23,8 @@ MAX_URL_LENGTH = 8_000
 MAX_STREAMS = 1_024
 """Per connection, by the exchange."""
 STREAMS_PER_MESSAGE = 200
-MESSAGE_PAUSE_S = 0.3
-"""The exchange takes five messages a second, pings and pongs among them."""
+MESSAGE_PAUSE_S = 0.6
+"""The exchange takes five messages a second, and our pings and pongs are among them."""
 MAX_FRAME_BYTES = 4 * 2**20
 
 
@@ -137,17 +137,17 @@ class Intake:
         if isinstance(control, Shutdown):
             return control
         if control is not None and control.error is not None:
-            self.last_error = f"the exchange refused a subscription: {control.error}"
+            self.last_error = f"the exchange refused a subscription: {control.error[:300]}"
             _log.warning("subscription refused", error=control.error, request=control.request_id)
         return None
 
     def _quarantine(self, words: str, raw: bytes) -> None:
         self.quarantined += 1
-        self.last_error = f"frame set aside: {words}"
+        self.last_error = f"frame set aside: {words[:300]}"
         # The first ones tell what is wrong; a flood of the same tells no more.
         if self.quarantined <= 5 or self.quarantined % 1_000 == 0:
             _log.warning(
-                "frame set aside", reason=words, count=self.quarantined, frame=repr(raw[:200])
+                "frame set aside", reason=words[:300], count=self.quarantined, frame=repr(raw[:200])
             )
 
 
@@ -181,7 +181,9 @@ class Connection:
         self._on_subscribed = on_subscribed
         self._opened_at = clock()
         self._last_trade_at = self._opened_at
-        self._requests: asyncio.Queue[tuple[str, Sequence[str]]] = asyncio.Queue()
+        # Streams to be subscribed to anew, in order; each once, however often it is asked for.
+        self._silent: dict[str, None] = {}
+        self._has_silent = asyncio.Event()
         self._request_id = 0
         self._subscribed = asyncio.Event()
         self.task = asyncio.create_task(self._run())
@@ -192,8 +194,8 @@ class Connection:
 
     def resubscribe(self, streams: Sequence[str]) -> None:
         """Ask for streams anew that have gone silent on a connection that lives."""
-        for method in ("UNSUBSCRIBE", "SUBSCRIBE"):
-            self._requests.put_nowait((method, streams))
+        self._silent |= dict.fromkeys(streams)
+        self._has_silent.set()
 
     async def close(self) -> None:
         """Stop reading and close the socket."""
@@ -232,7 +234,14 @@ class Connection:
         self._subscribed.set()
         self._on_subscribed()
         while True:
-            await self._send(*await self._requests.get())
+            await self._has_silent.wait()
+            batch = tuple(self._silent)[:STREAMS_PER_MESSAGE]
+            for method in ("UNSUBSCRIBE", "SUBSCRIBE"):
+                await self._send(method, batch)
+            for stream in batch:
+                del self._silent[stream]
+            if not self._silent:
+                self._has_silent.clear()
 
     async def _send(self, method: str, streams: Sequence[str]) -> None:
         self._request_id += 1

@@ -17,6 +17,8 @@ from core.types import Trade
 TradeEvent: TypeAlias = Literal["aggTrade", "trade"]
 
 MAX_ID = 2**53
+MAX_AGGREGATED = 1_000_000
+"""Raw trades that one aggregate may stand for; more would make a bar's count absurd."""
 """Above it an id isn't exact in a double: browsers and JSON tools would change it."""
 MAX_AMOUNT = 1e18
 """Bound of a price or quantity: products and sums of sane ones stay finite."""
@@ -154,7 +156,7 @@ def checked_trade(
         event_time = to_milliseconds(event_time)
     if not (
         0 <= trade_id <= MAX_ID
-        and 0 <= first_id <= last_id <= MAX_ID
+        and 0 <= first_id <= last_id <= min(MAX_ID, first_id + MAX_AGGREGATED)
         and price_value > 0.0
         and quantity_value > 0.0
     ):

@@ -16,6 +16,7 @@ from ingest.binance.failures import (
     backoff_delays,
     classify_failure,
 )
+from ingest.binance.weights import Hold
 
 _log = structlog.get_logger()
 
@@ -37,11 +38,13 @@ ATTEMPTS_WINDOW_S = 300.0
 class Gate:
     """What all lanes share: hosts that refuse us, a wait asked for, the attempts made."""
 
-    def __init__(self, hosts: Sequence[str], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, hosts: Sequence[str], clock: Callable[[], float], hold: Hold | None = None
+    ) -> None:
         self.hosts = tuple(hosts)
         self._clock = clock
         self._blocked_until = dict.fromkeys(self.hosts, -float("inf"))
-        self._hold_until = -float("inf")
+        self._hold = hold or Hold()
         self._attempts: deque[float] = deque()
 
     @property
@@ -57,7 +60,7 @@ class Gate:
         if failure.action == "blocked":
             self._blocked_until[host] = self._clock() + BLOCK_S
         elif failure.action == "hold":
-            self._hold_until = max(self._hold_until, self._clock() + failure.hold_s)
+            self._hold.extend(self._clock() + failure.hold_s, failure.words)
 
     def count_attempt(self) -> None:
         """Count one connect against the exchange's limit."""
@@ -68,7 +71,7 @@ class Gate:
         now = self._clock()
         while self._attempts and self._attempts[0] <= now - ATTEMPTS_WINDOW_S:
             self._attempts.popleft()
-        until = max(self._hold_until, min(self._blocked_until.values()))
+        until = max(self._hold.until, min(self._blocked_until.values()))
         if len(self._attempts) >= MAX_ATTEMPTS:
             until = max(until, self._attempts[0] + ATTEMPTS_WINDOW_S)
         return max(0.0, until - now)
@@ -126,7 +129,8 @@ class Lane:
 
     @property
     def state(self) -> FeedState:
-        if any(one.first_trade.is_set() and not one.task.done() for one in self._open):
+        # A copy: the writing thread looks too, while this one opens and closes.
+        if any(one.first_trade.is_set() and not one.task.done() for one in tuple(self._open)):
             return "live"
         if self._open:
             return "connecting"

@@ -41,7 +41,7 @@ from ingest.binance.failures import (
     classify_status,
 )
 from ingest.binance.hosts import host_name, is_loopback
-from ingest.binance.weights import WeightBudget
+from ingest.binance.weights import Hold, WeightBudget
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -96,6 +96,7 @@ class RestClient:
         rng: Random | None = None,
         concurrency: int = 8,
         attempt_timeout_s: float = 20.0,
+        hold: Hold | None = None,
     ) -> None:
         if not hosts:
             raise ValueError("at least one host is needed")
@@ -106,7 +107,7 @@ class RestClient:
         self._proving = asyncio.Lock()
         self._proven = False
         self._slots = asyncio.Semaphore(concurrency)
-        self._budget = WeightBudget(clock=clock, wall_clock=wall_clock, sleep=sleep)
+        self._budget = WeightBudget(clock=clock, wall_clock=wall_clock, sleep=sleep, hold=hold)
         self._attempt_timeout_s = attempt_timeout_s
         self._attempts = max(4, len(hosts))
         self._server_offset_ms: float | None = None

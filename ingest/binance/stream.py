@@ -16,6 +16,7 @@ from core.types import Trade
 from ingest.binance.connection import MAX_STREAMS, Connection, Intake, Socket, open_socket
 from ingest.binance.hosts import host_name
 from ingest.binance.lane import FeedState, Gate, Lane, Sleep
+from ingest.binance.weights import Hold
 
 MAX_AGE_S = 23 * 3_600.0 + 50 * 60.0
 """The exchange cuts a connection at 24 hours."""
@@ -69,6 +70,7 @@ class TradeStream:
         overlap_s: float = OVERLAP_S,
         silence_limit_s: float | None = None,
         max_streams: int = MAX_STREAMS,
+        hold: Hold | None = None,
     ) -> None:
         if not hosts or not symbols:
             raise ValueError("at least one host and one symbol are needed")
@@ -80,7 +82,7 @@ class TradeStream:
         self._silence_limit_s = silence_limit_s
         self._failures: dict[str, int] = {}
         self._intake = Intake(symbols, on_trade, clock, wall_clock)
-        gate = Gate(hosts, clock)
+        gate = Gate(hosts, clock, hold)
         self._lanes = [
             Lane(
                 symbols[start : start + max_streams],

@@ -15,6 +15,21 @@ _log = structlog.get_logger()
 WINDOW_S = 60.0
 
 
+class Hold:
+    """Until when nothing is to be asked of the exchange: it bans addresses, not connections."""
+
+    def __init__(self) -> None:
+        self.until = -float("inf")
+        self.words = ""
+
+    def extend(self, until: float, words: str) -> bool:
+        """Hold until then; False when a longer hold stands."""
+        if until <= self.until:
+            return False
+        self.until, self.words = until, words
+        return True
+
+
 class WeightBudget:
     """Keeps all requests together under a share of the exchange's weight limit.
 
@@ -32,6 +47,7 @@ class WeightBudget:
         limit: int = 6_000,
         share: float = 0.8,
         longest_hold_s: float = 300.0,
+        hold: Hold | None = None,
     ) -> None:
         self._clock = clock
         self._wall_clock = wall_clock
@@ -44,8 +60,7 @@ class WeightBudget:
         self._unanswered = 0
         self._observed = 0
         self._observed_minute = -1
-        self._held_until = clock()
-        self._held_words = ""
+        self._hold = hold or Hold()
         self.set_limit(limit)
 
     def set_limit(self, limit: int) -> None:
@@ -81,10 +96,7 @@ class WeightBudget:
 
     def hold(self, seconds: float, words: str) -> None:
         """Let nobody send for this long; a shorter hold never ends a longer one."""
-        until = self._clock() + seconds
-        if until > self._held_until:
-            self._held_until = until
-            self._held_words = words
+        if self._hold.extend(self._clock() + seconds, words):
             _log.warning("requests held", seconds=seconds, reason=words)
 
     @property
@@ -97,9 +109,9 @@ class WeightBudget:
         return max(self._spent_sum, observed + self._unanswered)
 
     def _wait_s(self, weight: int) -> float:
-        held_s = self._held_until - self._clock()
+        held_s = self._hold.until - self._clock()
         if held_s > self._longest_hold_s:
-            raise ExchangeError(f"no requests for another {held_s:.0f} s: {self._held_words}")
+            raise ExchangeError(f"no requests for another {held_s:.0f} s: {self._hold.words}")
         if held_s > 0.0:
             return held_s
         used = self.used

@@ -28,6 +28,7 @@ class Pulse:
 
     def __init__(self, database: Path) -> None:
         self._path = Path(f"{database}.pulse")
+        self._is_beating = True  # the last run may have left a beat
 
     @property
     def exists(self) -> bool:
@@ -46,12 +47,23 @@ class Pulse:
             text = json.dumps([pid, state, heartbeat_ms, shown]).encode()
             if len(text) <= SIZE:
                 break
+        self._is_beating = True
         with suppress(OSError):
-            handle = os.open(self._path, os.O_WRONLY)
-            try:
-                os.pwrite(handle, text.ljust(SIZE), 0)
-            finally:
-                os.close(handle)
+            self._write(text)
+
+    def _write(self, text: bytes) -> None:
+        handle = os.open(self._path, os.O_WRONLY)
+        try:
+            os.pwrite(handle, text.ljust(SIZE), 0)
+        finally:
+            os.close(handle)
+
+    def rest(self) -> None:
+        """Take back the last beat: the database says it again."""
+        if self._is_beating:
+            with suppress(OSError):
+                self._write(b"")
+            self._is_beating = False
 
     def last(self) -> Beat | None:
         """The last beat; None when there was none or it is being written."""

@@ -3,15 +3,16 @@
 import random
 from collections.abc import Callable, Sequence
 from math import fsum
+from typing import Any
 
 import pytest
 
 from core.types import Bar, Origin, Trade
 from ingest.feed import SKIP_MS
 from ingest.importer import ImportedSymbol
-from ingest.pipeline import GRACE_MS, Pipeline
+from ingest.pipeline import BARS_PER_TRANSACTION, GRACE_MS, LAG_MS, Pipeline
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.writer import Transaction, Writer
 
 MINUTE = 60_000
 START = 1_700_000_100_000 - 1_700_000_100_000 % 3_600_000 + 55 * MINUTE
@@ -421,6 +422,136 @@ def test_bars_stay_open_while_the_feed_is_in_doubt(writer: Writer, pipeline: Pip
     pipeline.doubt()
     pipeline.close_bars(START + 60_000)
     assert stored_bars(writer, pipeline, name, 1_000)[-1].open_time_ms == START + 19_000
-    pipeline.prove(name, seen[-1].trade_id, missed, is_edge=True)
+    pipeline.prove(name, seen[-1].trade_id, missed, is_edge=True, asked_ms=START + 90_000)
     pipeline.close_bars(START + 90_000)
     assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 90_000)
+
+
+def test_bars_of_a_stalled_symbol_close_only_as_far_as_was_told_by_request(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 13, 100)
+    seen = [t for t in trades if t.trade_time_ms < START + 30_000]
+    told = [t for t in trades if START + 30_000 <= t.trade_time_ms < START + 60_000]
+    pipeline.ingest(seen)
+    pipeline.close_bars(START + 20_000)
+    pipeline.stall(name)
+    asked_ms = told[-1].trade_time_ms + LAG_MS + 2_000
+    pipeline.prove(name, seen[-1].trade_id, told, is_edge=True, asked_ms=asked_ms)
+    pipeline.close_bars(START + 90_000)
+    until = asked_ms - LAG_MS
+    until -= until % 1_000
+    assert pipeline.feeds[name].builder is not None
+    assert pipeline.feeds[name].builder.closed_until_ms == until
+    pipeline.ingest([t for t in trades if t.trade_id > told[-1].trade_id])  # its stream is back
+    pipeline.close_bars(START + 99_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 99_000)
+
+
+def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    """No live trade, an empty page of a database that lags, and then a newest trade inside it."""
+    name = SYMBOLS[0]
+    trades = [t for t in make_trades(name, 8, 120) if t.trade_time_ms > START]
+    assert not pipeline.add_first_minute(name, START, [], trades[4])
+    assert pipeline.add_first_minute(name, START, trades[:30], None)
+    pipeline.ingest(trades[4:])
+    pipeline.close_bars(START + 110_000)
+    seconds = stored_bars(writer, pipeline, name, 1_000)
+    assert sum(bar.trade_count for bar in seconds if bar.open_time_ms < START + 100_000) == sum(
+        t.raw_count for t in trades if t.trade_time_ms < START + 100_000
+    )
+
+
+def test_a_cancelled_aggregate_is_no_price_to_begin_with(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    first = make_trades(name, 8, 1)[0]
+    cancelled = first._replace(
+        price=0.0, quantity=0.0, first_id=-1, last_id=-1, trade_time_ms=START - 5_000
+    )
+    assert pipeline.add_first_minute(name, START, [], cancelled)
+    pipeline.close_bars(START + 30_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == []
+
+
+def test_a_symbol_that_has_never_traded_holds_nothing_up(pipeline: Pipeline) -> None:
+    assert pipeline.add_first_minute(SYMBOLS[0], START, [], None)
+
+
+def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 21, 120)
+    lost = next(i for i, t in enumerate(trades) if t.trade_time_ms >= START + 90_000)
+    pipeline.ingest(trades[:lost])
+    pipeline.ingest(trades[lost + 1 :])
+    pipeline.close_bars(START + 119_000)
+    before = stored_bars(writer, pipeline, name, 1_000)
+    with writer.transaction() as tx:
+        symbol_id = pipeline.feeds[name].symbol_id
+        kept_from_ms = trades[lost - 1].trade_time_ms + 1
+        while tx.prune_trades(symbol_id, kept_from_ms, 1_000):
+            pass
+    (gap,) = pipeline.feeds[name].gaps
+    assert pipeline.fill_gap(name, gap.gap_id, gap.from_id, trades[lost : lost + 1])
+    after = stored_bars(writer, pipeline, name, 1_000)
+    twin = plain_bars(trades, 1_000, START + 119_000)
+    changed = [new for old, new in zip(before, after, strict=True) if old[1:9] != new[1:9]]
+    assert all(bar in twin for bar in changed)
+    assert [bar[1:9] for bar in after[:80]] == [bar[1:9] for bar in twin[:80]]
+
+
+def test_ids_that_begin_again_are_counted_as_absurd_and_not_as_repeated(
+    pipeline: Pipeline,
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 3, 60)
+    pipeline.ingest(trades)
+    again = [t._replace(trade_time_ms=t.trade_time_ms + 3_600_000) for t in trades[:50]]
+    pipeline.ingest(again)
+    assert pipeline.absurd == 50
+    assert pipeline.feeds[name].last_id == trades[-1].trade_id
+    pipeline.ingest(trades[:50])
+    assert pipeline.absurd == 50
+
+
+def test_an_old_gap_of_a_symbol_that_left_is_given_up(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 3, 60)
+    pipeline.ingest([t for t in trades if t.trade_id != trades[40].trade_id])
+    assert len(reader.gaps([name], ("open",))) == 1
+    later = Pipeline(writer, lambda: START + 2 * 86_400_000)
+    later.start([ImportedSymbol(SYMBOLS[1], "BBB", "USDT", "TRADING")])
+    assert reader.gaps([name], ("open",)) == []
+    (gap,) = reader.gaps([name], ("unfillable",))
+    assert "24 h" in gap.reason
+
+
+def test_bars_of_a_long_silence_of_many_symbols_close_in_short_transactions(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"S{number:02d}USDT" for number in range(40)]
+    pipeline = Pipeline(writer, lambda: START)
+    pipeline.start([ImportedSymbol(name, name[:3], "USDT", "TRADING") for name in names])
+    for name in names:
+        pipeline.ingest([t._replace(symbol=name) for t in make_trades("X", 1, 2)])
+    rows: list[int] = []
+    inner = Transaction.upsert_bars
+
+    def counting(self: Transaction, *args: Any, **options: Any) -> Any:
+        rows[-1] += len(args[2])
+        return inner(self, *args, **options)
+
+    monkeypatch.setattr(Transaction, "upsert_bars", counting)
+    monkeypatch.setattr(pipeline, "_pause", lambda: rows.append(0))
+    rows.append(0)
+    pipeline.close_bars(START + 600_000)
+    assert sum(rows) >= 40 * 599
+    assert max(rows) <= 2 * BARS_PER_TRANSACTION

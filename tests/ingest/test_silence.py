@@ -56,10 +56,12 @@ def watched(writer: Writer, plain_market: Any) -> Watched:
     return watched
 
 
-def test_a_quiet_symbol_costs_a_request_a_minute_and_no_new_subscription(watched: Watched) -> None:
+def test_a_quiet_symbol_costs_a_request_in_ten_seconds_and_no_new_subscription(
+    watched: Watched,
+) -> None:
     for watched.now_s in range(12, 612, 2):
         watched.look(NAME)
-    assert len(watched.asked) <= 13
+    assert len(watched.asked) == 60
     assert watched.resubscribed == []
     assert watched.watch.stalled == set()
     assert watched.pipeline.feeds[NAME].is_proven
@@ -73,13 +75,32 @@ def test_a_stalled_symbol_is_fed_by_request_until_its_stream_is_back(watched: Wa
     assert watched.resubscribed == [[NAME]]
     feed = watched.pipeline.feeds[NAME]
     assert feed.last_id == watched.market.trades[watched.market.made - 1].trade_id
-    assert feed.is_proven
+    assert not feed.is_proven  # only what was told is known
     watched.market.make(50)
     watched.now_s = 20.0
     watched.look(NAME)
     assert feed.last_id == watched.market.trades[watched.market.made - 1].trade_id
+    assert watched.resubscribed == [[NAME]]  # once a minute is enough
+    watched.pipeline.ingest(watched.market.make(1))
+    assert feed.is_proven
     watched.look()
     assert watched.watch.stalled == set()
+
+
+def test_many_silent_symbols_are_asked_about_within_a_quarter_of_the_weight(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def catch_up(symbol: str) -> int:
+        asked.append(symbol)
+        return 0
+
+    monkeypatch.setattr(SilenceWatch, "_catch_up", lambda self, symbol: catch_up(symbol))
+    names = [f"S{number}USDT" for number in range(600)]
+    for watched.now_s in range(12, 12 + 240, 2):
+        watched.look(*names)
+    assert len(asked) <= 600 + 240 * 5
 
 
 def test_a_trade_that_may_be_on_its_way_is_no_stall(watched: Watched) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from core.errors import StoreError
 from core.types import Trade
 from ingest import writing as writing_module
+from ingest.intake import ExchangeClock, Intake
 from ingest.jobs import Heartbeat
 from ingest.pipeline import Pipeline
 from ingest.store import checkpoints
@@ -27,7 +28,7 @@ from ingest.store.engine import open_engine
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
 from ingest.store.writer import Writer
-from ingest.writing import WritingPaused, WritingThread
+from ingest.writing import Order, WritingPaused, WritingThread
 
 ROOT = Path(__file__).parents[2]
 START_MS = 1_700_000_040_000
@@ -179,6 +180,7 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     status = desk.reader.status()
     assert status is not None
     assert status.state == "running"
+    assert desk.pulse.last() is None  # a wall clock that steps back would bring it up again
 
 
 def test_a_full_disk_under_the_log_file_does_not_end_the_worker() -> None:
@@ -277,7 +279,9 @@ def test_missing_ids_are_seen_to_before_history_that_was_asked_for_earlier(desk:
             asyncio.create_task(desk.writing.call(lambda: done.append("history"))) for _ in range(3)
         ]
         await asyncio.sleep(0)
-        repair = asyncio.create_task(desk.writing.call(lambda: done.append("repair"), is_next=True))
+        repair = asyncio.create_task(
+            desk.writing.call(lambda: done.append("repair"), order=Order.IDS)
+        )
         await asyncio.sleep(0)
         is_free.set()
         await asyncio.gather(blocking, *history, repair)
@@ -285,3 +289,68 @@ def test_missing_ids_are_seen_to_before_history_that_was_asked_for_earlier(desk:
     desk.call(lambda: None)
     asyncio.run(ask())
     assert done == ["repair", "history", "history", "history"]
+
+
+def test_heartbeats_and_history_have_their_turn_while_missing_ids_keep_coming(desk: Desk) -> None:
+    """A chain of repair hands in its next page as soon as one is stored."""
+    done: list[str] = []
+
+    async def ask() -> None:
+        async def repair() -> None:
+            for _ in range(40):
+                await desk.writing.call(lambda: done.append("ids"), Order.IDS)
+
+        chains = [asyncio.create_task(repair()) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        begun = len(done)
+        await asyncio.gather(
+            desk.writing.call(lambda: done.append("heartbeat"), Order.URGENT),
+            *(desk.writing.call(lambda: done.append("history")) for _ in range(3)),
+        )
+        waited = done[begun:]
+        assert waited.index("heartbeat") <= 4
+        assert waited.count("ids") <= 12
+        await asyncio.gather(*chains)
+
+    asyncio.run(ask())
+
+
+def test_an_older_trade_does_not_answer_for_one_that_was_dropped_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.put(1, 50)
+    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20)
+    desk.call(lambda: None)  # the batch is through
+    is_free = threading.Event()
+    monkeypatch.setattr(writing_module, "QUEUE_LIMIT", 40)
+    desk.writing.after_batch = lambda: is_free.wait(10.0)
+    desk.put(51, 51)
+    # Its batch holds the thread.
+    wait_until(lambda: desk.writing.written_count > 50 * len(SYMBOLS))
+    desk.put(52, 60)
+    assert desk.writing.dropped_total > 0
+    assert desk.writing.take_dropped() == []  # older ones are still to be written
+    is_free.set()
+    wait_until(lambda: desk.writing.queue_depth == 0)
+    wait_until(lambda: set(desk.writing.take_dropped()) == set(SYMBOLS))
+
+
+def test_a_doubt_is_applied_however_busy_the_feed_is(desk: Desk) -> None:
+    intake = Intake(desk.writing, ExchangeClock(lambda: START_MS / 1_000, lambda: 0.0))
+    assert intake.take_doubt()  # of the start
+    assert not intake.take_doubt()
+    desk.put(1, 100)
+    intake.doubt()
+    taken: list[int] = []
+
+    def after_batch() -> None:
+        if intake.take_doubt():
+            taken.append(desk.writing.written_count)
+
+    desk.writing.after_batch = after_batch
+    for number in range(101, 400):  # the queue never runs empty
+        desk.put(number, number)
+        time.sleep(0.001)
+    wait_until(lambda: desk.writing.queue_depth == 0)
+    assert len(taken) == 1
+    assert taken[0] >= 100 * len(SYMBOLS)
