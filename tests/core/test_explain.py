@@ -60,3 +60,14 @@ def test_a_spreadsheet_reproduces_the_z_from_what_is_told(spec, legs, hedge):
 def test_nothing_later_than_the_row_is_told(spec, legs):
     result, told = explained(spec(), legs, 100)
     assert told.rows.open_time_ms.max() == result.rows.open_time_ms[100]
+
+
+@pytest.mark.parametrize(("hedge", "back"), [("ols", 300), ("kalman", None)])
+def test_the_fit_begins_with_its_window_and_the_filter_with_all_of_history(spec, legs, hedge, back):
+    parameters = spec(hedge=hedge)
+    plan = plan_rows(parameters, 0, (N - 1) * MINUTE)
+    _, told = explained(parameters, legs, 500)
+    first = plan.history_start_ms if back is None else told.open_time_ms - back * MINUTE
+    assert told.fit_start_ms == first
+    assert plan.history_start_ms > 0
+    assert told.window_start_ms == told.open_time_ms - 60 * MINUTE

@@ -161,6 +161,16 @@ def test_a_hole_of_a_day_neither_stops_nor_blows_up_the_filter(log_pair):
     assert np.abs(series.hedge_ratio[7000 + 5 * W :] - 0.8).max() < 1.5
 
 
+def test_a_hole_in_which_all_is_forgotten_does_not_end_the_filter(log_pair):
+    """Without a bound on P it would grow by 1.2 a row, past what doubles hold."""
+    y, x = log_pair(8000, 10)
+    y[1000:7000] = np.nan
+    series, _ = kalman_hedge(y, x, first_index=0, hedge_window=10, window=10)
+    late, _ = kalman_hedge(y[7000:], x[7000:], first_index=7000, hedge_window=10, window=10)
+    assert np.isfinite(series.zscore[7020:]).all()
+    np.testing.assert_allclose(series.hedge_ratio[7200:], late.hedge_ratio[200:], rtol=1e-6)
+
+
 def test_constant_legs_give_nan(log_pair):
     y, _ = log_pair(400, 1)
     flat = np.full(400, 5.0)

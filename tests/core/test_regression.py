@@ -134,3 +134,13 @@ def test_legs_that_come_to_rest_have_no_z():
     assert np.isnan(series.zscore[at_rest]).all()
     assert np.isfinite(series.hedge_ratio[at_rest]).all()
     assert np.isfinite(series.zscore[120 + 600 // 5 : 400]).all()
+
+
+@pytest.mark.parametrize(("missing", "fitted"), [(10, True), (11, False)])
+def test_a_fit_needs_nine_tenths_of_its_rows(log_pair, missing, fitted):
+    y, x = log_pair(400, 4)
+    y[310 : 310 + missing] = np.nan  # in the fit of row 400 and out of its z window
+    y, x = np.append(y, np.nan), np.append(x, np.nan)
+    series = rolling_ols(y, x, first_index=0, hedge_window=100, window=20)
+    assert np.isfinite(series.hedge_ratio[400]) == fitted
+    assert np.isfinite(series.spread_std[400]) == fitted

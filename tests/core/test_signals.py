@@ -113,6 +113,13 @@ def test_stop_goes_before_reversion_before_time(spec):
     assert decide(spec, [2.5, 2.5, 0.1], max_hold_bars=2)[1][2] == "revert"
 
 
+def test_time_goes_before_missing_data_and_does_not_wait_for_a_z(spec):
+    """Filled at row 1, six bars held at row 6, which is the sixth without a z, too."""
+    nan = np.nan
+    assert decide(spec, [2.5, *[nan] * 6], max_hold_bars=6)[1][6] == "time"
+    assert decide(spec, [2.5, *[nan] * 6], max_hold_bars=7)[1][6] == "no_data"
+
+
 def test_the_future_never_changes_a_decision(spec):
     rng = np.random.default_rng(0)
     z = rng.normal(0, 2, 400)

@@ -38,7 +38,7 @@ def test_half_life_equals_a_fit_by_statsmodels_with_holes():
 
 
 @pytest.mark.parametrize(
-    "s", [np.arange(50.0) ** 2, np.zeros(50), np.full(50, np.nan), ar1(0.5, 15)]
+    "s", [np.arange(50.0) ** 2, np.zeros(50), np.full(50, np.nan), ar1(0.5, 15), ar1(-0.3, 400)]
 )
 def test_half_life_of_what_does_not_revert_is_nan(s):
     assert np.isnan(half_life_bars(s))
@@ -59,6 +59,14 @@ def test_hurst_equals_a_plain_fit_and_is_nan_where_undefined():
     assert np.isnan(hurst(np.arange(500.0)))  # 1 is outside (0, 1)
     assert np.isfinite(hurst(s[:60]))
     assert np.isnan(hurst(s[:21]))
+
+
+def test_hurst_leaves_out_differences_with_a_missing_end():
+    s = np.cumsum(ar1(0.3, 500, 4))
+    s[[20, 21, 300, 499]] = np.nan
+    k = np.arange(2, 21)
+    slope = np.polyfit(np.log(k), [np.log(np.nanstd(s[i:] - s[:-i])) for i in k], 1)[0]
+    assert hurst(s) == pytest.approx(slope, rel=1e-9)
 
 
 def test_correlation_equals_pandas_over_the_last_window():
