@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.api.schemas import PairParameters
 from core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +67,31 @@ def test_modules_named_in_the_documents_exist(path):
     for document in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]:
         for name in re.findall(rf"`({path}/[a-z_/]+\.py)`", document.read_text()):
             assert (ROOT / name).is_file(), f"{document.name}: {name}"
+
+
+def method(heading):
+    return (ROOT / "docs/method.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_method_gives_the_default_of_every_parameter_of_a_pair():
+    fields = PairParameters().fields
+    documented = {}
+    for row in method("Defaults").splitlines()[2:]:
+        _, names, default, *_ = row.split("|")
+        documented |= dict.fromkeys((name.strip() for name in names.split(",")), default)
+    assert set(documented) == set(fields) - {"symbol_a", "symbol_b"}
+    for name, default in documented.items():
+        expected = fields[name].load_default
+        if isinstance(expected, int | float):
+            assert f"{expected:g}" in default.replace(",", ""), name
+        elif expected is not None:
+            assert expected in default, name
+
+
+def test_every_reference_of_the_method_is_cited_and_every_one_cited_is_listed():
+    text = (ROOT / "docs/method.md").read_text()
+    body, listed = text.split("## References\n")
+    for name in re.findall(r"([A-Z][a-z]+), (?:[A-Z][a-z]+, )*\*", listed):
+        assert name in body, name
+    for name in ("Chan", "Pearson", "Sharpe", "Sortino", "Young", "Gatev", "Vidyamurthy", "West"):
+        assert name in listed, name
