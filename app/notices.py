@@ -150,6 +150,8 @@ def _pair(view: PairView, cut: bool) -> list[Notice]:
         lines.append(Notice("info", f"History {reasons['history']}."))
     if "hedge_ratio" in reasons:
         lines.append(Notice("info", f"Hedge ratio {reasons['hedge_ratio']}."))
+    if "backtest.trades" in reasons:
+        lines.append(Notice("info", f"Trades: {reasons['backtest.trades']}."))
     return lines
 
 

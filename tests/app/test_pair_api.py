@@ -325,6 +325,11 @@ def test_incomplete_last_bar_gives_null_with_its_reason(
     # The bar to come is judged by the rows before it, and its z needs no bar that is missing.
     assert answer["hedge_ratio"]["ols"] is not None
     assert answer["zscore_provisional"] is not None
+    # Where it has none either, the reason is its own.
+    short = "/analytics/pair?window=1400&hedge_window=1400&hedge=kalman"
+    warnings = strict_json(open_client(own_desk[0]).get(short).data)["warnings"]
+    assert "zscore: the last bar is missing or incomplete in one leg" in warnings
+    assert "zscore_provisional: too few stored bars to fill the windows" in warnings
 
 
 def test_imported_bars_are_named_as_the_source(
