@@ -210,6 +210,9 @@ class PairService:
             reasons.append(f"database: {database['error']}")
         elif not self._is_writable():
             reasons.append("database: not writable")
+        elif paused := status["paused"]:
+            assert isinstance(paused, dict)
+            reasons.append(f"nothing is stored: {paused['reason']}")
         return reasons
 
     def warm_up(self) -> None:

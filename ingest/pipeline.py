@@ -232,11 +232,9 @@ class Pipeline:
             with self._writer.transaction() as tx:
                 part = bars[first : first + KLINES_PER_TRANSACTION]
                 rolling.store_klines(tx, feed, length, part)
-            self._pause()
-        if bars and length == rolling.MINUTE_MS:
-            with self._writer.transaction() as tx:
-                end_ms = bars[-1].open_time_ms + length
-                rolling.roll_up_minutes(tx, feed, bars[0].open_time_ms, end_ms)
+                if length == rolling.MINUTE_MS:
+                    end_ms = part[-1].open_time_ms + length
+                    rolling.roll_up_minutes(tx, feed, part[0].open_time_ms, end_ms)
             self._pause()
 
     def count_bars(self, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> int:

@@ -142,6 +142,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         engine = open_engine(self._url, checkpoints=True)
         writer = Writer(engine)
+        writer.take_over()
         with writer.transaction() as tx:
             tx.set_meta("source", self._settings.source_kind)
             tx.set_meta("source_reason", self._reason)

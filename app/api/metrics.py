@@ -106,7 +106,8 @@ class _Status(Collector):
         yield failures
 
     def _symbols(self, symbols: list[Mapping[str, Any]]) -> Iterator[Metric]:
-        streamed = [row for row in symbols if row["last_id"] is not None]
+        # What one that is no longer streamed lacks is no cause for alarm.
+        streamed = [row for row in symbols if row["subscribed"] and row["last_id"] is not None]
         for name, about, key, unit in _SYMBOL_GAUGES:
             family = GaugeMetricFamily(f"pairdesk_{name}", about, labels=["symbol"])
             for row in streamed:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.errors import StoreError
 from core.types import Bar, Origin, Trade
 from ingest.store import pruning, statements
 from ingest.store.engine import store_error
@@ -72,6 +73,18 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._epoch: str | None = None
+
+    def take_over(self) -> None:
+        """Keep every worker before this one from writing once more.
+
+        A lock in PostgreSQL ends with its session, which its holder may learn of too late. With
+        SQLite the lock is a file's, and lives as long as the process.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return
+        with self.transaction() as tx:
+            self._epoch = tx.next_epoch()
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -82,11 +95,14 @@ class Writer:
         StoreBusy
             Another process kept the lock for longer than the busy timeout.
         StoreError
-            The database is missing, broken or refuses a value.
+            The database is missing, broken or refuses a value, or another worker has taken over.
         """
         try:
             with self._engine.begin() as connection:
-                yield Transaction(connection)
+                tx = Transaction(connection)
+                if self._epoch is not None and tx.epoch() != self._epoch:
+                    raise StoreError("another worker has taken over")
+                yield tx
         except SQLAlchemyError as error:
             raise store_error(error, self._engine.url) from error
 
@@ -390,6 +406,19 @@ class Transaction:
             key,
             value,
         )
+
+    def next_epoch(self) -> str:
+        """Begin a worker's time; whoever writes under an earlier one is refused."""
+        return str(
+            self._run(
+                "INSERT INTO meta (key, value) VALUES ('epoch', '1') ON CONFLICT (key) DO UPDATE"
+                " SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT) RETURNING value"
+            ).scalar_one()
+        )
+
+    def epoch(self) -> str | None:
+        """Whose time it is; stays so until the transaction ends (PostgreSQL only)."""
+        return self._run("SELECT value FROM meta WHERE key = 'epoch' FOR SHARE").scalar()
 
     def used_bytes(self) -> int:
         """Bytes that the database's rows take; pages that wait to be used again are not among."""

@@ -62,6 +62,7 @@ def test_every_health_figure_is_there_in_base_units(
     now_ms = int(clock["now"] * 1_000)
     eth = own_ids["ETHUSDT"]
     with own_writer.transaction() as tx:
+        tx.set_subscribed(["BTCUSDT", "ETHUSDT"])
         filled = tx.open_gap(eth, 21, 25, now_ms, now_ms, "reconnect", now_ms)
         tx.close_gap(filled, "filled", "fetched", now_ms)
         lost = tx.open_gap(eth, 31, 32, now_ms, now_ms, "reconnect", now_ms)
@@ -116,6 +117,11 @@ def test_every_health_figure_is_there_in_base_units(
     )
     assert found["wal_bytes",] >= 0
     assert found["database_bytes",] > 0
+    with own_writer.transaction() as tx:
+        tx.set_subscribed(["BTCUSDT"])
+    left = metrics(open_client(desk))
+    assert ("symbol_last_id", "BTCUSDT") in left
+    assert not any("ETHUSDT" in labels for labels in left)  # its gaps are nobody's alarm now
 
 
 def own_writer_last_event(desk: Dash) -> int:
@@ -153,3 +159,6 @@ def test_a_pause_is_told_by_status_page_and_metrics_while_nothing_can_be_written
     assert status["paused"] == paused
     found = metrics(client)
     assert (found["paused",], found["worker_up",]) == (1, 1)
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert "nothing is stored: There is no space left" in ready.get_json()["reasons"]

@@ -50,6 +50,23 @@ def postgres_url() -> Iterator[str]:
     admin.dispose()
 
 
+def test_a_worker_that_has_lost_its_lock_unawares_writes_nothing_more(postgres_url: str) -> None:
+    migrate(postgres_url)
+    first, second = (Writer(open_engine(postgres_url)) for _ in range(2))
+    first.take_over()
+    with first.transaction() as tx:
+        tx.set_meta("source", "binance")
+    second.take_over()
+    with pytest.raises(StoreError, match="taken over"), first.transaction() as tx:
+        tx.set_meta("source", "simulated")
+    with second.transaction() as tx:
+        tx.set_meta("source_reason", "asked for")
+    reader = Reader(postgres_url)
+    assert reader.meta()["source"] == "binance"
+    for one in (first, second, reader):
+        one.close()
+
+
 def bar(number: int, close: float = 100.0, complete: bool = True) -> Bar:
     return Bar(number * MINUTE, 100.0, 110.0, 90.0, close, 5.0, 500.0, 7, 2.5, complete)
 
