@@ -98,8 +98,7 @@ def explain_missing(
         words = "under 20 pairs of rows" if few else "the spread does not revert"
         reasons["half_life_bars"] = no_spread or words
     if math.isnan(result.hurst):
-        few = np.count_nonzero(~np.isnan(recent_spread)) < 22
-        reasons["hurst"] = no_spread or ("under 22 rows" if few else "outside (0, 1)")
+        reasons["hurst"] = no_spread or _why_no_hurst(recent_spread)
     if missing_rows:
         reasons["history"] = (
             f"begins {missing_rows} bars later than the calculation asks for: "
@@ -142,6 +141,13 @@ def _why_no_spread(recent: FloatArray) -> str:
     if np.isnan(recent).all():
         return f"under 90 % of the last {len(recent)} rows have a spread"
     return ""
+
+
+def _why_no_hurst(recent: FloatArray) -> str:
+    present = recent[~np.isnan(recent)]
+    if len(present) < 22:
+        return "under 22 rows"
+    return "outside (0, 1)" if np.ptp(present) > 0.0 else "the spread does not move"
 
 
 def _why_no_correlation(spec: PairSpec, both: FloatArray) -> str:

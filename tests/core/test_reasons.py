@@ -111,6 +111,7 @@ def test_a_leg_or_a_spread_that_stands_still_is_named(analysed, logs, hedge):
     for name in ("zscore", "zscores.ols", "zscores.kalman", "break_even_z", "zscore_provisional"):
         assert one.reasons[name] == SPREAD_STILL
     assert "spread" not in one.reasons
+    assert one.reasons["hurst"] == "the spread does not move"
 
 
 def test_one_hedge_without_a_z_does_not_lend_its_reason_to_the_other(analysed, logs):
