@@ -70,7 +70,6 @@ class SymbolFeed:
         self.told_until_ms = 0
         # Closed bars from here on are about to be built again: dying before must not leave them.
         self.rebuild_from_ms: int | None = None
-        self.duplicates = 0
         self.absurd = 0
 
     def resume(
@@ -224,7 +223,6 @@ class SymbolFeed:
                 accepted.late.append(trade)
                 accepted.rebuild.append((gap.from_ms, gap.to_ms))
                 return
-        self.duplicates += 1
 
     def _begin_with(self, trade: Trade) -> None:
         second = trade.trade_time_ms - trade.trade_time_ms % SECOND_MS

@@ -56,7 +56,6 @@ def trade_insert(rows: int) -> str:
 
 TRADE_ROWS = 200
 """Trades of one statement: 1,600 values, below every database's limit."""
-TRADE_INSERT = trade_insert(1)
 TRADE_INSERT_MANY = trade_insert(TRADE_ROWS)
 TRADES = (
     "SELECT trade_id, price, quantity, trade_time_ms, first_id, last_id, buyer_is_maker"

@@ -11,7 +11,10 @@ import pytest
 
 from core.errors import ExchangeBlocked, ExchangeError, RequestRefused, UnknownSymbols
 from core.types import Bar
+from ingest.binance.failures import Failure
+from ingest.binance.lane import Gate
 from ingest.binance.rest import RestClient, SymbolInfo
+from ingest.binance.weights import Hold, WeightBudget
 
 HOSTS = ("https://one.example", "https://two.example", "https://three.example")
 MINUTE = 60_000
@@ -436,3 +439,28 @@ def test_ticker_costs_what_the_exchange_says(
     assert used == weight
     assert volumes["S0"] == 12.5
     assert names is None or set(volumes) <= set(names)
+
+
+def test_a_wait_asked_for_on_one_way_holds_the_other(virtual_time: Any) -> None:
+    hold = Hold()
+    gate = Gate(["wss://one"], virtual_time.clock, hold)
+    budget = WeightBudget(
+        clock=virtual_time.clock,
+        wall_clock=virtual_time.wall_clock,
+        sleep=virtual_time.sleep,
+        hold=hold,
+    )
+
+    async def spend() -> float:
+        async with budget.spend(1):
+            return float(virtual_time.now)
+
+    async def script() -> None:
+        gate.note("wss://one", Failure("hold", "this address is banned for a while", 120.0))
+        asking = asyncio.create_task(spend())
+        await virtual_time.finish(asking)
+        assert asking.result() >= 120.0
+        budget.hold(60.0, "too many requests")
+        assert gate.wait_s() == pytest.approx(60.0)
+
+    asyncio.run(script())

@@ -197,6 +197,27 @@ def test_an_unreachable_exchange_is_waited_for_and_shown(workers: Workers) -> No
     assert worker.wait(5) == 0
 
 
+def test_an_exchange_that_refuses_this_location_is_shown_as_that(
+    workers: Workers, exchange: SimulatedExchange
+) -> None:
+    exchange.faults.rest_status, exchange.faults.rest_times = 451, 1_000_000
+    try:
+        worker = workers.start()
+
+        def is_blocked() -> bool:
+            status = workers.status()
+            return status is not None and status.payload["feed"]["state"] == "blocked"
+
+        wait_until(is_blocked, "the state is shown")
+        status = workers.status()
+        assert status is not None
+        assert "does not serve this location" in status.payload["feed"]["last_error"]
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(5) == 0
+    finally:
+        exchange.faults.rest_times = 0
+
+
 def test_the_top_symbols_by_volume_are_found(workers: Workers) -> None:
     worker = workers.start(SYMBOLS="TOP:3")
 
