@@ -10,7 +10,7 @@ from flask_smorest import Api
 
 from app.api.requests import ApiBlueprint, tagged
 
-API_VERSION = "0.1.0"
+API_VERSION = "0.1.1"
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
