@@ -28,6 +28,8 @@ SILENT_SYMBOL_S = 12.0
 """Then it is asked whether anything was missed: with the look every 2 s, well under 15 s."""
 QUICK_CAP_S = 2.0
 """Longest wait after a connection that brought a trade."""
+JUST_COME_S = 3.0
+"""Whoever is told to go every so often makes 100 attempts in five minutes."""
 SETTLED_S = 60.0
 """A connection that lived this long was no part of a loop."""
 MAX_ATTEMPTS = 150
@@ -222,8 +224,9 @@ class Lane:
         if current.task.done():
             self._current = None
             self._lose(current)
-        elif current.age_s < SETTLED_S:
-            # Told to go when it has hardly come: that may be a loop.
+        elif current.age_s < JUST_COME_S:
+            # Told to go when it has hardly come: that may be a loop. An older one must not wait:
+            # what it is told ahead may be little more than a second.
             self._delay_next(brought_trade=current.first_trade.is_set())
 
     def _lose(self, lost: Connection) -> None:

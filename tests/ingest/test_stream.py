@@ -494,6 +494,24 @@ def test_loss_of_the_old_connection_hastens_its_successor(exchange: FakeExchange
     play(exchange.stream(), script)
 
 
+def test_a_second_shutdown_soon_after_the_first_finds_no_delay(exchange: FakeExchange) -> None:
+    """Announced a second ahead: who waits to be polite is blind for a while."""
+
+    async def script() -> None:
+        await exchange.time.settle()
+        for number in range(30):
+            exchange.sockets[-1].feed(frame(number))
+            await exchange.time.advance(8.0)
+            exchange.sockets[-1].feed(SHUTDOWN)
+            told_at = exchange.time.now
+            await exchange.time.settle()
+            assert exchange.times[-1] == told_at
+            exchange.sockets[-1].feed(frame(number))
+            await exchange.time.advance(6.0)
+
+    play(exchange.stream(), script)
+
+
 @pytest.mark.parametrize("closes_after_s", [None, 0.1])
 def test_new_connections_that_are_told_to_go_at_once_do_not_loop(
     exchange: FakeExchange, closes_after_s: float | None
