@@ -13,6 +13,7 @@ to be is fetched by its id."""
 AHEAD_MS = 60_000
 """So far ahead of the exchange's clock no trade can be either, while ours is out by seconds."""
 PROMPT_S = 1.0
+"""A question to the exchange that took longer had to wait somewhere before it was asked."""
 LAG_SAMPLES = 2_000
 RATE_S = 5.0
 _HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")

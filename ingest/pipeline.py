@@ -439,6 +439,8 @@ class Pipeline:
         for symbol in self._feeds if symbols is None else symbols:
             if symbol in self._feeds:
                 self._feeds[symbol].is_proven = False
+                # Another connection has other subscriptions.
+                self._feeds[symbol].is_stalled &= symbols is not None
 
 
 def _merged(

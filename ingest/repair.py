@@ -150,5 +150,6 @@ class Repair:
         return [
             (feed.symbol, feed.last_id)
             for feed in self.pipeline.feeds.values()
-            if not feed.is_proven and feed.last_id is not None
+            # The watch over silent symbols asks about stalled ones, in its own time.
+            if not (feed.is_proven or feed.is_stalled) and feed.last_id is not None
         ]

@@ -17,9 +17,9 @@ from core.types import Trade
 TradeEvent: TypeAlias = Literal["aggTrade", "trade"]
 
 MAX_ID = 2**53
+"""Above it an id isn't exact in a double: browsers and JSON tools would change it."""
 MAX_AGGREGATED = 1_000_000
 """Raw trades that one aggregate may stand for; more would make a bar's count absurd."""
-"""Above it an id isn't exact in a double: browsers and JSON tools would change it."""
 MAX_AMOUNT = 1e18
 """Bound of a price or quantity: products and sums of sane ones stay finite."""
 MICROSECONDS_FROM = 10**14

@@ -8,6 +8,7 @@ import pytest
 
 from ingest.importer import ImportedSymbol
 from ingest.pipeline import Pipeline
+from ingest.repair import Repair
 from ingest.silence import SilenceWatch
 from ingest.store.writer import Writer
 
@@ -76,6 +77,17 @@ def test_a_stalled_symbol_is_fed_by_request_until_its_stream_is_back(watched: Wa
     feed = watched.pipeline.feeds[NAME]
     assert feed.last_id == watched.market.trades[watched.market.made - 1].trade_id
     assert not feed.is_proven  # only what was told is known
+    repair = Repair(
+        watched,  # type: ignore[arg-type]
+        watched.store,
+        watched.pipeline,
+        watched.now_ms,
+        lambda: watched.now_s,
+        86_400_000,
+    )
+    asked = len(watched.asked)
+    asyncio.run(repair.prove())
+    assert len(watched.asked) == asked  # nobody else asks about it meanwhile
     watched.market.make(50)
     watched.now_s = 20.0
     watched.look(NAME)
@@ -85,6 +97,10 @@ def test_a_stalled_symbol_is_fed_by_request_until_its_stream_is_back(watched: Wa
     assert feed.is_proven
     watched.look()
     assert watched.watch.stalled == set()
+    watched.pipeline.stall(NAME)
+    watched.pipeline.doubt()  # a new connection
+    asyncio.run(repair.prove())
+    assert feed.is_proven
 
 
 def test_many_silent_symbols_are_asked_about_within_a_quarter_of_the_weight(
