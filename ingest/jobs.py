@@ -16,10 +16,10 @@ from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbol
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.backfill import Backfill
-from ingest.binance.rest import RestClient
+from ingest.binance.rest import SETTLE_MS, RestClient
 from ingest.binance.stream import TradeStream
 from ingest.intake import ExchangeClock, Intake
-from ingest.pipeline import GRACE_MS, LAG_MS, Pipeline
+from ingest.pipeline import GRACE_MS, Pipeline
 from ingest.reconcile import Reconciliation
 from ingest.repair import Repair
 from ingest.rolling import floor_to
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 CLOCK_GRACE_MS = 1_000
 """Where no trade tells that a second is over, the exchange's clock does, this much later."""
 QUIET_S = 5.0
-PROOF_AFTER_S = LAG_MS / 1_000 + 1.0
+PROOF_AFTER_S = SETTLE_MS / 1_000 + 1.0
 """The exchange's database lags: asked sooner it may not know yet what a short absence cost."""
 PRUNE_ROWS = 2_000
 PRUNE_STEPS = 200

@@ -18,8 +18,6 @@ log = structlog.get_logger()
 
 GRACE_MS = 200
 """How long after a second's end its last trades may still come in."""
-LAG_MS = 5_000
-"""By so much the exchange's database may lag its streams."""
 SYMBOLS_PER_TRANSACTION = 40
 SECONDS_PER_TRANSACTION = 900
 BARS_PER_TRANSACTION = 2_000
@@ -390,12 +388,16 @@ class Pipeline:
         return True
 
     def prove(
-        self, symbol: str, last_id: int, trades: Sequence[Trade], is_edge: bool, asked_ms: int
+        self,
+        symbol: str,
+        last_id: int,
+        trades: Sequence[Trade],
+        is_edge: bool,
+        told_until_ms: int,
     ) -> None:
-        """Take in the exchange's trades after `last_id`, asked for at a time of its own clock.
+        """Take in the exchange's trades after `last_id`; `is_edge` when there are no more.
 
-        `is_edge` says that there are no more. While the symbol's stream has stalled that holds for
-        the past only.
+        While the symbol's stream has stalled that holds until `told_until_ms` only.
         """
         feed = self._feeds[symbol]
         if feed.last_id != last_id or feed.is_proven:
@@ -406,8 +408,8 @@ class Pipeline:
         else:
             feed.is_proven = is_proof
         if is_edge:
-            told_ms = rolling.floor_to(asked_ms - LAG_MS, SECOND_MS)
-            feed.told_until_ms = max(feed.told_until_ms, told_ms)
+            told_until = rolling.floor_to(told_until_ms, SECOND_MS)
+            feed.told_until_ms = max(feed.told_until_ms, told_until)
 
     def stall(self, symbol: str) -> None:
         """Take note that a symbol's stream brings nothing, until it does again."""

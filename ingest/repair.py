@@ -10,6 +10,7 @@ import structlog
 
 from core.errors import ExchangeError, RequestRefused
 from ingest.backfill import LIMIT, Exchange, Store
+from ingest.binance.rest import SETTLE_MS
 from ingest.feed import SKIP_MS
 from ingest.pipeline import Pipeline
 
@@ -134,14 +135,15 @@ class Repair:
 
         async def one(symbol: str, last_id: int) -> None:
             async with slots:
-                asked_ms = self.clock_ms()
+                told_until_ms = self.clock_ms() - SETTLE_MS
                 try:
                     page = await self.exchange.agg_trades(symbol, from_id=last_id + 1)
                 except ExchangeError as error:
                     log.info("the edge has to wait", symbol=symbol, reason=str(error))
                     return
+                is_edge = len(page) < LIMIT
                 await self.store(
-                    lambda: self.pipeline.prove(symbol, last_id, page, len(page) < LIMIT, asked_ms)
+                    lambda: self.pipeline.prove(symbol, last_id, page, is_edge, told_until_ms)
                 )
 
         await asyncio.gather(*(one(symbol, last_id) for symbol, last_id in doubted))

@@ -8,6 +8,7 @@ import structlog
 
 from core.errors import ExchangeError
 from ingest.backfill import LIMIT, Exchange, Store
+from ingest.binance.rest import SETTLE_MS
 from ingest.pipeline import Pipeline
 
 log = structlog.get_logger()
@@ -90,11 +91,11 @@ class SilenceWatch:
             last_id = await self.store(lambda: self._doubted_from(symbol))
             if last_id is None:
                 return missed
-            asked_ms = self.clock_ms()
+            told_until_ms = self.clock_ms() - SETTLE_MS
             page = await self.exchange.agg_trades(symbol, from_id=last_id + 1)
             is_edge = len(page) < LIMIT
             await self.store(
-                lambda: self.pipeline.prove(symbol, last_id, page, is_edge, asked_ms)  # noqa: B023
+                lambda: self.pipeline.prove(symbol, last_id, page, is_edge, told_until_ms)  # noqa: B023
             )
             overdue_ms = self.clock_ms() - STALLED_MS
             missed += sum(trade.trade_time_ms < overdue_ms for trade in page)

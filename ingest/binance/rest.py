@@ -55,7 +55,7 @@ TRANSIENT_CODES = frozenset((-1000, -1001, -1003, -1007, -1008, -1016))
 AVOID_S = 30.0
 """A host that failed is passed over for this long while another one works."""
 SETTLE_MS = 5_000
-"""The database behind klines may lag the stream by as much: before, a bar isn't final."""
+"""The exchange's database may lag its streams by as much: what is newer it may not know yet."""
 SERVER_TIME_S = 600.0
 """How long a measured difference between the exchange's clock and ours is believed."""
 # More symbols than this in one URL: the whole list costs the same and can't be refused.

@@ -10,7 +10,7 @@ import pytest
 from core.types import Bar, Origin, Trade
 from ingest.feed import SKIP_MS
 from ingest.importer import ImportedSymbol
-from ingest.pipeline import BARS_PER_TRANSACTION, GRACE_MS, LAG_MS, Pipeline
+from ingest.pipeline import BARS_PER_TRANSACTION, GRACE_MS, Pipeline
 from ingest.store.reader import Reader
 from ingest.store.writer import Transaction, Writer
 
@@ -422,7 +422,7 @@ def test_bars_stay_open_while_the_feed_is_in_doubt(writer: Writer, pipeline: Pip
     pipeline.doubt()
     pipeline.close_bars(START + 60_000)
     assert stored_bars(writer, pipeline, name, 1_000)[-1].open_time_ms == START + 19_000
-    pipeline.prove(name, seen[-1].trade_id, missed, is_edge=True, asked_ms=START + 90_000)
+    pipeline.prove(name, seen[-1].trade_id, missed, is_edge=True, told_until_ms=START + 90_000)
     pipeline.close_bars(START + 90_000)
     assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 90_000)
 
@@ -437,10 +437,9 @@ def test_bars_of_a_stalled_symbol_close_only_as_far_as_was_told_by_request(
     pipeline.ingest(seen)
     pipeline.close_bars(START + 20_000)
     pipeline.stall(name)
-    asked_ms = told[-1].trade_time_ms + LAG_MS + 2_000
-    pipeline.prove(name, seen[-1].trade_id, told, is_edge=True, asked_ms=asked_ms)
+    until = told[-1].trade_time_ms + 2_000
+    pipeline.prove(name, seen[-1].trade_id, told, is_edge=True, told_until_ms=until)
     pipeline.close_bars(START + 90_000)
-    until = asked_ms - LAG_MS
     until -= until % 1_000
     assert pipeline.feeds[name].builder is not None
     assert pipeline.feeds[name].builder.closed_until_ms == until
