@@ -19,9 +19,9 @@ sys.path.insert(0, str(ROOT))
 
 from core.errors import PairdeskError, SettingsError  # noqa: E402
 from core.settings import Settings  # noqa: E402
-from ingest.console import configure_logging  # noqa: E402
-from ingest.keeper import Keeper  # noqa: E402
-from ingest.source import resolve_source  # noqa: E402
+from ingest.process.console import configure_logging  # noqa: E402
+from ingest.process.keeper import Keeper  # noqa: E402
+from ingest.process.source import resolve_source  # noqa: E402
 from ingest.store.engine import migrate  # noqa: E402
 
 CONFIGURATION_ERROR = 78

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
-from app.bar_cache import BarCache
 from app.cache import ResultCache
 from app.status import status_view
 from core import pair as pairs
@@ -16,6 +15,7 @@ from core.errors import PairdeskError, StoreError
 from core.explain import Explanation, explain_zscore
 from core.settings import Settings
 from core.types import Bars, Leg, PairResult, PairSpec
+from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Reader, StoredGap, StoredSymbol
 
 CLOSING_GRACE_MS = 15_000

@@ -11,10 +11,10 @@ from dotenv import load_dotenv
 
 from core.errors import PairdeskError, SettingsError
 from core.settings import Settings
-from ingest.console import configure_logging
-from ingest.lifeline import follow_parent
-from ingest.source import resolve_source
-from ingest.supervisor import CONFIGURATION_ERROR, supervise
+from ingest.process.console import configure_logging
+from ingest.process.lifeline import follow_parent
+from ingest.process.source import resolve_source
+from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
 
 
 def _import(files: Sequence[str], settings: Settings) -> int:
-    from ingest.loading import load_dumps
+    from ingest.files.commands import load_dumps
 
     # What `auto` will mean needn't be found out: imported history makes it the real market.
     if settings.source_kind == "auto":
@@ -132,7 +132,7 @@ def _back_up(target: Path, force: bool, settings: Settings) -> int:
 
 
 def _replay(files: Sequence[str], speed: float | None, settings: Settings) -> int:
-    from ingest.loading import replay_recordings
+    from ingest.files.commands import replay_recordings
 
     settings = settings.model_copy(update={"source": f"replay:{files[0]}"})
     return replay_recordings(files, speed, settings.resolved_database_url(ROOT))

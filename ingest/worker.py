@@ -16,29 +16,29 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core.errors import ExchangeBlocked, ExchangeError, StoreCorrupt, StoreError, StoreFull
 from core.settings import Settings
 from core.types import TIMEFRAMES
-from ingest.backfill import Backfill, Progress
 from ingest.binance.hosts import rest_hosts, ws_hosts
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream
 from ingest.binance.weights import Hold
-from ingest.growth import Growth
-from ingest.intake import ExchangeClock, Intake, quantiles
-from ingest.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
-from ingest.pipeline import Pipeline
-from ingest.reconcile import Findings, Reconciliation
-from ingest.repair import Repair
-from ingest.replay import Replay, find_recordings
-from ingest.rolling import floor_to
-from ingest.silence import SilenceWatch
-from ingest.source import SimulatedExchange, simulate_command
+from ingest.files.replay import Replay, find_recordings
+from ingest.live.backfill import Backfill, Progress
+from ingest.live.intake import ExchangeClock, Intake, quantiles
+from ingest.live.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
+from ingest.live.pipeline import Pipeline
+from ingest.live.reconcile import Findings, Reconciliation
+from ingest.live.repair import Repair
+from ingest.live.silence import SilenceWatch
+from ingest.live.stored_bars import floor_to
+from ingest.live.symbols import choose_symbols
+from ingest.live.writing_thread import Order, WritingThread
+from ingest.process.disk_space import Growth
+from ingest.process.source import SimulatedExchange, simulate_command
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine, sqlite_path
 from ingest.store.integrity import suspect
 from ingest.store.lock import WorkerLock, worker_lock
 from ingest.store.pulse import Pulse
 from ingest.store.writer import Writer
-from ingest.symbols import choose_symbols
-from ingest.writing import Order, WritingThread
 
 log = structlog.get_logger()
 

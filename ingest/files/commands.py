@@ -1,0 +1,87 @@
+"""The commands that load files and end: dumps and recordings, with a line of progress."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import StoreBusy
+from ingest.files.importer import Progress, import_files
+from ingest.files.replay import Replay, find_recordings
+from ingest.live.pipeline import Pipeline
+from ingest.store.engine import migrate, open_engine
+from ingest.store.lock import worker_lock
+from ingest.store.writer import Writer
+
+BAR_WIDTH = 30
+REDRAW_S = 0.1
+
+
+class ProgressBar:
+    """A bar that redraws itself in a terminal; elsewhere one line per file and phase."""
+
+    def __init__(self) -> None:
+        self._drawn_at = 0.0
+        self._label = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw how far a file is."""
+        label = f"{progress.phase} {progress.path.name}"
+        is_done = progress.done >= progress.total
+        if not sys.stderr.isatty():
+            if label != self._label:
+                print(label, file=sys.stderr)
+        elif is_done or label != self._label or time.monotonic() - self._drawn_at > REDRAW_S:
+            share = progress.done / progress.total if progress.total else 1.0
+            filled = "█" * round(share * BAR_WIDTH)
+            end = "\n" if is_done else ""
+            bar = f"\r{label} {filled:░<{BAR_WIDTH}} {share:4.0%}"
+            print(bar, end=end, file=sys.stderr, flush=True)
+            self._drawn_at = time.monotonic()
+        self._label = label
+
+
+def load_dumps(files: Sequence[str], url: str) -> int:
+    """Import Binance's public-dump files into a database; works beside a running worker."""
+    migrate(url)
+    writer = Writer(open_engine(url))
+    try:
+        for result in import_files(files, writer, ProgressBar()):
+            holes = f", {result.holes} holes in its ids" if result.holes else ""
+            print(
+                f"{result.path.name}: {result.symbol} {result.kind},"
+                f" {result.rows} rows, {result.changed_bars} bars added or changed{holes}"
+            )
+    finally:
+        writer.close()
+    return 0
+
+
+def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> int:
+    """Send recordings through the pipeline into the database of replays."""
+    paths = sorted({path for name in files for path in find_recordings(name)}, key=Path.resolve)
+    migrate(url)
+    lock = worker_lock(url)
+    if not lock.acquire():
+        raise StoreBusy("A worker is replaying into this database; stop it first.")
+    writer = Writer(open_engine(url, checkpoints=True))
+    try:
+        replay = Replay(paths, speed)
+        pipeline = Pipeline(writer, replay.clock_ms)
+        pipeline.start(replay.symbols(), keep_existing=True)
+        started = time.monotonic()
+        result = replay.run(pipeline)
+        with writer.transaction() as tx:
+            tx.set_meta("source", "replay")
+            tx.set_meta("source_reason", ", ".join(path.name for path in paths))
+            tx.save_status(os.getpid(), "ended", int(time.time() * 1_000), {})
+    finally:
+        writer.close()
+        lock.release()
+    print(
+        f"{result.frames} frames in {time.monotonic() - started:.1f} s: {result.trades} trades"
+        f" ({pipeline.trade_count} new), {result.others} others passed over,"
+        f" {result.broken} broken"
+    )
+    return 0

@@ -1,0 +1,461 @@
+"""Trades to stored trades and bars: the one path for live, repaired, recorded and first trades.
+
+Everything here runs in the one writing thread. A transaction stays short, and `pause` is called
+after each, so that other processes get at the database too.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+
+from core.bars import SECOND_MS
+from core.types import TIMEFRAMES, Bar, Origin, Trade
+from ingest.live import stored_bars
+from ingest.live.chain import OpenGap, SymbolFeed
+from ingest.store.writer import Listing, Transaction, Writer
+
+log = structlog.get_logger()
+
+GRACE_MS = 200
+"""How long after a second's end its last trades may still come in."""
+SYMBOLS_PER_TRANSACTION = 40
+SECONDS_PER_TRANSACTION = 900
+BARS_PER_TRANSACTION = 2_000
+KLINES_PER_TRANSACTION = 500
+RETAIN_MS = 24 * 3_600_000
+
+
+class Pipeline:
+    """Checks ids, stores trades, closes and repairs bars.
+
+    Parameters
+    ----------
+    writer : the store.
+    clock_ms : now; the recording's own clock in a replay.
+    pause : called after each transaction.
+    retain_ms : a feed that stopped longer ago than this starts anew instead of being repaired.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        clock_ms: Callable[[], int],
+        pause: Callable[[], None] = lambda: None,
+        retain_ms: int = RETAIN_MS,
+    ) -> None:
+        self._writer = writer
+        self._clock_ms = clock_ms
+        self._pause = pause
+        self._retain_ms = retain_ms
+        self._feeds: dict[str, SymbolFeed] = {}
+        self._listings: list[Listing] = []
+        self.event_time_ms = 0
+        self.trade_count = 0
+
+    # -- start --------------------------------------------------------------------------------
+
+    def start(self, listings: Iterable[Listing], *, keep_existing: bool = False) -> None:
+        """Take up these symbols where the last run stopped; the state is what is stored."""
+        self._listings = listings = list(listings)
+        with self._writer.transaction() as tx:
+            ids = tx.ensure_symbols(listings, keep_existing=keep_existing)
+            tx.set_subscribed(ids)
+            cursors = tx.cursors()
+            open_gaps, lost = tx.gaps("open"), tx.gaps("unfillable")
+        self._pause()
+        self._feeds = {}
+        for gap in open_gaps:
+            if gap.symbol not in ids and gap.to_ms < self._clock_ms() - self._retain_ms:
+                left = SymbolFeed(gap.symbol, gap.symbol_id)
+                self._lose(left, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
+        for symbol, symbol_id in ids.items():
+            feed = self._feeds[symbol] = SymbolFeed(symbol, symbol_id)
+            feed.unfillable = [(gap.from_ms, gap.to_ms) for gap in lost if gap.symbol == symbol]
+            cursor = cursors.get(symbol)
+            gaps = [gap for gap in open_gaps if gap.symbol == symbol]
+            is_old = cursor and cursor.last_event_time_ms < self._clock_ms() - self._retain_ms
+            if cursor is None or is_old:
+                for gap in gaps:
+                    self._lose(feed, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
+                continue
+            with self._writer.transaction() as tx:
+                closed = cursor.closed_until_ms
+                stored = tx.trades_around(symbol_id, closed, 2**62, cursor.last_id)
+                close = stored_bars.close_before(tx, symbol_id, closed)
+            feed.resume(cursor, gaps, stored, cursor.last_price if close is None else close)
+            self._pause()
+
+    def restart(self) -> None:
+        """Forget what is in memory and go on from what is stored."""
+        self.start(self._listings, keep_existing=True)
+
+    def probe(self) -> None:
+        """Write something small; raises what the database says to that."""
+        with self._writer.transaction() as tx:
+            tx.set_meta("probed_ms", str(self._clock_ms()))
+
+    @property
+    def _too_old(self) -> str:
+        return f"older than the {self._retain_ms // 3_600_000} h of trades that are kept"
+
+    @property
+    def feeds(self) -> dict[str, SymbolFeed]:
+        """Where each symbol stands; read by the jobs, changed only here."""
+        return self._feeds
+
+    @property
+    def absurd(self) -> int:
+        """Trades set aside for ids that no chain can have reached."""
+        return sum(feed.absurd for feed in self._feeds.values())
+
+    # -- trades -------------------------------------------------------------------------------
+
+    def ingest(self, trades: Sequence[Trade], *, is_proof: bool = True) -> None:
+        """Store one batch in one transaction, cursors included.
+
+        `is_proof` says that the newest trade of each symbol is the live edge.
+        """
+        by_symbol: dict[str, list[Trade]] = {}
+        for trade in trades:
+            group = by_symbol.get(trade[0])
+            if group is None:
+                by_symbol[trade[0]] = [trade]
+            else:
+                group.append(trade)
+        rebuilds: list[tuple[SymbolFeed, int, int, int]] = []
+        with self._writer.transaction() as tx:
+            for symbol, group in by_symbol.items():
+                feed = self._feeds.get(symbol)
+                if feed is not None:
+                    for start_ms, end_ms in self._ingest_symbol(tx, feed, group):
+                        rebuilds.append((feed, start_ms, end_ms, group[0].trade_id))
+                    if is_proof:
+                        feed.is_proven, feed.is_stalled = True, False
+        self._pause()
+        for feed, start_ms, end_ms, anchor_id in _merged(rebuilds):
+            self._rebuild(feed, start_ms, end_ms, anchor_id)
+        if rebuilds:
+            self._note_rebuilt({id(feed): feed for feed, *_ in rebuilds}.values())
+
+    def _note_rebuilt(self, feeds: Iterable[SymbolFeed]) -> None:
+        with self._writer.transaction() as tx:
+            for feed in feeds:
+                feed.rebuilt()
+                tx.save_cursor(feed.symbol_id, feed.cursor)
+        self._pause()
+
+    def _ingest_symbol(
+        self, tx: Transaction, feed: SymbolFeed, trades: list[Trade]
+    ) -> list[tuple[int, int]]:
+        accepted = feed.accept(trades)
+        now_ms = self._clock_ms()
+        if accepted.new:
+            tx.insert_trades(feed.symbol_id, accepted.new)
+            self.event_time_ms = max(self.event_time_ms, feed.last_event_ms)
+            self.trade_count += len(accepted.new)
+        if accepted.late:
+            tx.insert_trades(feed.symbol_id, accepted.late)
+        for gap in accepted.opened:
+            gap.gap_id = self._record(tx, feed, gap, "missed by the live feed")
+            if stored_bars.flag_incomplete(tx, feed, gap.from_ms, gap.to_ms, is_final=False):
+                tx.rise_revision(feed.symbol_id)
+        for gap in accepted.closed:
+            tx.close_gap(gap.gap_id, "filled", "came in late", now_ms)
+        for start_ms, _ in accepted.rebuild:
+            feed.will_rebuild(start_ms)
+        if accepted.new or accepted.rebuild:
+            tx.save_cursor(feed.symbol_id, feed.cursor)
+        return accepted.rebuild
+
+    def _record(self, tx: Transaction, feed: SymbolFeed, gap: OpenGap, reason: str) -> int:
+        return tx.open_gap(
+            feed.symbol_id,
+            gap.from_id,
+            gap.to_id,
+            gap.from_ms,
+            gap.to_ms,
+            reason,
+            self._clock_ms(),
+        )
+
+    # -- bars ---------------------------------------------------------------------------------
+
+    def close_bars(self, exchange_time_ms: int) -> None:
+        """Close every second that ends by then and of which all trades are known to be there.
+
+        That is so while the stream of a symbol flows, and besides until when REST has told.
+        """
+        until = stored_bars.floor_to(exchange_time_ms, SECOND_MS)
+        while True:
+            due = []
+            for feed in self._feeds.values():
+                end = max(until if feed.is_proven else 0, feed.told_until_ms)
+                if feed.builder and feed.builder.closed_until_ms < end:
+                    due.append((feed, end))
+            if not due:
+                return
+            for feed, end in due:
+                skipped = feed.skip_silence(end)
+                if skipped is not None:
+                    self._rebuild(feed, *skipped, feed.last_id or 0)
+            for first in range(0, len(due), SYMBOLS_PER_TRANSACTION):
+                group = due[first : first + SYMBOLS_PER_TRANSACTION]
+                step = BARS_PER_TRANSACTION // len(group) * SECOND_MS
+                with self._writer.transaction() as tx:
+                    for feed, end in group:
+                        assert feed.builder is not None
+                        stored_bars.close_seconds(
+                            tx, feed, min(end, feed.builder.closed_until_ms + step)
+                        )
+                self._pause()
+
+    def _rebuild(self, feed: SymbolFeed, start_ms: int, end_ms: int, anchor_id: int) -> None:
+        """Build closed bars that overlap [start, end] again, in steps of 15 minutes."""
+        assert feed.builder is not None
+        start = stored_bars.floor_to(start_ms, SECOND_MS)
+        end = min(stored_bars.floor_to(end_ms, SECOND_MS) + SECOND_MS, feed.builder.closed_until_ms)
+        step = SECONDS_PER_TRANSACTION * SECOND_MS
+        for first in range(start, end, step):
+            last = min(first + step, end)
+            with self._writer.transaction() as tx:
+                changed = stored_bars.rebuild_seconds(tx, feed, first, last, anchor_id)
+                if stored_bars.roll_up_parents(tx, feed, first, last) or changed:
+                    tx.rise_revision(feed.symbol_id)
+            self._pause()
+
+    def store_klines(self, symbol: str, timeframe: str, bars: Sequence[Bar]) -> None:
+        """Store the exchange's own bars where no better ones are."""
+        feed, length = self._feeds[symbol], TIMEFRAMES[timeframe]
+        for first in range(0, len(bars), KLINES_PER_TRANSACTION):
+            with self._writer.transaction() as tx:
+                part = bars[first : first + KLINES_PER_TRANSACTION]
+                stored_bars.store_klines(tx, feed, length, part)
+                if length == stored_bars.MINUTE_MS:
+                    end_ms = part[-1].open_time_ms + length
+                    stored_bars.roll_up_minutes(tx, feed, part[0].open_time_ms, end_ms)
+            self._pause()
+
+    def count_bars(self, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> int:
+        """How many usable bars are stored; those that can never be complete count as usable."""
+        feed, length = self._feeds[symbol], TIMEFRAMES[timeframe]
+        with self._writer.transaction() as tx:
+            stored = tx.bars_between(feed.symbol_id, length, start_ms, end_ms)
+        return sum(
+            bar.complete or feed.is_unfillable(bar.open_time_ms, bar.open_time_ms + length)
+            for bar, _ in stored
+        )
+
+    # -- what is missing ----------------------------------------------------------------------
+
+    def fill_gap(self, symbol: str, gap_id: int, asked_id: int, trades: Sequence[Trade]) -> bool:
+        """Take in the exchange's answer to "trades from `asked_id` on"; False when it was empty.
+
+        An answer that starts later says that the ids between are gone for good.
+        """
+        feed = self._feeds[symbol]
+        gap = feed.find_gap(gap_id)
+        if gap is None or gap.from_id != asked_id:
+            return True  # it changed meanwhile; the next round asks anew
+        if not trades:
+            return False
+        first_id = trades[0].trade_id
+        if first_id > asked_id:
+            self._lose_head(feed, gap, trades[0])
+            gap = feed.find_gap(gap_id)
+            if gap is None:
+                return True
+        inside = [
+            trade
+            for offset, trade in enumerate(trades)
+            if trade.trade_id == first_id + offset and gap.from_id <= trade.trade_id <= gap.to_id
+        ]
+        if inside:
+            self._fill(feed, gap, inside)
+        return True
+
+    def _fill(self, feed: SymbolFeed, gap: OpenGap, inside: list[Trade]) -> None:
+        assert feed.builder is not None
+        with self._writer.transaction() as tx:
+            tx.insert_trades(feed.symbol_id, inside)
+        self._pause()
+        for trade in inside:
+            if trade.trade_id not in gap.received:
+                feed.builder.add(trade)
+        start_ms = gap.from_ms
+        gap.from_id = inside[-1].trade_id + 1
+        gap.from_ms = inside[-1].trade_time_ms
+        is_filled = gap.from_id > gap.to_id or gap.trim()
+        if is_filled:
+            feed.gaps.remove(gap)
+        end_ms = gap.to_ms if is_filled else gap.from_ms
+        self._rebuild(feed, start_ms, end_ms, inside[0].trade_id)
+        # Only now: dying before would leave bars that nobody builds again.
+        with self._writer.transaction() as tx:
+            if is_filled:
+                tx.close_gap(gap.gap_id, "filled", "fetched from the exchange", self._clock_ms())
+            else:
+                tx.shrink_gap(gap.gap_id, gap.from_id, gap.from_ms)
+        self._pause()
+
+    def _lose_head(self, feed: SymbolFeed, gap: OpenGap, first: Trade) -> None:
+        reason = f"the exchange no longer has ids before {first.trade_id}"
+        if first.trade_id > gap.to_id:
+            feed.gaps.remove(gap)
+            self._lose(feed, gap.gap_id, gap.from_ms, gap.to_ms, reason)
+            return
+        lost = OpenGap(0, gap.from_id, first.trade_id - 1, gap.from_ms, first.trade_time_ms)
+        gap.from_id, gap.from_ms = first.trade_id, first.trade_time_ms
+        with self._writer.transaction() as tx:
+            lost.gap_id = self._record(tx, feed, lost, reason)
+            tx.shrink_gap(gap.gap_id, gap.from_id, gap.from_ms)
+        self._lose(feed, lost.gap_id, lost.from_ms, lost.to_ms, reason)
+
+    def give_up_gap(self, symbol: str, gap_id: int) -> None:
+        """Say that a gap is too old to be filled."""
+        feed = self._feeds[symbol]
+        gap = feed.find_gap(gap_id)
+        if gap is not None:
+            feed.gaps.remove(gap)
+            self._lose(feed, gap_id, gap.from_ms, gap.to_ms, self._too_old)
+
+    def _lose(self, feed: SymbolFeed, gap_id: int, from_ms: int, to_ms: int, reason: str) -> None:
+        feed.unfillable.append((from_ms, to_ms))
+        with self._writer.transaction() as tx:
+            tx.close_gap(gap_id, "unfillable", reason, self._clock_ms())
+            if stored_bars.flag_incomplete(tx, feed, from_ms, to_ms, is_final=True):
+                tx.rise_revision(feed.symbol_id)
+        self._pause()
+        log.warning("trades are lost", symbol=feed.symbol, reason=reason)
+
+    # -- the first minute, and the edge after an interruption ---------------------------------
+
+    def needs_first_minute(self, symbol: str, start_ms: int) -> bool:
+        """Whether trades from the first minute's start on have yet to be fetched."""
+        feed = self._feeds[symbol]
+        return feed.last_id is None or (
+            feed.first_live is not None and feed.whole_from_ms > start_ms
+        )
+
+    def add_first_minute(
+        self, symbol: str, start_ms: int, page: Sequence[Trade], newest: Trade | None
+    ) -> bool:
+        """Join the exchange's trades from `start_ms` on to the live feed; False: ask again.
+
+        Parameters
+        ----------
+        page : the first trades from the minute's start on.
+        newest : where there are none, the newest trade before.
+        """
+        feed = self._feeds[symbol]
+        live = feed.first_live
+        if live is None and not page and newest is None:
+            return True  # nothing has ever traded: the first trade will be the first of all
+        if live is None:
+            if not page and newest is not None and newest.trade_time_ms >= start_ms:
+                return False  # made meanwhile, or told late: a page has to begin with it
+            before = page[0].trade_id - 1 if page else newest.trade_id if newest else 0
+            with self._writer.transaction() as tx:
+                close = stored_bars.close_before(tx, feed.symbol_id, start_ms)
+                if close is None and newest is not None and newest.quantity > 0:
+                    close = newest.price
+                feed.begin(before, close or 0.0, start_ms, close)
+                if not page:
+                    tx.save_cursor(feed.symbol_id, feed.cursor)
+            self._pause()
+            feed.is_proven = len(page) < 1_000
+            if page:
+                self.ingest(page, is_proof=feed.is_proven)
+            return True
+        if not page:
+            return False
+        first = page[0]
+        feed.whole_from_ms = start_ms
+        if first.trade_id < live.trade_id:
+            gap = OpenGap(0, first.trade_id, live.trade_id - 1, start_ms, live.trade_time_ms)
+            feed.gaps.append(gap)
+            with self._writer.transaction() as tx:
+                gap.gap_id = self._record(tx, feed, gap, "before the first live trade")
+                tx.save_cursor(feed.symbol_id, feed.cursor)
+            self._pause()
+            self.fill_gap(symbol, gap.gap_id, first.trade_id, page)
+        else:
+            feed.will_rebuild(start_ms)
+            with self._writer.transaction() as tx:
+                tx.save_cursor(feed.symbol_id, feed.cursor)
+            self._pause()
+            self._rebuild(feed, start_ms, live.trade_time_ms, live.trade_id)
+            self._note_rebuilt([feed])
+        return True
+
+    def prove(
+        self,
+        symbol: str,
+        last_id: int,
+        trades: Sequence[Trade],
+        is_edge: bool,
+        told_until_ms: int,
+    ) -> None:
+        """Take in the exchange's trades after `last_id`; `is_edge` when there are no more.
+
+        While the symbol's stream has stalled that holds until `told_until_ms` only.
+        """
+        feed = self._feeds[symbol]
+        if feed.last_id != last_id or feed.is_proven:
+            return  # the live feed has answered meanwhile
+        is_proof = is_edge and not feed.is_stalled
+        if trades:
+            self.ingest(trades, is_proof=is_proof)
+        else:
+            feed.is_proven = is_proof
+        if is_edge:
+            told_until = stored_bars.floor_to(told_until_ms, SECOND_MS)
+            feed.told_until_ms = max(feed.told_until_ms, told_until)
+
+    def stall(self, symbol: str) -> None:
+        """Take note that a symbol's stream brings nothing, until it does again."""
+        feed = self._feeds[symbol]
+        feed.is_proven, feed.is_stalled = False, True
+
+    # -- comparison with the exchange's own bars ----------------------------------------------
+
+    def own_minutes(self, symbol: str, start_ms: int, end_ms: int) -> list[Bar]:
+        """Minutes of [start, end) that were built from complete ids."""
+        feed = self._feeds[symbol]
+        with self._writer.transaction() as tx:
+            stored = tx.bars_between(feed.symbol_id, stored_bars.MINUTE_MS, start_ms, end_ms)
+        return [bar for bar, origin in stored if origin is Origin.TRADES and bar.complete]
+
+    def mend_minute(self, symbol: str, open_ms: int, trades: Sequence[Trade]) -> Bar | None:
+        """Add the exchange's trades of one minute to what is stored, and build it again."""
+        feed = self._feeds[symbol]
+        if trades:
+            with self._writer.transaction() as tx:
+                tx.insert_trades(feed.symbol_id, trades)
+            self._pause()
+        anchor_id = trades[0].trade_id if trades else feed.last_id or 0
+        self._rebuild(feed, open_ms, open_ms + stored_bars.MINUTE_MS - 1, anchor_id)
+        return next(iter(self.own_minutes(symbol, open_ms, open_ms + stored_bars.MINUTE_MS)), None)
+
+    def doubt(self, symbols: Iterable[str] | None = None) -> None:
+        """Keep bars open until the ids of these symbols (all) have met the live edge again."""
+        for symbol in self._feeds if symbols is None else symbols:
+            if symbol in self._feeds:
+                self._feeds[symbol].is_proven = False
+                # Another connection has other subscriptions.
+                self._feeds[symbol].is_stalled &= symbols is not None
+
+
+def _merged(
+    rebuilds: list[tuple[SymbolFeed, int, int, int]],
+) -> list[tuple[SymbolFeed, int, int, int]]:
+    """Join ranges of one symbol that touch, so that each bar is built once."""
+    merged: list[tuple[SymbolFeed, int, int, int]] = []
+    for feed, start_ms, end_ms, anchor_id in sorted(
+        rebuilds, key=lambda item: (item[0].symbol_id, item[1])
+    ):
+        if merged and merged[-1][0] is feed and start_ms <= merged[-1][2] + SECOND_MS:
+            last = merged[-1]
+            merged[-1] = (feed, last[1], max(last[2], end_ms), last[3])
+        else:
+            merged.append((feed, start_ms, end_ms, anchor_id))
+    return merged

@@ -1,0 +1,143 @@
+"""Compares our minutes with the exchange's own bars; what differs is mended or reported."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from math import isclose
+from typing import Any
+
+import structlog
+
+from core.errors import ExchangeError
+from core.types import Bar, Trade
+from ingest.live.backfill import LIMIT, PAGE, Exchange, Store
+from ingest.live.pipeline import Pipeline
+from ingest.live.stored_bars import MINUTE_MS, floor_to
+
+log = structlog.get_logger()
+
+SETTLED_MS = 90_000
+"""Minutes that ended this long ago are final on both sides."""
+LOOK_BACK = 240
+"""Minutes compared at the first look after a start."""
+KEPT_FINDINGS = 20
+
+
+@dataclass(slots=True)
+class Findings:
+    """How our minutes have compared since the start."""
+
+    checked: int = 0
+    repaired: int = 0
+    disagreed: int = 0
+    # The newest disagreements, in words.
+    examples: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """Goes over the minutes that were built from complete ids, each once.
+
+    Parameters
+    ----------
+    clock_ms : the exchange's time.
+    """
+
+    exchange: Exchange
+    store: Store
+    pipeline: Pipeline
+    clock_ms: Callable[[], int]
+    findings: Findings = field(default_factory=Findings)
+    _checked_until: dict[str, int] = field(default_factory=dict)
+
+    async def run_once(self) -> None:
+        """Compare what has settled since the last look, symbol by symbol."""
+        end_ms = floor_to(self.clock_ms() - SETTLED_MS, MINUTE_MS)
+        for symbol in tuple(self.pipeline.feeds):
+            try:
+                await self._one_symbol(symbol, end_ms)
+            except ExchangeError as error:
+                log.info("reconciliation has to wait", symbol=symbol, reason=str(error))
+
+    async def _one_symbol(self, symbol: str, end_ms: int) -> None:
+        start_ms = self._checked_until.get(symbol, end_ms - LOOK_BACK * MINUTE_MS)
+        while start_ms < end_ms:
+            stop_ms = min(end_ms, start_ms + PAGE * MINUTE_MS)
+            start_ms = await self._compare(symbol, start_ms, stop_ms)
+            self._checked_until[symbol] = start_ms
+            if start_ms < stop_ms:
+                return  # the exchange's database lags; the rest is for the next look
+
+    async def _compare(self, symbol: str, start_ms: int, end_ms: int) -> int:
+        """Compare the minutes of [start, end); the time up to which that was possible."""
+        own = await self.store(lambda: self.pipeline.own_minutes(symbol, start_ms, end_ms))
+        if not own:
+            return end_ms
+        count = (end_ms - own[0].open_time_ms) // MINUTE_MS
+        klines = {
+            bar.open_time_ms: bar
+            for bar in await self.exchange.klines(
+                symbol, "1m", start_ms=own[0].open_time_ms, limit=min(count + 1, LIMIT)
+            )
+        }
+        until_ms = max(klines, default=start_ms - MINUTE_MS) + MINUTE_MS
+        for bar in own:
+            kline = klines.get(bar.open_time_ms)
+            if kline is None:
+                continue  # not there yet, or a minute that the exchange has no bar of
+            if not agrees(bar, kline):
+                await self._mend(symbol, bar, kline)
+            self.findings.checked += 1
+        return min(end_ms, until_ms)
+
+    async def _mend(self, symbol: str, bar: Bar, kline: Bar) -> None:
+        """Fetch the minute's trades again and build it anew; report what still differs."""
+        trades = await self._fetch(symbol, bar.open_time_ms)
+        mended = await self.store(
+            lambda: self.pipeline.mend_minute(symbol, bar.open_time_ms, trades)
+        )
+        if mended is not None and agrees(mended, kline):
+            self.findings.repaired += 1
+            log.warning("a minute is mended", symbol=symbol, before=bar, after=mended)
+            return
+        self.findings.disagreed += 1
+        words = (
+            f"{symbol} {bar.open_time_ms}: ours {_shown(mended or bar)}, exchange {_shown(kline)}"
+        )
+        self.findings.examples = [*self.findings.examples, words][-KEPT_FINDINGS:]
+        log.error("a minute differs from the exchange's own bar", reason=words)
+
+    async def _fetch(self, symbol: str, open_ms: int) -> list[Trade]:
+        end_ms = open_ms + MINUTE_MS
+        found = await self.exchange.agg_trades(symbol, start_ms=open_ms, end_ms=end_ms - 1)
+        page = found
+        while len(page) == LIMIT:
+            page = await self.exchange.agg_trades(symbol, from_id=page[-1].trade_id + 1)
+            page = [trade for trade in page if trade.trade_time_ms < end_ms]
+            found = found + page
+        return found
+
+
+def agrees(own: Bar, kline: Bar) -> bool:
+    """Whether two bars of one interval say the same; sums may differ in their last decimal."""
+    return (
+        own[1:5] == kline[1:5]
+        and own.trade_count == kline.trade_count
+        and all(
+            isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-6)
+            for mine, theirs in (
+                (own.volume, kline.volume),
+                (own.quote_volume, kline.quote_volume),
+                (own.taker_buy_volume, kline.taker_buy_volume),
+            )
+        )
+    )
+
+
+def _shown(bar: Bar) -> str:
+    return (
+        f"{bar.open:g}/{bar.high:g}/{bar.low:g}/{bar.close:g}"
+        f" of {bar.trade_count} trades, volume {bar.volume:g}"
+    )

@@ -1,0 +1,556 @@
+"""What the pipeline stores equals the plain ledger, whatever the feed did to the trades."""
+
+import random
+from collections.abc import Callable, Sequence
+from math import fsum
+from typing import Any
+
+import pytest
+
+from core.types import Bar, Origin, Trade
+from ingest.files.importer import ImportedSymbol
+from ingest.live.chain import SKIP_MS
+from ingest.live.pipeline import BARS_PER_TRANSACTION, GRACE_MS, Pipeline
+from ingest.store.reader import Reader
+from ingest.store.writer import Transaction, Writer
+
+MINUTE = 60_000
+START = 1_700_000_100_000 - 1_700_000_100_000 % 3_600_000 + 55 * MINUTE
+SYMBOLS = ("AAAUSDT", "BBBUSDT")
+
+
+def make_trades(symbol: str, seed: int, seconds: int, start_ms: int = START) -> list[Trade]:
+    """A busy symbol with bursts of one time, silences, and aggregates over several raw trades."""
+    rng = random.Random(seed)
+    trades: list[Trade] = []
+    time_ms, trade_id, raw_id, price = start_ms, 1_000, 5_000, 100.0
+    while time_ms < start_ms + seconds * 1_000:
+        price = round(price * (1 + rng.gauss(0, 1e-4)), 2)
+        raws = rng.choice((1, 1, 1, 4))
+        trades.append(
+            Trade(
+                symbol,
+                trade_id,
+                price,
+                round(rng.uniform(0.001, 3), 5),
+                time_ms,
+                time_ms + rng.choice((0, 1)),
+                raw_id,
+                raw_id + raws - 1,
+                rng.random() < 0.5,
+            )
+        )
+        trade_id += 1
+        raw_id += raws
+        time_ms += rng.choice((0, 0, 3, 40, 200, 900, 5_200 if rng.random() < 0.1 else 70))
+    return trades
+
+
+def plain_bars(trades: Sequence[Trade], length_ms: int, end_ms: int) -> list[Bar]:
+    """The slow twin: every bar straight from its trades, dense, without any roll-up."""
+    bars: list[Bar] = []
+    close: float | None = None
+    first = trades[0].trade_time_ms
+    for open_time in range(first - first % length_ms, end_ms - length_ms + 1, length_ms):
+        own = [
+            trade
+            for trade in trades
+            if open_time <= trade.trade_time_ms < open_time + length_ms and trade.quantity > 0
+        ]
+        prices = [trade.price for trade in own] or [close or 0.0]
+        close = prices[-1]
+        bars.append(
+            Bar(
+                open_time,
+                prices[0],
+                max(prices),
+                min(prices),
+                close,
+                round(fsum(trade.quantity for trade in own), 8),
+                round(fsum(trade.price * trade.quantity for trade in own), 8),
+                sum(trade.last_id - trade.first_id + 1 for trade in own),
+                round(fsum(trade.quantity for trade in own if not trade.buyer_is_maker), 8),
+                open_time > first,
+            )
+        )
+    return bars
+
+
+def stored_bars(writer: Writer, pipeline: Pipeline, symbol: str, length_ms: int) -> list[Bar]:
+    with writer.transaction() as tx:
+        found = tx.bars_between(pipeline.feeds[symbol].symbol_id, length_ms, 0, 2**60)
+    return [bar for bar, _ in found]
+
+
+def stored_trades(writer: Writer, pipeline: Pipeline, symbol: str) -> list[tuple[int, float]]:
+    feed = pipeline.feeds[symbol]
+    with writer.transaction() as tx:
+        found = tx.trades_around(feed.symbol_id, 0, 2**60, feed.last_id or 0)
+    return [(trade.trade_id, trade.price) for trade in found]
+
+
+def repair(pipeline: Pipeline, ledger: dict[str, list[Trade]], page: int = 40) -> None:
+    """What the repair job does, with the ledger as the exchange."""
+    for symbol, feed in pipeline.feeds.items():
+        while feed.gaps:
+            gap = feed.gaps[0]
+            answer = [t for t in ledger[symbol] if t.trade_id >= gap.from_id][:page]
+            assert pipeline.fill_gap(symbol, gap.gap_id, gap.from_id, answer)
+
+
+def disturbed(trades: Sequence[Trade], rng: random.Random) -> list[Trade]:
+    """Lose some stretches, repeat some trades, and let some overtake others."""
+    lost = {
+        trade_id
+        for _ in range(4)
+        for start in [rng.choice(trades[5:-5]).trade_id]
+        for trade_id in range(start, start + rng.randint(1, 60))
+    }
+    lost.discard(trades[-1].trade_id)
+    kept = [trade for trade in trades if trade.trade_id not in lost]
+    for _ in range(30):
+        kept.insert(rng.randrange(3, len(kept) - 1), kept[rng.randrange(3, len(kept) - 1)])
+    for _ in range(10):
+        at = rng.randrange(3, len(kept) - 6)
+        kept[at : at + 5] = rng.sample(kept[at : at + 5], 5)
+    return kept
+
+
+@pytest.fixture
+def pipeline(writer: Writer) -> Pipeline:
+    return start(writer)
+
+
+def start(writer: Writer, clock_ms: Callable[[], int] = lambda: START) -> Pipeline:
+    pipeline = Pipeline(writer, clock_ms)
+    pipeline.start(ImportedSymbol(name, name[:3], "USDT", "TRADING") for name in SYMBOLS)
+    return pipeline
+
+
+@pytest.mark.parametrize("seed", [0, 7, 11])
+def test_lost_repeated_and_reordered_trades_end_in_the_bars_of_the_plain_ledger(
+    writer: Writer, pipeline: Pipeline, seed: int
+) -> None:
+    rng = random.Random(seed)
+    ledger = {name: make_trades(name, seed * 7 + i, 700) for i, name in enumerate(SYMBOLS)}
+    feed = sorted(
+        (trade for trades in ledger.values() for trade in trades), key=lambda t: t.trade_time_ms
+    )
+    heads = [trades[0] for trades in ledger.values()]
+    pipeline.ingest(heads)
+    feed = disturbed([trade for trade in feed if trade not in heads], rng)
+    at = 0
+    while at < len(feed):
+        size = rng.choice((1, 7, 60, 300))
+        pipeline.ingest(feed[at : at + size])
+        pipeline.close_bars(pipeline.event_time_ms - GRACE_MS)
+        at += size
+        if rng.random() < 0.2:
+            repair(pipeline, ledger)
+        if rng.random() < 0.05:
+            pipeline = start(writer)  # a crash: only what is stored goes on
+    for trades in ledger.values():
+        pipeline.ingest([trades[-1]])
+    repair(pipeline, ledger)
+    end_ms = START + 690_000
+    pipeline.close_bars(end_ms)
+    for name, trades in ledger.items():
+        assert stored_trades(writer, pipeline, name) == [(t.trade_id, t.price) for t in trades]
+        assert not pipeline.feeds[name].gaps
+        for length in (1_000, MINUTE, 5 * MINUTE):
+            stored = [
+                bar
+                for bar in stored_bars(writer, pipeline, name, length)
+                if bar.open_time_ms + length <= end_ms
+            ]
+            assert stored == plain_bars(trades, length, end_ms), (name, length)
+
+
+def test_duplicates_alone_change_nothing(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    trades = make_trades(SYMBOLS[0], 1, 90)
+    pipeline.ingest(trades)
+    pipeline.close_bars(START + 80_000)
+    before = stored_bars(writer, pipeline, SYMBOLS[0], 1_000)
+    pipeline.ingest(trades)
+    pipeline.ingest(trades[10:20])
+    pipeline.close_bars(START + 80_000)
+    assert stored_bars(writer, pipeline, SYMBOLS[0], 1_000) == before
+    assert len(stored_trades(writer, pipeline, SYMBOLS[0])) == len(trades)
+    stored = reader.symbol(SYMBOLS[0])
+    assert stored is not None
+    assert stored.revision == 0
+    assert reader.gaps(None, ("open", "filled", "unfillable")) == []
+
+
+def test_bars_with_missing_ids_are_incomplete_until_repaired_and_then_raise_the_revision(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 2, 130)
+    hole = [t for t in trades if START + 70_000 <= t.trade_time_ms < START + 73_000]
+    pipeline.ingest([t for t in trades if t not in hole])
+    pipeline.close_bars(START + 125_000)
+    (gap,) = reader.gaps([name], ("open",))
+    assert (gap.from_id, gap.to_id) == (hole[0].trade_id, hole[-1].trade_id)
+    assert reader.missing_ids()[name].missing == len(hole)
+    seconds = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, 1_000)}
+    assert not any(seconds[START + second * 1_000].complete for second in (70, 71, 72))
+    assert seconds[START + 60_000].complete
+    assert seconds[START + 90_000].complete
+    minutes = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, MINUTE)}
+    assert not minutes[START + MINUTE].complete
+    before = reader.symbol(name)
+    repair(pipeline, {name: trades})
+    after = reader.symbol(name)
+    assert before is not None
+    assert after is not None
+    assert after.revision > before.revision
+    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 125_000)
+    assert reader.missing_ids().get(name, (0, 0, 0))[:2] == (0, 0)
+
+
+def test_a_gap_that_shows_only_after_bars_were_closed_takes_their_completeness_back(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 3, 200)
+    early = [t for t in trades if t.trade_time_ms < START + 61_000]
+    pipeline.ingest(early)
+    # Nothing comes; the exchange's clock closes seconds as flat ones.
+    pipeline.close_bars(START + 70_000)
+    assert stored_bars(writer, pipeline, name, 1_000)[-1].complete
+    last = next(t for t in trades if t.trade_time_ms >= START + 72_000)
+    pipeline.ingest([last])
+    closed = stored_bars(writer, pipeline, name, 1_000)
+    flat = [bar for bar in closed if bar.open_time_ms >= START + 61_000]
+    assert flat
+    assert not any(bar.complete for bar in flat)
+
+
+def test_pruned_trades_leave_incomplete_bars_for_good_and_say_why(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 4, 200)
+    hole = [t for t in trades if START + 70_000 <= t.trade_time_ms < START + 80_000]
+    pipeline.ingest([t for t in trades if t not in hole])
+    pipeline.close_bars(START + 190_000)
+    gap = pipeline.feeds[name].gaps[0]
+    kept = hole[len(hole) // 2 :]
+    answer = [t for t in trades if t.trade_id >= kept[0].trade_id]
+    assert pipeline.fill_gap(name, gap.gap_id, hole[0].trade_id, answer)
+    assert not pipeline.feeds[name].gaps
+    (lost,) = reader.gaps([name], ("unfillable",))
+    assert (lost.from_id, lost.to_id) == (hole[0].trade_id, kept[0].trade_id - 1)
+    assert "no longer has" in lost.reason
+    minute = plain_bars(trades, MINUTE, START + 190_000)[1]._replace(complete=True)
+    pipeline.store_klines(name, "1m", [minute])
+    minutes = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, MINUTE)}
+    assert not minutes[minute.open_time_ms].complete
+    assert minutes[minute.open_time_ms + MINUTE].complete
+    restarted = start(writer)
+    restarted.close_bars(START + 195_000)
+    seconds = {bar.open_time_ms: bar for bar in stored_bars(writer, restarted, name, 1_000)}
+    assert not seconds[START + 70_000].complete
+    assert seconds[START + 82_000].complete
+
+
+def test_after_a_long_stop_klines_stand_in_until_the_trades_are_back(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 5, 600)
+    away = (START + 100_000, START + 400_000)
+    assert away[1] - away[0] > SKIP_MS
+    pipeline.ingest([t for t in trades if t.trade_time_ms < away[0]])
+    pipeline.close_bars(START + 99_000)
+    pipeline = start(writer)
+    pipeline.ingest([t for t in trades if t.trade_time_ms >= away[1]])
+    pipeline.close_bars(START + 590_000)
+    plain = plain_bars(trades, MINUTE, START + 590_000)
+    klines = [bar._replace(complete=True) for bar in plain[:7]]
+    pipeline.store_klines(name, "1m", klines)
+    stored = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, MINUTE)}
+    assert all(stored[bar.open_time_ms].complete for bar in klines)
+    repair(pipeline, {name: trades}, page=1_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 590_000)
+    with writer.transaction() as tx:
+        found = tx.bars_between(pipeline.feeds[name].symbol_id, MINUTE, START + MINUTE, 2**60)
+    assert {origin for _, origin in found} == {Origin.TRADES}
+    assert reader.missing_ids().get(name, (0, 0, 0))[0] == 0
+
+
+def test_a_stop_longer_than_trades_are_kept_starts_the_chain_anew(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    pipeline.ingest(make_trades(name, 6, 60))
+    two_days = START + 2 * 86_400_000
+    pipeline = start(writer, lambda: two_days)
+    later = [
+        trade._replace(trade_id=trade.trade_id + 10**6)
+        for trade in make_trades(name, 6, 60, two_days)
+    ]
+    pipeline.ingest(later)
+    assert reader.gaps(None, ("open",)) == []
+    assert pipeline.feeds[name].whole_from_ms > two_days
+
+
+def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 8, 400, START - 100_000)
+    live = [t for t in trades if t.trade_time_ms >= START + 20_000]
+    klines = [bar._replace(complete=True) for bar in plain_bars(trades, MINUTE, START)]
+    pipeline.ingest(live[:50])
+    pipeline.close_bars(pipeline.event_time_ms - GRACE_MS)
+    pipeline.store_klines(name, "1m", klines)
+    assert pipeline.needs_first_minute(name, START)
+    assert not pipeline.add_first_minute(name, START, [], None)  # the database lags
+    page = [t for t in trades if t.trade_time_ms >= START][:30]
+    assert pipeline.add_first_minute(name, START, page, None)
+    repair(pipeline, {name: trades})
+    pipeline.ingest(live[50:])
+    pipeline.close_bars(START + 299_000)
+    assert not pipeline.needs_first_minute(name, START)
+    expected = [
+        bar for bar in plain_bars(trades, MINUTE, START + 299_000) if bar.open_time_ms >= START
+    ]
+    stored = [
+        bar for bar in stored_bars(writer, pipeline, name, MINUTE) if bar.open_time_ms >= START
+    ]
+    assert stored == expected
+    assert stored[0].complete
+
+
+def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 9, 700, START - 5 * MINUTE)
+    begin = START - 2 * MINUTE
+    klines = [bar._replace(complete=True) for bar in plain_bars(trades, MINUTE, begin)]
+    pipeline.store_klines(name, "1m", klines)
+    page = [t for t in trades if t.trade_time_ms >= begin]
+    assert pipeline.add_first_minute(name, begin, page[:10], None)
+    pipeline.ingest(page[10:])
+    pipeline.close_bars(START + 350_000)
+    with writer.transaction() as tx:
+        found = tx.bars_between(
+            pipeline.feeds[name].symbol_id, 5 * MINUTE, START - 5 * MINUTE, START
+        )
+    ((bar, origin),) = found
+    assert bar == plain_bars(trades, 5 * MINUTE, START)[0]._replace(complete=True)
+    assert origin is Origin.ROLL_UP
+
+
+def test_a_symbol_that_does_not_trade_still_gets_its_flat_bars(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    newest = make_trades(name, 10, 1, START - 500_000)[-1]
+    assert pipeline.add_first_minute(name, START, [], newest)
+    pipeline.close_bars(START + 65_000)
+    stored = stored_bars(writer, pipeline, name, 1_000)
+    assert len(stored) == 65
+    assert {bar.close for bar in stored} == {newest.price}
+    assert all(bar.complete and bar.volume == 0 for bar in stored)
+    (minute,) = stored_bars(writer, pipeline, name, MINUTE)
+    assert minute.complete
+
+
+def test_a_silence_of_many_hours_leaves_no_flood_of_flat_bars_and_loses_no_trade(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 14, 60)
+    pipeline.ingest(trades)
+    pipeline.close_bars(START + 50_000)
+    pipeline.close_bars(START + 20 * 3_600_000)
+    stored = stored_bars(writer, pipeline, name, 1_000)
+    assert len(stored) < 70
+    last_second = trades[-1].trade_time_ms // 1_000 * 1_000
+    expected = plain_bars(trades, 1_000, last_second + 1_000)
+    assert stored[: len(expected)] == expected
+    assert stored[-1].open_time_ms == START + 20 * 3_600_000 - 1_000
+
+
+def test_a_trade_later_than_the_grace_rewrites_its_bars(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 11, 130)
+    held_back = [t for t in trades if START + 58_000 <= t.trade_time_ms < START + 62_000]
+    pipeline.ingest([t for t in trades if t.trade_time_ms < START + 58_000])
+    pipeline.close_bars(START + 62_000)
+    pipeline.ingest([t for t in trades if t.trade_time_ms >= START + 58_000])
+    assert held_back
+    pipeline.close_bars(START + 125_000)
+    for length in (1_000, MINUTE):
+        expected = plain_bars(trades, length, START + 125_000)
+        assert stored_bars(writer, pipeline, name, length) == expected
+    stored = reader.symbol(name)
+    assert stored is not None
+    assert stored.revision > 0
+
+
+def test_cancelled_aggregates_keep_the_chain_and_make_no_bar(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 12, 70)
+    at = len(trades) // 2
+    trades[at] = trades[at]._replace(price=0.0, quantity=0.0, first_id=-1, last_id=-1)
+    pipeline.ingest(trades)
+    pipeline.close_bars(START + 65_000)
+    assert reader.gaps(None, ("open",)) == []
+    stored = stored_bars(writer, pipeline, name, 1_000)
+    assert stored == plain_bars(trades, 1_000, START + 65_000)
+    assert min(bar.low for bar in stored) > 0
+
+
+def test_bars_stay_open_while_the_feed_is_in_doubt(writer: Writer, pipeline: Pipeline) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 13, 100)
+    seen = [t for t in trades if t.trade_time_ms < START + 30_000]
+    missed = [t for t in trades if t not in seen]
+    pipeline.ingest(seen)
+    pipeline.close_bars(START + 20_000)
+    pipeline.doubt()
+    pipeline.close_bars(START + 60_000)
+    assert stored_bars(writer, pipeline, name, 1_000)[-1].open_time_ms == START + 19_000
+    pipeline.prove(name, seen[-1].trade_id, missed, is_edge=True, told_until_ms=START + 90_000)
+    pipeline.close_bars(START + 90_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 90_000)
+
+
+def test_bars_of_a_stalled_symbol_close_only_as_far_as_was_told_by_request(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 13, 100)
+    seen = [t for t in trades if t.trade_time_ms < START + 30_000]
+    told = [t for t in trades if START + 30_000 <= t.trade_time_ms < START + 60_000]
+    pipeline.ingest(seen)
+    pipeline.close_bars(START + 20_000)
+    pipeline.stall(name)
+    until = told[-1].trade_time_ms + 2_000
+    pipeline.prove(name, seen[-1].trade_id, told, is_edge=True, told_until_ms=until)
+    pipeline.close_bars(START + 90_000)
+    until -= until % 1_000
+    assert pipeline.feeds[name].builder is not None
+    assert pipeline.feeds[name].builder.closed_until_ms == until
+    pipeline.ingest([t for t in trades if t.trade_id > told[-1].trade_id])  # its stream is back
+    pipeline.close_bars(START + 99_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 99_000)
+
+
+def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    """No live trade, an empty page of a database that lags, and then a newest trade inside it."""
+    name = SYMBOLS[0]
+    trades = [t for t in make_trades(name, 8, 120) if t.trade_time_ms > START]
+    assert not pipeline.add_first_minute(name, START, [], trades[4])
+    assert pipeline.add_first_minute(name, START, trades[:30], None)
+    pipeline.ingest(trades[4:])
+    pipeline.close_bars(START + 110_000)
+    seconds = stored_bars(writer, pipeline, name, 1_000)
+    assert sum(bar.trade_count for bar in seconds if bar.open_time_ms < START + 100_000) == sum(
+        t.raw_count for t in trades if t.trade_time_ms < START + 100_000
+    )
+
+
+def test_a_cancelled_aggregate_is_no_price_to_begin_with(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    first = make_trades(name, 8, 1)[0]
+    cancelled = first._replace(
+        price=0.0, quantity=0.0, first_id=-1, last_id=-1, trade_time_ms=START - 5_000
+    )
+    assert pipeline.add_first_minute(name, START, [], cancelled)
+    pipeline.close_bars(START + 30_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == []
+
+
+def test_a_symbol_that_has_never_traded_holds_nothing_up(pipeline: Pipeline) -> None:
+    assert pipeline.add_first_minute(SYMBOLS[0], START, [], None)
+
+
+def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 21, 120)
+    lost = next(i for i, t in enumerate(trades) if t.trade_time_ms >= START + 90_000)
+    pipeline.ingest(trades[:lost])
+    pipeline.ingest(trades[lost + 1 :])
+    pipeline.close_bars(START + 119_000)
+    before = stored_bars(writer, pipeline, name, 1_000)
+    with writer.transaction() as tx:
+        symbol_id = pipeline.feeds[name].symbol_id
+        kept_from_ms = trades[lost - 1].trade_time_ms + 1
+        while tx.prune_trades(symbol_id, kept_from_ms, 1_000):
+            pass
+    (gap,) = pipeline.feeds[name].gaps
+    assert pipeline.fill_gap(name, gap.gap_id, gap.from_id, trades[lost : lost + 1])
+    after = stored_bars(writer, pipeline, name, 1_000)
+    twin = plain_bars(trades, 1_000, START + 119_000)
+    changed = [new for old, new in zip(before, after, strict=True) if old[1:9] != new[1:9]]
+    assert all(bar in twin for bar in changed)
+    assert [bar[1:9] for bar in after[:80]] == [bar[1:9] for bar in twin[:80]]
+
+
+def test_ids_that_begin_again_are_counted_as_absurd_and_not_as_repeated(
+    pipeline: Pipeline,
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 3, 60)
+    pipeline.ingest(trades)
+    again = [t._replace(trade_time_ms=t.trade_time_ms + 3_600_000) for t in trades[:50]]
+    pipeline.ingest(again)
+    assert pipeline.absurd == 50
+    assert pipeline.feeds[name].last_id == trades[-1].trade_id
+    pipeline.ingest(trades[:50])
+    assert pipeline.absurd == 50
+
+
+def test_an_old_gap_of_a_symbol_that_left_is_given_up(
+    writer: Writer, pipeline: Pipeline, reader: Reader
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 3, 60)
+    pipeline.ingest([t for t in trades if t.trade_id != trades[40].trade_id])
+    assert len(reader.gaps([name], ("open",))) == 1
+    later = Pipeline(writer, lambda: START + 2 * 86_400_000)
+    later.start([ImportedSymbol(SYMBOLS[1], "BBB", "USDT", "TRADING")])
+    assert reader.gaps([name], ("open",)) == []
+    (gap,) = reader.gaps([name], ("unfillable",))
+    assert "24 h" in gap.reason
+
+
+def test_bars_of_a_long_silence_of_many_symbols_close_in_short_transactions(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"S{number:02d}USDT" for number in range(40)]
+    pipeline = Pipeline(writer, lambda: START)
+    pipeline.start([ImportedSymbol(name, name[:3], "USDT", "TRADING") for name in names])
+    for name in names:
+        pipeline.ingest([t._replace(symbol=name) for t in make_trades("X", 1, 2)])
+    rows: list[int] = []
+    inner = Transaction.upsert_bars
+
+    def counting(self: Transaction, *args: Any, **options: Any) -> Any:
+        rows[-1] += len(args[2])
+        return inner(self, *args, **options)
+
+    monkeypatch.setattr(Transaction, "upsert_bars", counting)
+    monkeypatch.setattr(pipeline, "_pause", lambda: rows.append(0))
+    rows.append(0)
+    pipeline.close_bars(START + 600_000)
+    assert sum(rows) >= 40 * 599
+    assert max(rows) <= 2 * BARS_PER_TRANSACTION

@@ -1,0 +1,132 @@
+"""Our minutes are compared with the exchange's own; what differs is mended or told."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from core.types import Bar
+from ingest.files.importer import ImportedSymbol
+from ingest.live.pipeline import Pipeline
+from ingest.live.reconcile import Reconciliation
+from ingest.store.writer import Writer
+
+T = TypeVar("T")
+NAME = "AAAUSDT"
+MINUTE = 60_000
+START = 1_700_000_040_000
+
+
+class Compared:
+    """Twenty minutes of one symbol, stored live, and the job that compares them."""
+
+    def __init__(self, writer: Writer, market: Any) -> None:
+        self.market = market
+        self.pipeline = Pipeline(writer, self.now_ms)
+        self.pipeline.start([ImportedSymbol(NAME, "AAA", "USDT", "TRADING")])
+        self.job = Reconciliation(market, self.store, self.pipeline, self.now_ms)
+        while market.trades[market.made].trade_time_ms < START + 20 * MINUTE:
+            self.pipeline.ingest(market.make(50))
+            self.pipeline.close_bars(self.pipeline.event_time_ms)
+
+    def now_ms(self) -> int:
+        return max(START, self.pipeline.event_time_ms)
+
+    async def store(self, work: Callable[[], T], /) -> T:
+        return work()
+
+    def look(self) -> tuple[int, int, int]:
+        asyncio.run(self.job.run_once())
+        findings = self.job.findings
+        return findings.checked, findings.repaired, findings.disagreed
+
+    def minute(self, number: int) -> Bar:
+        open_ms = START + number * MINUTE
+        return self.pipeline.own_minutes(NAME, open_ms, open_ms + MINUTE)[0]
+
+
+@pytest.fixture
+def compared(writer: Writer, plain_market: Any) -> Compared:
+    return Compared(writer, plain_market(NAME, 3, START, 12_000))
+
+
+def change(database_url: str, sql: str, *values: Any) -> None:
+    with sqlite3.connect(database_url.removeprefix("sqlite:///")) as database:
+        assert database.execute(sql, values).rowcount > 0
+    database.close()
+
+
+def test_minutes_from_complete_ids_equal_the_exchanges_own_and_are_looked_at_once(
+    compared: Compared,
+) -> None:
+    checked, repaired, disagreed = compared.look()
+    assert checked >= 17
+    assert (repaired, disagreed) == (0, 0)
+    assert compared.look() == (checked, 0, 0)
+
+
+def test_a_wrong_bar_is_built_again(compared: Compared, database_url: str) -> None:
+    right = compared.minute(5)
+    change(
+        database_url,
+        "UPDATE bars SET high = high + 1 WHERE timeframe_ms = ? AND open_time_ms = ?",
+        MINUTE,
+        START + 5 * MINUTE,
+    )
+    assert compared.minute(5) != right
+    assert compared.look()[1:] == (1, 0)
+    assert compared.minute(5) == right
+
+
+def test_a_trade_that_went_missing_unnoticed_is_fetched(
+    compared: Compared, database_url: str
+) -> None:
+    right = compared.minute(7)
+    lost = next(
+        t
+        for t in compared.market.trades
+        if t.trade_time_ms >= START + 7 * MINUTE + 5_000 and t.price < right.high
+    )
+    change(database_url, "DELETE FROM trades WHERE trade_id = ?", lost.trade_id)
+    second = lost.trade_time_ms - lost.trade_time_ms % 1_000
+    for length, open_ms in ((1_000, second), (MINUTE, START + 7 * MINUTE)):
+        change(
+            database_url,
+            "UPDATE bars SET trade_count = trade_count - ?, volume = volume - ?"
+            " WHERE timeframe_ms = ? AND open_time_ms = ?",
+            lost.raw_count,
+            lost.quantity,
+            length,
+            open_ms,
+        )
+    assert compared.look()[1:] == (1, 0)
+    assert compared.minute(7) == right
+
+
+def test_a_bar_that_stays_different_is_told_and_ours_stands(
+    compared: Compared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = compared.minute(9)
+    honest = compared.market.klines
+
+    async def skewed(*asked: Any, **more: Any) -> list[Bar]:
+        return [
+            bar._replace(close=bar.low / 2, low=bar.low / 2)
+            if bar.open_time_ms == START + 9 * MINUTE
+            else bar
+            for bar in await honest(*asked, **more)
+        ]
+
+    monkeypatch.setattr(compared.market, "klines", skewed)
+    assert compared.look()[1:] == (0, 1)
+    assert compared.minute(9) == ours
+    assert NAME in compared.job.findings.examples[0]
+
+
+def test_minutes_that_the_exchange_has_not_yet_are_compared_later(compared: Compared) -> None:
+    compared.market.lag = 3_000
+    few = compared.look()[0]
+    compared.market.lag = 0
+    assert compared.look()[0] > few

@@ -1,0 +1,356 @@
+"""What the writing thread does while the database takes no writes, and what its log does."""
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from core.errors import StoreError
+from core.types import Trade
+from ingest.live import writing_thread as writing_module
+from ingest.live.intake import ExchangeClock, Intake
+from ingest.live.jobs import Heartbeat
+from ingest.live.pipeline import Pipeline
+from ingest.live.writing_thread import Order, WritingPaused, WritingThread
+from ingest.store import checkpoints
+from ingest.store import reader as reader_module
+from ingest.store.checkpoints import LogKeeper
+from ingest.store.engine import open_engine
+from ingest.store.pulse import Pulse
+from ingest.store.reader import Reader
+from ingest.store.writer import Writer
+
+ROOT = Path(__file__).parents[3]
+START_MS = 1_700_000_040_000
+SYMBOLS = [f"S{number:02d}USDT" for number in range(20)]
+
+
+@dataclass(frozen=True)
+class Listing:
+    symbol: str
+    base: str = "S"
+    quote: str = "USDT"
+    status: str = "TRADING"
+
+
+def trade(symbol: str, trade_id: int) -> Trade:
+    time_ms = START_MS + trade_id * 5
+    return Trade(symbol, trade_id, 100.0, 1.0, time_ms, time_ms, trade_id, trade_id, False)
+
+
+class Desk:
+    """A writing thread over a database, and hands to fill the disk with."""
+
+    def __init__(self, url: str) -> None:
+        self.path = Path(url.removeprefix("sqlite:///"))
+        self.engine: Engine = open_engine(url, checkpoints=True)
+        self.writer = Writer(self.engine)
+        self.reader = Reader(url)
+        self.writing = WritingThread(lambda: None, time.monotonic)
+        self.writing.log_keeper = LogKeeper(self.engine, self.path)
+        self.pulse = Pulse(self.path)
+        self.pulse.prepare()
+        pipeline = Pipeline(self.writer, lambda: START_MS, self.writing.pause)
+        pipeline.start([Listing(symbol) for symbol in SYMBOLS])
+        self.writing.pipeline = pipeline
+        self.writing.start()
+
+    def set_pages(self, count: int) -> None:
+        """Let the file have that many pages more than now; the pool keeps one connection."""
+        connection = self.engine.raw_connection()
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA page_count")
+            used = cursor.fetchone()[0]
+            cursor.execute(f"PRAGMA max_page_count = {used + count}")
+        connection.close()
+
+    def call(self, work: Callable[[], object]) -> object:
+        return asyncio.run(self.writing.call(work))
+
+    def put(self, first_id: int, last_id: int) -> None:
+        for trade_id in range(first_id, last_id + 1):
+            for symbol in SYMBOLS:
+                self.writing.put(trade(symbol, trade_id))
+
+    def stored(self) -> list[tuple[int, int, int]]:
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
+            sql = "SELECT count(*), min(trade_id), max(trade_id) FROM trades GROUP BY symbol_id"
+            return database.execute(sql).fetchall()
+
+    @property
+    def log_size(self) -> int:
+        return Path(f"{self.path}-wal").stat().st_size
+
+    def close(self) -> None:
+        self.writing.finish(10.0)
+        self.writer.close()
+        self.reader.close()
+
+
+@pytest.fixture
+def desk(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(writing_module, "RECOVERY_S", 0.02)
+    desk = Desk(database_url)
+    yield desk
+    desk.close()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_full_disk_pauses_the_writing_and_loses_no_trade(desk: Desk) -> None:
+    desk.put(1, 50)
+    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20)
+    desk.call(lambda: desk.set_pages(2))
+    desk.put(51, 900)
+    wait_until(lambda: desk.writing.paused)
+    paused = desk.writing.paused
+    assert paused is not None
+    assert "no space left" in paused.reason
+    time.sleep(0.1)
+    assert desk.writing.is_alive()
+    assert desk.writing.failure is None
+    assert desk.writing.paused is not None
+    desk.set_pages(100_000)
+    wait_until(lambda: desk.stored() == [(900, 1, 900)] * 20)
+    assert desk.writing.paused is None
+    assert desk.writing.dropped_total == 0
+    assert desk.writing.pipeline is not None
+    assert not any(feed.gaps for feed in desk.writing.pipeline.feeds.values())
+
+
+def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing_module, "QUEUE_LIMIT", 2_000)
+    desk.put(1, 50)
+    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20)
+    desk.call(lambda: desk.set_pages(0))
+    desk.put(51, 60)
+    wait_until(lambda: desk.writing.paused)
+    desk.put(61, 400)
+    assert desk.writing.queue_depth <= 2_000
+    dropped = desk.writing.dropped_total
+    assert dropped > 0
+    desk.set_pages(100_000)
+    wait_until(lambda: desk.writing.paused is None and desk.writing.queue_depth == 0)
+    desk.put(401, 402)  # the next ids show what was dropped
+    wait_until(lambda: all(last == 402 for _, _, last in desk.stored()))
+    assert sum(missing.missing for missing in desk.reader.missing_ids().values()) == dropped
+    assert set(desk.writing.take_dropped()) <= set(SYMBOLS)
+
+
+def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None:
+    def report() -> tuple[str, dict[str, object]]:
+        paused = desk.writing.paused
+        return "running", {"paused": paused._asdict() if paused else None}
+
+    heartbeat = Heartbeat(desk.writer, desk.writing, report, desk.pulse)
+    asyncio.run(heartbeat.heartbeat())
+    desk.call(lambda: desk.set_pages(0))
+    desk.put(1, 200)
+    wait_until(lambda: desk.writing.paused)
+    before_ms = int(time.time() * 1_000)
+    asyncio.run(heartbeat.heartbeat())
+    status = desk.reader.status()
+    assert status is not None
+    assert (status.pid, status.state) == (os.getpid(), "paused")
+    assert status.heartbeat_ms >= before_ms
+    assert "no space left" in status.payload["paused"]["reason"]
+    with pytest.raises(WritingPaused, match="no space left"):
+        desk.call(lambda: None)
+    desk.set_pages(100_000)
+    wait_until(lambda: desk.writing.paused is None)
+    time.sleep(0.002)  # a later millisecond than the last beat
+    asyncio.run(heartbeat.heartbeat())
+    status = desk.reader.status()
+    assert status is not None
+    assert status.state == "running"
+    assert desk.pulse.last() is None  # a wall clock that steps back would bring it up again
+
+
+def test_a_full_disk_under_the_log_file_does_not_end_the_worker() -> None:
+    code = (
+        "import structlog; from ingest.process import console; console.configure_logging();"
+        " structlog.get_logger().error('no space'); print('lives')"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, text=True
+        )
+    assert done.stdout == "lives\n"
+
+
+def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scale = 8  # an eighth of the limits, reached in seconds
+    monkeypatch.setattr(writing_module, "LARGEST_BATCH", writing_module.LARGEST_BATCH // scale)
+    monkeypatch.setattr(checkpoints, "EMPTY_FROM", checkpoints.EMPTY_FROM // scale)
+    monkeypatch.setattr(checkpoints, "LIMIT", checkpoints.LIMIT // scale)
+    monkeypatch.setattr(checkpoints, "EVERY_S", 0.02)
+    monkeypatch.setattr(
+        checkpoints, "PACES", tuple((size // scale, pace / 20) for size, pace in checkpoints.PACES)
+    )
+    holder = sqlite3.connect(desk.path, isolation_level=None)
+    holder.execute("BEGIN")
+    holder.execute("SELECT count(*) FROM trades").fetchone()
+    largest = sent = 0
+    while not desk.writing.paused:
+        desk.put(sent + 1, sent + 200)
+        sent += 200
+        time.sleep(0.05)
+        largest = max(largest, desk.log_size)
+        assert sent < 40_000
+    assert desk.writing.paused.reason == writing_module.LOG_HELD
+    assert checkpoints.LIMIT // 2 < largest < 64 * 2**20 // scale
+    with pytest.raises(WritingPaused, match="keeps the database open"):
+        desk.call(lambda: None)  # history has to wait
+    holder.execute("ROLLBACK")
+    holder.close()
+    wait_until(lambda: desk.stored() == [(sent, 1, sent)] * 20, 20.0)
+    wait_until(lambda: desk.log_size < checkpoints.EMPTY_FROM + 2**20)
+    assert desk.writing.paused is None
+
+
+def test_a_read_that_takes_too_long_is_given_up_so_that_the_log_can_be_emptied(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "LONGEST_READ_S", 0.05)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    started = time.monotonic()
+    with pytest.raises(StoreError, match="too long"), desk.reader._reading() as connection:
+        connection.exec_driver_sql(endless)
+    assert time.monotonic() - started < 5.0
+    assert desk.reader.symbols()  # and the next read is answered
+
+
+def test_a_second_is_closed_as_soon_as_a_stored_trade_tells_that_it_is_over(desk: Desk) -> None:
+    closed: list[int] = []
+
+    def close() -> None:
+        assert desk.writing.pipeline is not None
+        desk.writing.pipeline.close_bars(desk.writing.pipeline.event_time_ms)
+        closed.append(desk.writing.pipeline.event_time_ms)
+
+    desk.writing.after_batch = close
+    desk.put(1, 500)  # two and a half seconds
+    wait_until(lambda: closed and closed[-1] == START_MS + 2_500)
+    bars = desk.reader.bars(SYMBOLS[0], 1_000)
+    assert list(bars.open_time_ms) == [START_MS, START_MS + 1_000]
+
+
+def test_how_late_trades_are_stored_is_measured_from_receipt_and_from_the_event(
+    desk: Desk,
+) -> None:
+    desk.writing.mark(40.0)
+    desk.put(1, 1)
+    wait_until(lambda: desk.stored() == [(1, 1, 1)] * 20)
+    wait_until(lambda: desk.writing.queue_depth == 0)
+    lags: list[tuple[float, float]] = []
+    wait_until(lambda: lags.extend(desk.writing.take_lags()) or lags)
+    ((stored_ms, total_ms),) = lags
+    assert 0 < stored_ms < 5_000
+    assert total_ms == pytest.approx(stored_ms + 40.0)
+
+
+def test_missing_ids_are_seen_to_before_history_that_was_asked_for_earlier(desk: Desk) -> None:
+    is_free = threading.Event()
+    done: list[str] = []
+
+    async def ask() -> None:
+        blocking = asyncio.create_task(desk.writing.call(lambda: is_free.wait(10.0)))
+        await asyncio.sleep(0)
+        history = [
+            asyncio.create_task(desk.writing.call(lambda: done.append("history"))) for _ in range(3)
+        ]
+        await asyncio.sleep(0)
+        repair = asyncio.create_task(
+            desk.writing.call(lambda: done.append("repair"), order=Order.IDS)
+        )
+        await asyncio.sleep(0)
+        is_free.set()
+        await asyncio.gather(blocking, *history, repair)
+
+    desk.call(lambda: None)
+    asyncio.run(ask())
+    assert done == ["repair", "history", "history", "history"]
+
+
+def test_heartbeats_and_history_have_their_turn_while_missing_ids_keep_coming(desk: Desk) -> None:
+    """A chain of repair hands in its next page as soon as one is stored."""
+    done: list[str] = []
+
+    async def ask() -> None:
+        async def repair() -> None:
+            for _ in range(40):
+                await desk.writing.call(lambda: done.append("ids"), Order.IDS)
+
+        chains = [asyncio.create_task(repair()) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        begun = len(done)
+        await asyncio.gather(
+            desk.writing.call(lambda: done.append("heartbeat"), Order.URGENT),
+            *(desk.writing.call(lambda: done.append("history")) for _ in range(3)),
+        )
+        waited = done[begun:]
+        assert waited.index("heartbeat") <= 4
+        assert waited.count("ids") <= 12
+        await asyncio.gather(*chains)
+
+    asyncio.run(ask())
+
+
+def test_an_older_trade_does_not_answer_for_one_that_was_dropped_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.put(1, 50)
+    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20)
+    desk.call(lambda: None)  # the batch is through
+    is_free = threading.Event()
+    monkeypatch.setattr(writing_module, "QUEUE_LIMIT", 40)
+    desk.writing.after_batch = lambda: is_free.wait(10.0)
+    desk.put(51, 51)
+    # Its batch holds the thread.
+    wait_until(lambda: desk.writing.written_count > 50 * len(SYMBOLS))
+    desk.put(52, 60)
+    assert desk.writing.dropped_total > 0
+    assert desk.writing.take_dropped() == []  # older ones are still to be written
+    is_free.set()
+    wait_until(lambda: desk.writing.queue_depth == 0)
+    wait_until(lambda: set(desk.writing.take_dropped()) == set(SYMBOLS))
+
+
+def test_a_doubt_is_applied_however_busy_the_feed_is(desk: Desk) -> None:
+    intake = Intake(desk.writing, ExchangeClock(lambda: START_MS / 1_000, lambda: 0.0))
+    assert intake.take_doubt()  # of the start
+    assert not intake.take_doubt()
+    desk.put(1, 100)
+    intake.doubt()
+    taken: list[int] = []
+
+    def after_batch() -> None:
+        if intake.take_doubt():
+            taken.append(desk.writing.written_count)
+
+    desk.writing.after_batch = after_batch
+    for number in range(101, 400):  # the queue never runs empty
+        desk.put(number, number)
+        time.sleep(0.001)
+    wait_until(lambda: desk.writing.queue_depth == 0)
+    assert len(taken) == 1
+    assert taken[0] >= 100 * len(SYMBOLS)

@@ -1,0 +1,240 @@
+"""No worker is left behind and none stays down, however its parents end; with real processes."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from core.errors import StoreError
+from ingest.process.supervisor import STALE_S, Heartbeat, Supervisor
+from ingest.store.reader import Reader
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY_APP = """
+def server(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"up"]
+"""
+FAILING_WORKERS = f"""
+__file__ = {str(ROOT / "gunicorn.conf.py")!r}
+exec(compile(open(__file__).read(), __file__, "exec"))
+preload_app = False
+"""
+WAIT_S = 15.0
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_S) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Desk:
+    """One gunicorn with our configuration and a tiny app, all its processes marked."""
+
+    folder: Path
+    port: int
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    master: "subprocess.Popen[str] | None" = None
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def start(self, app: str = TINY_APP, config: Path = ROOT / "gunicorn.conf.py") -> None:
+        (self.folder / "tiny.py").write_text(app)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PAIRDESK_MARK": self.mark,
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "1",
+            "DATABASE_URL": f"sqlite:///{self.folder}/market.db",
+            "SOURCE": "binance",
+            # Nobody listens there: the worker lives, and keeps trying.
+            "BINANCE_REST_URL": "http://127.0.0.1:9",
+            "BINANCE_WS_URL": "ws://127.0.0.1:9",
+            **self.settings,
+        }
+        command = [sys.executable, "-m", "gunicorn", "-c", str(config)]
+        self.master = subprocess.Popen(
+            [*command, "--chdir", str(self.folder), "tiny:server"],
+            cwd=self.folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def processes(self) -> dict[int, str]:
+        """Every living process of this desk, by its mark in the environment."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            with suppress(OSError):
+                if self.mark.encode() in (folder / "environ").read_bytes():
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if command and "State:\tZ" not in (folder / "status").read_text():
+                        found[int(folder.name)] = command
+        return found
+
+    def worker_pid(self) -> int | None:
+        """The worker's pid as its heartbeat tells it."""
+        reader = Reader(f"sqlite:///{self.folder}/market.db")
+        try:
+            status = reader.status()
+        except StoreError:
+            return None  # not migrated yet
+        finally:
+            reader.close()
+        return None if status is None or status.state == "stopped" else status.pid
+
+    def wait_for_worker(self, but_not: int | None = None) -> int:
+        wait_until(lambda: self.worker_pid() not in (None, but_not), "a worker with a heartbeat")
+        pid = self.worker_pid()
+        assert pid is not None
+        return pid
+
+    def output(self) -> str:
+        assert self.master is not None
+        return self.master.communicate(timeout=WAIT_S)[0]
+
+    def close(self) -> None:
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.master is not None:
+            self.master.wait(WAIT_S)
+            if self.master.stdout is not None:
+                self.master.stdout.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path, free_port())
+    yield desk
+    desk.close()
+
+
+def test_one_command_runs_web_and_worker_restarts_the_worker_and_ends_all(desk: Desk) -> None:
+    desk.start()
+    first = desk.wait_for_worker()
+    os.kill(first, signal.SIGKILL)
+    second = desk.wait_for_worker(but_not=first)
+    assert second != first
+    assert desk.master is not None
+    desk.master.send_signal(signal.SIGTERM)
+    output = desk.output()
+    assert desk.master.returncode == 0, output
+    assert re.search(rf"Pairdesk is on http://127\.0\.0\.1:{desk.port}", output)
+    wait_until(lambda: not desk.processes(), "no process is left")
+    reader = Reader(f"sqlite:///{desk.folder}/market.db")
+    status = reader.status()
+    reader.close()
+    assert status is not None
+    assert status.state == "stopped"
+
+
+def test_kill_9_of_the_master_leaves_no_orphan(desk: Desk) -> None:
+    desk.start()
+    desk.wait_for_worker()
+    assert desk.master is not None
+    desk.master.kill()
+    wait_until(lambda: not desk.processes(), "no process is left")
+
+
+def test_a_port_in_use_leaves_no_worker_behind(desk: Desk) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", desk.port))
+        listener.listen()
+        desk.start()
+        output = desk.output()
+    assert desk.master is not None
+    assert desk.master.returncode != 0
+    assert "in use" in output
+    assert not desk.processes()
+
+
+def test_a_web_worker_that_fails_to_boot_leaves_no_worker_behind(desk: Desk) -> None:
+    config = desk.folder / "late.conf.py"
+    config.write_text(FAILING_WORKERS)
+    desk.start("raise RuntimeError('this app does not start')", config)
+    output = desk.output()
+    assert desk.master is not None
+    assert desk.master.returncode != 0
+    assert "this app does not start" in output
+    wait_until(lambda: not desk.processes(), "no process is left")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("PORT", "99999", "a whole number from 1 to 65535"),
+        ("HOST", "999.1.1.1", "an address of this machine"),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_its_name_and_what_is_allowed(
+    desk: Desk, key: str, value: str, allowed: str
+) -> None:
+    desk.settings[key] = value
+    desk.start()
+    output = desk.output()
+    assert desk.master is not None
+    assert desk.master.returncode == 78
+    assert f"{key}={value!r} is not usable; allowed: {allowed}" in output
+    assert "Traceback" not in output
+    assert not desk.processes()
+
+
+def test_a_worker_that_refuses_its_settings_is_not_restarted() -> None:
+    supervisor = Supervisor([sys.executable, "-c", "raise SystemExit(78)"], lambda: None)
+    assert supervisor.run() == 78
+
+
+def test_a_worker_whose_heartbeat_stops_is_killed_and_replaced() -> None:
+    now = 0.0
+
+    def monotonic() -> float:
+        nonlocal now
+        now += 10.0  # every look at the clock is ten seconds later
+        return now
+
+    pids: list[int] = []
+
+    def heartbeat() -> tuple[int, int] | None:
+        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+        pids.extend(int(pid) for pid in children.split() if int(pid) not in pids)
+        if len(pids) > 1:
+            supervisor.stop()
+        return (pids[-1], 1)  # it never changes
+
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    supervisor = Supervisor(command, heartbeat, monotonic)
+    assert supervisor.run() == 0
+    assert len(pids) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_only_the_workers_own_heartbeat_counts() -> None:
+    watch = Heartbeat(pid=7, since=0.0)
+    assert not watch.is_stale((8, 1), STALE_S + 1)  # it stands by behind another worker
+    assert not watch.is_stale((7, 1), 2 * STALE_S)
+    assert not watch.is_stale((7, 2), 3 * STALE_S)
+    assert not watch.is_stale((7, 2), 4 * STALE_S)
+    assert watch.is_stale((7, 2), 4 * STALE_S + 1)

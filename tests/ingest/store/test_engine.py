@@ -1,0 +1,169 @@
+"""Opening and migrating the database, and the words for what is wrong with it."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
+
+from core.errors import SettingsError, StoreBusy, StoreError
+from ingest.store import engine as engine_module
+from ingest.store import migrations
+from ingest.store.engine import migrate, open_engine
+from ingest.store.reader import Reader
+from ingest.store.schema import metadata
+from ingest.store.writer import Writer
+
+ROOT = Path(__file__).parents[3]
+
+
+def execute(url: str, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_migrations_make_exactly_the_tables_that_the_code_uses(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+    made = dict(execute(database_url, "SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+    assert {name for name, sql in made.items() if "WITHOUT ROWID" in str(sql)} == {"trades", "bars"}
+
+
+def test_a_new_migration_cannot_be_forgotten_by_the_quick_start() -> None:
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert scripts.get_current_head() == migrations.HEAD
+
+
+def test_first_start_makes_folder_and_database_and_the_next_one_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/new folder/100%25?#/market.db"
+    migrate(url)
+    path = tmp_path / "new folder" / "100%25?#" / "market.db"
+    before = path.read_bytes()
+    assert before
+    migrate(url)
+    assert path.read_bytes() == before
+    assert Reader(url).symbols() == []
+
+
+def test_start_at_head_does_not_pay_for_loading_alembic(database_url: str) -> None:
+    code = (
+        "import sys; from ingest.store.engine import migrate; migrate(sys.argv[1]);"
+        " print('alembic' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, database_url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "False"
+
+
+def test_processes_that_start_together_all_find_a_migrated_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/market.db"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(migrate, [url] * 4))
+    assert execute(url, "SELECT version_num FROM alembic_version") == [(migrations.HEAD,)]
+
+
+def test_failed_migration_leaves_nothing_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/market.db"
+    execute(url, "CREATE TABLE imports (id INTEGER)")  # the last table to be made is in the way
+    with pytest.raises(StoreError):
+        migrate(url)
+    assert execute(url, "SELECT name FROM sqlite_master WHERE type = 'table'") == [("imports",)]
+
+
+def test_database_of_a_newer_version_is_refused_in_words(database_url: str) -> None:
+    execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SettingsError, match=r"9999.*newer version"):
+        migrate(database_url)
+    with pytest.raises(StoreError, match="9999"):
+        Reader(database_url).symbols()
+
+
+def test_folder_in_place_of_the_file_is_a_settings_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is a folder"):
+        migrate(f"sqlite:///{tmp_path}")
+
+
+def test_file_in_place_of_the_folder_is_a_settings_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        migrate(f"sqlite:///{tmp_path}/data/market.db")
+
+
+def test_broken_file_is_called_broken(tmp_path: Path) -> None:
+    path = tmp_path / "market.db"
+    path.write_bytes(b"not a database, whatever its name says" * 100)
+    with pytest.raises(StoreError, match="broken"):
+        migrate(f"sqlite:///{path}")
+    with pytest.raises(StoreError, match="broken"):
+        Reader(f"sqlite:///{path}").symbols()
+
+
+def test_password_is_not_in_the_message_of_an_unreachable_server() -> None:
+    with pytest.raises(StoreError, match="reached") as caught:
+        migrate("postgresql+psycopg://desk:secret@127.0.0.1:1/desk")
+    assert "secret" not in str(caught.value)
+
+
+def test_write_transaction_holds_the_lock_from_its_start(
+    database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_S", 0.01)
+    other = Writer(open_engine(database_url))
+    # A transaction that only read so far would fail later, in the middle of its writes.
+    with writer.transaction(), pytest.raises(StoreBusy, match="busy"), other.transaction():
+        pytest.fail("two writers at once")
+    other.close()
+
+
+@pytest.mark.parametrize(("checkpoints", "pages"), [(False, 0), (True, 1_000)])
+def test_only_the_worker_checkpoints(database_url: str, checkpoints: bool, pages: int) -> None:
+    engine = open_engine(database_url, checkpoints=checkpoints)
+    with engine.connect() as connection:
+
+        def pragma(name: str) -> object:
+            return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+
+        assert pragma("wal_autocheckpoint") == pages
+        assert pragma("journal_mode") == "wal"
+        assert pragma("synchronous") == 1
+        assert pragma("foreign_keys") == 1
+        assert pragma("busy_timeout") == 5_000
+    engine.dispose()
+
+
+def test_read_only_engine_refuses_to_write(database_url: str) -> None:
+    engine = open_engine(database_url, read_only=True)
+    with engine.connect() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.exec_driver_sql("INSERT INTO meta VALUES ('a', 'b')")
+    engine.dispose()
+
+
+def test_database_in_a_read_only_folder_can_still_be_read(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(database_url.removeprefix("sqlite:///"))
+    access: Callable[..., bool] = lambda *_: False  # noqa: E731 - root may write anywhere
+    monkeypatch.setattr(engine_module.os, "access", access)
+    reader = Reader(database_url)
+    assert reader.symbols() == []
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+    reader.close()
