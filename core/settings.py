@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.errors import SettingsError
+from core.symbols import SYMBOL_RULE, read_symbol
 
 DEFAULT_SYMBOLS = (
     "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT,ADAUSDT,AVAXUSDT,LINKUSDT,LTCUSDT,"
@@ -48,10 +49,10 @@ def _symbols(value: str) -> str:
         if not 2 <= int(value[4:]) <= MAX_SYMBOLS:
             raise ValueError
         return value.upper()
-    names = list(dict.fromkeys(name.strip().upper() for name in value.split(",") if name.strip()))
+    names = list(
+        dict.fromkeys(read_symbol(name.strip()) for name in value.split(",") if name.strip())
+    )
     if not 1 <= len(names) <= MAX_SYMBOLS:
-        raise ValueError
-    if any(re.search(r"[\s@/?&#\"'\\]", name) or len(name) > 20 for name in names):
         raise ValueError
     return ",".join(names)
 
@@ -90,8 +91,8 @@ class Settings(BaseModel):
         str,
         BeforeValidator(_symbols),
         Field(
-            description="a comma list of 1 to 1000 symbols such as BTCUSDT,ETHUSDT,"
-            " or TOP:n with n from 2 to 1000"
+            description="a comma list of 1 to 1000 symbols such as BTCUSDT,ETHUSDT"
+            f" ({SYMBOL_RULE}), or TOP:n with n from 2 to 1000"
         ),
     ] = DEFAULT_SYMBOLS
     retain_trades_hours: Annotated[

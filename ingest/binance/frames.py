@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from core.errors import FrameError
+from core.symbols import MAX_SYMBOL_LENGTH
 from core.types import Trade
 
 TradeEvent: TypeAlias = Literal["aggTrade", "trade"]
@@ -24,7 +25,6 @@ MAX_AMOUNT = 1e18
 """Bound of a price or quantity: products and sums of sane ones stay finite."""
 MICROSECONDS_FROM = 10**14
 """Times above are microseconds: as milliseconds they would lie after the year 5100."""
-MAX_SYMBOL_LENGTH = 40
 
 _decimal = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from core.bars import PARENTS, SECOND_MS, flat_bar, fold_trades, roll_up
 from core.errors import ImportFileError
+from core.symbols import split_symbol
 from core.types import Bar, Origin, Trade
 from ingest.files.dumps import DumpFile, describe, read_klines, read_trades, size_bytes
 from ingest.store.writer import BarChanges, Transaction, Writer
@@ -18,11 +19,6 @@ DAY_MS = 86_400_000
 WRITE_S = 0.05
 """What a transaction aims at; other processes wait for the lock while it lasts."""
 PAUSE_S = 0.02
-QUOTES = (
-    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDP", "USD1", "DAI", "BTC", "ETH", "BNB", "XRP",
-    "TRX", "DOGE", "SOL", "EUR", "TRY", "GBP", "BRL", "ARS", "AUD", "JPY", "MXN", "PLN", "RON",
-    "RUB", "UAH", "ZAR", "IDR", "NGN", "COP", "CZK", "USD",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +108,6 @@ def import_files(
             refused.append("Imported: " + ", ".join(str(result.path) for result in results))
         raise ImportFileError("\n".join(refused))
     return results
-
-
-def split_symbol(symbol: str) -> tuple[str, str]:
-    """Guess base and quote from a symbol's known endings; no quote when none fits."""
-    for quote in QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
-            return symbol.removesuffix(quote), quote
-    return symbol, ""
 
 
 def second_bars(trades: Iterable[Trade], starts_whole: bool, ends_whole: bool) -> Iterator[Bar]:

@@ -11,9 +11,10 @@ from io import BufferedReader
 from pathlib import Path
 
 from core.errors import FrameError, SettingsError
+from core.symbols import split_symbol
 from core.types import Trade
 from ingest.binance.frames import parse_frame
-from ingest.files.importer import ImportedSymbol, split_symbol
+from ingest.files.importer import ImportedSymbol
 from ingest.live.pipeline import GRACE_MS, Pipeline
 
 BATCH = 2_000

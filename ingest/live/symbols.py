@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.errors import SettingsError
 from core.settings import Settings
+from core.symbols import is_symbol
 from ingest.binance.rest import RestClient, SymbolInfo
 
 QUOTE = "USDT"
@@ -36,7 +37,10 @@ async def choose_symbols(settings: Settings, rest: RestClient) -> Choice:
         known = {
             item.symbol: item
             for item in await rest.exchange_info()
-            if item.quote == QUOTE and item.status == "TRADING" and item.symbol in volumes
+            if item.quote == QUOTE
+            and item.status == "TRADING"
+            and item.symbol in volumes
+            and is_symbol(item.symbol)
         }
         ranked = sorted(known, key=lambda symbol: (-volumes[symbol], symbol))
         wanted = tuple(ranked[: settings.top_symbols])

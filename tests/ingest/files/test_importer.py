@@ -10,7 +10,7 @@ import pytest
 from core.bars import fold_trades
 from core.errors import ImportFileError
 from core.types import TIMEFRAMES, Bars, Trade
-from ingest.files.importer import ImportResult, Progress, import_files, second_bars, split_symbol
+from ingest.files.importer import ImportResult, Progress, import_files, second_bars
 from ingest.store.reader import Reader
 from ingest.store.writer import Writer
 
@@ -447,21 +447,6 @@ def test_import_neither_subscribes_a_symbol_nor_renames_a_known_one(
     load(save("BTCUSDT-1m-2024-01.csv", GOOD), save("PEPEFDUSD-1m-2024-01.csv", GOOD))
     shown = [(item.symbol, item.base, item.quote, item.subscribed) for item in reader.symbols()]
     assert shown == [("BTCUSDT", "BTC", "USDT", True), ("PEPEFDUSD", "PEPE", "FDUSD", False)]
-
-
-@pytest.mark.parametrize(
-    ("symbol", "parts"),
-    [
-        ("BTCUSDT", ("BTC", "USDT")),
-        ("ETHBTC", ("ETH", "BTC")),
-        ("BTCFDUSD", ("BTC", "FDUSD")),
-        ("BNBTRY", ("BNB", "TRY")),
-        ("USDT", ("USDT", "")),
-        ("ABC", ("ABC", "")),
-    ],
-)
-def test_base_and_quote_are_guessed_from_the_ending(symbol: str, parts: tuple[str, str]) -> None:
-    assert split_symbol(symbol) == parts
 
 
 def test_retention_never_prunes_what_was_imported(
