@@ -6,7 +6,6 @@ Settings are checked and the source is resolved here, once, before anything fork
 import os
 import socket
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from core.errors import PairdeskError, SettingsError  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from ingest.process.console import configure_logging  # noqa: E402
 from ingest.process.keeper import Keeper  # noqa: E402
+from ingest.process.kernels import keep_kernels  # noqa: E402
 from ingest.process.source import resolve_source  # noqa: E402
-from ingest.store.engine import migrate  # noqa: E402
+from ingest.store.engine import migrate, sqlite_path  # noqa: E402
 
 CONFIGURATION_ERROR = 78
 
@@ -46,6 +46,7 @@ try:
 except SettingsError as error:
     print(error, file=sys.stderr)
     sys.exit(CONFIGURATION_ERROR)
+kernels = keep_kernels(ROOT, sqlite_path(settings.resolved_database_url(ROOT)), os.environ)
 
 bind = (
     f"[{settings.host}]:{settings.port}"
@@ -96,7 +97,7 @@ def post_worker_init(worker: Any) -> None:
 
 def _warm_up(services: Any) -> None:
     # One process compiles; the others wait for what it leaves on disk instead of doing the same.
-    with FileLock(Path(tempfile.gettempdir()) / f"pairdesk-warm-up-{os.getuid()}.lock"):
+    with FileLock(kernels / "warm-up.lock"):
         services.warm_up()
 
 
