@@ -11,12 +11,12 @@ from flask_caching import Cache
 from flask_compress import Compress
 
 from app.api import register_api
-from app.api.callback_guard import guard_callbacks
-from app.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
-from app.callbacks import register_callbacks
-from app.layout import build_layout
-from app.layout.page import META_TAGS, THEME_SCRIPT, index_html
-from app.services import PairService
+from app.services.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
+from app.services.pairs import PairService
+from app.views import register_callbacks
+from app.views.guard import guard_callbacks
+from app.views.shell.layout import build_layout
+from app.views.shell.page import META_TAGS, THEME_SCRIPT, index_html
 from core.settings import Settings
 from ingest.store.reader import Reader
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from app.services import PairView
+from app.services.pairs import PairView
 from core.explain import Explanation
 from core.spread import break_even_z, expected_reversion, round_trip_cost
 from core.types import FloatArray, PairResult, PairSpec, RoundTrip

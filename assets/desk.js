@@ -1,4 +1,4 @@
-/* What of the callbacks runs in the browser; app/callbacks/scripts.py binds these functions. */
+/* What of the callbacks runs in the browser; app/views/live/scripts.py binds these functions. */
 (function () {
   "use strict";
 

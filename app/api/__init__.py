@@ -11,7 +11,7 @@ from app.api.docs import document_routes
 from app.api.health import health_routes
 from app.api.market import market_routes
 from app.api.problems import CALLBACK_PATH, is_api_path, register_problems
-from app.services import PairService
+from app.services.pairs import PairService
 
 LIMITS = ("50 per second", "1200 per minute")
 _LIMITED = ("/analytics", "/api")

@@ -5,11 +5,11 @@ from typing import Any
 from flask import Response
 
 from app.api.answers import ExplainAnswer, PairAnswer
+from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
 from app.api.parameters import FieldError, ParameterErrors
-from app.api.requests import ApiBlueprint, csv_answer, json_answer
 from app.api.schemas import ExplainParameters, PairParameters, PairRequest, pair_request
 from app.serialise import equity_csv, explain_json, pair_json, trades_csv
-from app.services import PairService, RowNotThere
+from app.services.pairs import PairService, RowNotThere
 
 CSV = {"type": "string"}
 

@@ -8,7 +8,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask, Response
 from flask_smorest import Api
 
-from app.api.requests import ApiBlueprint, tagged
+from app.api.blueprint import ApiBlueprint, tagged
 
 API_VERSION = "0.1.1"
 _PAGE = """<!DOCTYPE html>

@@ -5,10 +5,10 @@ from typing import Any
 from flask import Response
 
 from app.api.answers import HealthAnswer, ReadyAnswer
+from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.metrics import CONTENT_TYPE, exposition
-from app.api.requests import ApiBlueprint, json_answer
 from app.api.schemas import NoParameters
-from app.services import PairService
+from app.services.pairs import PairService
 
 
 def health_routes(services: PairService) -> ApiBlueprint:

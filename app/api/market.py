@@ -5,9 +5,9 @@ from typing import Any
 from flask import Response
 
 from app.api.answers import BarsAnswer, StatusAnswer, SymbolsAnswer
-from app.api.requests import ApiBlueprint, json_answer
+from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.schemas import BarsParameters, NoParameters
-from app.services import PairService
+from app.services.pairs import PairService
 from core.types import TIMEFRAMES
 
 BAR_COLUMNS = (

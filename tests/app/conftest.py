@@ -12,7 +12,7 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.services import PairService
+from app.services.pairs import PairService
 from core.settings import Settings
 from core.types import Bar, Origin
 from ingest.store.engine import migrate, open_engine

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.api.callback_guard import guard_callbacks
+from app.views.guard import guard_callbacks
 
 URL = "/_dash-update-component"
 

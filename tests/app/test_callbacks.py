@@ -11,15 +11,15 @@ from dash import Dash, no_update
 from flask.testing import FlaskClient
 from plotly.utils import PlotlyJSONEncoder
 
-from app import ids
-from app.callbacks.live import load_newer, load_screen
-from app.callbacks.parameters import follow_controls, follow_link
-from app.components.controls import FIELDS
-from app.cursor import Cursor, read_cursor
-from app.layout import build_layout
-from app.links import control_values, query_of, read_link, read_query
-from app.notices import notices, source_badge
-from app.services import PairService
+from app.services.pairs import PairService
+from app.views import ids
+from app.views.controls import FIELDS
+from app.views.links import control_values, query_of, read_link, read_query
+from app.views.live.callbacks import load_newer, load_screen
+from app.views.live.client_cursor import Cursor, read_cursor
+from app.views.live.parameters import follow_controls, follow_link
+from app.views.shell.layout import build_layout
+from app.views.shell.notices import notices, source_badge
 from core.settings import Settings
 from core.types import Bar, Origin
 from ingest.store.reader import Reader

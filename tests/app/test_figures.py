@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from app import figures, series
+from app.views.live import figures, series
 from core.pair import analyse_pair, plan_rows
 from core.types import Bars, PairResult, PairSpec
 
@@ -219,7 +219,7 @@ def test_figure_is_one_that_plotly_knows(closes: tuple[np.ndarray, np.ndarray]) 
         for name in names:
             text = text.replace(f'"--{name}"', '"#123456"')
         go.Figure(json.loads(text))
-        css = (figures.__file__ or "").replace("app/figures.py", "assets/desk.css")
+        css = (figures.__file__ or "").replace("app/views/live/figures.py", "assets/desk.css")
         with open(css) as styles:
             known = styles.read()
         assert [name for name in names if f"--{name}:" not in known] == []

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from app.api.schemas import load_pair_request
-from app.notices import notices
-from app.services import PairService
+from app.services.pairs import PairService
+from app.views.shell.notices import notices
 
 
 def test_trades_that_hedged_nothing_are_told_on_the_page_too(services: PairService) -> None:

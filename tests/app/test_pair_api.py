@@ -11,7 +11,7 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from app.api.schemas import load_pair_request
-from app.services import PairService
+from app.services.pairs import PairService
 from core.types import Origin
 from ingest.store.writer import Writer
 

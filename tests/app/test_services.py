@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from app.api.schemas import ParameterErrors, load_pair_request
-from app.cache import ResultCache
 from app.serialise import finite, iso, pair_json, trades_csv
-from app.services import PairService, SymbolNotIngested, _forming
+from app.services.cache import ResultCache
+from app.services.pairs import PairService, SymbolNotIngested, _forming
 from core.settings import Settings
 from core.stationarity import engle_granger
 from core.types import PairSpec

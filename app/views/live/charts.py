@@ -4,10 +4,10 @@ from typing import Any
 
 from dash import dcc, html
 
-from app import ids
-from app.components import aria
-from app.figures import CAPTION, EQUITY_HEIGHT, HEIGHT
-from app.series import HEIGHTS
+from app.views import ids
+from app.views.live.figures import CAPTION, EQUITY_HEIGHT, HEIGHT
+from app.views.live.series import HEIGHTS
+from app.views.markup import aria
 
 CONFIG: Any = {
     "displaylogo": False,

@@ -5,11 +5,11 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, ctx, no_update
 
-from app import ids
 from app.api.schemas import ParameterErrors
-from app.components.controls import FIELDS, symbol_options
-from app.links import control_values, listed_symbols, query_of, read_controls, read_link
-from app.services import PairService
+from app.services.pairs import PairService
+from app.views import ids
+from app.views.controls import FIELDS, symbol_options
+from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
 from core.types import PairSpec
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
-from app.cache import ResultCache
-from app.status import status_view
+from app.services.cache import ResultCache
+from app.services.status import status_view
 from core import pair as pairs
 from core.errors import PairdeskError, StoreError
 from core.explain import Explanation, explain_zscore

@@ -1,6 +1,6 @@
 """Every component id of the page, so that layout, callbacks, scripts and tests agree.
 
-Ids of texts that the server sends are `live-` and a key of `app.wording`.
+Ids of texts that the server sends are `live-` and a key of `app.views.live.texts`.
 """
 
 URL = "url"

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode
 import structlog
 
 from app.api.schemas import ParameterErrors, load_pair_request
-from app.components.controls import FIELDS, MAIN_FIELDS, MORE_FIELDS
-from app.services import PairService
+from app.services.pairs import PairService
+from app.views.controls import FIELDS, MAIN_FIELDS, MORE_FIELDS
 from core.errors import StoreError
 from core.settings import Settings
 from core.types import PairSpec

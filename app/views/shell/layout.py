@@ -5,12 +5,12 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from app import ids
-from app.components import aria
-from app.components.controls import MORE_FIELDS, controls
-from app.layout.live import live_view
-from app.links import default_spec, listed_symbols
-from app.services import PairService
+from app.services.pairs import PairService
+from app.views import ids
+from app.views.controls import MORE_FIELDS, controls
+from app.views.links import default_spec, listed_symbols
+from app.views.live.layout import live_view
+from app.views.markup import aria
 from core.types import PairSpec
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from app import ids
-from app.components import aria
+from app.views import ids
+from app.views.markup import aria
 from core.types import TIMEFRAMES, PairSpec
 
 HEDGES = {"ols": "OLS", "kalman": "Kalman"}

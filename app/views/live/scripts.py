@@ -2,7 +2,7 @@
 
 from dash import ClientsideFunction, Dash, Input, Output, State
 
-from app import ids
+from app.views import ids
 
 
 def _in_browser(name: str) -> ClientsideFunction:

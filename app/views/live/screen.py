@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from dash import html
 
-from app.components.controls import HEDGES, symbol_options
-from app.cursor import Cursor, fingerprint
-from app.figures import equity_figure, pair_figure
-from app.links import listed_symbols, query_of
-from app.notices import Notice, notices, source_badge
-from app.series import Drawn, drawn_rows, ends, forming_values, newer_rows
-from app.services import PairService, PairView, SymbolNotIngested
-from app.wording import (
+from app.services.pairs import PairService, PairView, SymbolNotIngested
+from app.views.controls import HEDGES, symbol_options
+from app.views.links import listed_symbols, query_of
+from app.views.live.client_cursor import Cursor, fingerprint
+from app.views.live.figures import equity_figure, pair_figure
+from app.views.live.series import Drawn, drawn_rows, ends, forming_values, newer_rows
+from app.views.live.texts import (
     SIDES,
     empty_texts,
     forming_note,
@@ -24,6 +23,7 @@ from app.wording import (
     status_texts,
     time_text,
 )
+from app.views.shell.notices import Notice, notices, source_badge
 from core.errors import StoreError
 from core.types import PairResult, PairSpec
 

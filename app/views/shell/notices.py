@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.services import PairView
-from app.wording import duration_text, time_text
+from app.services.pairs import PairView
+from app.views.live.texts import duration_text, time_text
 
 Level = Literal["bad", "warn", "info"]
 

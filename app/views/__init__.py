@@ -2,12 +2,12 @@
 
 from dash import Dash
 
-from app.callbacks import live, parameters, scripts
-from app.services import PairService
+from app.services.pairs import PairService
+from app.views.live import callbacks, parameters, scripts
 
 
 def register_callbacks(app: Dash, services: PairService) -> None:
     """Bind every callback of the page."""
     parameters.register(app, services)
-    live.register(app, services)
+    callbacks.register(app, services)
     scripts.register(app)

@@ -5,12 +5,12 @@ from typing import Any
 import structlog
 from dash import Dash, Input, Output, State, no_update
 
-from app import ids
 from app.api.schemas import ParameterErrors
-from app.cursor import read_cursor
-from app.links import read_query
-from app.screens import newer, whole_screen
-from app.services import PairService
+from app.services.pairs import PairService
+from app.views import ids
+from app.views.links import read_query
+from app.views.live.client_cursor import read_cursor
+from app.views.live.screen import newer, whole_screen
 from core.types import PairSpec
 
 log = structlog.get_logger()

@@ -2,9 +2,9 @@
 
 from dash import html
 
-from app import ids
-from app.components import aria
-from app.wording import SUMMARY, empty_texts
+from app.views import ids
+from app.views.live.texts import SUMMARY, empty_texts
+from app.views.markup import aria
 
 CARDS = {
     "z": "z-score",

@@ -2,10 +2,10 @@
 
 from dash import html
 
-from app import ids
-from app.components.cards import cards, summary
-from app.components.charts import equity_chart, pair_chart
-from app.components.round_trips import round_trips
+from app.views import ids
+from app.views.live.cards import cards, summary
+from app.views.live.charts import equity_chart, pair_chart
+from app.views.live.round_trips import round_trips
 
 
 def live_view() -> html.Main:

@@ -1,4 +1,4 @@
-"""Figures of the Live view: traces and layout around the numbers of `app.series`; pure.
+"""Figures of the Live view: traces and layout around the numbers of `app.views.live.series`; pure.
 
 Colours are names of css variables ("--a"); the browser fills in those of its theme, as it fills
 traces whose `meta` names an end. Rows are dense in time, so traces carry `x0` and `dx` in place of
@@ -8,13 +8,13 @@ times, and a new bar is one number a trace.
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from app.series import HEIGHTS, Column, Drawn, columns, marks
+from app.views.live.series import HEIGHTS, Column, Drawn, columns, marks
 from core.types import PairResult
 
 Figure: TypeAlias = dict[str, Any]
 
 FONT = 'ui-sans-serif, system-ui, "Inter", "Segoe UI", Roboto, sans-serif'
-# Captions between the charts are html laid over the figure (app/components/charts.py).
+# Captions between the charts are html laid over the figure (app/views/live/charts.py).
 CAPTION = 26
 TIME_LABELS = 34
 HEIGHT = sum(HEIGHTS.values()) + CAPTION * len(HEIGHTS) + TIME_LABELS

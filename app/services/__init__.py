@@ -1,0 +1,1 @@
+"""What the desk knows, for the page and the API alike."""

@@ -1,0 +1,1 @@
+"""What stands around every view: the html page, header, notices and toasts."""
