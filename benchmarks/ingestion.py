@@ -18,9 +18,11 @@ from app import create_app
 from core.settings import Settings
 from core.types import Trade
 from ingest.binance.frames import parse_frame
+from ingest.store import market
 from ingest.store.engine import migrate, open_engine
+from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
-from ingest.store.writer import Cursor, Writer
+from ingest.store.transaction import Writer
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE, SECONDS, SYMBOLS = 75_000, 8.0, 20
@@ -236,16 +238,19 @@ def measure_twin(seconds: float = TWIN_S) -> float:
     frames.start_ms = 1_700_000_000_000
     raws = [frames.frame(number)[4:] for number in range(10_000)]
     with writer.transaction() as tx:
-        key = tx.ensure_symbols([Listing()])["S000USDT"]
+        key = market.ensure_symbols(tx, [Listing()])["S000USDT"]
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds and count < len(raws):
         trade = parse_frame(raws[count], only="aggTrade")
         assert isinstance(trade, Trade)
         with writer.transaction() as tx:
-            tx.insert_trades(key, [trade])
-            tx.save_cursor(
+            market.insert_trades(tx, key, [trade])
+            market.save_cursor(
+                tx,
                 key,
-                Cursor(trade.trade_id, trade.price, trade.event_time_ms, 0, trade.trade_time_ms),
+                FeedCursor(
+                    trade.trade_id, trade.price, trade.event_time_ms, 0, trade.trade_time_ms
+                ),
             )
         count += 1
     spent = time.perf_counter() - began

@@ -10,9 +10,10 @@ from app import create_app
 from benchmarks.analysis import BARS_A, BARS_B, MINUTE
 from core.settings import Settings
 from core.types import Bar, Bars, Origin
+from ingest.store import market
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 ROWS = 10_080
 PATH = "/analytics/pair?symbol_a=AAAUSDT&symbol_b=BBBUSDT"
@@ -39,9 +40,11 @@ def measure_requests() -> list[tuple[str, float]]:
         migrate(url)
         writer = Writer(open_engine(url))
         with writer.transaction() as tx:
-            ids = tx.ensure_symbols([_Listing("AAAUSDT", "AAA"), _Listing("BBBUSDT", "BBB")])
+            ids = market.ensure_symbols(
+                tx, [_Listing("AAAUSDT", "AAA"), _Listing("BBBUSDT", "BBB")]
+            )
             for symbol, bars in (("AAAUSDT", BARS_A), ("BBBUSDT", BARS_B)):
-                tx.upsert_bars(ids[symbol], MINUTE, _rows(bars), Origin.KLINE)
+                market.upsert_bars(tx, ids[symbol], MINUTE, _rows(bars), Origin.KLINE)
         settings = Settings.from_mapping({"DATABASE_URL": url})
         app = create_app(settings, Reader(url))
         app.server.extensions["pairdesk"].warm_up()

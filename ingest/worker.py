@@ -33,12 +33,13 @@ from ingest.live.symbols import choose_symbols
 from ingest.live.writing_thread import Order, WritingThread
 from ingest.process.disk_space import Growth
 from ingest.process.source import SimulatedExchange, simulate_command
+from ingest.store import process
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine, sqlite_path
 from ingest.store.integrity import suspect
 from ingest.store.lock import WorkerLock, worker_lock
 from ingest.store.pulse import Pulse
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 log = structlog.get_logger()
 
@@ -144,8 +145,8 @@ class Worker:
         writer = Writer(engine)
         writer.take_over()
         with writer.transaction() as tx:
-            tx.set_meta("source", self._settings.source_kind)
-            tx.set_meta("source_reason", self._reason)
+            process.set_meta(tx, "source", self._settings.source_kind)
+            process.set_meta(tx, "source_reason", self._reason)
 
         def stop_soon() -> None:
             loop.call_soon_threadsafe(self.stop)
@@ -172,7 +173,7 @@ class Worker:
 
         def measure() -> int:
             with writer.transaction() as tx:
-                return tx.used_bytes()
+                return process.used_bytes(tx)
 
         async def note_space() -> None:
             if self._progress.message == "complete":  # history comes once and tells nothing

@@ -25,7 +25,7 @@ class SymbolInfo(NamedTuple):
     status: str
 
 
-class Listing(NamedTuple):
+class SymbolList(NamedTuple):
     """The exchange's symbols, and its weight limit where it names one."""
 
     symbols: list[SymbolInfo]
@@ -112,7 +112,7 @@ def read_refusal(body: bytes) -> Refusal | None:
         return None
 
 
-def read_listing(body: bytes) -> Listing:
+def read_symbol_list(body: bytes) -> SymbolList:
     """Read the list of symbols."""
     info = _decode_info(body)
     limit = None
@@ -123,7 +123,7 @@ def read_listing(body: bytes) -> Listing:
     symbols = [
         SymbolInfo(row.symbol, row.baseAsset, row.quoteAsset, row.status) for row in info.symbols
     ]
-    return Listing(symbols, limit)
+    return SymbolList(symbols, limit)
 
 
 def read_klines(body: bytes, timeframe_ms: int) -> list[Bar]:

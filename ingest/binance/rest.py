@@ -20,17 +20,17 @@ from core.errors import (
 )
 from core.types import TIMEFRAMES, Bar, Trade
 from ingest.binance.answers import (
-    Listing,
+    SymbolInfo as SymbolInfo,
+)
+from ingest.binance.answers import (
+    SymbolList,
     read_aggregates,
     read_klines,
-    read_listing,
     read_object,
     read_quote_volumes,
     read_refusal,
+    read_symbol_list,
     read_time,
-)
-from ingest.binance.answers import (
-    SymbolInfo as SymbolInfo,
 )
 from ingest.binance.failures import (
     BLOCK_S,
@@ -145,11 +145,11 @@ class RestClient:
         One unknown name makes the exchange refuse the whole request: then its whole list is
         asked for, and who is missing in the result is unknown for certain.
         """
-        listing: Listing | None = None
+        listing: SymbolList | None = None
         if symbols is not None and len(symbols) <= MAX_SYMBOLS_IN_URL:
             params = {"symbols": _json_list(symbols)}
             try:
-                listing = await self._get("/api/v3/exchangeInfo", params, 20, read_listing)
+                listing = await self._get("/api/v3/exchangeInfo", params, 20, read_symbol_list)
             except RequestRefused as refusal:
                 if refusal.code != ILLEGAL_CHARACTERS:
                     raise
@@ -157,7 +157,7 @@ class RestClient:
                 if len(symbols) == 1:
                     return []
         if listing is None:
-            listing = await self._get("/api/v3/exchangeInfo", {}, 20, read_listing)
+            listing = await self._get("/api/v3/exchangeInfo", {}, 20, read_symbol_list)
         if listing.weight_per_minute is not None:
             self._budget.set_limit(listing.weight_per_minute)
         wanted = None if symbols is None else set(symbols)

@@ -10,9 +10,10 @@ from core.errors import StoreBusy
 from ingest.files.importer import Progress, import_files
 from ingest.files.replay import Replay, find_recordings
 from ingest.live.pipeline import Pipeline
+from ingest.store import process
 from ingest.store.engine import migrate, open_engine
 from ingest.store.lock import worker_lock
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 BAR_WIDTH = 30
 REDRAW_S = 0.1
@@ -73,9 +74,9 @@ def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> in
         started = time.monotonic()
         result = replay.run(pipeline)
         with writer.transaction() as tx:
-            tx.set_meta("source", "replay")
-            tx.set_meta("source_reason", ", ".join(path.name for path in paths))
-            tx.save_status(os.getpid(), "ended", int(time.time() * 1_000), {})
+            process.set_meta(tx, "source", "replay")
+            process.set_meta(tx, "source_reason", ", ".join(path.name for path in paths))
+            process.save_status(tx, os.getpid(), "ended", int(time.time() * 1_000), {})
     finally:
         writer.close()
         lock.release()

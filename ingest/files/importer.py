@@ -13,7 +13,9 @@ from core.errors import ImportFileError
 from core.symbols import split_symbol
 from core.types import Bar, Origin, Trade
 from ingest.files.dumps import DumpFile, describe, read_klines, read_trades, size_bytes
-from ingest.store.writer import BarChanges, Transaction, Writer
+from ingest.store import gaps, imports, market
+from ingest.store.market import BarChanges
+from ingest.store.transaction import Transaction, Writer
 
 DAY_MS = 86_400_000
 WRITE_S = 0.05
@@ -231,8 +233,9 @@ class _FileImport:
         now_ms = int(self._clock() * 1_000)
         with self._writer.transaction() as tx:
             listing = ImportedSymbol(symbol, *split_symbol(symbol), "IMPORTED")
-            self._symbol_id = tx.ensure_symbols([listing], keep_existing=True)[symbol]
-            tx.record_import(
+            self._symbol_id = market.ensure_symbols(tx, [listing], keep_existing=True)[symbol]
+            imports.record_import(
+                tx,
                 self._symbol_id,
                 self._dump.kind,
                 self._dump.timeframe_ms,
@@ -246,14 +249,14 @@ class _FileImport:
             )
             known = {
                 (gap.from_id, gap.to_id)
-                for gap in tx.gaps("unfillable")
+                for gap in gaps.in_state(tx, "unfillable")
                 if gap.symbol_id == self._symbol_id
             }
             for hole in extent.holes:
                 if (hole.from_id, hole.to_id) not in known:
-                    gap_id = tx.open_gap(self._symbol_id, *hole, "imported", now_ms)
+                    gap_id = gaps.open_gap(tx, self._symbol_id, *hole, "imported", now_ms)
                     reason = f"not in the imported file {self._dump.path.name}"
-                    tx.close_gap(gap_id, "unfillable", reason, now_ms)
+                    gaps.close_gap(tx, gap_id, "unfillable", reason, now_ms)
 
     def _write_klines(self, extent: Extent, total: int) -> tuple[int, int]:
         assert self._dump.timeframe_ms is not None
@@ -301,8 +304,8 @@ class _FileImport:
             head = _second_of(tx, self._symbol_id, first.trade_id - 1, first.trade_id, -1)
             tail = _second_of(tx, self._symbol_id, last.trade_id + 1, last.trade_id, 1)
             before, after = (*head, first)[0], (last, *tail)[-1]
-            starts_whole = tx.trade(self._symbol_id, before.trade_id - 1) is not None
-            ends_whole = tx.trade(self._symbol_id, after.trade_id + 1) is not None
+            starts_whole = market.trade_by_id(tx, self._symbol_id, before.trade_id - 1) is not None
+            ends_whole = market.trade_by_id(tx, self._symbol_id, after.trade_id + 1) is not None
         starts_whole |= before.trade_time_ms % DAY_MS < SECOND_MS
         ends_whole |= after.trade_time_ms % DAY_MS >= DAY_MS - SECOND_MS
         return head, tail, starts_whole, ends_whole
@@ -325,7 +328,7 @@ class _FileImport:
     ) -> None:
         with self._writer.transaction() as tx:
             children: dict[int, list[tuple[Bar, Origin]]] = {}
-            for item in tx.bars_between(self._symbol_id, child, start_ms, end_ms):
+            for item in market.bars_between(tx, self._symbol_id, child, start_ms, end_ms):
                 opens = item[0].open_time_ms
                 children.setdefault(opens - opens % parent, []).append(item)
             by_origin: dict[Origin, list[Bar]] = {Origin.TRADES: [], Origin.ROLL_UP: []}
@@ -336,7 +339,7 @@ class _FileImport:
                     by_origin[Origin.TRADES if is_own else Origin.ROLL_UP].append(bar)
             for origin, bars in by_origin.items():
                 self._count(
-                    tx, tx.upsert_bars(self._symbol_id, parent, bars, origin, imported=True)
+                    tx, market.upsert_bars(tx, self._symbol_id, parent, bars, origin, imported=True)
                 )
         self._sleep(PAUSE_S)
 
@@ -348,10 +351,10 @@ class _FileImport:
             return
         began = time.perf_counter()
         with self._writer.transaction() as tx:
-            tx.insert_trades(self._symbol_id, trades)
+            market.insert_trades(tx, self._symbol_id, trades)
             self._count(
                 tx,
-                tx.upsert_bars(self._symbol_id, timeframe_ms, bars, origin, imported=True),
+                market.upsert_bars(tx, self._symbol_id, timeframe_ms, bars, origin, imported=True),
             )
         took = time.perf_counter() - began
         self._chunk = max(200, min(10_000, int(rows * WRITE_S / max(took, 1e-6))))
@@ -361,7 +364,7 @@ class _FileImport:
         changed = changes.appended + changes.rewritten
         if changed:
             # Even what is only appended changes the past: it is older than what is on screen.
-            tx.rise_revision(self._symbol_id)
+            market.rise_revision(tx, self._symbol_id)
         self._changed += changed
 
 
@@ -369,11 +372,11 @@ def _second_of(
     tx: Transaction, symbol_id: int, trade_id: int, edge_id: int, step: int
 ) -> list[Trade]:
     """Stored trades of the second that a trade lies in, beyond the edge and without a hole."""
-    found = tx.trade(symbol_id, trade_id)
+    found = market.trade_by_id(tx, symbol_id, trade_id)
     if found is None:
         return []
     second = found.trade_time_ms - found.trade_time_ms % SECOND_MS
-    stored = tx.trades_around(symbol_id, second, second + SECOND_MS, trade_id)
+    stored = market.trades_around(tx, symbol_id, second, second + SECOND_MS, trade_id)
     if step < 0:
         stored.reverse()
     chained: list[Trade] = []

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from core.bars import SECOND_MS, BarBuilder
 from core.types import Trade
-from ingest.store.writer import Cursor, Gap
+from ingest.store.gaps import Gap
+from ingest.store.market import FeedCursor
 
 SKIP_MS = 60_000
 """A gap longer than this leaves no flat bars behind: repair or klines bring real ones."""
@@ -74,7 +75,7 @@ class SymbolFeed:
 
     def resume(
         self,
-        cursor: Cursor,
+        cursor: FeedCursor,
         gaps: Sequence[Gap],
         stored: Sequence[Trade],
         last_close: float | None,
@@ -107,11 +108,11 @@ class SymbolFeed:
         self.builder = BarBuilder(time_ms, last_close)
 
     @property
-    def cursor(self) -> Cursor:
+    def cursor(self) -> FeedCursor:
         """What a restart needs; only after the first trade."""
         assert self.last_id is not None
         assert self.builder is not None
-        return Cursor(
+        return FeedCursor(
             self.last_id,
             self.last_price,
             self.last_event_ms,

@@ -25,8 +25,9 @@ from ingest.live.repair import Repair
 from ingest.live.silence import SilenceWatch
 from ingest.live.stored_bars import floor_to
 from ingest.live.writing_thread import Order, WritingEnded, WritingPaused, WritingThread
+from ingest.store import market, process, pruning
 from ingest.store.pulse import Pulse
-from ingest.store.writer import Transaction, Writer
+from ingest.store.transaction import Transaction, Writer
 
 log = structlog.get_logger()
 
@@ -102,7 +103,7 @@ class Heartbeat:
         """Store it from the thread that writes, or when that has ended."""
         state, payload = self.report()
         with self.writer.transaction() as tx:
-            tx.save_status(os.getpid(), state, int(time.time() * 1_000), payload)
+            process.save_status(tx, os.getpid(), state, int(time.time() * 1_000), payload)
         self.writing.pause()
 
 
@@ -190,7 +191,7 @@ class LiveJobs:
         for feed in list(self.pipeline.feeds.values()):
             await self._in_steps(
                 partial(
-                    Transaction.prune_trades,
+                    pruning.prune_trades,
                     symbol_id=feed.symbol_id,
                     before_ms=trades_before,
                     limit=PRUNE_ROWS,
@@ -202,7 +203,7 @@ class LiveJobs:
             )
             await self._in_steps(
                 partial(
-                    Transaction.prune_bars,
+                    pruning.prune_bars,
                     timeframe_ms=length,
                     before_ms=now_ms - days * DAY_MS,
                     limit=PRUNE_ROWS,
@@ -243,7 +244,7 @@ class LiveJobs:
 
         def save() -> None:
             with self.writer.transaction() as tx:
-                tx.ensure_symbols(listings)
+                market.ensure_symbols(tx, listings)
             self.writing.pause()
 
         await self.writing.call(save)

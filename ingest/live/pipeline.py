@@ -12,7 +12,9 @@ from core.bars import SECOND_MS
 from core.types import TIMEFRAMES, Bar, Origin, Trade
 from ingest.live import stored_bars
 from ingest.live.chain import OpenGap, SymbolFeed
-from ingest.store.writer import Listing, Transaction, Writer
+from ingest.store import gaps, market, process
+from ingest.store.market import SymbolListing
+from ingest.store.transaction import Transaction, Writer
 
 log = structlog.get_logger()
 
@@ -48,20 +50,20 @@ class Pipeline:
         self._pause = pause
         self._retain_ms = retain_ms
         self._feeds: dict[str, SymbolFeed] = {}
-        self._listings: list[Listing] = []
+        self._listings: list[SymbolListing] = []
         self.event_time_ms = 0
         self.trade_count = 0
 
     # -- start --------------------------------------------------------------------------------
 
-    def start(self, listings: Iterable[Listing], *, keep_existing: bool = False) -> None:
+    def start(self, listings: Iterable[SymbolListing], *, keep_existing: bool = False) -> None:
         """Take up these symbols where the last run stopped; the state is what is stored."""
         self._listings = listings = list(listings)
         with self._writer.transaction() as tx:
-            ids = tx.ensure_symbols(listings, keep_existing=keep_existing)
-            tx.set_subscribed(ids)
-            cursors = tx.cursors()
-            open_gaps, lost = tx.gaps("open"), tx.gaps("unfillable")
+            ids = market.ensure_symbols(tx, listings, keep_existing=keep_existing)
+            market.set_subscribed(tx, ids)
+            cursors = market.cursors(tx)
+            open_gaps, lost = gaps.in_state(tx, "open"), gaps.in_state(tx, "unfillable")
         self._pause()
         self._feeds = {}
         for gap in open_gaps:
@@ -72,17 +74,17 @@ class Pipeline:
             feed = self._feeds[symbol] = SymbolFeed(symbol, symbol_id)
             feed.unfillable = [(gap.from_ms, gap.to_ms) for gap in lost if gap.symbol == symbol]
             cursor = cursors.get(symbol)
-            gaps = [gap for gap in open_gaps if gap.symbol == symbol]
+            own_gaps = [gap for gap in open_gaps if gap.symbol == symbol]
             is_old = cursor and cursor.last_event_time_ms < self._clock_ms() - self._retain_ms
             if cursor is None or is_old:
-                for gap in gaps:
+                for gap in own_gaps:
                     self._lose(feed, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
                 continue
             with self._writer.transaction() as tx:
                 closed = cursor.closed_until_ms
-                stored = tx.trades_around(symbol_id, closed, 2**62, cursor.last_id)
+                stored = market.trades_around(tx, symbol_id, closed, 2**62, cursor.last_id)
                 close = stored_bars.close_before(tx, symbol_id, closed)
-            feed.resume(cursor, gaps, stored, cursor.last_price if close is None else close)
+            feed.resume(cursor, own_gaps, stored, cursor.last_price if close is None else close)
             self._pause()
 
     def restart(self) -> None:
@@ -92,7 +94,7 @@ class Pipeline:
     def probe(self) -> None:
         """Write something small; raises what the database says to that."""
         with self._writer.transaction() as tx:
-            tx.set_meta("probed_ms", str(self._clock_ms()))
+            process.set_meta(tx, "probed_ms", str(self._clock_ms()))
 
     @property
     def _too_old(self) -> str:
@@ -141,7 +143,7 @@ class Pipeline:
         with self._writer.transaction() as tx:
             for feed in feeds:
                 feed.rebuilt()
-                tx.save_cursor(feed.symbol_id, feed.cursor)
+                market.save_cursor(tx, feed.symbol_id, feed.cursor)
         self._pause()
 
     def _ingest_symbol(
@@ -150,25 +152,26 @@ class Pipeline:
         accepted = feed.accept(trades)
         now_ms = self._clock_ms()
         if accepted.new:
-            tx.insert_trades(feed.symbol_id, accepted.new)
+            market.insert_trades(tx, feed.symbol_id, accepted.new)
             self.event_time_ms = max(self.event_time_ms, feed.last_event_ms)
             self.trade_count += len(accepted.new)
         if accepted.late:
-            tx.insert_trades(feed.symbol_id, accepted.late)
+            market.insert_trades(tx, feed.symbol_id, accepted.late)
         for gap in accepted.opened:
             gap.gap_id = self._record(tx, feed, gap, "missed by the live feed")
             if stored_bars.flag_incomplete(tx, feed, gap.from_ms, gap.to_ms, is_final=False):
-                tx.rise_revision(feed.symbol_id)
+                market.rise_revision(tx, feed.symbol_id)
         for gap in accepted.closed:
-            tx.close_gap(gap.gap_id, "filled", "came in late", now_ms)
+            gaps.close_gap(tx, gap.gap_id, "filled", "came in late", now_ms)
         for start_ms, _ in accepted.rebuild:
             feed.will_rebuild(start_ms)
         if accepted.new or accepted.rebuild:
-            tx.save_cursor(feed.symbol_id, feed.cursor)
+            market.save_cursor(tx, feed.symbol_id, feed.cursor)
         return accepted.rebuild
 
     def _record(self, tx: Transaction, feed: SymbolFeed, gap: OpenGap, reason: str) -> int:
-        return tx.open_gap(
+        return gaps.open_gap(
+            tx,
             feed.symbol_id,
             gap.from_id,
             gap.to_id,
@@ -220,7 +223,7 @@ class Pipeline:
             with self._writer.transaction() as tx:
                 changed = stored_bars.rebuild_seconds(tx, feed, first, last, anchor_id)
                 if stored_bars.roll_up_parents(tx, feed, first, last) or changed:
-                    tx.rise_revision(feed.symbol_id)
+                    market.rise_revision(tx, feed.symbol_id)
             self._pause()
 
     def store_klines(self, symbol: str, timeframe: str, bars: Sequence[Bar]) -> None:
@@ -239,7 +242,7 @@ class Pipeline:
         """How many usable bars are stored; those that can never be complete count as usable."""
         feed, length = self._feeds[symbol], TIMEFRAMES[timeframe]
         with self._writer.transaction() as tx:
-            stored = tx.bars_between(feed.symbol_id, length, start_ms, end_ms)
+            stored = market.bars_between(tx, feed.symbol_id, length, start_ms, end_ms)
         return sum(
             bar.complete or feed.is_unfillable(bar.open_time_ms, bar.open_time_ms + length)
             for bar, _ in stored
@@ -276,7 +279,7 @@ class Pipeline:
     def _fill(self, feed: SymbolFeed, gap: OpenGap, inside: list[Trade]) -> None:
         assert feed.builder is not None
         with self._writer.transaction() as tx:
-            tx.insert_trades(feed.symbol_id, inside)
+            market.insert_trades(tx, feed.symbol_id, inside)
         self._pause()
         for trade in inside:
             if trade.trade_id not in gap.received:
@@ -292,9 +295,11 @@ class Pipeline:
         # Only now: dying before would leave bars that nobody builds again.
         with self._writer.transaction() as tx:
             if is_filled:
-                tx.close_gap(gap.gap_id, "filled", "fetched from the exchange", self._clock_ms())
+                gaps.close_gap(
+                    tx, gap.gap_id, "filled", "fetched from the exchange", self._clock_ms()
+                )
             else:
-                tx.shrink_gap(gap.gap_id, gap.from_id, gap.from_ms)
+                gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
         self._pause()
 
     def _lose_head(self, feed: SymbolFeed, gap: OpenGap, first: Trade) -> None:
@@ -307,7 +312,7 @@ class Pipeline:
         gap.from_id, gap.from_ms = first.trade_id, first.trade_time_ms
         with self._writer.transaction() as tx:
             lost.gap_id = self._record(tx, feed, lost, reason)
-            tx.shrink_gap(gap.gap_id, gap.from_id, gap.from_ms)
+            gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
         self._lose(feed, lost.gap_id, lost.from_ms, lost.to_ms, reason)
 
     def give_up_gap(self, symbol: str, gap_id: int) -> None:
@@ -321,9 +326,9 @@ class Pipeline:
     def _lose(self, feed: SymbolFeed, gap_id: int, from_ms: int, to_ms: int, reason: str) -> None:
         feed.unfillable.append((from_ms, to_ms))
         with self._writer.transaction() as tx:
-            tx.close_gap(gap_id, "unfillable", reason, self._clock_ms())
+            gaps.close_gap(tx, gap_id, "unfillable", reason, self._clock_ms())
             if stored_bars.flag_incomplete(tx, feed, from_ms, to_ms, is_final=True):
-                tx.rise_revision(feed.symbol_id)
+                market.rise_revision(tx, feed.symbol_id)
         self._pause()
         log.warning("trades are lost", symbol=feed.symbol, reason=reason)
 
@@ -360,7 +365,7 @@ class Pipeline:
                     close = newest.price
                 feed.begin(before, close or 0.0, start_ms, close)
                 if not page:
-                    tx.save_cursor(feed.symbol_id, feed.cursor)
+                    market.save_cursor(tx, feed.symbol_id, feed.cursor)
             self._pause()
             feed.is_proven = len(page) < 1_000
             if page:
@@ -375,13 +380,13 @@ class Pipeline:
             feed.gaps.append(gap)
             with self._writer.transaction() as tx:
                 gap.gap_id = self._record(tx, feed, gap, "before the first live trade")
-                tx.save_cursor(feed.symbol_id, feed.cursor)
+                market.save_cursor(tx, feed.symbol_id, feed.cursor)
             self._pause()
             self.fill_gap(symbol, gap.gap_id, first.trade_id, page)
         else:
             feed.will_rebuild(start_ms)
             with self._writer.transaction() as tx:
-                tx.save_cursor(feed.symbol_id, feed.cursor)
+                market.save_cursor(tx, feed.symbol_id, feed.cursor)
             self._pause()
             self._rebuild(feed, start_ms, live.trade_time_ms, live.trade_id)
             self._note_rebuilt([feed])
@@ -422,7 +427,9 @@ class Pipeline:
         """Minutes of [start, end) that were built from complete ids."""
         feed = self._feeds[symbol]
         with self._writer.transaction() as tx:
-            stored = tx.bars_between(feed.symbol_id, stored_bars.MINUTE_MS, start_ms, end_ms)
+            stored = market.bars_between(
+                tx, feed.symbol_id, stored_bars.MINUTE_MS, start_ms, end_ms
+            )
         return [bar for bar, origin in stored if origin is Origin.TRADES and bar.complete]
 
     def mend_minute(self, symbol: str, open_ms: int, trades: Sequence[Trade]) -> Bar | None:
@@ -430,7 +437,7 @@ class Pipeline:
         feed = self._feeds[symbol]
         if trades:
             with self._writer.transaction() as tx:
-                tx.insert_trades(feed.symbol_id, trades)
+                market.insert_trades(tx, feed.symbol_id, trades)
             self._pause()
         anchor_id = trades[0].trade_id if trades else feed.last_id or 0
         self._rebuild(feed, open_ms, open_ms + stored_bars.MINUTE_MS - 1, anchor_id)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from core.bars import PARENTS, SECOND_MS, flat_bar, fold_trades, roll_up
 from core.types import Bar, Origin, Trade
 from ingest.live.chain import SymbolFeed
-from ingest.store.writer import Transaction
+from ingest.store import market
+from ingest.store.transaction import Transaction
 
 MINUTE_MS = 60_000
 TIMEFRAME_LENGTHS = (SECOND_MS, *(parent for parent, _ in PARENTS))
@@ -23,7 +24,7 @@ def close_before(tx: Transaction, symbol_id: int, time_ms: int) -> float | None:
     """Close of the second before a time, or of the minute where only that is stored."""
     for length in (SECOND_MS, MINUTE_MS):
         if time_ms % length == 0:
-            found = tx.bars_between(symbol_id, length, time_ms - length, time_ms)
+            found = market.bars_between(tx, symbol_id, length, time_ms - length, time_ms)
             if found:
                 return found[-1][0].close
     return None
@@ -40,7 +41,7 @@ def close_seconds(tx: Transaction, feed: SymbolFeed, until_ms: int) -> None:
         else bar._replace(complete=False)
         for bar in builder.close_until(until_ms, feed.whole_from_ms)
     ]
-    changes = tx.upsert_bars(feed.symbol_id, SECOND_MS, bars, Origin.TRADES)
+    changes = market.upsert_bars(tx, feed.symbol_id, SECOND_MS, bars, Origin.TRADES)
     changed = changes.rewritten > 0
     end = builder.closed_until_ms
     for parent, child in PARENTS:
@@ -49,8 +50,8 @@ def close_seconds(tx: Transaction, feed: SymbolFeed, until_ms: int) -> None:
             break
         changed |= _roll_up(tx, feed, parent, child, first, end, end)
     if changed:
-        tx.rise_revision(feed.symbol_id)
-    tx.save_cursor(feed.symbol_id, feed.cursor)
+        market.rise_revision(tx, feed.symbol_id)
+    market.save_cursor(tx, feed.symbol_id, feed.cursor)
 
 
 def rebuild_seconds(
@@ -67,9 +68,10 @@ def rebuild_seconds(
     end = min(end_ms, builder.closed_until_ms)
     if start >= end:
         return False
-    trades = _by_second(tx.trades_around(feed.symbol_id, start, end, anchor_id))
+    trades = _by_second(market.trades_around(tx, feed.symbol_id, start, end, anchor_id))
     known = {
-        bar.open_time_ms: bar for bar, _ in tx.bars_between(feed.symbol_id, SECOND_MS, start, end)
+        bar.open_time_ms: bar
+        for bar, _ in market.bars_between(tx, feed.symbol_id, SECOND_MS, start, end)
     }
     close = close_before(tx, feed.symbol_id, start)
     bars: list[Bar] = []
@@ -86,7 +88,7 @@ def rebuild_seconds(
             bars.append(bar)
     if close is not None and end == builder.closed_until_ms:
         builder.last_close = close
-    changes = tx.upsert_bars(feed.symbol_id, SECOND_MS, bars, Origin.TRADES)
+    changes = market.upsert_bars(tx, feed.symbol_id, SECOND_MS, bars, Origin.TRADES)
     return changes.rewritten > 0 or changes.appended > 0
 
 
@@ -123,7 +125,7 @@ def _roll_up(
     stop = min(end + parent - 1, closed)
     children: dict[int, list[tuple[Bar, Origin]]] = {}
     if start + parent <= stop:
-        for item in tx.bars_between(feed.symbol_id, child, start, floor_to(stop, parent)):
+        for item in market.bars_between(tx, feed.symbol_id, child, start, floor_to(stop, parent)):
             children.setdefault(floor_to(item[0].open_time_ms, parent), []).append(item)
     from_trades: list[Bar] = []
     mixed: list[Bar] = []
@@ -136,8 +138,11 @@ def _roll_up(
             continue
         only_trades = all(origin is Origin.TRADES for _, origin in items)
         (from_trades if only_trades else mixed).append(bar)
-    rewritten = tx.upsert_bars(feed.symbol_id, parent, from_trades, Origin.TRADES).rewritten
-    return rewritten + tx.upsert_bars(feed.symbol_id, parent, mixed, Origin.ROLL_UP).rewritten > 0
+    rewritten = market.upsert_bars(tx, feed.symbol_id, parent, from_trades, Origin.TRADES).rewritten
+    return (
+        rewritten + market.upsert_bars(tx, feed.symbol_id, parent, mixed, Origin.ROLL_UP).rewritten
+        > 0
+    )
 
 
 def flag_incomplete(
@@ -150,13 +155,15 @@ def flag_incomplete(
     """
     changed = False
     for length in TIMEFRAME_LENGTHS:
-        stored = tx.bars_between(feed.symbol_id, length, floor_to(first_ms, length), last_ms + 1)
+        stored = market.bars_between(
+            tx, feed.symbol_id, length, floor_to(first_ms, length), last_ms + 1
+        )
         wrong = [
             bar._replace(complete=False)
             for bar, origin in stored
             if bar.complete and (is_final or origin is not Origin.KLINE)
         ]
-        tx.upsert_bars(feed.symbol_id, length, wrong, Origin.INCOMPLETE, keep_better=False)
+        market.upsert_bars(tx, feed.symbol_id, length, wrong, Origin.INCOMPLETE, keep_better=False)
         changed |= bool(wrong)
     return changed
 
@@ -171,8 +178,8 @@ def store_klines(tx: Transaction, feed: SymbolFeed, timeframe_ms: int, bars: Ite
     ]
     if not own:
         return
-    tx.upsert_bars(feed.symbol_id, timeframe_ms, own, Origin.KLINE)
-    tx.rise_revision(feed.symbol_id)
+    market.upsert_bars(tx, feed.symbol_id, timeframe_ms, own, Origin.KLINE)
+    market.rise_revision(tx, feed.symbol_id)
 
 
 def roll_up_minutes(tx: Transaction, feed: SymbolFeed, start_ms: int, end_ms: int) -> None:
@@ -183,4 +190,4 @@ def roll_up_minutes(tx: Transaction, feed: SymbolFeed, start_ms: int, end_ms: in
         first = floor_to(start_ms, parent)
         changed |= _roll_up(tx, feed, parent, child, first, end_ms, closed, only_complete=True)
     if changed:
-        tx.rise_revision(feed.symbol_id)
+        market.rise_revision(tx, feed.symbol_id)

@@ -15,9 +15,11 @@ from app import create_app
 from app.services.pairs import PairService
 from core.settings import Settings
 from core.types import Bar, Origin
+from ingest.store import gaps, market, process
 from ingest.store.engine import migrate, open_engine
+from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
-from ingest.store.writer import Cursor, Writer
+from ingest.store.transaction import Writer
 
 MINUTE = 60_000
 BARS = 1_500
@@ -87,22 +89,23 @@ def fill(database_url: str) -> None:
     names = ("BTC", "ETH", "SOL", "DOGE")
     writer = Writer(open_engine(database_url))
     with writer.transaction() as tx:
-        ids = tx.ensure_symbols([Listing(f"{name}USDT", name) for name in names])
-        tx.upsert_bars(ids["BTCUSDT"], MINUTE, minute_bars(closes_a), Origin.TRADES)
-        tx.upsert_bars(ids["ETHUSDT"], MINUTE, minute_bars(closes_b), Origin.TRADES)
+        ids = market.ensure_symbols(tx, [Listing(f"{name}USDT", name) for name in names])
+        market.upsert_bars(tx, ids["BTCUSDT"], MINUTE, minute_bars(closes_a), Origin.TRADES)
+        market.upsert_bars(tx, ids["ETHUSDT"], MINUTE, minute_bars(closes_b), Origin.TRADES)
         long_ago = minute_bars(closes_b[:20], LAST_OPEN_MS - 10_000 * MINUTE)
-        tx.upsert_bars(ids["SOLUSDT"], MINUTE, long_ago, Origin.KLINE, imported=True)
+        market.upsert_bars(tx, ids["SOLUSDT"], MINUTE, long_ago, Origin.KLINE, imported=True)
         for symbol, price in (("BTCUSDT", closes_a[-1] * 1.002), ("ETHUSDT", closes_b[-1])):
-            tx.save_cursor(
+            market.save_cursor(
+                tx,
                 ids[symbol],
-                Cursor(900, float(price), FORMING_OPEN_MS + 15_000, 0, FORMING_OPEN_MS),
+                FeedCursor(900, float(price), FORMING_OPEN_MS + 15_000, 0, FORMING_OPEN_MS),
             )
-        tx.open_gap(
-            ids["ETHUSDT"], 11, 14, LAST_OPEN_MS - 90_500, LAST_OPEN_MS, "reconnect", NOW_MS
+        gaps.open_gap(
+            tx, ids["ETHUSDT"], 11, 14, LAST_OPEN_MS - 90_500, LAST_OPEN_MS, "reconnect", NOW_MS
         )
-        tx.save_status(4242, "running", NOW_MS - 800, WORKER)
-        tx.set_meta("source", "simulated")
-        tx.set_meta("source_reason", "no exchange answers")
+        process.save_status(tx, 4242, "running", NOW_MS - 800, WORKER)
+        process.set_meta(tx, "source", "simulated")
+        process.set_meta(tx, "source_reason", "no exchange answers")
     writer.close()
 
 
@@ -183,7 +186,7 @@ def own_writer(database_url: str) -> Iterator[Writer]:
 def own_ids(own_writer: Writer) -> dict[str, int]:
     names = ("BTC", "ETH", "SOL", "DOGE")
     with own_writer.transaction() as tx:
-        return tx.ensure_symbols([Listing(f"{name}USDT", name) for name in names])
+        return market.ensure_symbols(tx, [Listing(f"{name}USDT", name) for name in names])
 
 
 @pytest.fixture

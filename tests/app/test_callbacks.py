@@ -22,8 +22,9 @@ from app.views.shell.layout import build_layout
 from app.views.shell.notices import notices, source_badge
 from core.settings import Settings
 from core.types import Bar, Origin
+from ingest.store import market, process
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 MINUTE = 60_000
 REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=120", "note": ""}
@@ -62,11 +63,11 @@ def close_bar(
                     0.5,
                     True,
                 )
-                tx.upsert_bars(own_ids[symbol], MINUTE, [bar], Origin.TRADES)
+                market.upsert_bars(tx, own_ids[symbol], MINUTE, [bar], Origin.TRADES)
             own_desk[1]["now"] += 60
             now_ms = int(own_desk[1]["now"] * 1000)
             feed = {"state": "live", "last_frame_ms": now_ms - 250, "trades_per_s": 12.5}
-            tx.save_status(4242, "running", now_ms - 800, {"feed": feed})
+            process.save_status(tx, 4242, "running", now_ms - 800, {"feed": feed})
 
     return close
 
@@ -226,7 +227,7 @@ def test_rewritten_bars_ask_for_a_whole_screen(
 ) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
     with own_writer.transaction() as tx:
-        tx.rise_revision(own_ids["ETHUSDT"])
+        market.rise_revision(tx, own_ids["ETHUSDT"])
     assert load_newer(own_services, REQUEST, cursor)["reload"] is True
 
 

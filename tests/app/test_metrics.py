@@ -10,9 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
 from core.settings import Settings
+from ingest.store import gaps, market, process
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 FEED = {
     "state": "live",
@@ -62,11 +63,11 @@ def test_every_health_figure_is_there_in_base_units(
     now_ms = int(clock["now"] * 1_000)
     eth = own_ids["ETHUSDT"]
     with own_writer.transaction() as tx:
-        tx.set_subscribed(["BTCUSDT", "ETHUSDT"])
-        filled = tx.open_gap(eth, 21, 25, now_ms, now_ms, "reconnect", now_ms)
-        tx.close_gap(filled, "filled", "fetched", now_ms)
-        lost = tx.open_gap(eth, 31, 32, now_ms, now_ms, "reconnect", now_ms)
-        tx.close_gap(lost, "unfillable", "gone", now_ms)
+        market.set_subscribed(tx, ["BTCUSDT", "ETHUSDT"])
+        filled = gaps.open_gap(tx, eth, 21, 25, now_ms, now_ms, "reconnect", now_ms)
+        gaps.close_gap(tx, filled, "filled", "fetched", now_ms)
+        lost = gaps.open_gap(tx, eth, 31, 32, now_ms, now_ms, "reconnect", now_ms)
+        gaps.close_gap(tx, lost, "unfillable", "gone", now_ms)
         payload: dict[str, Any] = {
             "feed": FEED | {"last_frame_ms": now_ms - 250},
             "quarantined": 2,
@@ -76,7 +77,7 @@ def test_every_health_figure_is_there_in_base_units(
             "space": SPACE,
             "stalled_symbols": ["DOGEUSDT"],
         }
-        tx.save_status(1, "running", now_ms, payload)
+        process.save_status(tx, 1, "running", now_ms, payload)
     found = metrics(open_client(desk))
     last_event_ms = own_writer_last_event(desk)
     assert (
@@ -118,7 +119,7 @@ def test_every_health_figure_is_there_in_base_units(
     assert found["wal_bytes",] >= 0
     assert found["database_bytes",] > 0
     with own_writer.transaction() as tx:
-        tx.set_subscribed(["BTCUSDT"])
+        market.set_subscribed(tx, ["BTCUSDT"])
     left = metrics(open_client(desk))
     assert ("symbol_last_id", "BTCUSDT") in left
     assert not any("ETHUSDT" in labels for labels in left)  # its gaps are nobody's alarm now

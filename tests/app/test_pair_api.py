@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from app.api.schemas import load_pair_request
 from app.services.pairs import PairService
 from core.types import Origin
-from ingest.store.writer import Writer
+from ingest.store import market
+from ingest.store.transaction import Writer
 
 QUERY = "/analytics/pair?window=30&hedge_window=100&bars=600&entry_z=1.5"
 
@@ -272,10 +273,12 @@ def test_rewritten_bars_are_shown_once_the_revision_rises(
     client = open_client(own_desk[0])
     before = strict_json(client.get(QUERY).data)
     with own_writer.transaction() as tx:
-        stored = tx.bars_between(own_ids["BTCUSDT"], MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)
+        stored = market.bars_between(
+            tx, own_ids["BTCUSDT"], MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE
+        )
         changed = [bar._replace(close=bar.close * 1.01) for bar, _ in stored]
-        tx.upsert_bars(own_ids["BTCUSDT"], MINUTE, changed, Origin.TRADES)
-        tx.rise_revision(own_ids["BTCUSDT"])
+        market.upsert_bars(tx, own_ids["BTCUSDT"], MINUTE, changed, Origin.TRADES)
+        market.rise_revision(tx, own_ids["BTCUSDT"])
     after = strict_json(client.get(QUERY).data)
     assert after["as_of"] == before["as_of"]
     assert after["zscore"] > before["zscore"]
@@ -295,9 +298,9 @@ def test_pair_moves_on_when_both_legs_have_closed_a_bar(
     ):
         with own_writer.transaction() as tx:
             key = own_ids[symbol]
-            bar, _ = tx.bars_between(key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
+            bar, _ = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
             following = bar._replace(open_time_ms=LAST_OPEN_MS + MINUTE)
-            tx.upsert_bars(key, MINUTE, [following], Origin.TRADES)
+            market.upsert_bars(tx, key, MINUTE, [following], Origin.TRADES)
         after = strict_json(client.get(QUERY).data)
         assert after["as_of"] == as_of
     assert after["start"] == before["start"]
@@ -314,9 +317,9 @@ def test_incomplete_last_bar_gives_null_with_its_reason(
 ) -> None:
     with own_writer.transaction() as tx:
         key = own_ids["ETHUSDT"]
-        bar, _ = tx.bars_between(key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
+        bar, _ = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
         broken = bar._replace(complete=False)
-        tx.upsert_bars(key, MINUTE, [broken], Origin.TRADES, keep_better=False)
+        market.upsert_bars(tx, key, MINUTE, [broken], Origin.TRADES, keep_better=False)
     answer = strict_json(open_client(own_desk[0]).get(QUERY).data)
     assert answer["zscore"] is None
     assert answer["series"]["zscore"][-1] is None
@@ -342,8 +345,8 @@ def test_imported_bars_are_named_as_the_source(
     assert strict_json(client.get(QUERY).data)["source"] == "simulated"
     with own_writer.transaction() as tx:
         key = own_ids["BTCUSDT"]
-        stored = tx.bars_between(key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)
+        stored = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)
         bars = [bar for bar, _ in stored]
-        tx.upsert_bars(key, MINUTE, bars, Origin.KLINE, imported=True)
-        tx.rise_revision(key)
+        market.upsert_bars(tx, key, MINUTE, bars, Origin.KLINE, imported=True)
+        market.rise_revision(tx, key)
     assert strict_json(client.get(QUERY).data)["source"] == "import"

@@ -15,9 +15,11 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from app import create_app
 from core.settings import Settings
 from core.types import Bar, Origin
+from ingest.store import market, process
 from ingest.store.engine import migrate, open_engine
+from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
-from ingest.store.writer import Cursor, Writer
+from ingest.store.transaction import Writer
 
 MINUTE = 60_000
 FIRST_CLOSE_MS = 1_795_401_000_000 // MINUTE * MINUTE
@@ -79,7 +81,7 @@ class LiveDesk:
                     _bar(first_ms + row * MINUTE, closes[max(0, row - 1)], close)
                     for row, close in enumerate(closes)
                 ]
-                tx.upsert_bars(self.symbol_ids[symbol], MINUTE, bars, Origin.TRADES)
+                market.upsert_bars(tx, self.symbol_ids[symbol], MINUTE, bars, Origin.TRADES)
         self.report()
 
     def append_bar(self, **changes: float) -> None:
@@ -88,7 +90,7 @@ class LiveDesk:
             for symbol, closes in self.closes.items():
                 close = closes[-1] * (1 + changes.get(symbol, 0.0))
                 bar = _bar(self.close_ms, closes[-1], close)
-                tx.upsert_bars(self.symbol_ids[symbol], MINUTE, [bar], Origin.TRADES)
+                market.upsert_bars(tx, self.symbol_ids[symbol], MINUTE, [bar], Origin.TRADES)
                 closes.append(close)
         self.close_ms += MINUTE
         self.now_ms += MINUTE
@@ -115,11 +117,11 @@ class LiveDesk:
         }
         with self.writer.transaction() as tx:
             for symbol, closes in self.closes.items():
-                cursor = Cursor(900, closes[-1], self.close_ms + 15_000, 0, self.close_ms)
-                tx.save_cursor(self.symbol_ids[symbol], cursor)
-            tx.save_status(4242, "running", self.now_ms - 500, payload)
-            tx.set_meta("source", self.source)
-            tx.set_meta("source_reason", "no exchange answers here")
+                cursor = FeedCursor(900, closes[-1], self.close_ms + 15_000, 0, self.close_ms)
+                market.save_cursor(tx, self.symbol_ids[symbol], cursor)
+            process.save_status(tx, 4242, "running", self.now_ms - 500, payload)
+            process.set_meta(tx, "source", self.source)
+            process.set_meta(tx, "source_reason", "no exchange answers here")
 
 
 def _bar(open_time_ms: int, open_: float, close: float) -> Bar:
@@ -139,8 +141,8 @@ def start_desk(
         migrate(database_url)
         writer = Writer(open_engine(database_url))
         with writer.transaction() as tx:
-            symbol_ids = tx.ensure_symbols(
-                [Listing(f"{name}USDT", name) for name in ("BTC", "ETH", "SOL")]
+            symbol_ids = market.ensure_symbols(
+                tx, [Listing(f"{name}USDT", name) for name in ("BTC", "ETH", "SOL")]
             )
         desk = LiveDesk("", writer, symbol_ids, source=source)
         if filled:

@@ -15,7 +15,7 @@ import pytest
 from core.types import TIMEFRAMES, Bar, Trade
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from core.bars import fold_trades
 from core.errors import ImportFileError
 from core.types import TIMEFRAMES, Bars, Trade
 from ingest.files.importer import ImportResult, Progress, import_files, second_bars
+from ingest.store import market, pruning
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 DAY = 1_704_412_800_000  # 2024-01-05
 DAY_MS = 86_400_000
@@ -192,8 +193,8 @@ def test_aggregate_trades_build_the_bars_that_the_exchanges_klines_show(
     assert seconds.imported.all()
     assert reader.bars("BTCUSDT", 5 * MINUTE).complete.tolist() == [False]
     with writer.transaction() as tx:
-        (symbol_id,) = tx.ensure_symbols([Listed("BTCUSDT", "", "", "")], True).values()
-        stored = tx.trades_around(symbol_id, DAY, DAY + DAY_MS, 0)
+        (symbol_id,) = market.ensure_symbols(tx, [Listed("BTCUSDT", "", "", "")], True).values()
+        stored = market.trades_around(tx, symbol_id, DAY, DAY + DAY_MS, 0)
     assert [item.trade_id for item in stored] == list(range(1_200))
     assert stored[1] == Trade("BTCUSDT", 1, 101.5, 0.5, DAY + 250, DAY + 250, 2, 3, False)
 
@@ -442,8 +443,8 @@ def test_import_neither_subscribes_a_symbol_nor_renames_a_known_one(
     load: Load, save: Save, writer: Writer, reader: Reader
 ) -> None:
     with writer.transaction() as tx:
-        tx.ensure_symbols([Listed("BTCUSDT", "BTC", "USDT", "TRADING")])
-        tx.set_subscribed(["BTCUSDT"])
+        market.ensure_symbols(tx, [Listed("BTCUSDT", "BTC", "USDT", "TRADING")])
+        market.set_subscribed(tx, ["BTCUSDT"])
     load(save("BTCUSDT-1m-2024-01.csv", GOOD), save("PEPEFDUSD-1m-2024-01.csv", GOOD))
     shown = [(item.symbol, item.base, item.quote, item.subscribed) for item in reader.symbols()]
     assert shown == [("BTCUSDT", "BTC", "USDT", True), ("PEPEFDUSD", "PEPE", "FDUSD", False)]
@@ -458,8 +459,8 @@ def test_retention_never_prunes_what_was_imported(
     )
     before = [rows(reader.bars("BTCUSDT", length)) for length in TIMEFRAMES.values()]
     with writer.transaction() as tx:
-        (symbol_id,) = tx.ensure_symbols([Listed("BTCUSDT", "", "", "")], True).values()
-        assert tx.prune_trades(symbol_id, DAY + 10**12, 1_000) == 0
+        (symbol_id,) = market.ensure_symbols(tx, [Listed("BTCUSDT", "", "", "")], True).values()
+        assert pruning.prune_trades(tx, symbol_id, DAY + 10**12, 1_000) == 0
         for length in TIMEFRAMES.values():
-            assert tx.prune_bars(length, DAY + 10**12, 1_000) == 0
+            assert pruning.prune_bars(tx, length, DAY + 10**12, 1_000) == 0
     assert [rows(reader.bars("BTCUSDT", length)) for length in TIMEFRAMES.values()] == before

@@ -13,7 +13,7 @@ from core.errors import SettingsError
 from ingest.files.replay import Replay, find_recordings, read_frames, replay_files
 from ingest.live.pipeline import Pipeline
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 ROOT = Path(__file__).resolve().parents[3]
 RECORDED = ROOT.parent / "shared" / "data"

@@ -16,8 +16,10 @@ from core.errors import StoreError
 from ingest.files.importer import ImportedSymbol
 from ingest.live.pipeline import GRACE_MS, Pipeline
 from ingest.live.repair import Repair
+from ingest.store import gaps
 from ingest.store.engine import open_engine
-from ingest.store.writer import Transaction, Writer
+from ingest.store.market import bars_between, trades_around
+from ingest.store.transaction import Transaction, Writer
 
 T = TypeVar("T")
 START = 1_700_000_100_000 - 1_700_000_100_000 % 3_600_000 + 55 * 60_000
@@ -129,7 +131,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for feed in self.pipeline.feeds.values():
             for gap in feed.gaps:
                 with self.writer.transaction() as tx:
-                    bars = tx.bars_between(feed.symbol_id, 1_000, gap.from_ms, gap.to_ms + 1)
+                    bars = bars_between(tx, feed.symbol_id, 1_000, gap.from_ms, gap.to_ms + 1)
                 if any(bar.complete for bar, _ in bars):
                     # Dying between a repair's bars and its note that they are repaired.
                     end_ms = bars[-1][0].open_time_ms + 1_000
@@ -179,10 +181,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert not feed.gaps
         market = self.markets[name]
         with self.writer.transaction() as tx:
-            stored = tx.trades_around(feed.symbol_id, 0, 2**60, feed.last_id)
-            assert [gap for gap in tx.gaps("open") if gap.symbol == name] == []
+            stored = trades_around(tx, feed.symbol_id, 0, 2**60, feed.last_id)
+            assert [gap for gap in gaps.in_state(tx, "open") if gap.symbol == name] == []
             bars = {
-                length: tx.bars_between(feed.symbol_id, length, 0, 2**60)
+                length: bars_between(tx, feed.symbol_id, length, 0, 2**60)
                 for length in (1_000, MINUTE, 5 * MINUTE)
             }
         assert stored

@@ -11,8 +11,9 @@ from core.types import Bar, Origin, Trade
 from ingest.files.importer import ImportedSymbol
 from ingest.live.chain import SKIP_MS
 from ingest.live.pipeline import BARS_PER_TRANSACTION, GRACE_MS, Pipeline
+from ingest.store import market, pruning
 from ingest.store.reader import Reader
-from ingest.store.writer import Transaction, Writer
+from ingest.store.transaction import Transaction, Writer
 
 MINUTE = 60_000
 START = 1_700_000_100_000 - 1_700_000_100_000 % 3_600_000 + 55 * MINUTE
@@ -78,14 +79,14 @@ def plain_bars(trades: Sequence[Trade], length_ms: int, end_ms: int) -> list[Bar
 
 def stored_bars(writer: Writer, pipeline: Pipeline, symbol: str, length_ms: int) -> list[Bar]:
     with writer.transaction() as tx:
-        found = tx.bars_between(pipeline.feeds[symbol].symbol_id, length_ms, 0, 2**60)
+        found = market.bars_between(tx, pipeline.feeds[symbol].symbol_id, length_ms, 0, 2**60)
     return [bar for bar, _ in found]
 
 
 def stored_trades(writer: Writer, pipeline: Pipeline, symbol: str) -> list[tuple[int, float]]:
     feed = pipeline.feeds[symbol]
     with writer.transaction() as tx:
-        found = tx.trades_around(feed.symbol_id, 0, 2**60, feed.last_id or 0)
+        found = market.trades_around(tx, feed.symbol_id, 0, 2**60, feed.last_id or 0)
     return [(trade.trade_id, trade.price) for trade in found]
 
 
@@ -277,7 +278,9 @@ def test_after_a_long_stop_klines_stand_in_until_the_trades_are_back(
     repair(pipeline, {name: trades}, page=1_000)
     assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 590_000)
     with writer.transaction() as tx:
-        found = tx.bars_between(pipeline.feeds[name].symbol_id, MINUTE, START + MINUTE, 2**60)
+        found = market.bars_between(
+            tx, pipeline.feeds[name].symbol_id, MINUTE, START + MINUTE, 2**60
+        )
     assert {origin for _, origin in found} == {Origin.TRADES}
     assert reader.missing_ids().get(name, (0, 0, 0))[0] == 0
 
@@ -339,8 +342,8 @@ def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
     pipeline.ingest(page[10:])
     pipeline.close_bars(START + 350_000)
     with writer.transaction() as tx:
-        found = tx.bars_between(
-            pipeline.feeds[name].symbol_id, 5 * MINUTE, START - 5 * MINUTE, START
+        found = market.bars_between(
+            tx, pipeline.feeds[name].symbol_id, 5 * MINUTE, START - 5 * MINUTE, START
         )
     ((bar, origin),) = found
     assert bar == plain_bars(trades, 5 * MINUTE, START)[0]._replace(complete=True)
@@ -494,7 +497,7 @@ def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
     with writer.transaction() as tx:
         symbol_id = pipeline.feeds[name].symbol_id
         kept_from_ms = trades[lost - 1].trade_time_ms + 1
-        while tx.prune_trades(symbol_id, kept_from_ms, 1_000):
+        while pruning.prune_trades(tx, symbol_id, kept_from_ms, 1_000):
             pass
     (gap,) = pipeline.feeds[name].gaps
     assert pipeline.fill_gap(name, gap.gap_id, gap.from_id, trades[lost : lost + 1])
@@ -542,13 +545,13 @@ def test_bars_of_a_long_silence_of_many_symbols_close_in_short_transactions(
     for name in names:
         pipeline.ingest([t._replace(symbol=name) for t in make_trades("X", 1, 2)])
     rows: list[int] = []
-    inner = Transaction.upsert_bars
+    inner = market.upsert_bars
 
-    def counting(self: Transaction, *args: Any, **options: Any) -> Any:
+    def counting(tx: Transaction, *args: Any, **options: Any) -> Any:
         rows[-1] += len(args[2])
-        return inner(self, *args, **options)
+        return inner(tx, *args, **options)
 
-    monkeypatch.setattr(Transaction, "upsert_bars", counting)
+    monkeypatch.setattr(market, "upsert_bars", counting)
     monkeypatch.setattr(pipeline, "_pause", lambda: rows.append(0))
     rows.append(0)
     pipeline.close_bars(START + 600_000)

@@ -11,7 +11,7 @@ from core.types import Bar
 from ingest.files.importer import ImportedSymbol
 from ingest.live.pipeline import Pipeline
 from ingest.live.reconcile import Reconciliation
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 T = TypeVar("T")
 NAME = "AAAUSDT"

@@ -12,7 +12,8 @@ from ingest.live.backfill import Backfill
 from ingest.live.intake import ExchangeClock, Intake
 from ingest.live.pipeline import Pipeline
 from ingest.live.repair import Repair
-from ingest.store.writer import Writer
+from ingest.store import market
+from ingest.store.transaction import Writer
 
 T = TypeVar("T")
 NAME = "AAAUSDT"
@@ -60,7 +61,7 @@ class Desk:
 
     def bars(self, length: int) -> list[Any]:
         with self.writer.transaction() as tx:
-            found = tx.bars_between(self.pipeline.feeds[NAME].symbol_id, length, 0, 2**60)
+            found = market.bars_between(tx, self.pipeline.feeds[NAME].symbol_id, length, 0, 2**60)
         return [bar for bar, _ in found]
 
 

@@ -10,7 +10,7 @@ from ingest.files.importer import ImportedSymbol
 from ingest.live.pipeline import Pipeline
 from ingest.live.repair import Repair
 from ingest.live.silence import SilenceWatch
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 T = TypeVar("T")
 NAME = "AAAUSDT"

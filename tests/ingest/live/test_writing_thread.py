@@ -28,7 +28,7 @@ from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 ROOT = Path(__file__).parents[3]
 START_MS = 1_700_000_040_000

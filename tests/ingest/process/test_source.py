@@ -13,8 +13,9 @@ import pytest
 from core.errors import SettingsError
 from core.settings import Settings
 from ingest.process.source import SimulatedExchange, resolve_source, simulate_command
+from ingest.store import imports, market
 from ingest.store.engine import migrate, open_engine
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 CLOSED = "http://127.0.0.1:9"
 
@@ -68,8 +69,8 @@ def test_imported_history_stays_on_show_without_an_exchange(tmp_path: Path) -> N
     writer = Writer(open_engine(url))
     with writer.transaction() as tx:
         listing = type("L", (), {"symbol": "AB", "base": "A", "quote": "B", "status": "TRADING"})
-        key = tx.ensure_symbols([listing])["AB"]
-        tx.record_import(key, "klines", 60_000, 0, 60_000, None, None, "file", 1, 0)
+        key = market.ensure_symbols(tx, [listing])["AB"]
+        imports.record_import(tx, key, "klines", 60_000, 0, 60_000, None, None, "file", 1, 0)
     writer.close()
     environ: dict[str, str] = {}
     resolved = resolve_source(

@@ -20,7 +20,7 @@ from ingest.store import migrations
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
 from ingest.store.schema import metadata
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 ROOT = Path(__file__).parents[3]
 

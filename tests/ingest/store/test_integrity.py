@@ -13,13 +13,14 @@ import pytest
 
 from core.errors import StoreError
 from core.types import Bar, Origin, Trade
+from ingest.store import imports, market, process
 from ingest.store.backup import back_up
 from ingest.store.engine import migrate, open_engine
 from ingest.store.integrity import find_damage, suspect
 from ingest.store.lock import worker_lock
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 ROOT = Path(__file__).parents[3]
 HOUR = 3_600_000
@@ -40,14 +41,16 @@ def fill(url: str) -> None:
     """4,000 imported hours and 1,000 trades, 20,000 fetched minutes and trades of the feed."""
     writer = Writer(open_engine(url, checkpoints=True))
     with writer.transaction() as tx:
-        key = tx.ensure_symbols([Listing()])["BTCUSDT"]
-        tx.upsert_bars(key, HOUR, bars(0, 4_000), Origin.KLINE, imported=True)
-        tx.record_import(key, "klines", HOUR, 0, 4_000 * HOUR, None, None, "a.zip", 4_000, 1)
+        key = market.ensure_symbols(tx, [Listing()])["BTCUSDT"]
+        market.upsert_bars(tx, key, HOUR, bars(0, 4_000), Origin.KLINE, imported=True)
+        imports.record_import(
+            tx, key, "klines", HOUR, 0, 4_000 * HOUR, None, None, "a.zip", 4_000, 1
+        )
         trades = [Trade("BTCUSDT", i, 1.0, 1.0, i, i, i, i, False) for i in range(1, 20_001)]
-        tx.insert_trades(key, trades)
-        tx.record_import(key, "aggTrades", None, 0, 2**40, 1, 1_000, "b.zip", 1_000, 1)
+        market.insert_trades(tx, key, trades)
+        imports.record_import(tx, key, "aggTrades", None, 0, 2**40, 1, 1_000, "b.zip", 1_000, 1)
         minutes = [bar._replace(open_time_ms=i * 60_000) for i, bar in enumerate(bars(0, 20_000))]
-        tx.upsert_bars(key, 60_000, minutes, Origin.KLINE)
+        market.upsert_bars(tx, key, 60_000, minutes, Origin.KLINE)
     writer.close()
 
 
@@ -105,9 +108,11 @@ def test_imports_around_a_page_that_cannot_be_read_are_kept_and_the_user_is_told
     path = Path(database_url.removeprefix("sqlite:///"))
     writer = Writer(open_engine(database_url, checkpoints=True))
     with writer.transaction() as tx:
-        key = tx.ensure_symbols([Listing()])["BTCUSDT"]
-        tx.upsert_bars(key, HOUR, bars(0, 4_000), Origin.KLINE, imported=True)
-        tx.record_import(key, "klines", HOUR, 0, 4_000 * HOUR, None, None, "a.zip", 4_000, 1)
+        key = market.ensure_symbols(tx, [Listing()])["BTCUSDT"]
+        market.upsert_bars(tx, key, HOUR, bars(0, 4_000), Origin.KLINE, imported=True)
+        imports.record_import(
+            tx, key, "klines", HOUR, 0, 4_000 * HOUR, None, None, "a.zip", 4_000, 1
+        )
     writer.close()
     damage(path, first=0.6, last=0.63)
     migrate(database_url)
@@ -166,8 +171,8 @@ def test_a_backup_while_trades_are_written_is_one_sound_state(
                     Trade("BTCUSDT", i, 1.0, 1.0, i, i, i, i, False)
                     for i in range(trade_id, trade_id + 50)
                 ]
-                tx.insert_trades(1, rows)
-                tx.set_meta("newest", str(trade_id + 49))
+                market.insert_trades(tx, 1, rows)
+                process.set_meta(tx, "newest", str(trade_id + 49))
             trade_id += 50
             written.append(trade_id)
             time.sleep(0.001)

@@ -13,10 +13,12 @@ from sqlalchemy.exc import OperationalError
 
 from core.errors import StoreError
 from core.types import Bar, Origin, Trade
+from ingest.store import gaps, imports, market, process, pruning
 from ingest.store.engine import migrate, open_engine
+from ingest.store.market import BarChanges, FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.schema import metadata
-from ingest.store.writer import BarChanges, Cursor, Writer
+from ingest.store.transaction import Writer
 
 MINUTE = 60_000
 
@@ -55,12 +57,12 @@ def test_a_worker_that_has_lost_its_lock_unawares_writes_nothing_more(postgres_u
     first, second = (Writer(open_engine(postgres_url)) for _ in range(2))
     first.take_over()
     with first.transaction() as tx:
-        tx.set_meta("source", "binance")
+        process.set_meta(tx, "source", "binance")
     second.take_over()
     with pytest.raises(StoreError, match="taken over"), first.transaction() as tx:
-        tx.set_meta("source", "simulated")
+        process.set_meta(tx, "source", "simulated")
     with second.transaction() as tx:
-        tx.set_meta("source_reason", "asked for")
+        process.set_meta(tx, "source_reason", "asked for")
     reader = Reader(postgres_url)
     assert reader.meta()["source"] == "binance"
     for one in (first, second, reader):
@@ -79,36 +81,44 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     writer, reader = Writer(engine), Reader(postgres_url)
     with writer.transaction() as tx:
-        btc = tx.ensure_symbols([Listed("BTCUSDT")])["BTCUSDT"]
-        assert tx.ensure_symbols([Listed("BTCUSDT", "X")], keep_existing=True) == {"BTCUSDT": btc}
-        tx.set_subscribed(["BTCUSDT"])
+        btc = market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
+        assert market.ensure_symbols(tx, [Listed("BTCUSDT", "X")], keep_existing=True) == {
+            "BTCUSDT": btc
+        }
+        market.set_subscribed(tx, ["BTCUSDT"])
         first = [bar(0), bar(1)]
-        assert tx.upsert_bars(btc, MINUTE, first, Origin.ROLL_UP) == BarChanges(2, 0)
+        assert market.upsert_bars(tx, btc, MINUTE, first, Origin.ROLL_UP) == BarChanges(2, 0)
         better = [bar(1, 101.0), bar(2)]
-        assert tx.upsert_bars(btc, MINUTE, better, Origin.KLINE, imported=True) == BarChanges(1, 1)
-        assert tx.upsert_bars(btc, MINUTE, [bar(1)], Origin.ROLL_UP) == BarChanges(0, 0)
-        assert tx.upsert_bars(btc, MINUTE, [bar(0)], Origin.TRADES, imported=True) == (0, 0)
+        assert market.upsert_bars(
+            tx, btc, MINUTE, better, Origin.KLINE, imported=True
+        ) == BarChanges(1, 1)
+        assert market.upsert_bars(tx, btc, MINUTE, [bar(1)], Origin.ROLL_UP) == BarChanges(0, 0)
+        assert market.upsert_bars(tx, btc, MINUTE, [bar(0)], Origin.TRADES, imported=True) == (0, 0)
         partial = [bar(2, complete=False)]
-        assert tx.upsert_bars(btc, MINUTE, partial, Origin.TRADES) == BarChanges(0, 0)
+        assert market.upsert_bars(tx, btc, MINUTE, partial, Origin.TRADES) == BarChanges(0, 0)
         trades = [
             Trade("BTCUSDT", number, 1.5, 2.5, number, number, number, number, True)
             for number in range(1, 601)
         ]
-        assert tx.insert_trades(btc, trades) == 600
-        assert tx.insert_trades(btc, trades[:5]) == 0
-        assert tx.trades_around(btc, 100, 500, 3) == trades[99:499]
-        tx.save_cursor(btc, Cursor(600, 1.5, 2, 3, 4))
-        gap_id = tx.open_gap(btc, 601, 609, 1, 2, "reconnect", 3)
-        tx.shrink_gap(gap_id, 605, 2)
-        assert tx.record_import(btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0)
-        assert not tx.record_import(btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0)
-        tx.rise_revision(btc)
-        tx.save_status(5, "live", 6, {"queue_depth": 1})
-        tx.save_status(5, "live", 7, {"queue_depth": 2})
-        tx.set_meta("source", "binance")
-        assert tx.prune_trades(btc, 100, 70) == 70
-        assert tx.prune_bars(MINUTE, 10 * MINUTE, 10) == 0
-        assert tx.cursors() == {"BTCUSDT": Cursor(600, 1.5, 2, 3, 4)}
+        assert market.insert_trades(tx, btc, trades) == 600
+        assert market.insert_trades(tx, btc, trades[:5]) == 0
+        assert market.trades_around(tx, btc, 100, 500, 3) == trades[99:499]
+        market.save_cursor(tx, btc, FeedCursor(600, 1.5, 2, 3, 4))
+        gap_id = gaps.open_gap(tx, btc, 601, 609, 1, 2, "reconnect", 3)
+        gaps.shrink_gap(tx, gap_id, 605, 2)
+        assert imports.record_import(
+            tx, btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0
+        )
+        assert not imports.record_import(
+            tx, btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0
+        )
+        market.rise_revision(tx, btc)
+        process.save_status(tx, 5, "live", 6, {"queue_depth": 1})
+        process.save_status(tx, 5, "live", 7, {"queue_depth": 2})
+        process.set_meta(tx, "source", "binance")
+        assert pruning.prune_trades(tx, btc, 100, 70) == 70
+        assert pruning.prune_bars(tx, MINUTE, 10 * MINUTE, 10) == 0
+        assert market.cursors(tx) == {"BTCUSDT": FeedCursor(600, 1.5, 2, 3, 4)}
     bars = reader.bars("BTCUSDT", MINUTE, limit=2)
     assert bars.close.tolist() == [101.0, 100.0]
     assert bars.imported.tolist() == [True, True]

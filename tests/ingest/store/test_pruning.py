@@ -8,8 +8,9 @@ from contextlib import closing
 import pytest
 
 from ingest.live.jobs import PRUNE_ROWS
+from ingest.store import pruning
 from ingest.store.engine import open_engine
-from ingest.store.writer import Transaction, Writer
+from ingest.store.transaction import Transaction, Writer
 
 ROWS = 1_000_000
 STEPS = 40
@@ -30,11 +31,11 @@ def fill(path: str) -> None:
 
 
 def prune_trades(tx: Transaction) -> int:
-    return tx.prune_trades(1, ROWS, PRUNE_ROWS)
+    return pruning.prune_trades(tx, 1, ROWS, PRUNE_ROWS)
 
 
 def prune_bars(tx: Transaction) -> int:
-    return tx.prune_bars(1_000, ROWS, PRUNE_ROWS)
+    return pruning.prune_bars(tx, 1_000, ROWS, PRUNE_ROWS)
 
 
 @pytest.mark.parametrize("prune", [prune_trades, prune_bars])

@@ -12,9 +12,10 @@ import pytest
 
 from core.errors import StoreError
 from core.types import Bar, Origin
+from ingest.store import market, process
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import DatabaseInfo, Reader, WorkerStatus
-from ingest.store.writer import Writer
+from ingest.store.transaction import Writer
 
 SECOND, MINUTE = 1_000, 60_000
 
@@ -39,11 +40,11 @@ def path_of(url: str) -> Path:
 def filled(writer: Writer) -> Writer:
     """Ten minutes of BTCUSDT and three seconds that begin before them."""
     with writer.transaction() as tx:
-        ids = tx.ensure_symbols([Listed("BTCUSDT"), Listed("ETHUSDT", "ETH")])
+        ids = market.ensure_symbols(tx, [Listed("BTCUSDT"), Listed("ETHUSDT", "ETH")])
         minutes = [bar(number) for number in range(10, 20)]
-        tx.upsert_bars(ids["BTCUSDT"], MINUTE, minutes, Origin.KLINE)
+        market.upsert_bars(tx, ids["BTCUSDT"], MINUTE, minutes, Origin.KLINE)
         seconds = [bar(number, SECOND) for number in range(2, 5)]
-        tx.upsert_bars(ids["BTCUSDT"], SECOND, seconds, Origin.TRADES)
+        market.upsert_bars(tx, ids["BTCUSDT"], SECOND, seconds, Origin.TRADES)
     return writer
 
 
@@ -140,8 +141,8 @@ def test_listing_symbols_never_reads_through_the_bars(
 
 def test_revision_rises_only_for_the_symbol_that_changed(filled: Writer, reader: Reader) -> None:
     with filled.transaction() as tx:
-        ids = tx.ensure_symbols([Listed("BTCUSDT")])
-        tx.rise_revision(ids["BTCUSDT"])
+        ids = market.ensure_symbols(tx, [Listed("BTCUSDT")])
+        market.rise_revision(tx, ids["BTCUSDT"])
     assert [item.revision for item in reader.symbols()] == [1, 0]
 
 
@@ -149,10 +150,10 @@ def test_status_and_meta_come_back_as_they_were_said(filled: Writer, reader: Rea
     assert reader.status() is None
     payload = {"feed": {"state": "live", "lag_ms_p50": None}, "quarantined": 0}
     with filled.transaction() as tx:
-        tx.save_status(1, "starting", 10, {})
-        tx.save_status(77, "live", 20, payload)
-        tx.set_meta("source", "binance")
-        tx.set_meta("source", "simulated")
+        process.save_status(tx, 1, "starting", 10, {})
+        process.save_status(tx, 77, "live", 20, payload)
+        process.set_meta(tx, "source", "binance")
+        process.set_meta(tx, "source", "simulated")
     assert reader.status() == WorkerStatus(77, "live", 20, payload)
     assert reader.meta() == {"source": "simulated"}
     assert not reader.has_imports()
@@ -207,8 +208,8 @@ def test_database_that_was_replaced_is_read_anew(
 
 def test_page_is_readable_while_a_writer_is_at_work(filled: Writer, reader: Reader) -> None:
     with filled.transaction() as tx:
-        ids = tx.ensure_symbols([Listed("BTCUSDT")])
-        tx.upsert_bars(ids["BTCUSDT"], MINUTE, [bar(20)], Origin.KLINE)
+        ids = market.ensure_symbols(tx, [Listed("BTCUSDT")])
+        market.upsert_bars(tx, ids["BTCUSDT"], MINUTE, [bar(20)], Origin.KLINE)
         assert reader.bar_range("BTCUSDT", MINUTE) == (10 * MINUTE, 19 * MINUTE)
         assert reader.is_writable()
     assert reader.bar_range("BTCUSDT", MINUTE) == (10 * MINUTE, 20 * MINUTE)

@@ -10,8 +10,10 @@ import pytest
 
 from core.errors import StoreError
 from core.types import Bar, Origin, Trade
+from ingest.store import gaps, imports, market, process, pruning
+from ingest.store.market import BarChanges, FeedCursor
 from ingest.store.reader import Reader
-from ingest.store.writer import BarChanges, Cursor, Writer
+from ingest.store.transaction import Writer
 
 MINUTE = 60_000
 
@@ -34,19 +36,19 @@ def trade(trade_id: int, time_ms: int) -> Trade:
 @pytest.fixture
 def btc(writer: Writer) -> int:
     with writer.transaction() as tx:
-        return tx.ensure_symbols([Listed("BTCUSDT")])["BTCUSDT"]
+        return market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
 
 
 def upsert(
     writer: Writer, symbol_id: int, bars: Sequence[Bar], origin: Origin, **options: bool
 ) -> BarChanges:
     with writer.transaction() as tx:
-        return tx.upsert_bars(symbol_id, MINUTE, bars, origin, **options)
+        return market.upsert_bars(tx, symbol_id, MINUTE, bars, origin, **options)
 
 
 def stored(writer: Writer, symbol_id: int) -> list[tuple[Bar, Origin]]:
     with writer.transaction() as tx:
-        return tx.bars_between(symbol_id, MINUTE, 0, 10**15)
+        return market.bars_between(tx, symbol_id, MINUTE, 0, 10**15)
 
 
 def test_numpy_numbers_are_stored_as_numbers_and_not_as_blobs(
@@ -57,8 +59,9 @@ def test_numpy_numbers_are_stored_as_numbers_and_not_as_blobs(
         odd_bar = Bar(
             whole(0), *map(real, (1, 2, 0.5, 1, 3, 4)), whole(5), real(1), cast(Any, np.bool_(True))
         )
-        tx.upsert_bars(whole(btc), whole(MINUTE), [odd_bar], Origin.KLINE)
-        tx.insert_trades(
+        market.upsert_bars(tx, whole(btc), whole(MINUTE), [odd_bar], Origin.KLINE)
+        market.insert_trades(
+            tx,
             whole(btc),
             [
                 Trade(
@@ -74,13 +77,27 @@ def test_numpy_numbers_are_stored_as_numbers_and_not_as_blobs(
                 )
             ],
         )
-        tx.save_cursor(whole(btc), Cursor(whole(9), real(1), whole(2), whole(3), whole(4)))
-        gap_id = tx.open_gap(whole(btc), whole(1), whole(2), whole(3), whole(4), "lost", whole(5))
-        tx.shrink_gap(whole(gap_id), whole(2), whole(3))
-        tx.record_import(
-            whole(btc), "klines", whole(MINUTE), whole(0), whole(1), None, None, "f", whole(1), 0
+        market.save_cursor(
+            tx, whole(btc), FeedCursor(whole(9), real(1), whole(2), whole(3), whole(4))
         )
-        tx.save_status(1, "live", whole(5), {})
+        gap_id = gaps.open_gap(
+            tx, whole(btc), whole(1), whole(2), whole(3), whole(4), "lost", whole(5)
+        )
+        gaps.shrink_gap(tx, whole(gap_id), whole(2), whole(3))
+        imports.record_import(
+            tx,
+            whole(btc),
+            "klines",
+            whole(MINUTE),
+            whole(0),
+            whole(1),
+            None,
+            None,
+            "f",
+            whole(1),
+            0,
+        )
+        process.save_status(tx, 1, "live", whole(5), {})
     path = database_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection:
         for table in ("bars", "trades", "cursors", "gaps", "imports", "worker_status"):
@@ -161,9 +178,9 @@ def test_imported_bar_stays_imported_and_a_better_bar_becomes_it(
 def test_error_in_a_transaction_undoes_all_of_it(writer: Writer, btc: int, reader: Reader) -> None:
     def fail_midway() -> None:
         with writer.transaction() as tx:
-            tx.insert_trades(btc, [trade(1, 1_000)])
-            tx.upsert_bars(btc, MINUTE, [bar(0)], Origin.TRADES)
-            tx.rise_revision(btc)
+            market.insert_trades(tx, btc, [trade(1, 1_000)])
+            market.upsert_bars(tx, btc, MINUTE, [bar(0)], Origin.TRADES)
+            market.rise_revision(tx, btc)
             raise RuntimeError("midway")
 
     with pytest.raises(RuntimeError, match="midway"):
@@ -173,7 +190,7 @@ def test_error_in_a_transaction_undoes_all_of_it(writer: Writer, btc: int, reade
     assert symbol is not None
     assert symbol.revision == 0
     with writer.transaction() as tx:
-        assert tx.trade(btc, 1) is None
+        assert market.trade_by_id(tx, btc, 1) is None
 
 
 def test_undefined_price_is_refused_and_not_stored_as_nothing(writer: Writer, btc: int) -> None:
@@ -189,11 +206,11 @@ def test_bar_of_an_unknown_symbol_is_refused(writer: Writer) -> None:
 
 def test_trade_seen_twice_is_stored_once(writer: Writer, btc: int) -> None:
     with writer.transaction() as tx:
-        assert tx.insert_trades(btc, [trade(1, 10), trade(2, 20)]) == 2
-        assert tx.insert_trades(btc, [trade(2, 20), trade(3, 30)]) == 1
-        assert [item.trade_id for item in tx.trades_around(btc, 0, 100, 2)] == [1, 2, 3]
-        assert tx.trade(btc, 3) == trade(3, 30)._replace(event_time_ms=30)
-        assert tx.trade(btc, 4) is None
+        assert market.insert_trades(tx, btc, [trade(1, 10), trade(2, 20)]) == 2
+        assert market.insert_trades(tx, btc, [trade(2, 20), trade(3, 30)]) == 1
+        assert [item.trade_id for item in market.trades_around(tx, btc, 0, 100, 2)] == [1, 2, 3]
+        assert market.trade_by_id(tx, btc, 3) == trade(3, 30)._replace(event_time_ms=30)
+        assert market.trade_by_id(tx, btc, 4) is None
 
 
 @pytest.mark.parametrize("anchor", [0, 1, 999, 5_000, 9_999, 10_001])
@@ -202,22 +219,22 @@ def test_every_trade_of_a_second_is_found_from_any_anchor(
 ) -> None:
     with writer.transaction() as tx:
         # Ten trades a millisecond: more than a page inside the range, and on either side of it.
-        tx.insert_trades(btc, [trade(number, number // 10) for number in range(1, 10_001)])
-        found = tx.trades_around(btc, 200, 900, anchor)
+        market.insert_trades(tx, btc, [trade(number, number // 10) for number in range(1, 10_001)])
+        found = market.trades_around(tx, btc, 200, 900, anchor)
     assert [item.trade_id for item in found] == list(range(2_000, 9_000))
 
 
 def test_cursor_and_symbols_survive_a_restart(writer: Writer, btc: int, reader: Reader) -> None:
-    cursor = Cursor(10, 1.5, 20, 30, 40)
+    cursor = FeedCursor(10, 1.5, 20, 30, 40)
     with writer.transaction() as tx:
-        tx.ensure_symbols([Listed("ETHUSDT", "ETH")])
-        tx.set_subscribed(["BTCUSDT"])
-        tx.save_cursor(btc, Cursor(1, 1.0, 2, 3, 4))
-        tx.save_cursor(btc, cursor)
-        assert tx.cursors() == {"BTCUSDT": cursor}
+        market.ensure_symbols(tx, [Listed("ETHUSDT", "ETH")])
+        market.set_subscribed(tx, ["BTCUSDT"])
+        market.save_cursor(tx, btc, FeedCursor(1, 1.0, 2, 3, 4))
+        market.save_cursor(tx, btc, cursor)
+        assert market.cursors(tx) == {"BTCUSDT": cursor}
     with writer.transaction() as tx:
-        tx.set_subscribed(["ETHUSDT"])
-        same = tx.ensure_symbols([Listed("BTCUSDT", "BTC", "USDT", "HALT")])
+        market.set_subscribed(tx, ["ETHUSDT"])
+        same = market.ensure_symbols(tx, [Listed("BTCUSDT", "BTC", "USDT", "HALT")])
     assert same == {"BTCUSDT": btc}
     shown = [(item.symbol, item.status, item.subscribed, item.last_id) for item in reader.symbols()]
     assert shown == [("BTCUSDT", "HALT", False, 10), ("ETHUSDT", "TRADING", True, None)]
@@ -228,7 +245,7 @@ def test_guess_does_not_replace_what_the_exchange_said(
 ) -> None:
     with writer.transaction() as tx:
         guess = Listed("BTCUSDT", "BT", "CUSDT", "IMPORTED")
-        assert tx.ensure_symbols([guess], keep_existing=True) == {"BTCUSDT": btc}
+        assert market.ensure_symbols(tx, [guess], keep_existing=True) == {"BTCUSDT": btc}
     symbol = reader.symbol("BTCUSDT")
     assert symbol is not None
     assert (symbol.base, symbol.quote, symbol.status) == ("BTC", "USDT", "TRADING")
@@ -238,16 +255,16 @@ def test_gap_shrinks_and_ends_filled_or_shown_as_lost(
     writer: Writer, btc: int, reader: Reader
 ) -> None:
     with writer.transaction() as tx:
-        filled = tx.open_gap(btc, 10, 19, 100, 190, "reconnect", 1)
-        lost = tx.open_gap(btc, 30, 34, 300, 340, "reconnect", 2)
-        tx.shrink_gap(lost, 32, 320)
-        assert [gap.gap_id for gap in tx.gaps("open")] == [filled, lost]
-        tx.close_gap(filled, "filled", "fetched", 3)
-        tx.close_gap(lost, "unfillable", "the exchange has pruned it", 4)
-        assert tx.gaps("open") == []
-        assert [(gap.from_id, gap.to_id, gap.symbol) for gap in tx.gaps("unfillable")] == [
-            (32, 34, "BTCUSDT")
-        ]
+        filled = gaps.open_gap(tx, btc, 10, 19, 100, 190, "reconnect", 1)
+        lost = gaps.open_gap(tx, btc, 30, 34, 300, 340, "reconnect", 2)
+        gaps.shrink_gap(tx, lost, 32, 320)
+        assert [gap.gap_id for gap in gaps.in_state(tx, "open")] == [filled, lost]
+        gaps.close_gap(tx, filled, "filled", "fetched", 3)
+        gaps.close_gap(tx, lost, "unfillable", "the exchange has pruned it", 4)
+        assert gaps.in_state(tx, "open") == []
+        assert [
+            (gap.from_id, gap.to_id, gap.symbol) for gap in gaps.in_state(tx, "unfillable")
+        ] == [(32, 34, "BTCUSDT")]
     assert reader.missing_ids() == {"BTCUSDT": (3, 0, 1)}
     assert [gap.reason for gap in reader.gaps(["BTCUSDT"], ["unfillable"])] == [
         "the exchange has pruned it"
@@ -258,8 +275,8 @@ def test_gap_shrinks_and_ends_filled_or_shown_as_lost(
 
 def record_island(writer: Writer, symbol_id: int, first: int, last: int) -> bool:
     with writer.transaction() as tx:
-        return tx.record_import(
-            symbol_id, "aggTrades", None, first * 10, last * 10 + 1, first, last, "file", 1, 5
+        return imports.record_import(
+            tx, symbol_id, "aggTrades", None, first * 10, last * 10 + 1, first, last, "file", 1, 5
         )
 
 
@@ -275,14 +292,14 @@ def test_retention_prunes_old_trades_in_steps_and_never_an_imported_island(
     record_island(writer, btc, 20, 29)
     record_island(writer, btc, 35, 39)
     with writer.transaction() as tx:
-        tx.insert_trades(btc, [trade(number, number * 10) for number in range(1, 101)])
+        market.insert_trades(tx, btc, [trade(number, number * 10) for number in range(1, 101)])
     deleted = []
     while not deleted or deleted[-1]:
         with writer.transaction() as tx:
-            deleted.append(tx.prune_trades(btc, 505, 12))
+            deleted.append(pruning.prune_trades(tx, btc, 505, 12))
     assert deleted == [12, 7, 5, 11, 0]
     with writer.transaction() as tx:
-        left = [item.trade_id for item in tx.trades_around(btc, 0, 10_000, 60)]
+        left = [item.trade_id for item in market.trades_around(tx, btc, 0, 10_000, 60)]
     assert left == [*range(20, 30), *range(35, 40), *range(51, 101)]
 
 
@@ -290,17 +307,19 @@ def test_retention_prunes_old_bars_and_never_imported_ones(
     writer: Writer, btc: int, reader: Reader
 ) -> None:
     with writer.transaction() as tx:
-        eth = tx.ensure_symbols([Listed("ETHUSDT", "ETH")])["ETHUSDT"]
-        tx.upsert_bars(btc, MINUTE, [bar(number) for number in range(20)], Origin.KLINE)
+        eth = market.ensure_symbols(tx, [Listed("ETHUSDT", "ETH")])["ETHUSDT"]
+        market.upsert_bars(tx, btc, MINUTE, [bar(number) for number in range(20)], Origin.KLINE)
         # More than the island, as roll-ups reach beyond it: they must not block what follows.
         island = [bar(number) for number in range(5, 13)]
-        tx.upsert_bars(btc, MINUTE, island, Origin.KLINE, imported=True)
-        tx.record_import(btc, "klines", MINUTE, 5 * MINUTE, 10 * MINUTE, None, None, "file", 5, 0)
-        tx.upsert_bars(eth, MINUTE, [bar(number) for number in range(20)], Origin.KLINE)
+        market.upsert_bars(tx, btc, MINUTE, island, Origin.KLINE, imported=True)
+        imports.record_import(
+            tx, btc, "klines", MINUTE, 5 * MINUTE, 10 * MINUTE, None, None, "file", 5, 0
+        )
+        market.upsert_bars(tx, eth, MINUTE, [bar(number) for number in range(20)], Origin.KLINE)
     deleted = []
     while not deleted or deleted[-1]:
         with writer.transaction() as tx:
-            deleted.append(tx.prune_bars(MINUTE, 15 * MINUTE, 3))
+            deleted.append(pruning.prune_bars(tx, MINUTE, 15 * MINUTE, 3))
     assert sum(deleted) == 7 + 15
     assert max(deleted) == 3
     btc_left = reader.bars("BTCUSDT", MINUTE).open_time_ms // MINUTE

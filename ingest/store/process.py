@@ -1,0 +1,42 @@
+"""Writing what a process says of itself and of its database."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ingest.store.transaction import Transaction
+
+_STATUS_SAVE = (
+    "INSERT INTO worker_status (id, pid, state, heartbeat_ms, payload) VALUES (1, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, state = excluded.state,"
+    " heartbeat_ms = excluded.heartbeat_ms, payload = excluded.payload"
+)
+
+
+def save_status(
+    tx: Transaction, pid: int, state: str, heartbeat_ms: int, payload: Mapping[str, Any]
+) -> None:
+    """Say that the worker lives and what it is doing."""
+    text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+    tx.run(_STATUS_SAVE, int(pid), state, int(heartbeat_ms), text)
+
+
+def set_meta(tx: Transaction, key: str, value: str) -> None:
+    """Set one fact about the database itself."""
+    tx.run(
+        "INSERT INTO meta (key, value) VALUES (?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        key,
+        value,
+    )
+
+
+def used_bytes(tx: Transaction) -> int:
+    """Bytes that the database's rows take; pages that wait to be used again are not among."""
+    if not tx.is_sqlite:
+        return int(tx.run("SELECT pg_database_size(current_database())").scalar_one())
+    pages, unused, size = (
+        int(tx.run(f"PRAGMA {name}").scalar_one())
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - unused) * size
