@@ -102,7 +102,7 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
 
     migrate(url)
     if options.supervise:
-        return supervise([sys.executable, "-m", "ingest"], url)
+        return supervise({"worker": (sys.executable, "-m", "ingest")}, url)
     from ingest.worker import Worker
 
     async def work() -> int:

@@ -1,13 +1,14 @@
-"""Keeps one worker process alive: restarts it when it ends, and when its heartbeat stops."""
+"""Keeps the processes of a desk alive: restarts each that ends, or whose heartbeat stops."""
 
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import NamedTuple
 
 import structlog
 
@@ -17,118 +18,162 @@ from ingest.store.reader import Reader
 log = structlog.get_logger()
 
 CONFIGURATION_ERROR = 78
-"""Exit code (sysexits' EX_CONFIG) of a worker that can't work with its settings."""
+"""Exit code (sysexits' EX_CONFIG) of a process that can't work with its settings."""
 STALE_S = 30.0
 FIRST_DELAY_S, LAST_DELAY_S = 0.5, 30.0
 HEALTHY_S = 60.0
 POLL_S = 0.25
+CHECK_S = 2.0
 END_S = 6.0
 
 
+class Beat(NamedTuple):
+    """Who gave a heartbeat, and when by its own clock."""
+
+    pid: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One kind of process: its command, and how its last stored heartbeat is read."""
+
+    name: str
+    command: Sequence[str]
+    heartbeat: Callable[[], Beat | None]
+
+
 @dataclass(slots=True)
-class Heartbeat:
-    """Watches whether a worker's heartbeat goes on, by our own clock and not by the stored one."""
+class HeartbeatWatch:
+    """Watches whether a process's heartbeat goes on, by our own clock and not by the stored one."""
 
     pid: int
     since: float
     seen_ms: int | None = None
 
-    def is_stale(self, heartbeat: tuple[int, int] | None, now: float) -> bool:
-        """Take in (pid, heartbeat time) as stored; True when it has stood still for too long.
+    def is_stale(self, beat: Beat | None, now: float) -> bool:
+        """Take in the last heartbeat; True when it has stood still for too long.
 
-        Another process's heartbeat says nothing: this worker stands by behind it.
+        Another process's heartbeat says nothing: this one stands by behind it.
         """
-        if heartbeat is None or heartbeat[0] != self.pid:
+        if beat is None or beat.pid != self.pid:
             self.since, self.seen_ms = now, None
-        elif heartbeat[1] != self.seen_ms:
-            self.since, self.seen_ms = now, heartbeat[1]
+        elif beat.time_ms != self.seen_ms:
+            self.since, self.seen_ms = now, beat.time_ms
         return now - self.since > STALE_S
 
 
+class KeptProcess:
+    """The process of one role, run again and again with a delay of its own."""
+
+    def __init__(self, role: Role, now: float) -> None:
+        self.is_refused = False
+        self._role = role
+        self.process: subprocess.Popen[bytes] | None = None
+        self._delay_s = FIRST_DELAY_S
+        self._due = self._started = self._checked = now
+        self._watch = HeartbeatWatch(0, now)
+
+    def look(self, now: float) -> None:
+        """Start it when it is due, take note of its end, kill it where it no longer answers."""
+        if self.process is None:
+            if not self.is_refused and now >= self._due:
+                self._start(now)
+        elif (code := self.process.poll()) is not None:
+            self.process = None
+            self._note_end(code, now)
+        elif now - self._checked >= CHECK_S:
+            self._checked = now
+            if self._watch.is_stale(self._role.heartbeat(), now):
+                pid = self.process.pid
+                log.error(f"no heartbeat of the {self._role.name}; killing it", pid=pid)  # noqa: G004
+                self.process.kill()
+
+    def _start(self, now: float) -> None:
+        self.process = subprocess.Popen(self._role.command)
+        self._started = self._checked = now
+        self._watch = HeartbeatWatch(self.process.pid, now)
+
+    def _note_end(self, code: int, now: float) -> None:
+        name = self._role.name
+        if code == CONFIGURATION_ERROR:
+            self.is_refused = True
+            log.error(f"the {name} can't work with these settings; it is not restarted")  # noqa: G004
+            return
+        if now - self._started > HEALTHY_S:
+            self._delay_s = FIRST_DELAY_S
+        self._due = now + self._delay_s
+        delay_s = self._delay_s
+        log.warning(f"the {name} ended; restarting it", exit_code=code, delay_s=delay_s)  # noqa: G004
+        self._delay_s = min(self._delay_s * 2, LAST_DELAY_S)
+
+    def ask_to_end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait_for_end(self) -> None:
+        if self.process is None:
+            return
+        try:
+            self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
 class Supervisor:
-    """Runs a command again and again until told to stop.
+    """Runs a process of each role again and again until told to stop.
 
     Parameters
     ----------
-    command : the worker.
-    heartbeat : gives (pid, heartbeat time in ms) as last stored; None when unknown.
     monotonic : clock of delays and staleness.
     """
 
     def __init__(
-        self,
-        command: Sequence[str],
-        heartbeat: Callable[[], tuple[int, int] | None],
-        monotonic: Callable[[], float] = time.monotonic,
+        self, roles: Sequence[Role], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._command = command
-        self._heartbeat = heartbeat
+        self._roles = roles
         self._monotonic = monotonic
         self._stop = threading.Event()
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
-        """End the worker and return from `run`; usable as a signal handler."""
+        """End all processes and return from `run`; usable as a signal handler."""
         self._stop.set()
 
     def run(self) -> int:
-        """Supervise until stopped (0) or until the worker refuses its settings (78)."""
-        delay = FIRST_DELAY_S
-        while not self._stop.is_set():
-            started = self._monotonic()
-            code = self._run_once()
-            if self._stop.is_set():
-                break
-            if code == CONFIGURATION_ERROR:
-                log.error("the worker can't work with these settings; it is not restarted")
-                return CONFIGURATION_ERROR
-            if self._monotonic() - started > HEALTHY_S:
-                delay = FIRST_DELAY_S
-            log.warning("the worker ended; restarting it", exit_code=code, delay_s=delay)
-            self._stop.wait(delay)
-            delay = min(delay * 2, LAST_DELAY_S)
+        """Supervise until stopped (0) or until every role has refused its settings (78)."""
+        now = self._monotonic()
+        kept = [KeptProcess(role, now) for role in self._roles]
+        try:
+            while not self._stop.is_set():
+                for one in kept:
+                    one.look(self._monotonic())
+                if all(one.is_refused for one in kept):
+                    return CONFIGURATION_ERROR
+                self._stop.wait(POLL_S)
+        finally:
+            for one in kept:
+                one.ask_to_end()
+            for one in kept:
+                one.wait_for_end()
         return 0
 
-    def _run_once(self) -> int:
-        worker = subprocess.Popen(self._command)
-        watch = Heartbeat(worker.pid, self._monotonic())
-        checked = self._monotonic()
-        try:
-            while worker.poll() is None and not self._stop.wait(POLL_S):
-                now = self._monotonic()
-                if now - checked < 2.0:
-                    continue
-                checked = now
-                if watch.is_stale(self._heartbeat(), now):
-                    log.error("no heartbeat of the worker; killing it", pid=worker.pid)
-                    worker.kill()
-                    worker.wait()
-        finally:
-            code = _end(worker)
-        return code
 
-
-def _end(worker: "subprocess.Popen[bytes]") -> int:
-    if worker.poll() is None:
-        worker.terminate()
-        try:
-            worker.wait(END_S)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-    return worker.wait()
-
-
-def supervise(command: Sequence[str], database_url: str) -> int:
-    """Supervise the worker of one database until SIGTERM or SIGINT."""
+def supervise(commands: Mapping[str, Sequence[str]], database_url: str) -> int:
+    """Supervise the processes of one database, by role, until SIGTERM or SIGINT."""
     reader = Reader(database_url)
 
-    def heartbeat() -> tuple[int, int] | None:
+    def heartbeat() -> Beat | None:
         try:
             status = reader.status()
         except StoreError:
             return None
-        return None if status is None else (status.pid, status.heartbeat_ms)
+        return None if status is None else Beat(status.pid, status.heartbeat_ms)
 
-    supervisor = Supervisor([*command, "--parent", str(os.getpid())], heartbeat)
+    parent = ("--parent", str(os.getpid()))
+    supervisor = Supervisor(
+        [Role(name, (*command, *parent), heartbeat) for name, command in commands.items()]
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
     try:

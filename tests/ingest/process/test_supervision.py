@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from core.errors import StoreError
-from ingest.process.supervisor import STALE_S, Heartbeat, Supervisor
+from ingest.process.supervisor import STALE_S, Beat, HeartbeatWatch, KeptProcess, Role, Supervisor
 from ingest.store.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -203,8 +204,8 @@ def test_a_bad_setting_stops_the_start_with_its_name_and_what_is_allowed(
 
 
 def test_a_worker_that_refuses_its_settings_is_not_restarted() -> None:
-    supervisor = Supervisor([sys.executable, "-c", "raise SystemExit(78)"], lambda: None)
-    assert supervisor.run() == 78
+    refusing = Role("worker", [sys.executable, "-c", "raise SystemExit(78)"], lambda: None)
+    assert Supervisor([refusing]).run() == 78
 
 
 def test_a_worker_whose_heartbeat_stops_is_killed_and_replaced() -> None:
@@ -217,24 +218,72 @@ def test_a_worker_whose_heartbeat_stops_is_killed_and_replaced() -> None:
 
     pids: list[int] = []
 
-    def heartbeat() -> tuple[int, int] | None:
+    def heartbeat() -> Beat | None:
         children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
         pids.extend(int(pid) for pid in children.split() if int(pid) not in pids)
         if len(pids) > 1:
             supervisor.stop()
-        return (pids[-1], 1)  # it never changes
+        return Beat(pids[-1], 1)  # it never changes
 
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    supervisor = Supervisor(command, heartbeat, monotonic)
+    supervisor = Supervisor([Role("worker", command, heartbeat)], monotonic)
     assert supervisor.run() == 0
     assert len(pids) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_one_role_that_refuses_its_settings_or_dies_leaves_the_other_at_work(
+    tmp_path: Path,
+) -> None:
+    starts = tmp_path / "starts"
+    starts.touch()
+    append = f"open({str(starts)!r}, 'a').write"
+    lasting = f"import time; {append}('worker\\n'); time.sleep(60)"
+    refusing = f"{append}('refused\\n'); raise SystemExit(78)"
+    failing = f"{append}('analyst\\n'); raise SystemExit(1)"
+    now = 0.0
+
+    def monotonic() -> float:
+        nonlocal now
+        now += 10.0  # past every delay
+        if starts.read_text().count("analyst") >= 3:
+            supervisor.stop()
+        return now
+
+    supervisor = Supervisor(
+        [
+            Role(name, [sys.executable, "-c", code], lambda: None)
+            for name, code in (("worker", lasting), ("refused", refusing), ("analyst", failing))
+        ],
+        monotonic,
+    )
+    assert supervisor.run() == 0
+    started = starts.read_text().split()
+    assert started.count("worker") == 1
+    assert started.count("refused") == 1
+    assert started.count("analyst") >= 3
+
+
+def test_a_role_that_keeps_ending_is_started_ever_more_seldom() -> None:
+    failing = Role("analyst", [sys.executable, "-c", "raise SystemExit(1)"], lambda: None)
+    kept = KeptProcess(failing, 0.0)
+    now, starts = 0.0, list[float]()
+    while len(starts) < 9:
+        kept.look(now)
+        if kept.process is None:
+            now += 0.25
+        else:
+            starts.append(now)
+            kept.process.wait()
+            kept.look(now)
+    waits = [later - sooner for sooner, later in pairwise(starts)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
 def test_only_the_workers_own_heartbeat_counts() -> None:
-    watch = Heartbeat(pid=7, since=0.0)
-    assert not watch.is_stale((8, 1), STALE_S + 1)  # it stands by behind another worker
-    assert not watch.is_stale((7, 1), 2 * STALE_S)
-    assert not watch.is_stale((7, 2), 3 * STALE_S)
-    assert not watch.is_stale((7, 2), 4 * STALE_S)
-    assert watch.is_stale((7, 2), 4 * STALE_S + 1)
+    watch = HeartbeatWatch(pid=7, since=0.0)
+    assert not watch.is_stale(Beat(8, 1), STALE_S + 1)  # it stands by behind another worker
+    assert not watch.is_stale(Beat(7, 1), 2 * STALE_S)
+    assert not watch.is_stale(Beat(7, 2), 3 * STALE_S)
+    assert not watch.is_stale(Beat(7, 2), 4 * STALE_S)
+    assert watch.is_stale(Beat(7, 2), 4 * STALE_S + 1)
