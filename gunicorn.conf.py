@@ -90,15 +90,15 @@ def when_ready(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Compile the kernels beside the first requests, so that no visitor waits for it."""
-    services = getattr(worker.wsgi, "extensions", {}).get("pairdesk")
-    if services is not None:
-        threading.Thread(target=_warm_up, args=(services,), name="warm-up", daemon=True).start()
+    desk = getattr(worker.wsgi, "extensions", {}).get("pairdesk")
+    if desk is not None:
+        threading.Thread(target=_warm_up, args=(desk,), name="warm-up", daemon=True).start()
 
 
-def _warm_up(services: Any) -> None:
+def _warm_up(desk: Any) -> None:
     # One process compiles; the others wait for what it leaves on disk instead of doing the same.
     with FileLock(kernels / "warm-up.lock"):
-        services.warm_up()
+        desk.pairs.warm_up()
 
 
 def on_exit(server: Any) -> None:

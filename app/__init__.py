@@ -1,4 +1,4 @@
-"""The web: Flask routes and the Dash page over one service. Importing it starts nothing."""
+"""The web: Flask routes and the Dash page over one desk. Importing it starts nothing."""
 
 import re
 import time
@@ -11,8 +11,8 @@ from flask_caching import Cache
 from flask_compress import Compress
 
 from app.api import register_api
+from app.services import open_desk
 from app.services.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
-from app.services.pairs import PairService
 from app.views import register_callbacks
 from app.views.guard import guard_callbacks
 from app.views.shell.layout import build_layout
@@ -27,7 +27,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = time.time) -> Dash:
     """Build the page and the API; nothing is read from the store before the first request.
 
-    The services are at `app.server.extensions["pairdesk"]`, for whoever warms them up.
+    The desk with its services is at `app.server.extensions["pairdesk"]`.
     """
     server = Flask(__name__, static_folder=None)
     server.config.update(
@@ -47,8 +47,8 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
         ],
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
-    services = PairService(settings, reader, clock, ResultCache(Cache(server)))
-    server.extensions["pairdesk"] = services
+    desk = open_desk(settings, reader, clock, ResultCache(Cache(server)))
+    server.extensions["pairdesk"] = desk
     Compress(server)
 
     dash_app = Dash(
@@ -68,13 +68,13 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
     # Dash builds the layout once to set itself up. The page's own would open the store, before
     # the server forks and before a start has made the database.
     dash_app.layout = html.Div()
-    register_callbacks(dash_app, services)
+    register_callbacks(dash_app, desk)
     # After dash's own: the callback map is whole once its first-request hook has run.
-    register_api(server, services)
+    register_api(server, desk)
     guard_callbacks(dash_app)
     # Dash sets itself up in its first request, and whatever else comes at that moment finds it
     # half done: scripts that answer 404. So it is done here, before anybody asks.
     with server.test_request_context("/_dash-dependencies"):
         server.preprocess_request()
-    dash_app.layout = lambda: build_layout(services)
+    dash_app.layout = lambda: build_layout(desk)
     return dash_app

@@ -11,14 +11,14 @@ from app.api.docs import document_routes
 from app.api.health import health_routes
 from app.api.market import market_routes
 from app.api.problems import CALLBACK_PATH, is_api_path, register_problems
-from app.services.pairs import PairService
+from app.services import Desk
 
 LIMITS = ("50 per second", "1200 per minute")
 _LIMITED = ("/analytics", "/api")
 _PAGE_RULE = "/<path:path>"
 
 
-def register_api(server: Flask, services: PairService) -> None:
+def register_api(server: Flask, desk: Desk) -> None:
     """Add every route of the API to a server whose page answers all other paths."""
     limiter = Limiter(
         get_remote_address,
@@ -28,9 +28,7 @@ def register_api(server: Flask, services: PairService) -> None:
         storage_uri="memory://",
     )
     limiter.request_filter(_is_unlimited)
-    document_routes(
-        server, [analytics_routes(services), market_routes(services), health_routes(services)]
-    )
+    document_routes(server, [analytics_routes(desk), market_routes(desk), health_routes(desk)])
     server.before_request(_refuse_unknown_paths)
     register_problems(server)
 

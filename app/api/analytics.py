@@ -9,19 +9,20 @@ from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
 from app.api.parameters import FieldError, ParameterErrors
 from app.api.schemas import ExplainParameters, PairParameters, PairRequest, pair_request
 from app.serialise import equity_csv, explain_json, pair_json, trades_csv
-from app.services.pairs import PairService, RowNotThere
+from app.services import Desk
+from app.services.pairs import RowNotThere
 
 CSV = {"type": "string"}
 
 
-def analytics_routes(services: PairService) -> ApiBlueprint:
+def analytics_routes(desk: Desk) -> ApiBlueprint:
     """Bind the routes to a service."""
     routes = ApiBlueprint(
         "analytics", __name__, url_prefix="/analytics", description="Computed from stored bars"
     )
 
     def asked(values: dict[str, Any]) -> PairRequest:
-        return pair_request(values, services.settings)
+        return pair_request(values, desk.settings)
 
     @routes.get("/pair")
     @routes.arguments(PairParameters, location="query")
@@ -30,7 +31,7 @@ def analytics_routes(services: PairService) -> ApiBlueprint:
     def pair(values: dict[str, Any]) -> Response:
         """Hedge ratios, spread, z-score, signal and backtest of a pair."""
         request = asked(values)
-        return json_answer(pair_json(services.pair(request.spec), request.points))
+        return json_answer(pair_json(desk.pairs.view(request.spec), request.points))
 
     @routes.get("/pair/trades.csv")
     @routes.arguments(PairParameters, location="query")
@@ -39,7 +40,7 @@ def analytics_routes(services: PairService) -> ApiBlueprint:
     def trades(values: dict[str, Any]) -> Response:
         """Round trips of the backtest as CSV, the open one last."""
         request = asked(values)
-        return csv_answer(trades_csv(services.pair(request.spec)), _file_name(request, "trades"))
+        return csv_answer(trades_csv(desk.pairs.view(request.spec)), _file_name(request, "trades"))
 
     @routes.get("/pair/equity.csv")
     @routes.arguments(PairParameters, location="query")
@@ -48,7 +49,7 @@ def analytics_routes(services: PairService) -> ApiBlueprint:
     def equity(values: dict[str, Any]) -> Response:
         """Equity and drawdown of the backtest as CSV, a row a bar."""
         request = asked(values)
-        return csv_answer(equity_csv(services.pair(request.spec)), _file_name(request, "equity"))
+        return csv_answer(equity_csv(desk.pairs.view(request.spec)), _file_name(request, "equity"))
 
     @routes.get("/pair/explain")
     @routes.arguments(ExplainParameters, location="query")
@@ -60,7 +61,7 @@ def analytics_routes(services: PairService) -> ApiBlueprint:
         time_ms = given.pop("time")
         spec = asked(given).spec
         try:
-            explanation = services.explain(spec, time_ms)
+            explanation = desk.pairs.explain(spec, time_ms)
         except RowNotThere as error:
             words = "is not the open time of a result row"
             raise ParameterErrors([FieldError("time", words, str(error))]) from None

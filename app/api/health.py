@@ -8,10 +8,10 @@ from app.api.answers import HealthAnswer, ReadyAnswer
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.metrics import CONTENT_TYPE, exposition
 from app.api.schemas import NoParameters
-from app.services.pairs import PairService
+from app.services import Desk
 
 
-def health_routes(services: PairService) -> ApiBlueprint:
+def health_routes(desk: Desk) -> ApiBlueprint:
     """Bind the routes to a service."""
     routes = ApiBlueprint("health", __name__, description="For whatever watches the process")
 
@@ -30,7 +30,7 @@ def health_routes(services: PairService) -> ApiBlueprint:
     @routes.problems(400)
     def readyz(values: dict[str, Any]) -> Response:
         """Whether the feed is fresh and the database writable."""
-        reasons = services.readiness()
+        reasons = desk.status.readiness()
         body = {"ready": not reasons, "reasons": reasons}
         return json_answer(body, status=503 if reasons else 200)
 
@@ -40,6 +40,6 @@ def health_routes(services: PairService) -> ApiBlueprint:
     @routes.problems(400)
     def metrics(values: dict[str, Any]) -> Response:
         """The same as `/api/status` for Prometheus, whichever web process answers."""
-        return Response(exposition(services.status()), content_type=CONTENT_TYPE)
+        return Response(exposition(desk.status.view()), content_type=CONTENT_TYPE)
 
     return routes

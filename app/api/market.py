@@ -7,7 +7,7 @@ from flask import Response
 from app.api.answers import BarsAnswer, StatusAnswer, SymbolsAnswer
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.schemas import BarsParameters, NoParameters
-from app.services.pairs import PairService
+from app.services import Desk
 from core.types import TIMEFRAMES
 
 BAR_COLUMNS = (
@@ -24,7 +24,7 @@ BAR_COLUMNS = (
 )
 
 
-def market_routes(services: PairService) -> ApiBlueprint:
+def market_routes(desk: Desk) -> ApiBlueprint:
     """Bind the routes to a service."""
     routes = ApiBlueprint("market", __name__, url_prefix="/api", description="Stored and live")
 
@@ -43,7 +43,7 @@ def market_routes(services: PairService) -> ApiBlueprint:
                 "first_bar_ms": stored.first_bar_ms,
                 "last_event_time_ms": stored.last_event_time_ms,
             }
-            for stored in services.symbols()
+            for stored in desk.market.symbols()
         ]
         return json_answer({"symbols": rows})
 
@@ -53,7 +53,7 @@ def market_routes(services: PairService) -> ApiBlueprint:
     @routes.problems(400, 404, 429, 503)
     def bars(values: dict[str, Any]) -> Response:
         """Closed bars of a symbol, oldest first."""
-        found = services.bars(
+        found = desk.market.bars(
             values["symbol"],
             TIMEFRAMES[values["timeframe"]],
             values["start"],
@@ -76,6 +76,6 @@ def market_routes(services: PairService) -> ApiBlueprint:
     @routes.problems(400, 429)
     def status(values: dict[str, Any]) -> Response:
         """Worker, feed and database; answered without a worker and without a database too."""
-        return json_answer(services.status())
+        return json_answer(desk.status.view())
 
     return routes

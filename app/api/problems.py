@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
 from app.api.parameters import FieldError, ParameterErrors
-from app.services.pairs import SymbolNotIngested
+from app.services.market import SymbolNotIngested
 from core.errors import StoreError
 
 CONTENT_TYPE = "application/problem+json"

@@ -1,1 +1,41 @@
-"""What the desk knows, for the page and the API alike."""
+"""What the desk knows, for the page and the API alike: the store's rows and core's numbers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.services.cache import ResultCache
+from app.services.market import MarketService
+from app.services.pairs import PairService
+from app.services.status import StatusService
+from core.settings import Settings
+from ingest.store.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Settings and one service a subject; one instance a process, safe between threads."""
+
+    settings: Settings
+    pairs: PairService
+    market: MarketService
+    status: StatusService
+
+
+def open_desk(
+    settings: Settings,
+    reader: Reader,
+    clock: Callable[[], float] = time.time,
+    cache: ResultCache | None = None,
+) -> Desk:
+    """Make the services over one store and one clock; nothing is read before the first question."""
+
+    def now_ms() -> int:
+        return int(clock() * 1000)
+
+    return Desk(
+        settings,
+        PairService(settings, reader, now_ms, cache or ResultCache()),
+        MarketService(reader),
+        StatusService(settings, reader, now_ms),
+    )

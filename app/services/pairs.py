@@ -1,4 +1,4 @@
-"""What the desk knows, for the page and the API alike: the store's rows and core's numbers."""
+"""A pair as of now: the store's bars through core's numbers, kept until something changes."""
 
 import math
 import time
@@ -9,12 +9,12 @@ import numpy as np
 import structlog
 
 from app.services.cache import ResultCache
-from app.services.status import status_view
+from app.services.market import SymbolNotIngested
 from core import pair as pairs
-from core.errors import PairdeskError, StoreError
+from core.errors import PairdeskError
 from core.explain import Explanation, explain_zscore
 from core.settings import Settings
-from core.types import Bars, Leg, PairResult, PairSpec
+from core.types import Leg, PairResult, PairSpec
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Reader, StoredGap, StoredSymbol
 
@@ -22,14 +22,6 @@ CLOSING_GRACE_MS = 15_000
 """A bar not closed this long after its end makes a result stale."""
 
 log = structlog.get_logger()
-
-
-class SymbolNotIngested(PairdeskError):
-    """The store has no such symbol; `fields` maps parameter names to the symbols asked for."""
-
-    def __init__(self, fields: dict[str, str]) -> None:
-        self.fields = fields
-        super().__init__(", ".join(dict.fromkeys(fields.values())) + ": not ingested here")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +47,6 @@ class PairView:
     warnings: tuple[str, ...]
     zscore_provisional: float
     forming_closes: tuple[float, float] | None
-    forming_open_ms: int | None
     revision: tuple[int, int]
     now_ms: int
 
@@ -65,26 +56,22 @@ class RowNotThere(PairdeskError):
 
 
 class PairService:
-    """Answers the page's and the API's questions; one instance a process, safe between threads."""
+    """Computes pairs from stored bars, each until something of it changes; safe between threads."""
 
     def __init__(
         self,
         settings: Settings,
         reader: Reader,
-        clock: Callable[[], float] = time.time,
-        cache: ResultCache | None = None,
+        now_ms: Callable[[], int],
+        cache: ResultCache,
     ) -> None:
-        self.settings = settings
+        self._settings = settings
         self._reader = reader
-        self._clock = clock
-        self._cache = cache or ResultCache()
+        self._now_ms = now_ms
+        self._cache = cache
         self._bars = BarCache(reader)
 
-    def now_ms(self) -> int:
-        """Now, by the clock that was passed in."""
-        return int(self._clock() * 1000)
-
-    def pair(self, spec: PairSpec) -> PairView:
+    def view(self, spec: PairSpec) -> PairView:
         """Everything about a pair at the close of the last bar that both legs have.
 
         Raises
@@ -97,7 +84,7 @@ class PairService:
         legs = self._legs(spec)
         # Taken before the bars: at worst a newer state is kept under an older revision.
         revision = (legs[0].revision, legs[1].revision)
-        now_ms = self.now_ms()
+        now_ms = self._now_ms()
         warnings: list[str] = []
         plan = self._plan(spec)
         if plan is None:
@@ -114,7 +101,6 @@ class PairService:
                 warnings=tuple(warnings),
                 zscore_provisional=math.nan,
                 forming_closes=None,
-                forming_open_ms=None,
                 revision=revision,
                 now_ms=now_ms,
             )
@@ -145,7 +131,6 @@ class PairService:
             warnings=tuple(warnings),
             zscore_provisional=provisional,
             forming_closes=closes,
-            forming_open_ms=result.as_of_ms if closes else None,
             revision=revision,
             now_ms=now_ms,
         )
@@ -158,7 +143,7 @@ class PairService:
         RowNotThere
             No result row opens at that time.
         SymbolNotIngested, StoreError
-            As for `pair`.
+            As for `view`.
         """
         legs = self._legs(spec)
         plan = self._plan(spec)
@@ -173,47 +158,6 @@ class PairService:
             )
         leg_a, leg_b = self._both(spec, plan, (legs[0].revision, legs[1].revision))
         return explain_zscore(spec, plan, leg_a, leg_b, time_ms)
-
-    def symbols(self) -> list[StoredSymbol]:
-        """Every symbol with anything stored."""
-        return self._reader.symbols()
-
-    def bars(
-        self,
-        symbol: str,
-        timeframe_ms: int,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        limit: int | None = None,
-    ) -> Bars:
-        """Closed bars, oldest first; with a limit and no start the newest ones."""
-        if self._reader.symbol(symbol) is None:
-            raise SymbolNotIngested({"symbol": symbol})
-        return self._reader.bars(symbol, timeframe_ms, start_ms, end_ms, limit)
-
-    def status(self) -> dict[str, object]:
-        """The body of `/api/status`; ages are as of now."""
-        return status_view(self.settings, self._reader, self.now_ms())
-
-    def readiness(self) -> list[str]:
-        """Why the desk isn't ready, in words; empty when it is."""
-        status = self.status()
-        feed, database = status["feed"], status["database"]
-        assert isinstance(feed, dict)
-        assert isinstance(database, dict)
-        reasons = []
-        if feed["state"] != "live":
-            reasons.append(f"feed: {feed['state']}")
-        elif feed["age_ms"] is None or feed["age_ms"] > CLOSING_GRACE_MS:
-            reasons.append(f"feed: nothing for more than {CLOSING_GRACE_MS // 1000} s")
-        if database["error"] is not None:
-            reasons.append(f"database: {database['error']}")
-        elif not self._is_writable():
-            reasons.append("database: not writable")
-        elif paused := status["paused"]:
-            assert isinstance(paused, dict)
-            reasons.append(f"nothing is stored: {paused['reason']}")
-        return reasons
 
     def warm_up(self) -> None:
         """Load and compile what the first analysis needs; for a thread started after the fork."""
@@ -281,14 +225,8 @@ class PairService:
     def _source(self, *, imported: bool) -> str | None:
         if imported:
             return "import"
-        kind = self.settings.source_kind
+        kind = self._settings.source_kind
         return self._reader.meta().get("source") or (None if kind == "auto" else kind)
-
-    def _is_writable(self) -> bool:
-        try:
-            return self._reader.is_writable()
-        except StoreError:
-            return False
 
 
 def _forming(

@@ -1,5 +1,6 @@
 """The state of worker, feed and database, as `/api/status` and the page's strip show it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from core.errors import StoreError
@@ -8,6 +9,8 @@ from ingest.store.reader import GapCounts, Reader
 
 SILENT_AFTER_MS = 30_000
 """The supervisor gives a worker up after this long without a heartbeat."""
+QUIET_FEED_MS = 15_000
+"""A feed without a frame for longer isn't ready."""
 
 
 _SPACE = ("used_bytes", "free_bytes", "growth_bytes_per_day", "days_left")
@@ -17,10 +20,46 @@ _FEED = (
 )
 
 
-def status_view(settings: Settings, reader: Reader, now_ms: int) -> dict[str, object]:
+class StatusService:
+    """Says how the desk is; answers without a worker and without a database too."""
+
+    def __init__(self, settings: Settings, reader: Reader, now_ms: Callable[[], int]) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._now_ms = now_ms
+
+    def view(self) -> dict[str, Any]:
+        """The body of `/api/status`; ages are as of now."""
+        return status_view(self._settings, self._reader, self._now_ms())
+
+    def readiness(self) -> list[str]:
+        """Why the desk isn't ready, in words; empty when it is."""
+        status = self.view()
+        feed, database, paused = status["feed"], status["database"], status["paused"]
+        reasons = []
+        if feed["state"] != "live":
+            reasons.append(f"feed: {feed['state']}")
+        elif feed["age_ms"] is None or feed["age_ms"] > QUIET_FEED_MS:
+            reasons.append(f"feed: nothing for more than {QUIET_FEED_MS // 1000} s")
+        if database["error"] is not None:
+            reasons.append(f"database: {database['error']}")
+        elif not self._is_writable():
+            reasons.append("database: not writable")
+        elif paused:
+            reasons.append(f"nothing is stored: {paused['reason']}")
+        return reasons
+
+    def _is_writable(self) -> bool:
+        try:
+            return self._reader.is_writable()
+        except StoreError:
+            return False
+
+
+def status_view(settings: Settings, reader: Reader, now_ms: int) -> dict[str, Any]:
     """Describe the desk as of `now_ms`; a store that can't be read is part of the description."""
     kind = None if settings.source_kind == "auto" else settings.source_kind
-    view: dict[str, object] = {
+    view: dict[str, Any] = {
         "source": kind,
         "source_reason": None,
         "worker": {"state": "absent", "pid": None, "heartbeat_age_ms": None},
@@ -51,7 +90,7 @@ def status_view(settings: Settings, reader: Reader, now_ms: int) -> dict[str, ob
     return view
 
 
-def _fill(view: dict[str, object], reader: Reader, now_ms: int) -> None:
+def _fill(view: dict[str, Any], reader: Reader, now_ms: int) -> None:
     info, meta = reader.database(), reader.meta()
     database: dict[str, object] = {
         "kind": info.kind,

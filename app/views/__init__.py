@@ -2,12 +2,12 @@
 
 from dash import Dash
 
-from app.services.pairs import PairService
+from app.services import Desk
 from app.views.live import callbacks, parameters, scripts
 
 
-def register_callbacks(app: Dash, services: PairService) -> None:
+def register_callbacks(app: Dash, desk: Desk) -> None:
     """Bind every callback of the page."""
-    parameters.register(app, services)
-    callbacks.register(app, services)
+    parameters.register(app, desk)
+    callbacks.register(app, desk)
     scripts.register(app)

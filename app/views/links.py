@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 import structlog
 
 from app.api.schemas import ParameterErrors, load_pair_request
-from app.services.pairs import PairService
+from app.services import Desk
 from app.views.controls import FIELDS, MAIN_FIELDS, MORE_FIELDS
 from core.errors import StoreError
 from core.settings import Settings
@@ -37,27 +37,27 @@ class Link:
     complaints: tuple[str, ...]
 
 
-def listed_symbols(services: PairService) -> tuple[str, ...]:
+def listed_symbols(desk: Desk) -> tuple[str, ...]:
     """Symbols to choose from; none while the store can't be read."""
     try:
-        return tuple(stored.symbol for stored in services.symbols())
+        return tuple(stored.symbol for stored in desk.market.symbols())
     except StoreError as error:
         log.warning("symbols not listed", error=str(error))
         return ()
 
 
-def default_spec(services: PairService, symbols: Sequence[str]) -> PairSpec:
+def default_spec(desk: Desk, symbols: Sequence[str]) -> PairSpec:
     """The schema's defaults; a desk without their symbols begins with its own first two."""
-    spec = load_pair_request({}, services.settings).spec
+    spec = load_pair_request({}, desk.settings).spec
     if len(symbols) < 2 or {spec.symbol_a, spec.symbol_b} <= set(symbols):
         return spec
     legs = {"symbol_a": symbols[0], "symbol_b": symbols[1]}
-    return load_pair_request(legs, services.settings).spec
+    return load_pair_request(legs, desk.settings).spec
 
 
-def read_link(search: str, services: PairService, symbols: Sequence[str]) -> Link:
+def read_link(search: str, desk: Desk, symbols: Sequence[str]) -> Link:
     """Read a query string; what is bad in it gives way to the default and is told."""
-    default = default_spec(services, symbols)
+    default = default_spec(desk, symbols)
     given, complaints = _parse(search)
     given = {"symbol_a": default.symbol_a, "symbol_b": default.symbol_b} | given
     for field in ("symbol_a", "symbol_b"):
@@ -74,7 +74,7 @@ def read_link(search: str, services: PairService, symbols: Sequence[str]) -> Lin
     # Every round drops at least one value, or all that are left.
     while True:
         try:
-            spec = load_pair_request(given, services.settings).spec
+            spec = load_pair_request(given, desk.settings).spec
         except ParameterErrors as errors:
             bad = [error for error in errors.errors if error.field in given]
             complaints += [f"{_label(error.field)}: {error.message}" for error in errors.errors]

@@ -12,7 +12,7 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.services.pairs import PairService
+from app.services import Desk
 from core.settings import Settings
 from core.types import Bar, Origin
 from ingest.store import gaps, market, process
@@ -147,8 +147,8 @@ def desk(market_url: str, settings: Settings) -> Iterator[Dash]:
 
 
 @pytest.fixture(scope="session")
-def services(desk: Dash) -> PairService:
-    service: PairService = desk.server.extensions["pairdesk"]
+def services(desk: Dash) -> Desk:
+    service: Desk = desk.server.extensions["pairdesk"]
     return service
 
 

@@ -297,7 +297,7 @@ def test_failure_inside_is_a_problem_without_a_traceback(
     def fail() -> None:
         raise RuntimeError("secret words")
 
-    monkeypatch.setattr(desk.server.extensions["pairdesk"], "symbols", fail)
+    monkeypatch.setattr(desk.server.extensions["pairdesk"].market, "symbols", fail)
     body = problem(client.get("/api/symbols"), 500)
     assert "secret" not in json.dumps(body)
 

@@ -11,7 +11,7 @@ from dash import Dash, no_update
 from flask.testing import FlaskClient
 from plotly.utils import PlotlyJSONEncoder
 
-from app.services.pairs import PairService
+from app.services import Desk, open_desk
 from app.views import ids
 from app.views.controls import FIELDS
 from app.views.links import control_values, query_of, read_link, read_query
@@ -31,14 +31,14 @@ REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=12
 
 
 @pytest.fixture
-def own_services(own_desk: tuple[Dash, dict[str, float]]) -> PairService:
-    service: PairService = own_desk[0].server.extensions["pairdesk"]
+def own_services(own_desk: tuple[Dash, dict[str, float]]) -> Desk:
+    service: Desk = own_desk[0].server.extensions["pairdesk"]
     return service
 
 
 @pytest.fixture
 def close_bar(
-    own_services: PairService,
+    own_services: Desk,
     own_desk: tuple[Dash, dict[str, float]],
     own_writer: Writer,
     own_ids: dict[str, int],
@@ -48,7 +48,7 @@ def close_bar(
     def close(move: float) -> None:
         with own_writer.transaction() as tx:
             for symbol, share in (("BTCUSDT", move), ("ETHUSDT", 0.0)):
-                stored = own_services.bars(symbol, MINUTE, limit=1)
+                stored = own_services.market.bars(symbol, MINUTE, limit=1)
                 last, open_ms = float(stored.close[-1]), int(stored.open_time_ms[-1]) + MINUTE
                 price = last * (1 + share)
                 bar = Bar(
@@ -72,7 +72,7 @@ def close_bar(
     return close
 
 
-def defaults(services: PairService, **changes: Any) -> dict[str, Any]:
+def defaults(services: Desk, **changes: Any) -> dict[str, Any]:
     return control_values(read_query("", services.settings), services.settings) | changes
 
 
@@ -90,7 +90,7 @@ def components_of(tree: Any) -> list[Any]:
     return found
 
 
-def test_every_text_and_callback_has_its_element_once(desk: Dash, services: PairService) -> None:
+def test_every_text_and_callback_has_its_element_once(desk: Dash, services: Desk) -> None:
     layout = build_layout(services)
     known = [part.id for part in components_of(layout) if getattr(part, "id", None)]
     assert len(known) == len(set(known))
@@ -114,7 +114,7 @@ def test_first_visitor_of_a_fresh_desk_finds_every_script(
     assert f"{ids.DELTA}.data" in fresh.callback_map
 
 
-def test_link_and_controls_say_the_same(services: PairService) -> None:
+def test_link_and_controls_say_the_same(services: Desk) -> None:
     link = (
         "symbol_a=ETHUSDT&symbol_b=BTCUSDT&timeframe=5m&window=60&entry_z=2.5&exit_z=0.1"
         "&hedge=kalman&stop_z=4&notional=2500.5"
@@ -146,9 +146,7 @@ def test_link_and_controls_say_the_same(services: PairService) -> None:
         ("?%ff=%00&=&&", "is not a parameter of this page"),
     ],
 )
-def test_bad_link_gives_way_to_defaults_and_says_so(
-    services: PairService, search: str, said: str
-) -> None:
+def test_bad_link_gives_way_to_defaults_and_says_so(services: Desk, search: str, said: str) -> None:
     answer = follow_link(services, search, None)
     assert said in answer["request"]["note"]
     spec = read_query(answer["request"]["query"], services.settings)
@@ -156,12 +154,12 @@ def test_bad_link_gives_way_to_defaults_and_says_so(
     assert answer["search"] is no_update
 
 
-def test_desk_without_the_usual_pair_begins_with_its_own_symbols(services: PairService) -> None:
+def test_desk_without_the_usual_pair_begins_with_its_own_symbols(services: Desk) -> None:
     spec = read_link("", services, ("AAA", "BBB", "CCC")).spec
     assert (spec.symbol_a, spec.symbol_b) == ("AAA", "BBB")
 
 
-def test_refused_control_is_named_and_nothing_else_moves(services: PairService) -> None:
+def test_refused_control_is_named_and_nothing_else_moves(services: Desk) -> None:
     answer = follow_controls(services, defaults(services, window="abc"), None, swap=False)
     assert answer["errors"]["window"] == "Must be a whole number from 10 to 2000"
     assert answer["looks"]["window"].split() == ["f", "bad"]
@@ -170,7 +168,7 @@ def test_refused_control_is_named_and_nothing_else_moves(services: PairService) 
     assert answer["search"] is no_update
 
 
-def test_valid_controls_go_into_the_link_and_clear_every_mark(services: PairService) -> None:
+def test_valid_controls_go_into_the_link_and_clear_every_mark(services: Desk) -> None:
     answer = follow_controls(services, defaults(services, window="90"), None, swap=False)
     assert answer["search"].startswith("?symbol_a=BTCUSDT&symbol_b=ETHUSDT")
     assert "window=90" in answer["request"]["query"]
@@ -181,15 +179,15 @@ def test_valid_controls_go_into_the_link_and_clear_every_mark(services: PairServ
     assert (again["request"], again["search"]) == (no_update, no_update)
 
 
-def test_swap_exchanges_the_legs(services: PairService) -> None:
+def test_swap_exchanges_the_legs(services: Desk) -> None:
     answer = follow_controls(services, defaults(services), None, swap=True)
     assert answer["controls"]["symbol_a"] == "ETHUSDT"
     assert answer["request"]["query"].startswith("symbol_a=ETHUSDT&symbol_b=BTCUSDT")
 
 
-def test_screen_shows_the_service_s_own_numbers(services: PairService) -> None:
+def test_screen_shows_the_service_s_own_numbers(services: Desk) -> None:
     screen = as_sent(load_screen(services, REQUEST))
-    view = services.pair(read_query(REQUEST["query"], services.settings))
+    view = services.pairs.view(read_query(REQUEST["query"], services.settings))
     assert view.result is not None
     assert screen["texts"]["z"] == f"{view.result.chosen.zscore[-1]:+.2f}"
     assert f"forming {view.zscore_provisional:+.2f}" in screen["texts"]["z-note"]
@@ -201,13 +199,13 @@ def test_screen_shows_the_service_s_own_numbers(services: PairService) -> None:
     assert "NaN" not in json.dumps(screen)
 
 
-def test_nothing_new_costs_nothing(services: PairService) -> None:
+def test_nothing_new_costs_nothing(services: Desk) -> None:
     screen = as_sent(load_screen(services, REQUEST))
     assert load_newer(services, REQUEST, screen["cursor"]) is no_update
 
 
 def test_new_bar_is_a_delta_under_two_kilobytes(
-    own_services: PairService, close_bar: Callable[[float], None]
+    own_services: Desk, close_bar: Callable[[float], None]
 ) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
     close_bar(1e-4)
@@ -216,14 +214,14 @@ def test_new_bar_is_a_delta_under_two_kilobytes(
     assert delta["after"] == cursor["last_ms"]
     assert delta["last"] == cursor["last_ms"] + MINUTE
     assert {len(values) for values in delta["rows"].values()} == {1}
-    view = own_services.pair(read_query(REQUEST["query"], own_services.settings))
+    view = own_services.pairs.view(read_query(REQUEST["query"], own_services.settings))
     assert view.result is not None
     assert delta["rows"]["z"][0] == pytest.approx(view.result.chosen.zscore[-1], abs=6e-4)
     assert load_newer(own_services, REQUEST, cursor | delta["cursor"]) is no_update
 
 
 def test_rewritten_bars_ask_for_a_whole_screen(
-    own_services: PairService, own_writer: Writer, own_ids: dict[str, int]
+    own_services: Desk, own_writer: Writer, own_ids: dict[str, int]
 ) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
     with own_writer.transaction() as tx:
@@ -232,7 +230,7 @@ def test_rewritten_bars_ask_for_a_whole_screen(
 
 
 def test_open_round_trip_is_updated_and_not_added_twice(
-    own_services: PairService, close_bar: Callable[[float], None]
+    own_services: Desk, close_bar: Callable[[float], None]
 ) -> None:
     screen = as_sent(load_screen(own_services, REQUEST))
     cursor, trips = screen["cursor"], {row["id"]: row for row in screen["trips"]}
@@ -253,7 +251,7 @@ def test_open_round_trip_is_updated_and_not_added_twice(
 
 
 def test_crossing_is_news_only_while_it_is_fresh(
-    own_services: PairService, close_bar: Callable[[float], None]
+    own_services: Desk, close_bar: Callable[[float], None]
 ) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
     close_bar(0.02)
@@ -277,7 +275,7 @@ def test_crossing_is_news_only_while_it_is_fresh(
     ],
 )
 def test_cursor_of_another_result_gets_a_new_screen_and_no_rows(
-    services: PairService, change: dict[str, int]
+    services: Desk, change: dict[str, int]
 ) -> None:
     cursor = as_sent(load_screen(services, REQUEST))["cursor"]
     delta = load_newer(services, REQUEST, cursor | change)
@@ -297,7 +295,7 @@ def test_cursor_of_another_result_gets_a_new_screen_and_no_rows(
         dict.fromkeys(Cursor.__dataclass_fields__, float("nan")),
     ],
 )
-def test_what_is_no_cursor_is_ignored(services: PairService, raw: Any) -> None:
+def test_what_is_no_cursor_is_ignored(services: Desk, raw: Any) -> None:
     assert read_cursor(raw) is None
     assert load_newer(services, REQUEST, raw) is no_update
 
@@ -307,7 +305,7 @@ FORGED: list[Any] = [None, 7, -1.5, True, "", "x" * 5_000, "%00", [], [1], {}, {
 
 @pytest.mark.parametrize("value", FORGED)
 def test_forged_values_never_break_a_callback(
-    services: PairService, client: FlaskClient, value: Any
+    services: Desk, client: FlaskClient, value: Any
 ) -> None:
     inputs = [{"id": ids.INTERVAL, "property": "n_intervals", "value": value}]
     state = [
@@ -331,14 +329,14 @@ def test_forged_values_never_break_a_callback(
     assert follow_link(services, value, value)["request"]["query"]
 
 
-def test_unknown_symbol_is_said_on_screen(services: PairService) -> None:
+def test_unknown_symbol_is_said_on_screen(services: Desk) -> None:
     request = {"query": "symbol_a=NOPE&symbol_b=ETHUSDT", "note": ""}
     screen = as_sent(load_screen(services, request))
     assert screen["figures"] is None
     assert "NOPE: not ingested here" in json.dumps(screen["notices"])
 
 
-def test_pair_without_common_bars_waits_in_words(services: PairService) -> None:
+def test_pair_without_common_bars_waits_in_words(services: Desk) -> None:
     request = {"query": "symbol_a=DOGEUSDT&symbol_b=ETHUSDT", "note": ""}
     screen = as_sent(load_screen(services, request))
     assert screen["figures"] is None
@@ -349,7 +347,7 @@ def test_pair_without_common_bars_waits_in_words(services: PairService) -> None:
 def test_a_store_that_cannot_be_read_is_said_on_screen(settings: Settings, tmp_path: Path) -> None:
     reader = Reader(f"sqlite:///{tmp_path}/none.db")
     request = {"query": "", "note": ""}
-    screen = as_sent(load_screen(PairService(settings, reader), request))
+    screen = as_sent(load_screen(open_desk(settings, reader), request))
     reader.close()
     assert screen["figures"] is None
     assert "not there" in json.dumps(screen["notices"])
@@ -429,7 +427,7 @@ def test_a_healthy_desk_is_quiet_and_green() -> None:
     assert source_badge(status_of(source="simulated"), None).label == "SIMULATED"
 
 
-def test_rows_are_never_numpy(services: PairService) -> None:
+def test_rows_are_never_numpy(services: Desk) -> None:
     screen = load_screen(services, REQUEST)
 
     def kinds(part: Any) -> set[type]:

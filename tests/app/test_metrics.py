@@ -126,7 +126,7 @@ def test_every_health_figure_is_there_in_base_units(
 
 
 def own_writer_last_event(desk: Dash) -> int:
-    rows = {row.symbol: row for row in desk.server.extensions["pairdesk"].symbols()}
+    rows = {row.symbol: row for row in desk.server.extensions["pairdesk"].market.symbols()}
     last_event_ms = rows["ETHUSDT"].last_event_time_ms
     assert last_event_ms is not None
     return int(last_event_ms)

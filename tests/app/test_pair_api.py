@@ -11,7 +11,7 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from app.api.schemas import load_pair_request
-from app.services.pairs import PairService
+from app.services import Desk
 from core.types import Origin
 from ingest.store import market
 from ingest.store.transaction import Writer
@@ -147,9 +147,9 @@ def test_a_stop_out_of_reach_is_a_stop_all_the_same(client: FlaskClient) -> None
     assert strict_json(answer.data)["stop_z"] == 1000.0
 
 
-def test_numbers_arrive_unrounded(body: dict[str, Any], services: PairService) -> None:
+def test_numbers_arrive_unrounded(body: dict[str, Any], services: Desk) -> None:
     asked = {name: body[name] for name in PARAMETERS if body[name] is not None} | {"bars": 600}
-    result = services.pair(load_pair_request(asked, services.settings).spec).result
+    result = services.pairs.view(load_pair_request(asked, services.settings).spec).result
     assert result is not None
     assert body["zscore"] == result.ols.zscore[-1]
     assert body["series"]["spread"] == result.ols.spread[-500:].tolist()

@@ -12,15 +12,17 @@ import pytest
 
 from app.api.schemas import ParameterErrors, load_pair_request
 from app.serialise import finite, iso, pair_json, trades_csv
+from app.services import Desk, open_desk
 from app.services.cache import ResultCache
-from app.services.pairs import PairService, SymbolNotIngested, _forming
+from app.services.market import SymbolNotIngested
+from app.services.pairs import _forming
 from core.settings import Settings
 from core.stationarity import engle_granger
 from core.types import PairSpec
 from ingest.store.reader import Reader
 
 
-def spec_of(services: PairService, **given: object) -> PairSpec:
+def spec_of(services: Desk, **given: object) -> PairSpec:
     wanted = {"window": 30, "hedge_window": 100, "bars": 200, **given}
     return load_pair_request(wanted, services.settings).spec
 
@@ -66,19 +68,19 @@ def test_failed_computation_is_tried_again_by_the_next() -> None:
 
 
 def test_pair_is_computed_once_until_something_changes(
-    services: PairService, monkeypatch: pytest.MonkeyPatch
+    services: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of(services, entry_z=1.75)
-    first = services.pair(spec)
-    monkeypatch.setattr(services, "_analyse", None)
-    again = services.pair(spec)
+    first = services.pairs.view(spec)
+    monkeypatch.setattr(services.pairs, "_analyse", None)
+    again = services.pairs.view(spec)
     assert first.result is not None
     assert again.result is not None
     np.testing.assert_array_equal(again.result.ols.zscore, first.result.ols.zscore)
 
 
-def test_cached_result_is_the_computed_one(services: PairService) -> None:
-    result = services.pair(spec_of(services)).result
+def test_cached_result_is_the_computed_one(services: Desk) -> None:
+    result = services.pairs.view(spec_of(services)).result
     assert result is not None
     copied = pickle.loads(pickle.dumps(result))
     np.testing.assert_array_equal(copied.kalman.zscore, result.kalman.zscore)
@@ -86,26 +88,25 @@ def test_cached_result_is_the_computed_one(services: PairService) -> None:
     assert repr(copied.backtest.round_trips) == repr(result.backtest.round_trips)
 
 
-def test_symbols_that_are_not_ingested_are_all_named(services: PairService) -> None:
+def test_symbols_that_are_not_ingested_are_all_named(services: Desk) -> None:
     with pytest.raises(SymbolNotIngested) as caught:
-        services.pair(spec_of(services, symbol_a="XUSDT", symbol_b="YUSDT"))
+        services.pairs.view(spec_of(services, symbol_a="XUSDT", symbol_b="YUSDT"))
     assert caught.value.fields == {"symbol_a": "XUSDT", "symbol_b": "YUSDT"}
 
 
-def test_provisional_z_follows_the_last_prices(services: PairService) -> None:
-    view = services.pair(spec_of(services))
+def test_provisional_z_follows_the_last_prices(services: Desk) -> None:
+    view = services.pairs.view(spec_of(services))
     assert view.result is not None
     assert view.forming_closes is not None
     row = view.result.next_row
     close_a, close_b = view.forming_closes
     spread = math.log(close_a) - row.intercept - row.hedge_ratio * math.log(close_b)
     assert view.zscore_provisional == pytest.approx((spread - row.spread_mean) / row.spread_std)
-    assert view.forming_open_ms == view.result.as_of_ms
 
 
-def test_no_provisional_z_without_a_forming_bar(services: PairService) -> None:
+def test_no_provisional_z_without_a_forming_bar(services: Desk) -> None:
     # 5m bars were never stored, 1m bars of SOLUSDT long ago: nothing of it is forming.
-    view = services.pair(spec_of(services, symbol_b="SOLUSDT"))
+    view = services.pairs.view(spec_of(services, symbol_b="SOLUSDT"))
     assert view.result is None
     assert math.isnan(view.zscore_provisional)
     assert view.forming_closes is None
@@ -113,20 +114,22 @@ def test_no_provisional_z_without_a_forming_bar(services: PairService) -> None:
 
 @pytest.mark.parametrize(("timeframe", "late_ms"), [("1s", 1_000), ("1m", 15_000)])
 def test_prices_of_a_later_bar_are_not_taken_for_the_forming_one(
-    services: PairService, timeframe: str, late_ms: int
+    services: Desk, timeframe: str, late_ms: int
 ) -> None:
     spec = spec_of(services)
-    result = services.pair(spec).result
+    result = services.pairs.view(spec).result
     assert result is not None
     result = replace(result, spec=replace(spec, timeframe=timeframe))  # type: ignore[arg-type]
     ends_ms = result.as_of_ms + result.spec.timeframe_ms
     for after_ms, forming in ((late_ms, True), (late_ms + 1, False)):
-        leg = replace(services.symbols()[0], last_price=1.0, last_event_time_ms=ends_ms + after_ms)
+        leg = replace(
+            services.market.symbols()[0], last_price=1.0, last_event_time_ms=ends_ms + after_ms
+        )
         assert (_forming((leg, leg), result)[0] is not None) is forming
 
 
-def test_trades_without_an_exit_z_are_counted_in_one_line(services: PairService) -> None:
-    view = services.pair(spec_of(services, entry_z=0.5, exit_z=0.1))
+def test_trades_without_an_exit_z_are_counted_in_one_line(services: Desk) -> None:
+    view = services.pairs.view(spec_of(services, entry_z=0.5, exit_z=0.1))
     assert view.result is not None
     whole = view.result.backtest.round_trips[:5]
     assert all(math.isfinite(trip.exit_z) for trip in whole)
@@ -141,9 +144,9 @@ def test_trades_without_an_exit_z_are_counted_in_one_line(services: PairService)
 
 
 def test_cointegration_is_null_with_its_reason_and_never_a_dict_of_nulls(
-    services: PairService,
+    services: Desk,
 ) -> None:
-    view = services.pair(spec_of(services))
+    view = services.pairs.view(spec_of(services))
     assert view.result is not None
     rows = len(view.result.rows)
     noise = np.random.default_rng(0).normal(0, 1e-3, rows).cumsum()
@@ -162,9 +165,9 @@ def test_cointegration_is_null_with_its_reason_and_never_a_dict_of_nulls(
 
 
 def test_rows_without_a_number_are_blamed_on_all_that_may_be_behind_them(
-    services: PairService,
+    services: Desk,
 ) -> None:
-    view = services.pair(spec_of(services))
+    view = services.pairs.view(spec_of(services))
     assert view.result is not None
     still = replace(view.result.ols, zscore=np.full(len(view.result.rows), math.nan))
     body = pair_json(replace(view, result=replace(view.result, ols=still)), 7)
@@ -174,7 +177,7 @@ def test_rows_without_a_number_are_blamed_on_all_that_may_be_behind_them(
 
 
 def test_warm_up_needs_no_store(settings: Settings) -> None:
-    PairService(settings, Reader("sqlite:////nowhere/market.db")).warm_up()
+    open_desk(settings, Reader("sqlite:////nowhere/market.db")).pairs.warm_up()
 
 
 def test_times_are_written_in_utc_to_the_millisecond() -> None:
@@ -188,8 +191,8 @@ def test_what_json_cannot_say_is_null(value: float) -> None:
     assert finite(value) is None
 
 
-def test_infinite_metric_is_null_with_its_reason(services: PairService) -> None:
-    view = services.pair(spec_of(services))
+def test_infinite_metric_is_null_with_its_reason(services: Desk) -> None:
+    view = services.pairs.view(spec_of(services))
     assert view.result is not None
     metrics = replace(view.result.backtest.metrics, profit_factor=math.inf)
     backtest = replace(view.result.backtest, metrics=metrics)
@@ -201,8 +204,8 @@ def test_infinite_metric_is_null_with_its_reason(services: PairService) -> None:
 
 
 @pytest.mark.parametrize("word", ["=1+1", "+1", "-x", "@cmd", "\tx", "\rx"])
-def test_csv_text_is_no_formula_and_numbers_stay_numbers(services: PairService, word: str) -> None:
-    view = services.pair(spec_of(services, entry_z=0.5, exit_z=0.1))
+def test_csv_text_is_no_formula_and_numbers_stay_numbers(services: Desk, word: str) -> None:
+    view = services.pairs.view(spec_of(services, entry_z=0.5, exit_z=0.1))
     assert view.result is not None
     trip = view.result.backtest.round_trips[0]
     odd = trip._replace(exit_reason=word, pnl=-1.5)

@@ -6,7 +6,7 @@ import structlog
 from dash import Dash, Input, Output, State, no_update
 
 from app.api.schemas import ParameterErrors
-from app.services.pairs import PairService
+from app.services import Desk
 from app.views import ids
 from app.views.links import read_query
 from app.views.live.client_cursor import read_cursor
@@ -16,32 +16,32 @@ from core.types import PairSpec
 log = structlog.get_logger()
 
 
-def read_request(request: object, services: PairService) -> tuple[PairSpec, str] | None:
+def read_request(request: object, desk: Desk) -> tuple[PairSpec, str] | None:
     """What the page keeps of its request: parameters and a note; None for anything unusable."""
     query = request.get("query") if isinstance(request, dict) else None
     if not isinstance(request, dict) or not isinstance(query, str):
         return None
     try:
-        spec = read_query(query, services.settings)
+        spec = read_query(query, desk.settings)
     except ParameterErrors:
         return None
     note = request.get("note")
     return spec, note[:1_000] if isinstance(note, str) else ""
 
 
-def load_screen(services: PairService, request: object) -> Any:
+def load_screen(desk: Desk, request: object) -> Any:
     """A whole screen for the request; no update when it can't be one of this page."""
-    asked = read_request(request, services)
-    return no_update if asked is None else whole_screen(services, *asked)
+    asked = read_request(request, desk)
+    return no_update if asked is None else whole_screen(desk, *asked)
 
 
-def load_newer(services: PairService, request: object, raw_cursor: object) -> Any:
+def load_newer(desk: Desk, request: object, raw_cursor: object) -> Any:
     """What is newer than the cursor; no update when nothing is."""
-    asked, cursor = read_request(request, services), read_cursor(raw_cursor)
+    asked, cursor = read_request(request, desk), read_cursor(raw_cursor)
     if asked is None or cursor is None:
         return no_update
     spec, note = asked
-    change = newer(services, spec, cursor, note)
+    change = newer(desk, spec, cursor, note)
     return no_update if change is None else change
 
 
@@ -50,7 +50,7 @@ def explain_failure(error: Exception) -> None:
     log.error("callback failed", error=repr(error), exc_info=error)
 
 
-def register(app: Dash, services: PairService) -> None:
+def register(app: Dash, desk: Desk) -> None:
     """Bind screen and delta."""
 
     @app.callback(
@@ -61,7 +61,7 @@ def register(app: Dash, services: PairService) -> None:
         running=[(Output(ids.MAIN, "className"), "live loading", "live")],
     )
     def screen(request: object, reload: object) -> Any:
-        return load_screen(services, request)
+        return load_screen(desk, request)
 
     @app.callback(
         Output(ids.DELTA, "data"),
@@ -73,4 +73,4 @@ def register(app: Dash, services: PairService) -> None:
         on_error=explain_failure,
     )
     def delta(count: object, request: object, cursor: object) -> Any:
-        return load_newer(services, request, cursor)
+        return load_newer(desk, request, cursor)

@@ -6,27 +6,27 @@ from typing import Any
 from dash import Dash, Input, Output, State, ctx, no_update
 
 from app.api.schemas import ParameterErrors
-from app.services.pairs import PairService
+from app.services import Desk
 from app.views import ids
 from app.views.controls import FIELDS, symbol_options
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
 from core.types import PairSpec
 
 
-def follow_link(services: PairService, search: object, shown: object) -> dict[str, Any]:
+def follow_link(desk: Desk, search: object, shown: object) -> dict[str, Any]:
     """Set every control from a link; what can't be used is said and replaced by its default."""
-    symbols = listed_symbols(services)
-    link = read_link(search if isinstance(search, str) else "", services, symbols)
+    symbols = listed_symbols(desk)
+    link = read_link(search if isinstance(search, str) else "", desk, symbols)
     return {
         "search": no_update,
-        "controls": control_values(link.spec, services.settings),
-        **_valid(services, link.spec, shown, "; ".join(link.complaints)),
+        "controls": control_values(link.spec, desk.settings),
+        **_valid(desk, link.spec, shown, "; ".join(link.complaints)),
         "options": [symbol_options(symbols, link.spec.symbol_a, link.spec.symbol_b)] * 2,
     }
 
 
 def follow_controls(
-    services: PairService, values: Mapping[str, Any], shown: object, *, swap: bool
+    desk: Desk, values: Mapping[str, Any], shown: object, *, swap: bool
 ) -> dict[str, Any]:
     """Put what the controls say on screen and into the link, or say what they must not hold."""
     given = dict(values)
@@ -34,7 +34,7 @@ def follow_controls(
         given["symbol_a"], given["symbol_b"] = given["symbol_b"], given["symbol_a"]
     unchanged = dict.fromkeys(FIELDS, no_update)
     try:
-        spec = read_controls(given, services.settings)
+        spec = read_controls(given, desk.settings)
     except ParameterErrors as errors:
         messages = {error.field: _capital(error.message) for error in errors.errors}
         return {
@@ -46,18 +46,18 @@ def follow_controls(
             "options": [no_update] * 2,
         }
     legs = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b} if swap else {}
-    valid = _valid(services, spec, shown, "")
+    valid = _valid(desk, spec, shown, "")
     changed = valid["request"] is not no_update
     return {
-        "search": f"?{query_of(spec, services.settings)}" if changed else no_update,
+        "search": f"?{query_of(spec, desk.settings)}" if changed else no_update,
         "controls": unchanged | legs,
         **valid,
         "options": [no_update] * 2,
     }
 
 
-def _valid(services: PairService, spec: PairSpec, shown: object, note: str) -> dict[str, Any]:
-    request = {"query": query_of(spec, services.settings), "note": note}
+def _valid(desk: Desk, spec: PairSpec, shown: object, note: str) -> dict[str, Any]:
+    request = {"query": query_of(spec, desk.settings), "note": note}
     return {
         "errors": dict.fromkeys(FIELDS, ""),
         "looks": dict.fromkeys(FIELDS, _look(False)),
@@ -73,7 +73,7 @@ def _capital(message: str) -> str:
     return message[:1].upper() + message[1:]
 
 
-def register(app: Dash, services: PairService) -> None:
+def register(app: Dash, desk: Desk) -> None:
     """Bind link and controls in one callback: each is input and output."""
 
     @app.callback(
@@ -99,5 +99,5 @@ def register(app: Dash, services: PairService) -> None:
         search: object, swap: object, values: dict[str, Any], shown: object
     ) -> dict[str, Any]:
         if ctx.triggered_id in (None, ids.URL):
-            return follow_link(services, search, shown)
-        return follow_controls(services, values, shown, swap=ctx.triggered_id == ids.SWAP)
+            return follow_link(desk, search, shown)
+        return follow_controls(desk, values, shown, swap=ctx.triggered_id == ids.SWAP)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from dash import html
 
-from app.services.pairs import PairService, PairView, SymbolNotIngested
+from app.services import Desk
+from app.services.market import SymbolNotIngested
+from app.services.pairs import PairView
 from app.views.controls import HEDGES, symbol_options
 from app.views.links import listed_symbols, query_of
 from app.views.live.client_cursor import Cursor, fingerprint
@@ -31,18 +33,18 @@ CROSSING_BARS = 2
 """A crossing older than this many closed bars is history, not news."""
 
 
-def whole_screen(services: PairService, spec: PairSpec, note: str = "") -> dict[str, Any]:
+def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
     """Everything that the Live view shows of a pair."""
-    key = query_of(spec, services.settings)
-    view, failure = _view(services, spec)
+    key = query_of(spec, desk.settings)
+    view, failure = _view(desk, spec)
     screen: dict[str, Any] = {
         "key": key,
         "step_ms": spec.timeframe_ms,
         "figures": None,
-        "texts": empty_texts() | _captions(spec, _quote(services, spec)),
+        "texts": empty_texts() | _captions(spec, _quote(desk, spec)),
         "signal": "no_data",
         "trips": [],
-        "symbols": symbol_options(listed_symbols(services), spec.symbol_a, spec.symbol_b),
+        "symbols": symbol_options(listed_symbols(desk), spec.symbol_a, spec.symbol_b),
         "links": {name: f"/analytics/pair/{name}.csv?{key}" for name in ("trades", "equity")},
     }
     cursor = Cursor(key)
@@ -60,18 +62,16 @@ def whole_screen(services: PairService, spec: PairSpec, note: str = "") -> dict[
         screen["signal"] = result.signal
         screen["texts"] |= live_texts(result, view.zscore_provisional)
         cursor = _advanced(cursor, view, result, drawn, screen["forming"])
-    status = services.status()
+    status = desk.status.view()
     return _with_status(screen, cursor, status, notices(status, view, failure, note), view)
 
 
-def newer(
-    services: PairService, spec: PairSpec, cursor: Cursor, note: str = ""
-) -> dict[str, Any] | None:
+def newer(desk: Desk, spec: PairSpec, cursor: Cursor, note: str = "") -> dict[str, Any] | None:
     """What a client at `cursor` lacks; None when nothing, `reload` when it needs a new screen."""
-    key = query_of(spec, services.settings)
+    key = query_of(spec, desk.settings)
     if cursor.key != key:
         return None
-    view, failure = _view(services, spec)
+    view, failure = _view(desk, spec)
     change: dict[str, Any] = {"key": key}
     told = cursor
     if view is not None and view.result is not None:
@@ -95,7 +95,7 @@ def newer(
         elif cursor.forming != told.forming:
             change["forming"] = forming
             change["texts"] = {"z-note": forming_note(result, view.zscore_provisional)}
-    status = services.status()
+    status = desk.status.view()
     lines = notices(status, view, failure, note)
     change = _with_status(change, cursor, status, lines, view, told)
     return change if change.keys() - {"key", "cursor"} else None
@@ -131,10 +131,10 @@ def _last_known(result: PairResult, row: int) -> float:
     return float(known[-1]) if len(known) else math.nan
 
 
-def _view(services: PairService, spec: PairSpec) -> tuple[PairView | None, str]:
+def _view(desk: Desk, spec: PairSpec) -> tuple[PairView | None, str]:
     """The pair's view, or in words why there is none."""
     try:
-        return services.pair(spec), ""
+        return desk.pairs.view(spec), ""
     except SymbolNotIngested as missing:
         return None, str(missing)
     except StoreError as error:
@@ -226,10 +226,10 @@ def _captions(spec: PairSpec, quote: str) -> dict[str, str]:
     }
 
 
-def _quote(services: PairService, spec: PairSpec) -> str:
+def _quote(desk: Desk, spec: PairSpec) -> str:
     """Currency of the profit: that of leg A; nothing while the store can't be read."""
     try:
-        symbols = services.symbols()
+        symbols = desk.market.symbols()
     except StoreError:
         return ""
     return next((stored.quote for stored in symbols if stored.symbol == spec.symbol_a), "")

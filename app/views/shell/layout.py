@@ -5,7 +5,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from app.services.pairs import PairService
+from app.services import Desk
 from app.views import ids
 from app.views.controls import MORE_FIELDS, controls
 from app.views.links import default_spec, listed_symbols
@@ -14,10 +14,10 @@ from app.views.markup import aria
 from core.types import PairSpec
 
 
-def build_layout(services: PairService) -> html.Div:
+def build_layout(desk: Desk) -> html.Div:
     """Build the tree; a link's own parameters arrive with the first callback."""
-    symbols = listed_symbols(services)
-    spec = default_spec(services, symbols)
+    symbols = listed_symbols(desk)
+    spec = default_spec(desk, symbols)
     return html.Div(
         className="desk",
         children=[
