@@ -6,10 +6,12 @@ from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Rule
 
-from app.api.analytics import analytics_routes
 from app.api.docs import document_routes
+from app.api.downloads import download_routes
+from app.api.explain import explain_routes
 from app.api.health import health_routes
 from app.api.market import market_routes
+from app.api.pair import pair_routes
 from app.api.problems import CALLBACK_PATH, is_api_path, register_problems
 from app.services import Desk
 
@@ -28,7 +30,8 @@ def register_api(server: Flask, desk: Desk) -> None:
         storage_uri="memory://",
     )
     limiter.request_filter(_is_unlimited)
-    document_routes(server, [analytics_routes(desk), market_routes(desk), health_routes(desk)])
+    routes = (pair_routes, explain_routes, download_routes, market_routes, health_routes)
+    document_routes(server, [bind(desk) for bind in routes])
     server.before_request(_refuse_unknown_paths)
     register_problems(server)
 

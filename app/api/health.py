@@ -1,19 +1,118 @@
-"""`/healthz`, `/readyz` and `/metrics`, for whatever watches the desk."""
+"""How the desk is: `/api/status` for people, and three more routes for what watches it."""
 
 from typing import Any
 
 from flask import Response
+from marshmallow import Schema, fields
 
-from app.api.answers import HealthAnswer, ReadyAnswer
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.metrics import CONTENT_TYPE, exposition
 from app.api.schemas import NoParameters
+from app.api.values import number, text
 from app.services import Desk
+
+WorkerAnswer = Schema.from_dict(
+    {
+        "state": text("absent without a worker; silent after 30 s without a heartbeat"),
+        "pid": fields.Integer(allow_none=True),
+        "heartbeat_age_ms": fields.Integer(allow_none=True),
+    },
+    name="Worker",
+)
+FeedAnswer = Schema.from_dict(
+    {
+        "state": text("live, connecting, down or blocked"),
+        "host": text(null=True),
+        "age_ms": fields.Integer(allow_none=True),
+        "trades_per_s": number(),
+        "lag_ms_p50": number(),
+        "lag_ms_p99": number(),
+        "reconnects": fields.Integer(allow_none=True),
+        "last_error": text(null=True),
+        "failures": fields.Dict(
+            keys=fields.String(),
+            values=fields.Integer(),
+            metadata={"description": "why connections ended or failed, and how often"},
+        ),
+        "store_lag_ms_p50": number("received to stored"),
+        "store_lag_ms_p99": number(),
+        "total_lag_ms_p50": number("event to stored"),
+        "total_lag_ms_p99": number(),
+        "trades_received": fields.Integer(allow_none=True),
+    },
+    name="Feed",
+)
+SymbolFeedAnswer = Schema.from_dict(
+    {
+        "symbol": text(),
+        "last_id": fields.Integer(allow_none=True),
+        "last_event_time_ms": fields.Integer(allow_none=True),
+        "age_ms": fields.Integer(allow_none=True),
+        "subscribed": fields.Boolean(),
+        "missing_ids": fields.Integer(),
+        "lost_ids": fields.Integer(metadata={"description": "of those, lost for good"}),
+        "open_gaps": fields.Integer(),
+        "filled_gaps": fields.Integer(),
+        "unfillable_gaps": fields.Integer(),
+    },
+    name="SymbolFeed",
+)
+DatabaseAnswer = Schema.from_dict(
+    {
+        "kind": text(),
+        "size_bytes": fields.Integer(allow_none=True),
+        "wal_bytes": fields.Integer(allow_none=True),
+        "used_bytes": fields.Integer(allow_none=True),
+        "free_bytes": fields.Integer(allow_none=True, metadata={"description": "on its disk"}),
+        "growth_bytes_per_day": number("null until known"),
+        "days_left": number("until the disk is full at this rate; null until known"),
+        "notice": text("what a start did to it, such as setting a damaged file aside", null=True),
+        "error": text("why it can't be read", null=True),
+    },
+    name="Database",
+)
+PausedAnswer = Schema.from_dict(
+    {"reason": text("why nothing is written"), "since_ms": fields.Integer()}, name="Paused"
+)
+StatusAnswer = Schema.from_dict(
+    {
+        "source": text(null=True),
+        "source_reason": text(null=True),
+        "worker": fields.Nested(WorkerAnswer),
+        "feed": fields.Nested(FeedAnswer),
+        "symbols": fields.List(fields.Nested(SymbolFeedAnswer)),
+        "quarantined": fields.Integer(allow_none=True),
+        "queue_depth": fields.Integer(allow_none=True),
+        "dropped": fields.Integer(
+            allow_none=True, metadata={"description": "trades that found the queue full"}
+        ),
+        "paused": fields.Nested(PausedAnswer, allow_none=True),
+        "backfill": fields.Dict(allow_none=True),
+        "symbols_left_out": fields.List(fields.String()),
+        "stalled_symbols": fields.List(fields.String()),
+        "reconciliation": fields.Dict(allow_none=True),
+        "database": fields.Nested(DatabaseAnswer),
+        "now_ms": fields.Integer(),
+    },
+    name="Status",
+)
+HealthAnswer = Schema.from_dict({"status": text()}, name="Health")
+ReadyAnswer = Schema.from_dict(
+    {"ready": fields.Boolean(), "reasons": fields.List(fields.String())}, name="Ready"
+)
 
 
 def health_routes(desk: Desk) -> ApiBlueprint:
-    """Bind the routes to a service."""
+    """Bind the routes to a desk."""
     routes = ApiBlueprint("health", __name__, description="For whatever watches the process")
+
+    @routes.get("/api/status")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, StatusAnswer)
+    @routes.problems(400, 429)
+    def status(values: dict[str, Any]) -> Response:
+        """Worker, feed and database; answered without a worker and without a database too."""
+        return json_answer(desk.status.view())
 
     @routes.get("/healthz")
     @routes.arguments(NoParameters, location="query")

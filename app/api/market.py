@@ -1,12 +1,13 @@
-"""Routes under `/api`: what is stored, and how the desk is."""
+"""`/api/symbols` and `/api/bars`: what is stored of the market."""
 
 from typing import Any
 
 from flask import Response
+from marshmallow import Schema, fields
 
-from app.api.answers import BarsAnswer, StatusAnswer, SymbolsAnswer
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.schemas import BarsParameters, NoParameters
+from app.api.values import text
 from app.services import Desk
 from core.types import TIMEFRAMES
 
@@ -22,11 +23,34 @@ BAR_COLUMNS = (
     "taker_buy_volume",
     "complete",
 )
+SymbolAnswer = Schema.from_dict(
+    {
+        "symbol": text(),
+        "base": text(),
+        "quote": text(),
+        "status": text(),
+        "first_bar_ms": fields.Integer(allow_none=True),
+        "last_event_time_ms": fields.Integer(allow_none=True),
+    },
+    name="SymbolInfo",
+)
+SymbolsAnswer = Schema.from_dict(
+    {"symbols": fields.List(fields.Nested(SymbolAnswer))}, name="Symbols"
+)
+BarsAnswer = Schema.from_dict(
+    {
+        "symbol": text(),
+        "timeframe": text(),
+        "columns": fields.List(fields.String()),
+        "rows": fields.List(fields.List(fields.Raw())),
+    },
+    name="Bars",
+)
 
 
 def market_routes(desk: Desk) -> ApiBlueprint:
-    """Bind the routes to a service."""
-    routes = ApiBlueprint("market", __name__, url_prefix="/api", description="Stored and live")
+    """Bind the routes to a desk."""
+    routes = ApiBlueprint("market", __name__, url_prefix="/api", description="Stored")
 
     @routes.get("/symbols")
     @routes.arguments(NoParameters, location="query")
@@ -69,13 +93,5 @@ def market_routes(desk: Desk) -> ApiBlueprint:
                 "rows": list(zip(*columns, strict=True)),
             }
         )
-
-    @routes.get("/status")
-    @routes.arguments(NoParameters, location="query")
-    @routes.response(200, StatusAnswer)
-    @routes.problems(400, 429)
-    def status(values: dict[str, Any]) -> Response:
-        """Worker, feed and database; answered without a worker and without a database too."""
-        return json_answer(desk.status.view())
 
     return routes

@@ -10,8 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from app.api.downloads import trades_csv
+from app.api.pair import pair_json
 from app.api.schemas import ParameterErrors, load_pair_request
-from app.serialise import finite, iso, pair_json, trades_csv
+from app.api.values import finite, iso
 from app.services import Desk, open_desk
 from app.services.cache import ResultCache
 from app.services.market import SymbolNotIngested

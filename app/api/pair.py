@@ -1,22 +1,33 @@
-"""View models into JSON and CSV."""
+"""`/analytics/pair`: everything about a pair as JSON."""
 
-import csv
-import io
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from flask import Response
+from marshmallow import Schema, fields
 
+from app.api.blueprint import ApiBlueprint, json_answer
+from app.api.schemas import PairParameters, pair_request
+from app.api.values import (
+    ISO,
+    NAN,
+    UNDEFINED,
+    finite,
+    finite_tree,
+    iso,
+    nulls,
+    number,
+    numbers,
+    spec_fields,
+    text,
+    times,
+)
+from app.services import Desk
 from app.services.pairs import PairView
-from core.explain import Explanation
-from core.spread import break_even_z, expected_reversion, round_trip_cost
-from core.types import FloatArray, PairResult, PairSpec, RoundTrip
+from core.types import FloatArray, PairResult, RoundTrip
 
-NAN = math.nan
-UNDEFINED = "undefined on these bars"
 ROUND_TRIP_COLUMNS = (
     "side",
     "entry_time",
@@ -49,18 +60,104 @@ METRICS = (
 )
 _SERIES = ("close_a", "close_b", "hedge_ratio", "spread", "zscore")
 
+GapAnswer = Schema.from_dict(
+    {"symbol": text(), "from": text(ISO), "to": text(ISO), "reason": text()},
+    name="Gap",
+)
+HedgeRatioAnswer = Schema.from_dict(
+    {
+        "ols": number("rolling, from the rows before"),
+        "kalman": number("prior of the last row"),
+        "kalman_stderr": number(),
+        "ols_full_sample": number("in-sample; drives nothing"),
+    },
+    name="HedgeRatio",
+)
+BothHedgesAnswer = Schema.from_dict({"ols": number(), "kalman": number()}, name="BothHedges")
+CointegrationAnswer = Schema.from_dict(
+    {
+        "statistic": number(),
+        "pvalue": number(),
+        "lags": fields.Integer(),
+        "direction": text("a_on_b or b_on_a, the stronger one"),
+        "critical_5pct": number(),
+    },
+    name="Cointegration",
+)
+SeriesAnswer = Schema.from_dict(
+    {
+        "time": times(),
+        **{name: numbers() for name in ("close_a", "close_b", "hedge_ratio", "spread", "zscore")},
+        "position": fields.List(fields.Integer()),
+    },
+    name="Series",
+)
+EquityAnswer = Schema.from_dict(
+    {"time": times(), "value": numbers(), "drawdown": numbers()}, name="Equity"
+)
+_ROUND_TRIP_TEXTS = ("side", "entry_time", "exit_time", "exit_reason")
+RoundTripAnswer = Schema.from_dict(
+    {
+        name: text(null=name == "exit_time") if name in _ROUND_TRIP_TEXTS else number()
+        for name in ROUND_TRIP_COLUMNS
+    },
+    name="RoundTrip",
+)
+BacktestAnswer = Schema.from_dict(
+    {
+        **{name: number() for name in METRICS},
+        "equity": fields.Nested(EquityAnswer),
+        "trades": fields.List(fields.Nested(RoundTripAnswer)),
+    },
+    name="Backtest",
+)
+PairAnswer = Schema.from_dict(
+    {
+        **spec_fields(),
+        "points": fields.Integer(),
+        "as_of": text(f"close of the last closed bar of both legs; {ISO}", null=True),
+        "start": text(ISO, null=True),
+        "history_start": text(ISO, null=True),
+        "source": text("binance, simulated, replay or import", null=True),
+        "bars": fields.Integer(metadata={"description": "result rows computed"}),
+        "stale": fields.Boolean(),
+        "gaps": fields.List(fields.Nested(GapAnswer)),
+        "hedge_ratio": fields.Nested(HedgeRatioAnswer),
+        "intercept": fields.Nested(BothHedgesAnswer),
+        "spread": number("log units"),
+        "zscore": number("at the close of the last bar"),
+        "zscore_provisional": number("the forming bar taken as the next"),
+        "zscores": fields.Nested(BothHedgesAnswer),
+        "break_even_z": number(),
+        "signal": text("long_spread, short_spread, flat or no_data"),
+        "correlation": number("of log returns over the window"),
+        "half_life_bars": number(),
+        "hurst": number(),
+        "cointegration": fields.Nested(CointegrationAnswer, allow_none=True),
+        "series": fields.Nested(SeriesAnswer),
+        "backtest": fields.Nested(BacktestAnswer),
+        "warnings": fields.List(fields.String(metadata={"description": "field: reason"})),
+    },
+    name="Pair",
+)
 
-def iso(time_ms: int | None) -> str | None:
-    """ISO 8601 in UTC, to the millisecond where there are any."""
-    if time_ms is None:
-        return None
-    moment = datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{time_ms % 1000:03d}Z" if time_ms % 1000 else f"{moment}Z"
 
+def pair_routes(desk: Desk) -> ApiBlueprint:
+    """Bind the route to a desk."""
+    routes = ApiBlueprint(
+        "pair", __name__, url_prefix="/analytics", description="Computed from stored bars"
+    )
 
-def finite(value: float) -> float | None:
-    """The number, or None for what JSON can't say."""
-    return float(value) if math.isfinite(value) else None
+    @routes.get("/pair")
+    @routes.arguments(PairParameters, location="query")
+    @routes.response(200, PairAnswer)
+    @routes.problems(400, 404, 429, 503)
+    def pair(values: dict[str, Any]) -> Response:
+        """Hedge ratios, spread, z-score, signal and backtest of a pair."""
+        request = pair_request(values, desk.settings)
+        return json_answer(pair_json(desk.pairs.view(request.spec), request.points))
+
+    return routes
 
 
 def pair_json(view: PairView, points: int) -> dict[str, Any]:
@@ -87,107 +184,27 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     }
     reasons = dict(result.reasons) if result else {}
     scalars = _scalars(view)
-    body.update(_finite_tree(scalars))
+    body.update(finite_tree(scalars))
     body["signal"] = result.signal if result else "no_data"
     body["cointegration"] = None
     if result and result.cointegration:
-        body["cointegration"] = _finite_tree(asdict(result.cointegration))
+        body["cointegration"] = finite_tree(asdict(result.cointegration))
     body["series"] = _series(result, points)
     metrics = _metrics(result)
     body["backtest"] = {
-        **_finite_tree(metrics),
-        "equity": _equity(result),
-        "trades": [_round_trip(trip) for trip in result.backtest.round_trips] if result else [],
+        **finite_tree(metrics),
+        "equity": equity_columns(result),
+        "trades": [round_trip_row(trip) for trip in result.backtest.round_trips] if result else [],
     }
-    nulls = [*_nulls(scalars, ""), *_nulls(metrics, "backtest.")]
+    missing = [*nulls(scalars, ""), *nulls(metrics, "backtest.")]
     if body["cointegration"] is None:
-        nulls.append("cointegration")
+        missing.append("cointegration")
     body["warnings"] = list(view.warnings)
     if result:
-        body["warnings"] += _explained(nulls, reasons, view.warnings)
+        body["warnings"] += _explained(missing, reasons, view.warnings)
         body["warnings"] += _null_rows(body["series"])
         body["warnings"] += _null_exits(body["backtest"]["trades"])
     return body
-
-
-def explain_json(spec: PairSpec, told: Explanation) -> dict[str, Any]:
-    """Body of `/analytics/pair/explain`; rows oldest first, the explained one last."""
-    rows = told.rows
-    before = (told.open_time_ms - rows.open_time_ms) // spec.timeframe_ms
-    numbers = {
-        "hedge_ratio": told.hedge_ratio[-1],
-        "intercept": told.intercept[-1],
-        "spread": told.spread[-1],
-        "spread_mean": told.spread_mean,
-        "spread_std": told.spread_std,
-        "zscore": told.zscore,
-        "break_even_z": break_even_z(
-            spec.exit_z, told.hedge_ratio[-1], told.spread_std, spec.fee_bps, spec.slippage_bps
-        ),
-        "expected_reversion": float(
-            expected_reversion(
-                np.asarray(told.zscore),
-                spec.exit_z,
-                np.asarray(told.hedge_ratio[-1]),
-                np.asarray(told.spread_std),
-                spec.notional,
-            )
-        ),
-        "round_trip_cost": round_trip_cost(spec.notional, spec.fee_bps, spec.slippage_bps),
-    }
-    reasons = told.reasons | {"expected_reversion": told.reasons.get("zscore", UNDEFINED)}
-    return {
-        **asdict(spec),
-        "time": iso(told.open_time_ms),
-        "fit": _span(told.fit_start_ms, told.open_time_ms, spec.timeframe_ms),
-        "z_window": _span(told.window_start_ms, told.open_time_ms, spec.timeframe_ms),
-        **_finite_tree(numbers),
-        "rows": {
-            "time": rows.open_time_ms,
-            "close_a": rows.close_a,
-            "close_b": rows.close_b,
-            "log_a": told.log_a,
-            "log_b": told.log_b,
-            "hedge_ratio": told.hedge_ratio,
-            "intercept": told.intercept,
-            "spread": told.spread,
-            # A row of the filter's warm-up has prices and yet no spread.
-            "in_z_window": (before > 0)
-            & (rows.open_time_ms >= told.window_start_ms)
-            & ~np.isnan(told.spread),
-        },
-        "warnings": [
-            f"{name}: {reasons.get(name, UNDEFINED)}"
-            for name, value in numbers.items()
-            if not math.isfinite(value)
-        ],
-    }
-
-
-def _span(start_ms: int, end_ms: int, timeframe_ms: int) -> dict[str, Any]:
-    """Rows [start, end) as their first and last open time and their number."""
-    count = (end_ms - start_ms) // timeframe_ms
-    last = iso(end_ms - timeframe_ms) if count else None
-    return {"start": iso(start_ms) if count else None, "end": last, "rows": count}
-
-
-def trades_csv(view: PairView) -> str:
-    """Round trips of the backtest, the open one last."""
-    trips = view.result.backtest.round_trips if view.result else ()
-    rows = [_round_trip(trip) for trip in trips]
-    return _csv(ROUND_TRIP_COLUMNS, ([row[name] for name in ROUND_TRIP_COLUMNS] for row in rows))
-
-
-def equity_csv(view: PairView) -> str:
-    """Equity and drawdown at the close of every result row."""
-    equity = _equity(view.result)
-    rows = zip(
-        map(iso, np.asarray(equity["time"]).tolist()),
-        map(finite, np.asarray(equity["value"]).tolist()),
-        map(finite, np.asarray(equity["drawdown"]).tolist()),
-        strict=True,
-    )
-    return _csv(("time", "value", "drawdown"), rows)
 
 
 def _scalars(view: PairView) -> dict[str, Any]:
@@ -243,7 +260,8 @@ def _series(result: PairResult | None, points: int) -> dict[str, Any]:
     return {name: np.ascontiguousarray(column[first:]) for name, column in columns.items()}
 
 
-def _equity(result: PairResult | None) -> dict[str, Any]:
+def equity_columns(result: PairResult | None) -> dict[str, Any]:
+    """Equity and drawdown at the close of every result row."""
     if result is None:
         return {"time": [], "value": [], "drawdown": []}
     return {
@@ -259,7 +277,8 @@ def _metrics(result: PairResult | None) -> dict[str, Any]:
     return {name: getattr(result.backtest.metrics, name) for name in METRICS}
 
 
-def _round_trip(trip: RoundTrip) -> dict[str, Any]:
+def round_trip_row(trip: RoundTrip) -> dict[str, Any]:
+    """A round trip of the backtest, in the order of `ROUND_TRIP_COLUMNS`."""
     return {
         "side": trip.side,
         "entry_time": iso(trip.entry_time_ms),
@@ -279,32 +298,12 @@ def _last(values: FloatArray) -> float:
     return float(values[-1]) if len(values) else NAN
 
 
-def _finite_tree(values: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            tree[name] = _finite_tree(value)
-        else:
-            tree[name] = finite(value) if isinstance(value, float) else value
-    return tree
-
-
-def _nulls(values: Mapping[str, Any], prefix: str) -> list[str]:
-    names: list[str] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            names += _nulls(value, f"{prefix}{name}.")
-        elif isinstance(value, float) and not math.isfinite(value):
-            names.append(prefix + name)
-    return names
-
-
-def _explained(nulls: list[str], reasons: Mapping[str, str], given: Iterable[str]) -> list[str]:
+def _explained(missing: list[str], reasons: Mapping[str, str], given: Iterable[str]) -> list[str]:
     """A line for each null and for every further reason; what is explained already is left out."""
     left = dict(reasons)
     explained = {line.partition(":")[0] for line in given}
     lines = []
-    for name in nulls:
+    for name in missing:
         reason = left.pop(name, UNDEFINED)
         if name not in explained:
             lines.append(f"{name}: {reason}")
@@ -327,18 +326,3 @@ def _null_exits(trades: list[dict[str, Any]]) -> list[str]:
     count = sum(trade["exit_z"] is None for trade in trades)
     words = f"null in {count} of {len(trades)} trades, left without a z or still open"
     return [f"backtest.trades.exit_z: {words}"] if count else []
-
-
-def _csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Keep a spreadsheet from taking text for a formula; numbers may be negative."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value

@@ -1,0 +1,86 @@
+"""Values as answers write them, and the fields that document them."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import fields
+
+NAN = math.nan
+UNDEFINED = "undefined on these bars"
+ISO = "ISO 8601, UTC"
+
+
+def iso(time_ms: int | None) -> str | None:
+    """ISO 8601 in UTC, to the millisecond where there are any."""
+    if time_ms is None:
+        return None
+    moment = datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{time_ms % 1000:03d}Z" if time_ms % 1000 else f"{moment}Z"
+
+
+def finite(value: float) -> float | None:
+    """The number, or None for what JSON can't say."""
+    return float(value) if math.isfinite(value) else None
+
+
+def finite_tree(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings within mappings, without what JSON can't say."""
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            tree[name] = finite_tree(value)
+        else:
+            tree[name] = finite(value) if isinstance(value, float) else value
+    return tree
+
+
+def nulls(values: Mapping[str, Any], prefix: str) -> list[str]:
+    """Dotted names of what isn't finite."""
+    names: list[str] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            names += nulls(value, f"{prefix}{name}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            names.append(prefix + name)
+    return names
+
+
+def number(about: str = "") -> fields.Float:
+    """A number, or null."""
+    return fields.Float(allow_none=True, metadata={"description": about} if about else {})
+
+
+def text(about: str = "", *, null: bool = False) -> fields.String:
+    """A text, which may be null when told so."""
+    return fields.String(allow_none=null, metadata={"description": about} if about else {})
+
+
+def times() -> fields.List[int]:
+    """A column of times."""
+    return fields.List(fields.Integer(metadata={"description": "epoch milliseconds"}))
+
+
+def numbers() -> fields.List[float]:
+    """A column of numbers or nulls."""
+    return fields.List(fields.Float(allow_none=True))
+
+
+def spec_fields() -> dict[str, fields.Field[Any]]:
+    """What was asked for, as used: fields of every answer about a pair."""
+    return {
+        "symbol_a": text(),
+        "symbol_b": text(),
+        "timeframe": text(),
+        "window": fields.Integer(),
+        "entry_z": number(),
+        "exit_z": number(),
+        "stop_z": number(),
+        "max_hold_bars": fields.Integer(allow_none=True),
+        "hedge": text(),
+        "hedge_window": fields.Integer(),
+        "fee_bps": number(),
+        "slippage_bps": number(),
+        "notional": number(),
+    }
