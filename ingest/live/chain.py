@@ -49,7 +49,7 @@ class Accepted:
     rebuild: list[tuple[int, int]]
 
 
-class SymbolFeed:
+class SymbolChain:
     """The id chain of one symbol. Knows no database: the pipeline stores what it finds."""
 
     def __init__(self, symbol: str, symbol_id: int) -> None:

@@ -188,11 +188,11 @@ class LiveJobs:
         """Delete what retention no longer covers, a little at a time."""
         now_ms = self.clock.now_ms()
         trades_before = now_ms - self.settings.retain_trades_hours * HOUR_MS
-        for feed in list(self.pipeline.feeds.values()):
+        for chain in list(self.pipeline.chains.values()):
             await self._in_steps(
                 partial(
                     pruning.prune_trades,
-                    symbol_id=feed.symbol_id,
+                    symbol_id=chain.symbol_id,
                     before_ms=trades_before,
                     limit=PRUNE_ROWS,
                 )
@@ -240,7 +240,7 @@ class LiveJobs:
 
     async def refresh_symbols(self) -> None:
         """Take over changed descriptions, such as a halt."""
-        listings = await self.rest.exchange_info(list(self.pipeline.feeds))
+        listings = await self.rest.exchange_info(list(self.pipeline.chains))
 
         def save() -> None:
             with self.writer.transaction() as tx:

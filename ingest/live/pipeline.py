@@ -11,7 +11,7 @@ import structlog
 from core.bars import SECOND_MS
 from core.types import TIMEFRAMES, Bar, Origin, Trade
 from ingest.live import stored_bars
-from ingest.live.chain import OpenGap, SymbolFeed
+from ingest.live.chain import OpenGap, SymbolChain
 from ingest.store import gaps, market, process
 from ingest.store.market import SymbolListing
 from ingest.store.transaction import Transaction, Writer
@@ -49,7 +49,7 @@ class Pipeline:
         self._clock_ms = clock_ms
         self._pause = pause
         self._retain_ms = retain_ms
-        self._feeds: dict[str, SymbolFeed] = {}
+        self._chains: dict[str, SymbolChain] = {}
         self._listings: list[SymbolListing] = []
         self.event_time_ms = 0
         self.trade_count = 0
@@ -65,26 +65,26 @@ class Pipeline:
             cursors = market.cursors(tx)
             open_gaps, lost = gaps.in_state(tx, "open"), gaps.in_state(tx, "unfillable")
         self._pause()
-        self._feeds = {}
+        self._chains = {}
         for gap in open_gaps:
             if gap.symbol not in ids and gap.to_ms < self._clock_ms() - self._retain_ms:
-                left = SymbolFeed(gap.symbol, gap.symbol_id)
+                left = SymbolChain(gap.symbol, gap.symbol_id)
                 self._lose(left, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
         for symbol, symbol_id in ids.items():
-            feed = self._feeds[symbol] = SymbolFeed(symbol, symbol_id)
-            feed.unfillable = [(gap.from_ms, gap.to_ms) for gap in lost if gap.symbol == symbol]
+            chain = self._chains[symbol] = SymbolChain(symbol, symbol_id)
+            chain.unfillable = [(gap.from_ms, gap.to_ms) for gap in lost if gap.symbol == symbol]
             cursor = cursors.get(symbol)
             own_gaps = [gap for gap in open_gaps if gap.symbol == symbol]
             is_old = cursor and cursor.last_event_time_ms < self._clock_ms() - self._retain_ms
             if cursor is None or is_old:
                 for gap in own_gaps:
-                    self._lose(feed, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
+                    self._lose(chain, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
                 continue
             with self._writer.transaction() as tx:
                 closed = cursor.closed_until_ms
                 stored = market.trades_around(tx, symbol_id, closed, 2**62, cursor.last_id)
                 close = stored_bars.close_before(tx, symbol_id, closed)
-            feed.resume(cursor, own_gaps, stored, cursor.last_price if close is None else close)
+            chain.resume(cursor, own_gaps, stored, cursor.last_price if close is None else close)
             self._pause()
 
     def restart(self) -> None:
@@ -101,14 +101,14 @@ class Pipeline:
         return f"older than the {self._retain_ms // 3_600_000} h of trades that are kept"
 
     @property
-    def feeds(self) -> dict[str, SymbolFeed]:
+    def chains(self) -> dict[str, SymbolChain]:
         """Where each symbol stands; read by the jobs, changed only here."""
-        return self._feeds
+        return self._chains
 
     @property
     def absurd(self) -> int:
         """Trades set aside for ids that no chain can have reached."""
-        return sum(feed.absurd for feed in self._feeds.values())
+        return sum(chain.absurd for chain in self._chains.values())
 
     # -- trades -------------------------------------------------------------------------------
 
@@ -124,55 +124,55 @@ class Pipeline:
                 by_symbol[trade[0]] = [trade]
             else:
                 group.append(trade)
-        rebuilds: list[tuple[SymbolFeed, int, int, int]] = []
+        rebuilds: list[tuple[SymbolChain, int, int, int]] = []
         with self._writer.transaction() as tx:
             for symbol, group in by_symbol.items():
-                feed = self._feeds.get(symbol)
-                if feed is not None:
-                    for start_ms, end_ms in self._ingest_symbol(tx, feed, group):
-                        rebuilds.append((feed, start_ms, end_ms, group[0].trade_id))
+                chain = self._chains.get(symbol)
+                if chain is not None:
+                    for start_ms, end_ms in self._ingest_symbol(tx, chain, group):
+                        rebuilds.append((chain, start_ms, end_ms, group[0].trade_id))
                     if is_proof:
-                        feed.is_proven, feed.is_stalled = True, False
+                        chain.is_proven, chain.is_stalled = True, False
         self._pause()
-        for feed, start_ms, end_ms, anchor_id in _merged(rebuilds):
-            self._rebuild(feed, start_ms, end_ms, anchor_id)
+        for chain, start_ms, end_ms, anchor_id in _merged(rebuilds):
+            self._rebuild(chain, start_ms, end_ms, anchor_id)
         if rebuilds:
-            self._note_rebuilt({id(feed): feed for feed, *_ in rebuilds}.values())
+            self._note_rebuilt({id(chain): chain for chain, *_ in rebuilds}.values())
 
-    def _note_rebuilt(self, feeds: Iterable[SymbolFeed]) -> None:
+    def _note_rebuilt(self, chains: Iterable[SymbolChain]) -> None:
         with self._writer.transaction() as tx:
-            for feed in feeds:
-                feed.rebuilt()
-                market.save_cursor(tx, feed.symbol_id, feed.cursor)
+            for chain in chains:
+                chain.rebuilt()
+                market.save_cursor(tx, chain.symbol_id, chain.cursor)
         self._pause()
 
     def _ingest_symbol(
-        self, tx: Transaction, feed: SymbolFeed, trades: list[Trade]
+        self, tx: Transaction, chain: SymbolChain, trades: list[Trade]
     ) -> list[tuple[int, int]]:
-        accepted = feed.accept(trades)
+        accepted = chain.accept(trades)
         now_ms = self._clock_ms()
         if accepted.new:
-            market.insert_trades(tx, feed.symbol_id, accepted.new)
-            self.event_time_ms = max(self.event_time_ms, feed.last_event_ms)
+            market.insert_trades(tx, chain.symbol_id, accepted.new)
+            self.event_time_ms = max(self.event_time_ms, chain.last_event_ms)
             self.trade_count += len(accepted.new)
         if accepted.late:
-            market.insert_trades(tx, feed.symbol_id, accepted.late)
+            market.insert_trades(tx, chain.symbol_id, accepted.late)
         for gap in accepted.opened:
-            gap.gap_id = self._record(tx, feed, gap, "missed by the live feed")
-            if stored_bars.flag_incomplete(tx, feed, gap.from_ms, gap.to_ms, is_final=False):
-                market.rise_revision(tx, feed.symbol_id)
+            gap.gap_id = self._record(tx, chain, gap, "missed by the live feed")
+            if stored_bars.flag_incomplete(tx, chain, gap.from_ms, gap.to_ms, is_final=False):
+                market.rise_revision(tx, chain.symbol_id)
         for gap in accepted.closed:
             gaps.close_gap(tx, gap.gap_id, "filled", "came in late", now_ms)
         for start_ms, _ in accepted.rebuild:
-            feed.will_rebuild(start_ms)
+            chain.will_rebuild(start_ms)
         if accepted.new or accepted.rebuild:
-            market.save_cursor(tx, feed.symbol_id, feed.cursor)
+            market.save_cursor(tx, chain.symbol_id, chain.cursor)
         return accepted.rebuild
 
-    def _record(self, tx: Transaction, feed: SymbolFeed, gap: OpenGap, reason: str) -> int:
+    def _record(self, tx: Transaction, chain: SymbolChain, gap: OpenGap, reason: str) -> int:
         return gaps.open_gap(
             tx,
-            feed.symbol_id,
+            chain.symbol_id,
             gap.from_id,
             gap.to_id,
             gap.from_ms,
@@ -191,60 +191,62 @@ class Pipeline:
         until = stored_bars.floor_to(exchange_time_ms, SECOND_MS)
         while True:
             due = []
-            for feed in self._feeds.values():
-                end = max(until if feed.is_proven else 0, feed.told_until_ms)
-                if feed.builder and feed.builder.closed_until_ms < end:
-                    due.append((feed, end))
+            for chain in self._chains.values():
+                end = max(until if chain.is_proven else 0, chain.told_until_ms)
+                if chain.builder and chain.builder.closed_until_ms < end:
+                    due.append((chain, end))
             if not due:
                 return
-            for feed, end in due:
-                skipped = feed.skip_silence(end)
+            for chain, end in due:
+                skipped = chain.skip_silence(end)
                 if skipped is not None:
-                    self._rebuild(feed, *skipped, feed.last_id or 0)
+                    self._rebuild(chain, *skipped, chain.last_id or 0)
             for first in range(0, len(due), SYMBOLS_PER_TRANSACTION):
                 group = due[first : first + SYMBOLS_PER_TRANSACTION]
                 step = BARS_PER_TRANSACTION // len(group) * SECOND_MS
                 with self._writer.transaction() as tx:
-                    for feed, end in group:
-                        assert feed.builder is not None
+                    for chain, end in group:
+                        assert chain.builder is not None
                         stored_bars.close_seconds(
-                            tx, feed, min(end, feed.builder.closed_until_ms + step)
+                            tx, chain, min(end, chain.builder.closed_until_ms + step)
                         )
                 self._pause()
 
-    def _rebuild(self, feed: SymbolFeed, start_ms: int, end_ms: int, anchor_id: int) -> None:
+    def _rebuild(self, chain: SymbolChain, start_ms: int, end_ms: int, anchor_id: int) -> None:
         """Build closed bars that overlap [start, end] again, in steps of 15 minutes."""
-        assert feed.builder is not None
+        assert chain.builder is not None
         start = stored_bars.floor_to(start_ms, SECOND_MS)
-        end = min(stored_bars.floor_to(end_ms, SECOND_MS) + SECOND_MS, feed.builder.closed_until_ms)
+        end = min(
+            stored_bars.floor_to(end_ms, SECOND_MS) + SECOND_MS, chain.builder.closed_until_ms
+        )
         step = SECONDS_PER_TRANSACTION * SECOND_MS
         for first in range(start, end, step):
             last = min(first + step, end)
             with self._writer.transaction() as tx:
-                changed = stored_bars.rebuild_seconds(tx, feed, first, last, anchor_id)
-                if stored_bars.roll_up_parents(tx, feed, first, last) or changed:
-                    market.rise_revision(tx, feed.symbol_id)
+                changed = stored_bars.rebuild_seconds(tx, chain, first, last, anchor_id)
+                if stored_bars.roll_up_parents(tx, chain, first, last) or changed:
+                    market.rise_revision(tx, chain.symbol_id)
             self._pause()
 
     def store_klines(self, symbol: str, timeframe: str, bars: Sequence[Bar]) -> None:
         """Store the exchange's own bars where no better ones are."""
-        feed, length = self._feeds[symbol], TIMEFRAMES[timeframe]
+        chain, length = self._chains[symbol], TIMEFRAMES[timeframe]
         for first in range(0, len(bars), KLINES_PER_TRANSACTION):
             with self._writer.transaction() as tx:
                 part = bars[first : first + KLINES_PER_TRANSACTION]
-                stored_bars.store_klines(tx, feed, length, part)
+                stored_bars.store_klines(tx, chain, length, part)
                 if length == stored_bars.MINUTE_MS:
                     end_ms = part[-1].open_time_ms + length
-                    stored_bars.roll_up_minutes(tx, feed, part[0].open_time_ms, end_ms)
+                    stored_bars.roll_up_minutes(tx, chain, part[0].open_time_ms, end_ms)
             self._pause()
 
     def count_bars(self, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> int:
         """How many usable bars are stored; those that can never be complete count as usable."""
-        feed, length = self._feeds[symbol], TIMEFRAMES[timeframe]
+        chain, length = self._chains[symbol], TIMEFRAMES[timeframe]
         with self._writer.transaction() as tx:
-            stored = market.bars_between(tx, feed.symbol_id, length, start_ms, end_ms)
+            stored = market.bars_between(tx, chain.symbol_id, length, start_ms, end_ms)
         return sum(
-            bar.complete or feed.is_unfillable(bar.open_time_ms, bar.open_time_ms + length)
+            bar.complete or chain.is_unfillable(bar.open_time_ms, bar.open_time_ms + length)
             for bar, _ in stored
         )
 
@@ -255,16 +257,16 @@ class Pipeline:
 
         An answer that starts later says that the ids between are gone for good.
         """
-        feed = self._feeds[symbol]
-        gap = feed.find_gap(gap_id)
+        chain = self._chains[symbol]
+        gap = chain.find_gap(gap_id)
         if gap is None or gap.from_id != asked_id:
             return True  # it changed meanwhile; the next round asks anew
         if not trades:
             return False
         first_id = trades[0].trade_id
         if first_id > asked_id:
-            self._lose_head(feed, gap, trades[0])
-            gap = feed.find_gap(gap_id)
+            self._lose_head(chain, gap, trades[0])
+            gap = chain.find_gap(gap_id)
             if gap is None:
                 return True
         inside = [
@@ -273,25 +275,25 @@ class Pipeline:
             if trade.trade_id == first_id + offset and gap.from_id <= trade.trade_id <= gap.to_id
         ]
         if inside:
-            self._fill(feed, gap, inside)
+            self._fill(chain, gap, inside)
         return True
 
-    def _fill(self, feed: SymbolFeed, gap: OpenGap, inside: list[Trade]) -> None:
-        assert feed.builder is not None
+    def _fill(self, chain: SymbolChain, gap: OpenGap, inside: list[Trade]) -> None:
+        assert chain.builder is not None
         with self._writer.transaction() as tx:
-            market.insert_trades(tx, feed.symbol_id, inside)
+            market.insert_trades(tx, chain.symbol_id, inside)
         self._pause()
         for trade in inside:
             if trade.trade_id not in gap.received:
-                feed.builder.add(trade)
+                chain.builder.add(trade)
         start_ms = gap.from_ms
         gap.from_id = inside[-1].trade_id + 1
         gap.from_ms = inside[-1].trade_time_ms
         is_filled = gap.from_id > gap.to_id or gap.trim()
         if is_filled:
-            feed.gaps.remove(gap)
+            chain.gaps.remove(gap)
         end_ms = gap.to_ms if is_filled else gap.from_ms
-        self._rebuild(feed, start_ms, end_ms, inside[0].trade_id)
+        self._rebuild(chain, start_ms, end_ms, inside[0].trade_id)
         # Only now: dying before would leave bars that nobody builds again.
         with self._writer.transaction() as tx:
             if is_filled:
@@ -302,43 +304,43 @@ class Pipeline:
                 gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
         self._pause()
 
-    def _lose_head(self, feed: SymbolFeed, gap: OpenGap, first: Trade) -> None:
+    def _lose_head(self, chain: SymbolChain, gap: OpenGap, first: Trade) -> None:
         reason = f"the exchange no longer has ids before {first.trade_id}"
         if first.trade_id > gap.to_id:
-            feed.gaps.remove(gap)
-            self._lose(feed, gap.gap_id, gap.from_ms, gap.to_ms, reason)
+            chain.gaps.remove(gap)
+            self._lose(chain, gap.gap_id, gap.from_ms, gap.to_ms, reason)
             return
         lost = OpenGap(0, gap.from_id, first.trade_id - 1, gap.from_ms, first.trade_time_ms)
         gap.from_id, gap.from_ms = first.trade_id, first.trade_time_ms
         with self._writer.transaction() as tx:
-            lost.gap_id = self._record(tx, feed, lost, reason)
+            lost.gap_id = self._record(tx, chain, lost, reason)
             gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
-        self._lose(feed, lost.gap_id, lost.from_ms, lost.to_ms, reason)
+        self._lose(chain, lost.gap_id, lost.from_ms, lost.to_ms, reason)
 
     def give_up_gap(self, symbol: str, gap_id: int) -> None:
         """Say that a gap is too old to be filled."""
-        feed = self._feeds[symbol]
-        gap = feed.find_gap(gap_id)
+        chain = self._chains[symbol]
+        gap = chain.find_gap(gap_id)
         if gap is not None:
-            feed.gaps.remove(gap)
-            self._lose(feed, gap_id, gap.from_ms, gap.to_ms, self._too_old)
+            chain.gaps.remove(gap)
+            self._lose(chain, gap_id, gap.from_ms, gap.to_ms, self._too_old)
 
-    def _lose(self, feed: SymbolFeed, gap_id: int, from_ms: int, to_ms: int, reason: str) -> None:
-        feed.unfillable.append((from_ms, to_ms))
+    def _lose(self, chain: SymbolChain, gap_id: int, from_ms: int, to_ms: int, reason: str) -> None:
+        chain.unfillable.append((from_ms, to_ms))
         with self._writer.transaction() as tx:
             gaps.close_gap(tx, gap_id, "unfillable", reason, self._clock_ms())
-            if stored_bars.flag_incomplete(tx, feed, from_ms, to_ms, is_final=True):
-                market.rise_revision(tx, feed.symbol_id)
+            if stored_bars.flag_incomplete(tx, chain, from_ms, to_ms, is_final=True):
+                market.rise_revision(tx, chain.symbol_id)
         self._pause()
-        log.warning("trades are lost", symbol=feed.symbol, reason=reason)
+        log.warning("trades are lost", symbol=chain.symbol, reason=reason)
 
     # -- the first minute, and the edge after an interruption ---------------------------------
 
     def needs_first_minute(self, symbol: str, start_ms: int) -> bool:
         """Whether trades from the first minute's start on have yet to be fetched."""
-        feed = self._feeds[symbol]
-        return feed.last_id is None or (
-            feed.first_live is not None and feed.whole_from_ms > start_ms
+        chain = self._chains[symbol]
+        return chain.last_id is None or (
+            chain.first_live is not None and chain.whole_from_ms > start_ms
         )
 
     def add_first_minute(
@@ -351,8 +353,8 @@ class Pipeline:
         page : the first trades from the minute's start on.
         newest : where there are none, the newest trade before.
         """
-        feed = self._feeds[symbol]
-        live = feed.first_live
+        chain = self._chains[symbol]
+        live = chain.first_live
         if live is None and not page and newest is None:
             return True  # nothing has ever traded: the first trade will be the first of all
         if live is None:
@@ -360,36 +362,36 @@ class Pipeline:
                 return False  # made meanwhile, or told late: a page has to begin with it
             before = page[0].trade_id - 1 if page else newest.trade_id if newest else 0
             with self._writer.transaction() as tx:
-                close = stored_bars.close_before(tx, feed.symbol_id, start_ms)
+                close = stored_bars.close_before(tx, chain.symbol_id, start_ms)
                 if close is None and newest is not None and newest.quantity > 0:
                     close = newest.price
-                feed.begin(before, close or 0.0, start_ms, close)
+                chain.begin(before, close or 0.0, start_ms, close)
                 if not page:
-                    market.save_cursor(tx, feed.symbol_id, feed.cursor)
+                    market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._pause()
-            feed.is_proven = len(page) < 1_000
+            chain.is_proven = len(page) < 1_000
             if page:
-                self.ingest(page, is_proof=feed.is_proven)
+                self.ingest(page, is_proof=chain.is_proven)
             return True
         if not page:
             return False
         first = page[0]
-        feed.whole_from_ms = start_ms
+        chain.whole_from_ms = start_ms
         if first.trade_id < live.trade_id:
             gap = OpenGap(0, first.trade_id, live.trade_id - 1, start_ms, live.trade_time_ms)
-            feed.gaps.append(gap)
+            chain.gaps.append(gap)
             with self._writer.transaction() as tx:
-                gap.gap_id = self._record(tx, feed, gap, "before the first live trade")
-                market.save_cursor(tx, feed.symbol_id, feed.cursor)
+                gap.gap_id = self._record(tx, chain, gap, "before the first live trade")
+                market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._pause()
             self.fill_gap(symbol, gap.gap_id, first.trade_id, page)
         else:
-            feed.will_rebuild(start_ms)
+            chain.will_rebuild(start_ms)
             with self._writer.transaction() as tx:
-                market.save_cursor(tx, feed.symbol_id, feed.cursor)
+                market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._pause()
-            self._rebuild(feed, start_ms, live.trade_time_ms, live.trade_id)
-            self._note_rebuilt([feed])
+            self._rebuild(chain, start_ms, live.trade_time_ms, live.trade_id)
+            self._note_rebuilt([chain])
         return True
 
     def prove(
@@ -404,65 +406,65 @@ class Pipeline:
 
         While the symbol's stream has stalled that holds until `told_until_ms` only.
         """
-        feed = self._feeds[symbol]
-        if feed.last_id != last_id or feed.is_proven:
+        chain = self._chains[symbol]
+        if chain.last_id != last_id or chain.is_proven:
             return  # the live feed has answered meanwhile
-        is_proof = is_edge and not feed.is_stalled
+        is_proof = is_edge and not chain.is_stalled
         if trades:
             self.ingest(trades, is_proof=is_proof)
         else:
-            feed.is_proven = is_proof
+            chain.is_proven = is_proof
         if is_edge:
             told_until = stored_bars.floor_to(told_until_ms, SECOND_MS)
-            feed.told_until_ms = max(feed.told_until_ms, told_until)
+            chain.told_until_ms = max(chain.told_until_ms, told_until)
 
     def stall(self, symbol: str) -> None:
         """Take note that a symbol's stream brings nothing, until it does again."""
-        feed = self._feeds[symbol]
-        feed.is_proven, feed.is_stalled = False, True
+        chain = self._chains[symbol]
+        chain.is_proven, chain.is_stalled = False, True
 
     # -- comparison with the exchange's own bars ----------------------------------------------
 
     def own_minutes(self, symbol: str, start_ms: int, end_ms: int) -> list[Bar]:
         """Minutes of [start, end) that were built from complete ids."""
-        feed = self._feeds[symbol]
+        chain = self._chains[symbol]
         with self._writer.transaction() as tx:
             stored = market.bars_between(
-                tx, feed.symbol_id, stored_bars.MINUTE_MS, start_ms, end_ms
+                tx, chain.symbol_id, stored_bars.MINUTE_MS, start_ms, end_ms
             )
         return [bar for bar, origin in stored if origin is Origin.TRADES and bar.complete]
 
     def mend_minute(self, symbol: str, open_ms: int, trades: Sequence[Trade]) -> Bar | None:
         """Add the exchange's trades of one minute to what is stored, and build it again."""
-        feed = self._feeds[symbol]
+        chain = self._chains[symbol]
         if trades:
             with self._writer.transaction() as tx:
-                market.insert_trades(tx, feed.symbol_id, trades)
+                market.insert_trades(tx, chain.symbol_id, trades)
             self._pause()
-        anchor_id = trades[0].trade_id if trades else feed.last_id or 0
-        self._rebuild(feed, open_ms, open_ms + stored_bars.MINUTE_MS - 1, anchor_id)
+        anchor_id = trades[0].trade_id if trades else chain.last_id or 0
+        self._rebuild(chain, open_ms, open_ms + stored_bars.MINUTE_MS - 1, anchor_id)
         return next(iter(self.own_minutes(symbol, open_ms, open_ms + stored_bars.MINUTE_MS)), None)
 
     def doubt(self, symbols: Iterable[str] | None = None) -> None:
         """Keep bars open until the ids of these symbols (all) have met the live edge again."""
-        for symbol in self._feeds if symbols is None else symbols:
-            if symbol in self._feeds:
-                self._feeds[symbol].is_proven = False
+        for symbol in self._chains if symbols is None else symbols:
+            if symbol in self._chains:
+                self._chains[symbol].is_proven = False
                 # Another connection has other subscriptions.
-                self._feeds[symbol].is_stalled &= symbols is not None
+                self._chains[symbol].is_stalled &= symbols is not None
 
 
 def _merged(
-    rebuilds: list[tuple[SymbolFeed, int, int, int]],
-) -> list[tuple[SymbolFeed, int, int, int]]:
+    rebuilds: list[tuple[SymbolChain, int, int, int]],
+) -> list[tuple[SymbolChain, int, int, int]]:
     """Join ranges of one symbol that touch, so that each bar is built once."""
-    merged: list[tuple[SymbolFeed, int, int, int]] = []
-    for feed, start_ms, end_ms, anchor_id in sorted(
+    merged: list[tuple[SymbolChain, int, int, int]] = []
+    for chain, start_ms, end_ms, anchor_id in sorted(
         rebuilds, key=lambda item: (item[0].symbol_id, item[1])
     ):
-        if merged and merged[-1][0] is feed and start_ms <= merged[-1][2] + SECOND_MS:
+        if merged and merged[-1][0] is chain and start_ms <= merged[-1][2] + SECOND_MS:
             last = merged[-1]
-            merged[-1] = (feed, last[1], max(last[2], end_ms), last[3])
+            merged[-1] = (chain, last[1], max(last[2], end_ms), last[3])
         else:
-            merged.append((feed, start_ms, end_ms, anchor_id))
+            merged.append((chain, start_ms, end_ms, anchor_id))
     return merged

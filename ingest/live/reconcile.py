@@ -55,7 +55,7 @@ class Reconciliation:
     async def run_once(self) -> None:
         """Compare what has settled since the last look, symbol by symbol."""
         end_ms = floor_to(self.clock_ms() - SETTLED_MS, MINUTE_MS)
-        for symbol in tuple(self.pipeline.feeds):
+        for symbol in tuple(self.pipeline.chains):
             try:
                 await self._one_symbol(symbol, end_ms)
             except ExchangeError as error:

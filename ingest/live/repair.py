@@ -73,9 +73,9 @@ class Repair:
 
     def _open_gaps(self) -> list[Missing]:
         return [
-            Missing(feed.symbol, gap.gap_id, gap.from_id, gap.from_ms, gap.to_ms)
-            for feed in self.pipeline.feeds.values()
-            for gap in feed.gaps
+            Missing(chain.symbol, gap.gap_id, gap.from_id, gap.from_ms, gap.to_ms)
+            for chain in self.pipeline.chains.values()
+            for gap in chain.gaps
         ]
 
     async def _bridge(self, gap: Missing, slots: asyncio.Semaphore) -> None:
@@ -125,7 +125,7 @@ class Repair:
         return True
 
     def _next_id(self, gap: Missing) -> int | None:
-        found = self.pipeline.feeds[gap.symbol].find_gap(gap.gap_id)
+        found = self.pipeline.chains[gap.symbol].find_gap(gap.gap_id)
         return None if found is None else found.from_id
 
     async def prove(self) -> None:
@@ -150,8 +150,8 @@ class Repair:
 
     def _doubted(self) -> list[tuple[str, int]]:
         return [
-            (feed.symbol, feed.last_id)
-            for feed in self.pipeline.feeds.values()
+            (chain.symbol, chain.last_id)
+            for chain in self.pipeline.chains.values()
             # The watch over silent symbols asks about stalled ones, in its own time.
-            if not (feed.is_proven or feed.is_stalled) and feed.last_id is not None
+            if not (chain.is_proven or chain.is_stalled) and chain.last_id is not None
         ]

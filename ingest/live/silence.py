@@ -105,4 +105,4 @@ class SilenceWatch:
     def _doubted_from(self, symbol: str) -> int | None:
         """Hold the symbol's bars open until the answer; None while its first trade is awaited."""
         self.pipeline.doubt([symbol])
-        return self.pipeline.feeds[symbol].last_id
+        return self.pipeline.chains[symbol].last_id

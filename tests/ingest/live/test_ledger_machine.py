@@ -128,14 +128,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def check_gaps(self) -> None:
         """A bar over missing trades may look complete only if nothing of it is missing."""
         self.writer.left = None
-        for feed in self.pipeline.feeds.values():
-            for gap in feed.gaps:
+        for chain in self.pipeline.chains.values():
+            for gap in chain.gaps:
                 with self.writer.transaction() as tx:
-                    bars = bars_between(tx, feed.symbol_id, 1_000, gap.from_ms, gap.to_ms + 1)
+                    bars = bars_between(tx, chain.symbol_id, 1_000, gap.from_ms, gap.to_ms + 1)
                 if any(bar.complete for bar, _ in bars):
                     # Dying between a repair's bars and its note that they are repaired.
                     end_ms = bars[-1][0].open_time_ms + 1_000
-                    twin = self.markets[feed.symbol].bars(1_000, end_ms)
+                    twin = self.markets[chain.symbol].bars(1_000, end_ms)
                     assert {bar for bar, _ in bars if bar.complete} <= set(twin)
 
     @rule()
@@ -170,29 +170,29 @@ class LedgerMachine(RuleBasedStateMachine):
         self.pipeline.doubt()
         for _ in range(20):
             asyncio.run(self.repaired())
-            if all(feed.is_proven and not feed.gaps for feed in self.pipeline.feeds.values()):
+            if all(chain.is_proven and not chain.gaps for chain in self.pipeline.chains.values()):
                 break
         self.pipeline.close_bars(self.now_ms())
-        for name, feed in self.pipeline.feeds.items():
-            self.compare(name, feed)
+        for name, chain in self.pipeline.chains.items():
+            self.compare(name, chain)
 
-    def compare(self, name: str, feed: Any) -> None:
-        assert feed.is_proven
-        assert not feed.gaps
+    def compare(self, name: str, chain: Any) -> None:
+        assert chain.is_proven
+        assert not chain.gaps
         market = self.markets[name]
         with self.writer.transaction() as tx:
-            stored = trades_around(tx, feed.symbol_id, 0, 2**60, feed.last_id)
+            stored = trades_around(tx, chain.symbol_id, 0, 2**60, chain.last_id)
             assert [gap for gap in gaps.in_state(tx, "open") if gap.symbol == name] == []
             bars = {
-                length: bars_between(tx, feed.symbol_id, length, 0, 2**60)
+                length: bars_between(tx, chain.symbol_id, length, 0, 2**60)
                 for length in (1_000, MINUTE, 5 * MINUTE)
             }
         assert stored
         expected = [t for t in market.trades[: market.made] if t.trade_id >= stored[0].trade_id]
         assert [(*t[:5], *t[6:]) for t in stored] == [(*t[:5], *t[6:]) for t in expected]
-        closed = feed.builder.closed_until_ms
+        closed = chain.builder.closed_until_ms
         for length, found in bars.items():
-            start = -(-feed.whole_from_ms // length) * length
+            start = -(-chain.whole_from_ms // length) * length
             twin = [bar for bar in market.bars(length, closed) if bar.open_time_ms >= start]
             assert [bar for bar, _ in found if bar.open_time_ms >= start] == twin, (name, length)
 

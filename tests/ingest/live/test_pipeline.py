@@ -79,22 +79,22 @@ def plain_bars(trades: Sequence[Trade], length_ms: int, end_ms: int) -> list[Bar
 
 def stored_bars(writer: Writer, pipeline: Pipeline, symbol: str, length_ms: int) -> list[Bar]:
     with writer.transaction() as tx:
-        found = market.bars_between(tx, pipeline.feeds[symbol].symbol_id, length_ms, 0, 2**60)
+        found = market.bars_between(tx, pipeline.chains[symbol].symbol_id, length_ms, 0, 2**60)
     return [bar for bar, _ in found]
 
 
 def stored_trades(writer: Writer, pipeline: Pipeline, symbol: str) -> list[tuple[int, float]]:
-    feed = pipeline.feeds[symbol]
+    chain = pipeline.chains[symbol]
     with writer.transaction() as tx:
-        found = market.trades_around(tx, feed.symbol_id, 0, 2**60, feed.last_id or 0)
+        found = market.trades_around(tx, chain.symbol_id, 0, 2**60, chain.last_id or 0)
     return [(trade.trade_id, trade.price) for trade in found]
 
 
 def repair(pipeline: Pipeline, ledger: dict[str, list[Trade]], page: int = 40) -> None:
     """What the repair job does, with the ledger as the exchange."""
-    for symbol, feed in pipeline.feeds.items():
-        while feed.gaps:
-            gap = feed.gaps[0]
+    for symbol, chain in pipeline.chains.items():
+        while chain.gaps:
+            gap = chain.gaps[0]
             answer = [t for t in ledger[symbol] if t.trade_id >= gap.from_id][:page]
             assert pipeline.fill_gap(symbol, gap.gap_id, gap.from_id, answer)
 
@@ -157,7 +157,7 @@ def test_lost_repeated_and_reordered_trades_end_in_the_bars_of_the_plain_ledger(
     pipeline.close_bars(end_ms)
     for name, trades in ledger.items():
         assert stored_trades(writer, pipeline, name) == [(t.trade_id, t.price) for t in trades]
-        assert not pipeline.feeds[name].gaps
+        assert not pipeline.chains[name].gaps
         for length in (1_000, MINUTE, 5 * MINUTE):
             stored = [
                 bar
@@ -238,11 +238,11 @@ def test_pruned_trades_leave_incomplete_bars_for_good_and_say_why(
     hole = [t for t in trades if START + 70_000 <= t.trade_time_ms < START + 80_000]
     pipeline.ingest([t for t in trades if t not in hole])
     pipeline.close_bars(START + 190_000)
-    gap = pipeline.feeds[name].gaps[0]
+    gap = pipeline.chains[name].gaps[0]
     kept = hole[len(hole) // 2 :]
     answer = [t for t in trades if t.trade_id >= kept[0].trade_id]
     assert pipeline.fill_gap(name, gap.gap_id, hole[0].trade_id, answer)
-    assert not pipeline.feeds[name].gaps
+    assert not pipeline.chains[name].gaps
     (lost,) = reader.gaps([name], ("unfillable",))
     assert (lost.from_id, lost.to_id) == (hole[0].trade_id, kept[0].trade_id - 1)
     assert "no longer has" in lost.reason
@@ -279,7 +279,7 @@ def test_after_a_long_stop_klines_stand_in_until_the_trades_are_back(
     assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 590_000)
     with writer.transaction() as tx:
         found = market.bars_between(
-            tx, pipeline.feeds[name].symbol_id, MINUTE, START + MINUTE, 2**60
+            tx, pipeline.chains[name].symbol_id, MINUTE, START + MINUTE, 2**60
         )
     assert {origin for _, origin in found} == {Origin.TRADES}
     assert reader.missing_ids().get(name, (0, 0, 0))[0] == 0
@@ -298,7 +298,7 @@ def test_a_stop_longer_than_trades_are_kept_starts_the_chain_anew(
     ]
     pipeline.ingest(later)
     assert reader.gaps(None, ("open",)) == []
-    assert pipeline.feeds[name].whole_from_ms > two_days
+    assert pipeline.chains[name].whole_from_ms > two_days
 
 
 def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
@@ -343,7 +343,7 @@ def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
     pipeline.close_bars(START + 350_000)
     with writer.transaction() as tx:
         found = market.bars_between(
-            tx, pipeline.feeds[name].symbol_id, 5 * MINUTE, START - 5 * MINUTE, START
+            tx, pipeline.chains[name].symbol_id, 5 * MINUTE, START - 5 * MINUTE, START
         )
     ((bar, origin),) = found
     assert bar == plain_bars(trades, 5 * MINUTE, START)[0]._replace(complete=True)
@@ -444,8 +444,8 @@ def test_bars_of_a_stalled_symbol_close_only_as_far_as_was_told_by_request(
     pipeline.prove(name, seen[-1].trade_id, told, is_edge=True, told_until_ms=until)
     pipeline.close_bars(START + 90_000)
     until -= until % 1_000
-    assert pipeline.feeds[name].builder is not None
-    assert pipeline.feeds[name].builder.closed_until_ms == until
+    assert pipeline.chains[name].builder is not None
+    assert pipeline.chains[name].builder.closed_until_ms == until
     pipeline.ingest([t for t in trades if t.trade_id > told[-1].trade_id])  # its stream is back
     pipeline.close_bars(START + 99_000)
     assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 99_000)
@@ -495,11 +495,11 @@ def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
     pipeline.close_bars(START + 119_000)
     before = stored_bars(writer, pipeline, name, 1_000)
     with writer.transaction() as tx:
-        symbol_id = pipeline.feeds[name].symbol_id
+        symbol_id = pipeline.chains[name].symbol_id
         kept_from_ms = trades[lost - 1].trade_time_ms + 1
         while pruning.prune_trades(tx, symbol_id, kept_from_ms, 1_000):
             pass
-    (gap,) = pipeline.feeds[name].gaps
+    (gap,) = pipeline.chains[name].gaps
     assert pipeline.fill_gap(name, gap.gap_id, gap.from_id, trades[lost : lost + 1])
     after = stored_bars(writer, pipeline, name, 1_000)
     twin = plain_bars(trades, 1_000, START + 119_000)
@@ -517,7 +517,7 @@ def test_ids_that_begin_again_are_counted_as_absurd_and_not_as_repeated(
     again = [t._replace(trade_time_ms=t.trade_time_ms + 3_600_000) for t in trades[:50]]
     pipeline.ingest(again)
     assert pipeline.absurd == 50
-    assert pipeline.feeds[name].last_id == trades[-1].trade_id
+    assert pipeline.chains[name].last_id == trades[-1].trade_id
     pipeline.ingest(trades[:50])
     assert pipeline.absurd == 50
 

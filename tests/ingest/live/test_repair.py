@@ -61,7 +61,7 @@ class Desk:
 
     def bars(self, length: int) -> list[Any]:
         with self.writer.transaction() as tx:
-            found = market.bars_between(tx, self.pipeline.feeds[NAME].symbol_id, length, 0, 2**60)
+            found = market.bars_between(tx, self.pipeline.chains[NAME].symbol_id, length, 0, 2**60)
         return [bar for bar, _ in found]
 
 
@@ -83,7 +83,7 @@ def test_after_an_outage_the_minutes_are_there_before_the_trades(desk: Desk) -> 
     assert first_trades >= 1
     assert set(desk.asked[:first_trades]) == {"klines"}
     assert "klines" not in desk.asked[first_trades:]
-    assert not desk.pipeline.feeds[NAME].gaps
+    assert not desk.pipeline.chains[NAME].gaps
     desk.pipeline.close_bars(desk.now_ms())
     twin = desk.market.bars(MINUTE, desk.now_ms())
     assert desk.bars(MINUTE)[1:] == twin[1:]
@@ -102,7 +102,7 @@ def test_minutes_over_an_outage_stand_while_its_trades_cannot_be_had(desk: Desk)
 
     desk.agg_trades = nothing  # type: ignore[method-assign]
     asyncio.run(desk.repair.run_once())
-    assert desk.pipeline.feeds[NAME].gaps
+    assert desk.pipeline.chains[NAME].gaps
     minutes = desk.bars(MINUTE)
     twin = {bar.open_time_ms: bar for bar in desk.market.bars(MINUTE, desk.now_ms())}
     complete = [bar for bar in minutes if bar.complete]
@@ -114,12 +114,12 @@ def test_an_id_that_no_chain_can_have_reached_is_a_fault_and_no_gap(desk: Desk) 
     desk.tell(50)
     last = desk.market.trades[desk.market.made - 1]
     desk.pipeline.ingest([last._replace(trade_id=2**53 - 1)])
-    feed = desk.pipeline.feeds[NAME]
-    assert feed.last_id == last.trade_id
-    assert feed.gaps == []
+    chain = desk.pipeline.chains[NAME]
+    assert chain.last_id == last.trade_id
+    assert chain.gaps == []
     assert desk.pipeline.absurd == 1
     desk.tell(50)
-    assert feed.gaps == []
+    assert chain.gaps == []
 
 
 class _Kept:
@@ -169,6 +169,6 @@ def test_nights_when_the_clocks_change_have_neither_a_missing_nor_a_double_bar(
     assert desk.now_ms() > night_ms + HOUR
     for length in (1_000, MINUTE, HOUR):
         opens = [bar.open_time_ms for bar in desk.bars(length)]
-        closed = desk.pipeline.feeds[NAME].builder.closed_until_ms  # type: ignore[union-attr]
+        closed = desk.pipeline.chains[NAME].builder.closed_until_ms  # type: ignore[union-attr]
         first = night_ms - night_ms % length
         assert opens == list(range(first, closed - length + 1, length))

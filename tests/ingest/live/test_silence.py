@@ -65,7 +65,7 @@ def test_a_quiet_symbol_costs_a_request_in_ten_seconds_and_no_new_subscription(
     assert len(watched.asked) == 60
     assert watched.resubscribed == []
     assert watched.watch.stalled == set()
-    assert watched.pipeline.feeds[NAME].is_proven
+    assert watched.pipeline.chains[NAME].is_proven
 
 
 def test_a_stalled_symbol_is_fed_by_request_until_its_stream_is_back(watched: Watched) -> None:
@@ -74,9 +74,9 @@ def test_a_stalled_symbol_is_fed_by_request_until_its_stream_is_back(watched: Wa
     watched.look(NAME)
     assert watched.watch.stalled == {NAME}
     assert watched.resubscribed == [[NAME]]
-    feed = watched.pipeline.feeds[NAME]
-    assert feed.last_id == watched.market.trades[watched.market.made - 1].trade_id
-    assert not feed.is_proven  # only what was told is known
+    chain = watched.pipeline.chains[NAME]
+    assert chain.last_id == watched.market.trades[watched.market.made - 1].trade_id
+    assert not chain.is_proven  # only what was told is known
     repair = Repair(
         watched,  # type: ignore[arg-type]
         watched.store,
@@ -91,16 +91,16 @@ def test_a_stalled_symbol_is_fed_by_request_until_its_stream_is_back(watched: Wa
     watched.market.make(50)
     watched.now_s = 20.0
     watched.look(NAME)
-    assert feed.last_id == watched.market.trades[watched.market.made - 1].trade_id
+    assert chain.last_id == watched.market.trades[watched.market.made - 1].trade_id
     assert watched.resubscribed == [[NAME]]  # once a minute is enough
     watched.pipeline.ingest(watched.market.make(1))
-    assert feed.is_proven
+    assert chain.is_proven
     watched.look()
     assert watched.watch.stalled == set()
     watched.pipeline.stall(NAME)
     watched.pipeline.doubt()  # a new connection
     asyncio.run(repair.prove())
-    assert feed.is_proven
+    assert chain.is_proven
 
 
 def test_many_silent_symbols_are_asked_about_within_a_quarter_of_the_weight(

@@ -130,7 +130,7 @@ def test_a_full_disk_pauses_the_writing_and_loses_no_trade(desk: Desk) -> None:
     assert desk.writing.paused is None
     assert desk.writing.dropped_total == 0
     assert desk.writing.pipeline is not None
-    assert not any(feed.gaps for feed in desk.writing.pipeline.feeds.values())
+    assert not any(chain.gaps for chain in desk.writing.pipeline.chains.values())
 
 
 def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
