@@ -10,16 +10,16 @@ from benchmarks.timing import Comparison
 from core.backtest import run_backtest
 from core.kalman import kalman_hedge
 from core.pair import analyse_pair, plan_rows
+from core.pair_spec import read_pair_spec
 from core.regression import rolling_ols
+from core.settings import Settings
 from core.signals import decide_positions
 from core.stationarity import engle_granger
-from core.types import Bars, FloatArray, PairRows, PairSpec
+from core.types import Bars, FloatArray, PairRows
 
 BARS = 100_000
 MINUTE = 60_000
-SPEC = PairSpec(
-    "AAAUSDT", "BBBUSDT", "1m", 120, 2.0, 0.5, None, None, "ols", 600, 1_000, 10.0, 2.0, 10_000.0
-)
+SPEC = read_pair_spec({"bars": 1_000}, Settings())
 
 
 def _pair(n: int) -> tuple[FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 PairdeskError
 ├── SettingsError      a setting the start can't go on with
+├── ParameterErrors    parameters that somebody sent and nobody can use
 ├── FrameError         a frame that isn't what the protocol says
 ├── ImportFileError    a dump file with a bad line
 ├── StoreError         the database is missing, busy, broken or of another version
@@ -14,6 +15,9 @@ PairdeskError
     └── ExchangeBlocked every host refuses this location or address
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class PairdeskError(Exception):
     """Base of every error this project raises on purpose."""
@@ -21,6 +25,23 @@ class PairdeskError(Exception):
 
 class SettingsError(PairdeskError):
     """One or more settings are unusable; the message names each key and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One parameter that can't be used, and what would be."""
+
+    field: str
+    message: str
+    allowed: str | None
+
+
+class ParameterErrors(PairdeskError):
+    """One or more parameters are unusable; `errors` has an entry for each."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        self.errors = list(errors)
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in self.errors))
 
 
 class FrameError(PairdeskError):

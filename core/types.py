@@ -7,24 +7,19 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+# What a pair is asked by belongs to the vocabulary, too, and is defined where its table is.
+from core.pair_spec import Hedge as Hedge
+from core.pair_spec import PairSpec as PairSpec
+from core.timeframes import TIMEFRAMES as TIMEFRAMES
+from core.timeframes import Timeframe as Timeframe
+
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-Timeframe: TypeAlias = Literal["1s", "1m", "5m", "15m", "1h"]
-Hedge: TypeAlias = Literal["ols", "kalman"]
 Signal: TypeAlias = Literal["long_spread", "short_spread", "flat", "no_data"]
 ExitReason: TypeAlias = Literal["revert", "stop", "time", "no_data", "open"]
 Side: TypeAlias = Literal["long_spread", "short_spread"]
-
-TIMEFRAMES: dict[str, int] = {
-    "1s": 1_000,
-    "1m": 60_000,
-    "5m": 300_000,
-    "15m": 900_000,
-    "1h": 3_600_000,
-}
-"""Length of each timeframe in milliseconds, shortest first."""
 
 
 class Trade(NamedTuple):
@@ -102,30 +97,6 @@ class Leg:
 
     def __len__(self) -> int:
         return len(self.open_time_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class PairSpec:
-    """Everything that decides a pair's numbers; validated by `app.api.schemas`."""
-
-    symbol_a: str
-    symbol_b: str
-    timeframe: Timeframe
-    window: int
-    entry_z: float
-    exit_z: float
-    stop_z: float | None
-    max_hold_bars: int | None
-    hedge: Hedge
-    hedge_window: int
-    bars: int
-    fee_bps: float
-    slippage_bps: float
-    notional: float
-
-    @property
-    def timeframe_ms(self) -> int:
-        return TIMEFRAMES[self.timeframe]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

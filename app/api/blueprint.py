@@ -9,8 +9,9 @@ from flask_smorest import Blueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
 
-from app.api.parameters import FieldError, ParameterErrors, printable
 from app.api.problems import CONTENT_TYPE, ProblemSchema
+from core.errors import FieldError, ParameterErrors
+from core.parameters import printable
 
 
 class QueryParser(FlaskParser):

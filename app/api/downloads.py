@@ -10,8 +10,8 @@ from flask import Response
 
 from app.api.blueprint import ApiBlueprint, csv_answer
 from app.api.pair import ROUND_TRIP_COLUMNS, equity_columns, round_trip_row
-from app.api.schemas import PairParameters, PairRequest, pair_request
 from app.api.values import finite, iso
+from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk
 from app.services.pairs import PairView
 

@@ -9,14 +9,14 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.parameters import FieldError, ParameterErrors
-from app.api.schemas import ExplainParameters, pair_request
 from app.api.values import ISO, UNDEFINED, finite_tree, iso, number, spec_fields, text
+from app.requests.pair import ExplainParameters, pair_request
 from app.services import Desk
 from app.services.pairs import RowNotThere
+from core.errors import FieldError, ParameterErrors
 from core.explain import Explanation
+from core.pair_spec import PairSpec
 from core.spread import break_even_z, expected_reversion, round_trip_cost
-from core.types import PairSpec
 
 SpanAnswer = Schema.from_dict(
     {
@@ -61,11 +61,9 @@ def explain_routes(desk: Desk) -> ApiBlueprint:
     @routes.problems(400, 404, 429, 503)
     def explain(values: dict[str, Any]) -> Response:
         """Every number behind one z-score: windows, fit, mean, deviation and the bars used."""
-        given = dict(values)
-        time_ms = given.pop("time")
-        spec = pair_request(given, desk.settings).spec
+        spec = pair_request(values, desk.settings).spec
         try:
-            explanation = desk.pairs.explain(spec, time_ms)
+            explanation = desk.pairs.explain(spec, values["time"])
         except RowNotThere as error:
             words = "is not the open time of a result row"
             raise ParameterErrors([FieldError("time", words, str(error))]) from None

@@ -7,8 +7,8 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.metrics import CONTENT_TYPE, exposition
-from app.api.schemas import NoParameters
 from app.api.values import number, text
+from app.requests.pair import NoParameters
 from app.services import Desk
 
 WorkerAnswer = Schema.from_dict(

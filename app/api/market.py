@@ -6,8 +6,8 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.schemas import BarsParameters, NoParameters
 from app.api.values import text
+from app.requests.pair import BarsParameters, NoParameters
 from app.services import Desk
 from core.types import TIMEFRAMES
 

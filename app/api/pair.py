@@ -9,7 +9,6 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.schemas import PairParameters, pair_request
 from app.api.values import (
     ISO,
     NAN,
@@ -24,6 +23,7 @@ from app.api.values import (
     text,
     times,
 )
+from app.requests.pair import PairParameters, pair_request
 from app.services import Desk
 from app.services.pairs import PairView
 from core.types import FloatArray, PairResult, RoundTrip

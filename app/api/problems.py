@@ -11,9 +11,8 @@ from flask import Flask, Response, request
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
-from app.api.parameters import FieldError, ParameterErrors
 from app.services.market import SymbolNotIngested
-from core.errors import StoreError
+from core.errors import FieldError, ParameterErrors, StoreError
 
 CONTENT_TYPE = "application/problem+json"
 _API_PATH = re.compile(r"/(analytics|api|healthz|readyz|metrics|docs|openapi\.json)(/|$)")

@@ -7,6 +7,9 @@ from typing import Any
 
 from marshmallow import fields
 
+from app.requests.fields import answer_field
+from core.pair_spec import PAIR_PARAMETERS
+
 NAN = math.nan
 UNDEFINED = "undefined on these bars"
 ISO = "ISO 8601, UTC"
@@ -68,19 +71,5 @@ def numbers() -> fields.List[float]:
 
 
 def spec_fields() -> dict[str, fields.Field[Any]]:
-    """What was asked for, as used: fields of every answer about a pair."""
-    return {
-        "symbol_a": text(),
-        "symbol_b": text(),
-        "timeframe": text(),
-        "window": fields.Integer(),
-        "entry_z": number(),
-        "exit_z": number(),
-        "stop_z": number(),
-        "max_hold_bars": fields.Integer(allow_none=True),
-        "hedge": text(),
-        "hedge_window": fields.Integer(),
-        "fee_bps": number(),
-        "slippage_bps": number(),
-        "notional": number(),
-    }
+    """What was asked for, as used."""
+    return {name: answer_field(entry) for name, entry in PAIR_PARAMETERS.items()}

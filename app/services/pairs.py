@@ -13,8 +13,9 @@ from app.services.market import SymbolNotIngested
 from core import pair as pairs
 from core.errors import PairdeskError
 from core.explain import Explanation, explain_zscore
+from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
-from core.types import Leg, PairResult, PairSpec
+from core.types import Leg, PairResult
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Reader, StoredGap, StoredSymbol
 
@@ -161,22 +162,8 @@ class PairService:
 
     def warm_up(self) -> None:
         """Load and compile what the first analysis needs; for a thread started after the fork."""
-        spec = PairSpec(
-            symbol_a="A",
-            symbol_b="B",
-            timeframe="1m",
-            window=10,
-            entry_z=2.0,
-            exit_z=0.5,
-            stop_z=None,
-            max_hold_bars=None,
-            hedge="kalman",
-            hedge_window=50,
-            bars=200,
-            fee_bps=0.0,
-            slippage_bps=0.0,
-            notional=1.0,
-        )
+        asked = {"window": 10, "hedge": "kalman", "hedge_window": 50, "bars": 200}
+        spec = read_pair_spec(asked, self._settings)
         started = time.perf_counter()
         rows = 400
         plan = pairs.plan_rows(spec, 0, (rows - 1) * spec.timeframe_ms)

@@ -8,20 +8,11 @@ from dash import dcc, html
 
 from app.views import ids
 from app.views.markup import aria
-from core.types import TIMEFRAMES, PairSpec
-
-HEDGES = {"ols": "OLS", "kalman": "Kalman"}
+from core.pair_spec import PAIR_PARAMETERS, PairSpec
+from core.parameters import Choice, Symbol
 
 MAIN_FIELDS = ("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "hedge")
-MORE_FIELDS = {
-    "stop_z": "Stop z",
-    "max_hold_bars": "Longest hold, bars",
-    "hedge_window": "Hedge window, bars",
-    "bars": "Bars shown",
-    "fee_bps": "Fee, bp a fill",
-    "slippage_bps": "Slippage, bp a fill",
-    "notional": "Notional",
-}
+MORE_FIELDS = tuple(field for field in PAIR_PARAMETERS if field not in MAIN_FIELDS)
 FIELDS = (*MAIN_FIELDS, *MORE_FIELDS)
 
 
@@ -36,7 +27,7 @@ def controls(
             html.Div(
                 className="bar",
                 children=[
-                    _symbol("symbol_a", "Long leg (A)", spec.symbol_a, symbols),
+                    _control("symbol_a", spec, symbols),
                     html.Button(
                         "⇄",
                         id=ids.SWAP,
@@ -44,12 +35,7 @@ def controls(
                         title="Swap the legs",
                         **aria(label="Swap the legs"),
                     ),
-                    _symbol("symbol_b", "Hedge leg (B)", spec.symbol_b, symbols),
-                    _choice("timeframe", "Timeframe", spec.timeframe, dict.fromkeys(TIMEFRAMES)),
-                    _number("window", "Window, bars", f"{spec.window}"),
-                    _number("entry_z", "Entry z", f"{spec.entry_z:g}"),
-                    _number("exit_z", "Exit z", f"{spec.exit_z:g}"),
-                    _choice("hedge", "Hedge ratio", spec.hedge, HEDGES),
+                    *(_control(field, spec, symbols) for field in MAIN_FIELDS[1:]),
                     html.Div(
                         className="push",
                         children=[
@@ -70,8 +56,7 @@ def controls(
                 children=html.Div(
                     className="bar more",
                     children=[
-                        _number(field, label, "", placeholders.get(field, "none"))
-                        for field, label in MORE_FIELDS.items()
+                        _control(field, spec, symbols, placeholders[field]) for field in MORE_FIELDS
                     ],
                 ),
             ),
@@ -83,6 +68,25 @@ def symbol_options(symbols: Sequence[str], *chosen: str) -> list[dict[str, str]]
     """Options of a symbol drop-down; what is chosen is always among them."""
     names = dict.fromkeys((*symbols, *chosen))
     return [{"label": name, "value": name} for name in names]
+
+
+def _heading(field: str) -> str:
+    """What stands above a control."""
+    parameter = PAIR_PARAMETERS[field]
+    leg = {"symbol_a": " (A)", "symbol_b": " (B)"}.get(field, "")
+    return f"{parameter.label}{leg}" + (f", {parameter.unit}" if parameter.unit else "")
+
+
+def _control(
+    field: str, spec: PairSpec, symbols: Sequence[str], placeholder: str | None = None
+) -> html.Div:
+    """The control that a parameter's kind asks for; with a placeholder it may stay empty."""
+    parameter, label, value = PAIR_PARAMETERS[field], _heading(field), getattr(spec, field)
+    if isinstance(parameter, Symbol):
+        return _symbol(field, label, value, symbols)
+    if isinstance(parameter, Choice):
+        return _choice(field, label, value, parameter.choices)
+    return _entry(field, label, *(("", placeholder) if placeholder else (f"{value:g}", "")))
 
 
 def _field(field: str, label: Any, entry: Any) -> html.Div:
@@ -110,7 +114,7 @@ def _symbol(field: str, label: str, value: str, symbols: Sequence[str]) -> html.
     return _field(field, html.Label(label, htmlFor=ids.control(field)), entry)
 
 
-def _number(field: str, label: str, value: str, placeholder: str = "") -> html.Div:
+def _entry(field: str, label: str, value: str, placeholder: str) -> html.Div:
     entry = dbc.Input(
         id=ids.control(field),
         type="text",
@@ -125,11 +129,11 @@ def _number(field: str, label: str, value: str, placeholder: str = "") -> html.D
     return _field(field, html.Label(label, htmlFor=ids.control(field)), entry)
 
 
-def _choice(field: str, label: str, value: str, choices: Mapping[str, str | None]) -> html.Div:
+def _choice(field: str, label: str, value: str, choices: Mapping[str, str]) -> html.Div:
     heading = f"{ids.control(field)}-label"
     entry = dbc.RadioItems(
         id=ids.control(field),
-        options=[{"label": name or key, "value": key} for key, name in choices.items()],
+        options=[{"label": name, "value": key} for key, name in choices.items()],
         value=value,
         name=field,  # one group: arrow keys move in it
         inline=True,

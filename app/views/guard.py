@@ -12,8 +12,8 @@ from dash import Dash
 from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
-from app.api.parameters import FieldError
 from app.api.problems import CALLBACK_PATH, problem
+from core.errors import FieldError
 
 
 class _Malformed(Exception):

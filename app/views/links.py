@@ -1,4 +1,4 @@
-"""The screen's parameters as a link, as controls and as a spec; the API's schema judges all."""
+"""The screen's parameters as a link, as controls and as a spec."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,14 @@ from urllib.parse import parse_qsl, urlencode
 
 import structlog
 
-from app.api.schemas import ParameterErrors, load_pair_request
 from app.services import Desk
-from app.views.controls import FIELDS, MAIN_FIELDS, MORE_FIELDS
-from core.errors import StoreError
+from app.views.controls import FIELDS, MAIN_FIELDS
+from core.errors import ParameterErrors, StoreError
+from core.pair_spec import PAIR_PARAMETERS, PairSpec, read_pair_spec
+from core.parameters import Choice
 from core.settings import Settings
-from core.types import PairSpec
 
 MAX_LINK = 2_000
-LABELS = {
-    "symbol_a": "Long leg",
-    "symbol_b": "Hedge leg",
-    "timeframe": "Timeframe",
-    "window": "Window",
-    "entry_z": "Entry z",
-    "exit_z": "Exit z",
-    "hedge": "Hedge ratio",
-    **MORE_FIELDS,
-}
 
 log = structlog.get_logger()
 
@@ -48,11 +38,11 @@ def listed_symbols(desk: Desk) -> tuple[str, ...]:
 
 def default_spec(desk: Desk, symbols: Sequence[str]) -> PairSpec:
     """The schema's defaults; a desk without their symbols begins with its own first two."""
-    spec = load_pair_request({}, desk.settings).spec
+    spec = read_pair_spec({}, desk.settings)
     if len(symbols) < 2 or {spec.symbol_a, spec.symbol_b} <= set(symbols):
         return spec
     legs = {"symbol_a": symbols[0], "symbol_b": symbols[1]}
-    return load_pair_request(legs, desk.settings).spec
+    return read_pair_spec(legs, desk.settings)
 
 
 def read_link(search: str, desk: Desk, symbols: Sequence[str]) -> Link:
@@ -63,7 +53,7 @@ def read_link(search: str, desk: Desk, symbols: Sequence[str]) -> Link:
     for field in ("symbol_a", "symbol_b"):
         known = given[field].upper() in symbols or not symbols
         if not known and given[field].upper() != getattr(default, field):
-            complaints.append(f"{LABELS[field]}: {given[field][:40]} is not on this desk")
+            complaints.append(f"{_label(field)}: {given[field][:40]} is not on this desk")
             given[field] = getattr(default, field)
     if given["symbol_a"] == given["symbol_b"] and symbols:
         complaints.append("Hedge leg: must differ from the long leg")
@@ -74,7 +64,7 @@ def read_link(search: str, desk: Desk, symbols: Sequence[str]) -> Link:
     # Every round drops at least one value, or all that are left.
     while True:
         try:
-            spec = load_pair_request(given, desk.settings).spec
+            spec = read_pair_spec(given, desk.settings)
         except ParameterErrors as errors:
             bad = [error for error in errors.errors if error.field in given]
             complaints += [f"{_label(error.field)}: {error.message}" for error in errors.errors]
@@ -101,7 +91,7 @@ def read_controls(values: Mapping[str, Any], settings: Settings) -> PairSpec:
         text = value.strip() if isinstance(value, str) else value
         if field in MAIN_FIELDS or text not in ("", None):
             given[field] = text
-    return load_pair_request(given, settings).spec
+    return read_pair_spec(given, settings)
 
 
 def read_query(query: str, settings: Settings) -> PairSpec:
@@ -112,26 +102,32 @@ def read_query(query: str, settings: Settings) -> PairSpec:
     ParameterErrors
         Names every bad field and what it allows.
     """
-    return load_pair_request(dict(parse_qsl(query[:MAX_LINK])), settings).spec
+    return read_pair_spec(dict(parse_qsl(query[:MAX_LINK])), settings)
 
 
 def control_values(spec: PairSpec, settings: Settings) -> dict[str, str]:
-    """What the controls show for a spec; optional ones are empty where the default is meant."""
-    values = {
-        field: _text(getattr(spec, field)) for field in FIELDS if getattr(spec, field) is not None
+    """What the controls show for a spec; numbers of "More" are empty where the default is meant."""
+    said = _said(spec, settings)
+    return {
+        field: _text(getattr(spec, field)) if field in said or isinstance(parameter, Choice) else ""
+        for field, parameter in PAIR_PARAMETERS.items()
     }
-    default = load_pair_request({name: values[name] for name in MAIN_FIELDS}, settings).spec
-    for field in MORE_FIELDS:
-        if getattr(spec, field) == getattr(default, field):
-            values[field] = ""
-    return values
 
 
 def query_of(spec: PairSpec, settings: Settings) -> str:
     """The shortest query that says all of a spec: the main fields always, others if not default."""
-    return urlencode(
-        [(key, value) for key, value in control_values(spec, settings).items() if value]
-    )
+    return urlencode([(field, _text(getattr(spec, field))) for field in _said(spec, settings)])
+
+
+def _said(spec: PairSpec, settings: Settings) -> list[str]:
+    """The fields that have to be said."""
+    main = {field: getattr(spec, field) for field in MAIN_FIELDS}
+    default = read_pair_spec(main, settings)
+    return [
+        field
+        for field in FIELDS
+        if field in MAIN_FIELDS or getattr(spec, field) != getattr(default, field)
+    ]
 
 
 def _parse(search: str) -> tuple[dict[str, str], list[str]]:
@@ -150,7 +146,7 @@ def _parse(search: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _label(field: str) -> str:
-    return LABELS.get(field, field)
+    return PAIR_PARAMETERS[field].label if field in PAIR_PARAMETERS else field
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.api.schemas import PairParameters
+from app.requests.pair import PairParameters
 from core.settings import Settings
 
 ROOT = Path(__file__).parents[2]

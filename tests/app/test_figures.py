@@ -1,6 +1,7 @@
 """What the charts draw: the result's own numbers, as plain lists, and deltas that add up."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from app.views.live import figures, series
 from core.pair import analyse_pair, plan_rows
-from core.types import Bars, PairResult, PairSpec
+from core.pair_spec import PairSpec, read_pair_spec
+from core.settings import Settings
+from core.types import Bars, PairResult
 
 MINUTE = 60_000
 START_MS = 1_795_392_000_000
@@ -17,23 +20,8 @@ ROWS = 9_000
 
 
 def spec_of(**changes: Any) -> PairSpec:
-    values: dict[str, Any] = {
-        "symbol_a": "SOLUSDT",
-        "symbol_b": "AVAXUSDT",
-        "timeframe": "1m",
-        "window": 120,
-        "entry_z": 2.0,
-        "exit_z": 0.5,
-        "stop_z": None,
-        "max_hold_bars": None,
-        "hedge": "ols",
-        "hedge_window": 600,
-        "bars": 400,
-        "fee_bps": 10.0,
-        "slippage_bps": 2.0,
-        "notional": 10_000.0,
-    }
-    return PairSpec(**{**values, **changes})
+    asked = {"symbol_a": "SOLUSDT", "symbol_b": "AVAXUSDT", "bars": 400}
+    return replace(read_pair_spec(asked, Settings()), **changes)
 
 
 def bars_of(closes: np.ndarray, missing: tuple[int, ...] = ()) -> Bars:

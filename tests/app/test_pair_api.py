@@ -10,8 +10,8 @@ import pytest
 from dash import Dash
 from flask.testing import FlaskClient
 
-from app.api.schemas import load_pair_request
 from app.services import Desk
+from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
 from core.types import Origin
 from ingest.store import market
 from ingest.store.transaction import Writer
@@ -148,8 +148,8 @@ def test_a_stop_out_of_reach_is_a_stop_all_the_same(client: FlaskClient) -> None
 
 
 def test_numbers_arrive_unrounded(body: dict[str, Any], services: Desk) -> None:
-    asked = {name: body[name] for name in PARAMETERS if body[name] is not None} | {"bars": 600}
-    result = services.pairs.view(load_pair_request(asked, services.settings).spec).result
+    asked = {name: body[name] for name in PAIR_PARAMETERS} | {"bars": 600}
+    result = services.pairs.view(read_pair_spec(asked, services.settings)).result
     assert result is not None
     assert body["zscore"] == result.ols.zscore[-1]
     assert body["series"]["spread"] == result.ols.spread[-500:].tolist()

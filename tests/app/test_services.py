@@ -12,21 +12,26 @@ import pytest
 
 from app.api.downloads import trades_csv
 from app.api.pair import pair_json
-from app.api.schemas import ParameterErrors, load_pair_request
 from app.api.values import finite, iso
+from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk, open_desk
 from app.services.cache import ResultCache
 from app.services.market import SymbolNotIngested
 from app.services.pairs import _forming
+from core.errors import ParameterErrors
+from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
 from core.stationarity import engle_granger
-from core.types import PairSpec
 from ingest.store.reader import Reader
 
 
 def spec_of(services: Desk, **given: object) -> PairSpec:
     wanted = {"window": 30, "hedge_window": 100, "bars": 200, **given}
-    return load_pair_request(wanted, services.settings).spec
+    return read_pair_spec(wanted, services.settings)
+
+
+def request_of(given: object, settings: Settings) -> PairRequest:
+    return pair_request(PairParameters().load(given), settings)
 
 
 def test_everyone_who_asks_at_once_waits_for_one_computation() -> None:
@@ -219,7 +224,7 @@ def test_csv_text_is_no_formula_and_numbers_stay_numbers(services: Desk, word: s
 
 
 def test_callback_values_are_checked_like_query_strings(settings: Settings) -> None:
-    request = load_pair_request(
+    request = request_of(
         {"window": 60, "entry_z": 2, "exit_z": None, "stop_z": None, "notional": 5e3}, settings
     )
     assert request.spec.hedge_window == 300
@@ -243,14 +248,14 @@ def test_callback_values_are_checked_like_query_strings(settings: Settings) -> N
         {"points": -1},
     ):
         with pytest.raises(ParameterErrors) as caught:
-            load_pair_request(bad, settings)
+            request_of(bad, settings)
         assert len(caught.value.errors) == 1
     with pytest.raises(ParameterErrors):
-        load_pair_request("window", settings)  # type: ignore[arg-type]
+        request_of("window", settings)
 
 
 def test_defaults_follow_from_what_is_given(settings: Settings) -> None:
-    request = load_pair_request({"entry_z": "1", "window": "2000"}, settings)
+    request = request_of({"entry_z": "1", "window": "2000"}, settings)
     assert request.spec.exit_z == 0.25
     assert request.spec.hedge_window == 10_000
     assert request.points == 500

@@ -1,25 +1,23 @@
 """Pairs to compute on: simulated ones, and recorded ones where the recordings are at hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from core.types import Bars, FloatArray, PairSpec
+from core.pair_spec import PairSpec, read_pair_spec
+from core.settings import Settings
+from core.types import Bars, FloatArray
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data"
 
 
 def make_spec(**changes: object) -> PairSpec:
-    values: dict[str, object] = {
-        "symbol_a": "AAAUSDT", "symbol_b": "BBBUSDT", "timeframe": "1m", "window": 60,
-        "entry_z": 2.0, "exit_z": 0.5, "stop_z": None, "max_hold_bars": None, "hedge": "ols",
-        "hedge_window": 300, "bars": 1000, "fee_bps": 10.0, "slippage_bps": 2.0,
-        "notional": 10_000.0,
-    }  # fmt: skip
-    return PairSpec(**{**values, **changes})  # type: ignore[arg-type]
+    asked = {"symbol_a": "AAAUSDT", "symbol_b": "BBBUSDT", "window": 60, "bars": 1_000}
+    return replace(read_pair_spec(asked, Settings()), **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -7,10 +7,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 ANALYSIS = """
+from dataclasses import replace
+
 import numpy as np
 
 from core.pair import analyse_pair, plan_rows
-from core.types import Leg, PairSpec
+from core.pair_spec import read_pair_spec
+from core.settings import Settings
+from core.types import Leg
 
 
 def leg(close):
@@ -23,11 +27,8 @@ def analyse(n):
     rng = np.random.default_rng(0)
     path = np.cumsum(rng.normal(0, 1e-4, n))
     legs = leg(np.exp(8 + path + rng.normal(0, 3e-4, n))), leg(np.exp(3 + path))
-    spec = PairSpec(
-        "A", "B", "1s", window=120, entry_z=2.0, exit_z=0.5, stop_z=None, max_hold_bars=None,
-        hedge="kalman", hedge_window=600, bars=n - 3_240, fee_bps=10, slippage_bps=2,
-        notional=10_000.0,
-    )
+    asked = {"timeframe": "1s", "hedge": "kalman"}
+    spec = replace(read_pair_spec(asked, Settings()), bars=n - 3_240)
     result = analyse_pair(spec, plan_rows(spec, 0, (n - 1) * 1_000), *legs)
     return len(result.rows), result.backtest.metrics.total_trades
 

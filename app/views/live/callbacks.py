@@ -5,13 +5,13 @@ from typing import Any
 import structlog
 from dash import Dash, Input, Output, State, no_update
 
-from app.api.schemas import ParameterErrors
 from app.services import Desk
 from app.views import ids
 from app.views.links import read_query
 from app.views.live.client_cursor import read_cursor
 from app.views.live.screen import newer, whole_screen
-from core.types import PairSpec
+from core.errors import ParameterErrors
+from core.pair_spec import PairSpec
 
 log = structlog.get_logger()
 

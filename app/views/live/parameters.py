@@ -5,12 +5,12 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, ctx, no_update
 
-from app.api.schemas import ParameterErrors
 from app.services import Desk
 from app.views import ids
 from app.views.controls import FIELDS, symbol_options
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
-from core.types import PairSpec
+from core.errors import ParameterErrors
+from core.pair_spec import PairSpec
 
 
 def follow_link(desk: Desk, search: object, shown: object) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dash import html
 from app.services import Desk
 from app.services.market import SymbolNotIngested
 from app.services.pairs import PairView
-from app.views.controls import HEDGES, symbol_options
+from app.views.controls import symbol_options
 from app.views.links import listed_symbols, query_of
 from app.views.live.client_cursor import Cursor, fingerprint
 from app.views.live.figures import equity_figure, pair_figure
@@ -27,7 +27,8 @@ from app.views.live.texts import (
 )
 from app.views.shell.notices import Notice, notices, source_badge
 from core.errors import StoreError
-from core.types import PairResult, PairSpec
+from core.pair_spec import HEDGES, PairSpec
+from core.types import PairResult
 
 CROSSING_BARS = 2
 """A crossing older than this many closed bars is history, not news."""

@@ -11,7 +11,8 @@ from app.views.controls import MORE_FIELDS, controls
 from app.views.links import default_spec, listed_symbols
 from app.views.live.layout import live_view
 from app.views.markup import aria
-from core.types import PairSpec
+from core.pair_spec import PAIR_PARAMETERS, PairSpec
+from core.parameters import Derived
 
 
 def build_layout(desk: Desk) -> html.Div:
@@ -47,14 +48,14 @@ def build_layout(desk: Desk) -> html.Div:
 
 def placeholders(spec: PairSpec) -> dict[str, str]:
     """What the optional fields mean when they are left empty."""
-    defaults = {
-        "hedge_window": "5 × window",
-        "bars": f"{spec.bars}",
-        "fee_bps": f"{spec.fee_bps:g}",
-        "slippage_bps": f"{spec.slippage_bps:g}",
-        "notional": f"{spec.notional:g}",
-    }
-    return {field: defaults.get(field, "none") for field in MORE_FIELDS}
+    return {field: _meaning(field, getattr(spec, field)) for field in MORE_FIELDS}
+
+
+def _meaning(field: str, default: Any) -> str:
+    derived = PAIR_PARAMETERS[field].default
+    if isinstance(derived, Derived):
+        return derived.words
+    return "none" if default is None else f"{default:g}"
 
 
 def _stores() -> list[dcc.Store | dcc.Interval]:

@@ -1,0 +1,1 @@
+"""What may be asked of the desk: `core`'s tables of parameters as flask-smorest takes them."""

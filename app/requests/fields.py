@@ -1,0 +1,70 @@
+"""Tables of parameters as schemas: flask-smorest documents them, `core.parameters` judges."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from marshmallow import Schema, fields
+
+from core.parameters import (
+    Choice,
+    Number,
+    Parameter,
+    WholeNumber,
+    read_parameters,
+)
+
+
+class Parameters(Schema):
+    """A table of parameters; its errors are ours, which name the field and what it allows."""
+
+    table: ClassVar[Mapping[str, Parameter]] = {}
+
+    def load(self, data: Any, **options: Any) -> dict[str, Any]:
+        """Judge a request's values.
+
+        Raises
+        ------
+        ParameterErrors
+            Names every bad field and what it allows.
+        """
+        return read_parameters(self.table, data)
+
+
+def parameters(name: str, table: Mapping[str, Parameter]) -> type[Parameters]:
+    """The schema of a table, under the name that it has in the documentation."""
+    schema: Any = Parameters.from_dict(
+        {key: _field(entry) for key, entry in table.items()}, name=name
+    )
+    schema.table = table
+    return schema
+
+
+def answer_field(parameter: Parameter) -> fields.Field[Any]:
+    """A parameter in an answer that says what was used."""
+    return fields.Raw(
+        allow_none=parameter.default is None, metadata={"type": _kind(parameter)["type"]}
+    )
+
+
+def _field(parameter: Parameter) -> fields.Field[Any]:
+    default = {} if parameter.required else {"load_default": parameter.plain_default}
+    return fields.Raw(
+        required=parameter.required,
+        metadata={"description": parameter.description} | _kind(parameter),
+        **default,
+    )
+
+
+def _kind(parameter: Parameter) -> dict[str, Any]:
+    """Type and bounds in OpenAPI's words."""
+    match parameter:
+        case WholeNumber(low=low, high=high):
+            return {"type": "integer", "minimum": low, "maximum": high}
+        case Number(low=low, high=high, above_low=above_low):
+            bounds = {"minimum": low, "exclusiveMinimum": above_low or None, "maximum": high}
+            return {"type": "number"} | {
+                key: value for key, value in bounds.items() if value is not None
+            }
+        case Choice(choices=choices):
+            return {"type": "string", "enum": list(choices)}
+    return {"type": "string"}

@@ -1,0 +1,14 @@
+"""The lengths that a bar can have."""
+
+from typing import Literal, TypeAlias
+
+Timeframe: TypeAlias = Literal["1s", "1m", "5m", "15m", "1h"]
+
+TIMEFRAMES: dict[str, int] = {
+    "1s": 1_000,
+    "1m": 60_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "1h": 3_600_000,
+}
+"""Length of each timeframe in milliseconds, shortest first."""
