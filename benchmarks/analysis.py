@@ -11,7 +11,7 @@ from core.backtest import run_backtest
 from core.kalman import kalman_hedge
 from core.pair import analyse_pair, plan_rows
 from core.pair_spec import read_pair_spec
-from core.regression import rolling_ols
+from core.regression import rolling_hedge
 from core.settings import Settings
 from core.signals import decide_positions
 from core.stationarity import engle_granger
@@ -49,13 +49,13 @@ def _bars(log_close: FloatArray) -> Bars:
 
 BARS_A, BARS_B = _bars(Y), _bars(X)
 ROWS = PairRows(BARS_A.open_time_ms, BARS_A.open, BARS_A.close, BARS_B.open, BARS_B.close)
-SERIES = rolling_ols(Y, X, first_index=0, hedge_window=600, window=120)
+SERIES = rolling_hedge(Y, X, first_index=0, hedge_window=600, window=120)
 COMPLETE = np.ones(BARS, dtype=bool)
 POSITION, EXIT_CODE = decide_positions(SERIES.zscore, COMPLETE, SPEC)
 
 
 def ours_ols() -> object:
-    return rolling_ols(Y, X, first_index=0, hedge_window=600, window=120)
+    return rolling_hedge(Y, X, first_index=0, hedge_window=600, window=120)
 
 
 def statsmodels_ols() -> Callable[[], object]:

@@ -1,6 +1,7 @@
 """Time-varying hedge ratio: dynamic linear regression with a discount factor."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -8,23 +9,55 @@ from numba import njit
 from core.types import FloatArray, HedgeSeries
 from core.windows import (
     EMPTY,
+    HEDGE_RATIO,
+    INTERCEPT,
+    ORIGIN,
     REBUILD_EVERY,
+    SPREAD,
+    SPREAD_MEAN,
+    SPREAD_STD,
+    STDERR,
+    ZSCORE,
+    Line,
+    Window,
     deviations,
     is_still,
     is_worn,
     moments,
     rebuild,
+    reference,
     slide,
 )
 
 _FAR = 1e3  # share of the leverage that its slope's part may reach before c moves up
 _WIDEST = 1e8  # growth of P over a long hole; beyond it nothing is known and digits would be lost
 
-# The filter: rows seen, c of x and of y, the state [b, a] about them, P, and P00 when a row was
-# last seen.
-UNSEEN = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-NOTHING_SEEN = (UNSEEN, EMPTY, EMPTY)
-"""State before the first row: the filter, the window of errors, that of errors beside the last."""
+
+class Filter(NamedTuple):
+    """The state [b, a] about (c, c_y), in units of the observation variance."""
+
+    seen: float = 0.0  # rows present, up to the end of the warm-up
+    c: float = 0.0
+    c_y: float = 0.0
+    b: float = 0.0
+    a: float = 0.0
+    p00: float = 0.0
+    p01: float = 0.0
+    p11: float = 0.0
+    known: float = 0.0  # p00 when a row was last seen
+
+
+class State(NamedTuple):
+    """What is carried from one row to the next: the filter, and the windows of its errors."""
+
+    filter: Filter = Filter()
+    about: Line = ORIGIN  # an error inside the windows
+    recent: Window = EMPTY
+    beside: Window = EMPTY  # each error with the one before it
+
+
+NOTHING_SEEN = State()
+"""State before the first row."""
 
 
 def kalman_hedge(
@@ -72,18 +105,18 @@ def kalman_hedge(
     if discount is None:
         discount = 1.0 - 2.0 / (hedge_window + 1.0)
     _kalman(y, x, first_index, discount, window, NOTHING_SEEN, 0, out)
-    return HedgeSeries(*out[:6]), out[6]
+    return HedgeSeries(*out[:STDERR]), out[STDERR]
 
 
 @njit(cache=True)
-def _warm_up(y, x, row, seen, c, cy):  # type: ignore[no-untyped-def]
+def _warm_up(y, x, row, seen, c, c_y):  # type: ignore[no-untyped-def]
     """OLS on the rows present up to `row`, about c; waits for the next one while x is constant."""
     n = sx = sy = 0.0
     for i in range(row + 1):
         if not math.isnan(x[i] + y[i]):
             n += 1.0
             sx += x[i] - c
-            sy += y[i] - cy
+            sy += y[i] - c_y
     mx = sx / n
     my = sy / n
     sxx = sxy = 0.0
@@ -91,89 +124,88 @@ def _warm_up(y, x, row, seen, c, cy):  # type: ignore[no-untyped-def]
         if not math.isnan(x[i] + y[i]):
             dx = x[i] - c - mx
             sxx += dx * dx
-            sxy += dx * (y[i] - cy - my)
+            sxy += dx * (y[i] - c_y - my)
     if sxx <= 0.0:
-        return seen - 1.0, c, cy, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        return Filter(seen - 1.0, c, c_y, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     b = sxy / sxx
-    return seen, c, cy, b, my - b * mx, 1.0 / sxx, -mx / sxx, 1.0 / n + mx * mx / sxx, 1.0 / sxx
+    return Filter(
+        seen, c, c_y, b, my - b * mx, 1.0 / sxx, -mx / sxx, 1.0 / n + mx * mx / sxx, 1.0 / sxx
+    )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ignore[no-untyped-def]
-    filtered, recent, beside = state
-    seen, c, cy, b, a, p00, p01, p11, known = filtered
+    filtered, about, recent, beside = state
+    seen, c, c_y, b, a, p00, p01, p11, known = filtered
     widen = 1.0 / discount
-    recent_n = inverse = freedom = beside_n = beside_inverse = 0.0
-    errors = out[2]
+    recent_rows = inverse = freedom = beside_rows = beside_inverse = 0.0
+    errors = out[SPREAD]
     before = errors[:-1]  # the error of the row before, by the same index plus one
     for row in range(start, len(y)):
         if (first_index + row) % REBUILD_EVERY == 0:
-            recent = rebuild(errors, errors, row - window, row, 0.0, 0.0)
-            beside = rebuild(before, errors[1:], row - window - 1, row - 1, 0.0, 0.0)
+            about, recent, beside = _sum_afresh(errors, row, window)
         else:
-            new = deviations(errors, errors, row - 1, 0.0, 0.0)
-            old = deviations(errors, errors, row - 1 - window, 0.0, 0.0)
-            recent = slide(recent, new[0], new[1], new[2], old[0], old[1], old[2])
-            new = deviations(before, errors[1:], row - 2, 0.0, 0.0)
-            old = deviations(before, errors[1:], row - 2 - window, 0.0, 0.0)
-            beside = slide(beside, new[0], new[1], new[2], old[0], old[1], old[2])
+            new = deviations(errors, errors, row - 1, about)
+            recent = slide(recent, new, deviations(errors, errors, row - 1 - window, about))
+            new = deviations(before, errors[1:], row - 2, about)
+            old = deviations(before, errors[1:], row - 2 - window, about)
+            beside = slide(beside, new, old)
 
         present = not math.isnan(x[row] + y[row])
         if seen < window:
             if present:
                 if seen == 0.0:
-                    c, cy = x[row], y[row]
+                    c, c_y = x[row], y[row]
                 seen += 1.0
                 if x[row] != c:
                     b = 1.0  # until there is a hedge ratio: whether x has moved
                 if seen == window and b == 0.0:
                     seen -= 1.0
                 elif seen == window:
-                    seen, c, cy, b, a, p00, p01, p11, known = _warm_up(y, x, row, seen, c, cy)
+                    seen, c, c_y, b, a, p00, p01, p11, known = _warm_up(y, x, row, seen, c, c_y)
             continue
         if p00 < _WIDEST * known:
             p00 *= widen
             p01 *= widen
             p11 *= widen
-        out[0, row] = b
-        out[1, row] = (cy + a) - b * c
+        out[HEDGE_RATIO, row] = b
+        out[INTERCEPT, row] = (c_y + a) - b * c
         mean = std = math.nan
-        n = recent[0]
-        if n >= 0.9 * window and n >= 2.0:
-            if n != recent_n:
-                recent_n = n
-                inverse, freedom = 1.0 / n, 1.0 / (n - 1.0)
+        if recent.rows >= 0.9 * window and recent.rows >= 2.0:
+            if recent.rows != recent_rows:
+                recent_rows = recent.rows
+                inverse, freedom = 1.0 / recent_rows, 1.0 / (recent_rows - 1.0)
+            if beside.rows != beside_rows:
+                beside_rows = beside.rows
+                beside_inverse = 1.0 / max(beside_rows, 1.0)
             mean, _, squares, _, _ = moments(recent, inverse)
-            if is_worn(recent, squares, squares):
-                mean, squares = _error_moments(errors, row - window, row)
+            _, _, xx, xy, yy = moments(beside, beside_inverse)
+            if is_worn(recent, squares, squares) or is_worn(beside, xx, yy):
+                about, recent, beside = _sum_afresh(errors, row, window)
+                mean, _, squares, _, _ = moments(recent, inverse)
+                _, _, xx, xy, yy = moments(beside, beside_inverse)
+            mean += about.x
             variance = squares * freedom if squares > 0.0 else 0.0
             std = math.sqrt(variance)
-            if is_still(std, cy, b * c):
+            if is_still(std, c_y, b * c):
                 std = 0.0
-            out[3, row] = mean
-            out[4, row] = std
-            if beside[0] != beside_n:
-                beside_n = beside[0]
-                beside_inverse = 1.0 / max(beside_n, 1.0)
-            _, _, xx, xy, yy = moments(beside, beside_inverse)
-            if is_worn(beside, xx, yy):
-                beside = rebuild(before, errors[1:], row - window - 1, row - 1, 0.0, 0.0)
-                _, _, xx, xy, yy = moments(beside, beside_inverse)
-            out[6, row] = _stderr(p00 * variance, beside_n, xx, xy, yy)
+            out[SPREAD_MEAN, row] = mean
+            out[SPREAD_STD, row] = std
+            out[STDERR, row] = _stderr(p00 * variance, beside_rows, xx, xy, yy)
         if not present:
             continue
 
         h = x[row] - c
-        error = (y[row] - cy) - b * h - a
+        error = (y[row] - c_y) - b * h - a
         errors[row] = error
         if std > 0.0:
-            out[5, row] = (error - mean) / std
+            out[ZSCORE, row] = (error - mean) / std
         ph0 = p00 * h + p01
         ph1 = p01 * h + p11
         leverage = h * ph0 + ph1
         if p00 * h * h > _FAR * leverage:
             # Far from c the terms cancel and P would lose its digits: count from here on.
-            c, cy = x[row], y[row]
+            c, c_y = x[row], y[row]
             a = -error
             p01, p11, h = ph0, leverage, 0.0
             ph1 = leverage
@@ -194,22 +226,15 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
         p01 = m00 * a10 + m01 * a11 + k0 * k1
         p11 = m10 * a10 + m11 * a11 + k1 * k1
         known = p00
-    return (seen, c, cy, b, a, p00, p01, p11, known), recent, beside
+    return State(Filter(seen, c, c_y, b, a, p00, p01, p11, known), about, recent, beside)
 
 
 @njit(cache=True)
-def _error_moments(errors, start, stop):  # type: ignore[no-untyped-def]
-    """Mean of the errors in [start, stop) and their sum of squares about it, in two passes."""
-    n = total = squares = 0.0
-    for i in range(start, stop):
-        if not math.isnan(errors[i]):
-            n += 1.0
-            total += errors[i]
-    mean = total / n
-    for i in range(start, stop):
-        if not math.isnan(errors[i]):
-            squares += (errors[i] - mean) ** 2
-    return mean, squares
+def _sum_afresh(errors, row, window):  # type: ignore[no-untyped-def]
+    """The windows before a row, about the last error inside them."""
+    last = reference(errors, errors, row - window - 1, row, 0.0)
+    recent = rebuild(errors, errors, row - window, row, last)
+    return last, recent, rebuild(errors[:-1], errors[1:], row - window - 1, row - 1, last)
 
 
 @njit(cache=True)

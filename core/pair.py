@@ -9,7 +9,7 @@ from core.backtest import run_backtest
 from core.bars import align
 from core.kalman import kalman_hedge
 from core.reasons import explain_missing
-from core.regression import full_sample_ols, log_prices, rolling_ols
+from core.regression import full_sample_ols, log_prices, rolling_hedge
 from core.signals import decide_positions
 from core.spread import break_even_z, half_life_bars, hurst, return_correlation
 from core.stationarity import engle_granger
@@ -165,7 +165,7 @@ def provisional_zscore(result: PairResult, close_a: float, close_b: float) -> fl
 
 
 def _fit_ols(spec: PairSpec, y: FloatArray, x: FloatArray, first_index: int) -> HedgeSeries:
-    return rolling_ols(
+    return rolling_hedge(
         y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.kalman import kalman_hedge
-from core.regression import log_prices, rolling_ols
+from core.regression import log_prices, rolling_hedge
 
 N, H, W = 1_000_000, 600, 120
 CRASHES = {150_000: -0.5, 500_000: 0.7, 777_777: 1e-4}
@@ -51,7 +51,7 @@ def twin(y, x, row):
 @pytest.mark.parametrize(("level", "size"), [(6e4, 1e-9), (1e-6, 1e-9), (1e6, 1e-9), (6e4, 1e-3)])
 def test_rolling_moments_neither_drift_nor_lose_digits_in_a_million_bars(level, size):
     y, x = simulate(level, size, CRASHES)
-    series = rolling_ols(y, x, first_index=123, hedge_window=H, window=W)
+    series = rolling_hedge(y, x, first_index=123, hedge_window=H, window=W)
     assert (series.spread_std[W:] > 0).all()  # no variance went negative
     rows = sampled_rows()
     assert len(rows) >= 200

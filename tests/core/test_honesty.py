@@ -7,7 +7,7 @@ import pytest
 import core.pair
 from core.honesty import _percentile, placebo_check, truncation_check
 from core.pair import plan_rows
-from core.regression import rolling_ols
+from core.regression import rolling_hedge
 
 MINUTE = 60_000
 N = 3_000
@@ -30,10 +30,10 @@ def test_cutting_off_the_future_changes_nothing(spec, legs, hedge):
 
 def test_a_number_that_has_seen_the_future_is_named(spec, legs, monkeypatch):
     def leaking(y, x, **parameters):
-        series = rolling_ols(y, x, **parameters)
+        series = rolling_hedge(y, x, **parameters)
         return dataclasses.replace(series, zscore=series.zscore - np.nanmean(series.zscore))
 
-    monkeypatch.setattr(core.pair, "rolling_ols", leaking)
+    monkeypatch.setattr(core.pair, "rolling_hedge", leaking)
     parameters = spec(bars=800)
     check = truncation_check(parameters, plan_rows(parameters, 0, (N - 1) * MINUTE), *legs)
     named = {difference.series for difference in check.differences}

@@ -3,8 +3,9 @@ import pytest
 from scipy.signal import lfilter
 from statsmodels.regression.recursive_ls import RecursiveLS
 
+from core import kalman
 from core.kalman import NOTHING_SEEN, _kalman, kalman_hedge
-from core.regression import log_prices, rolling_ols
+from core.regression import log_prices, rolling_hedge
 
 H, W = 300, 60
 
@@ -144,7 +145,7 @@ def test_drifting_hedge_ratio_is_followed_more_closely_than_by_ols(hedge_window,
         spread = lfilter([1], [1, -phi], rng.normal(0, size, n))
         x, y = 8 + np.cumsum(dx), 4 + np.cumsum(ratio * dx) + spread
         options = {"first_index": 0, "hedge_window": hedge_window, "window": hedge_window // 5}
-        fits = kalman_hedge(y, x, **options)[0], rolling_ols(y, x, **options)
+        fits = kalman_hedge(y, x, **options)[0], rolling_hedge(y, x, **options)
         rows = slice(5 * hedge_window, None)
         errors.append([np.mean((fit.hedge_ratio - ratio)[rows] ** 2) for fit in fits])
     kalman, ols = np.sqrt(np.mean(errors, axis=0))
@@ -214,6 +215,27 @@ def test_band_is_that_of_the_errors_in_the_window_long_after_a_crash():
         rho = 2 * (before @ after) / (before @ before + after @ after)
         stderr = np.sqrt(variance_of_b * e[1:].var(ddof=1) * (1 + rho) / (1 - rho))
         assert out[6, row] == pytest.approx(stderr, rel=1e-6), row
+
+
+def test_the_cost_of_a_bar_does_not_grow_with_the_window_after_a_crash(monkeypatch):
+    """Sums that a crash has worn are taken afresh once, and not row by row ever after."""
+    rng = np.random.default_rng(2)
+    n = 900
+    x = 8 + np.cumsum(rng.normal(0, 1e-3, n))
+    y = 3 + 0.7 * x + rng.normal(0, 1e-9, n)
+    y[300] += 1.0
+    afresh = 0
+
+    def counting(*arguments):
+        nonlocal afresh
+        afresh += 1
+        return sum_afresh(*arguments)
+
+    sum_afresh = kalman._sum_afresh
+    monkeypatch.setattr(kalman, "_sum_afresh", counting)
+    monkeypatch.setattr(kalman, "_kalman", kalman._kalman.py_func)
+    kalman_hedge(y, x, first_index=1, hedge_window=20, window=100)
+    assert 1 <= afresh <= 10  # of 900 bars, 100 of which have the crash in their window
 
 
 def test_errors_that_have_died_away_give_no_z():

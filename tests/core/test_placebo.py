@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.backtest import run_backtest
-from core.regression import rolling_ols
+from core.regression import rolling_hedge
 from core.signals import decide_positions
 from core.types import HedgeSeries, PairRows
 
@@ -37,7 +37,7 @@ def change_of_equity(spec, cheat):
         if cheat == "full-sample fit":
             hedge = rolling_z_in_sample(y, x, 60)
         else:
-            hedge = rolling_ols(y, x, first_index=0, hedge_window=300, window=60)
+            hedge = rolling_hedge(y, x, first_index=0, hedge_window=300, window=60)
         position, code = decide_positions(hedge.zscore, complete, free)
         if cheat == "fill one bar early":
             early, early_hedge = np.append(position[1:], 0), np.append(hedge.hedge_ratio[1:], 0.0)

@@ -13,7 +13,7 @@ import statsmodels
 from statsmodels.datasets import macrodata
 
 from core.kalman import kalman_hedge
-from core.regression import rolling_ols
+from core.regression import rolling_hedge
 from core.stationarity import _adf_statistic, critical_5pct, engle_granger, mackinnon_pvalue
 
 RECURSIVE_R = (
@@ -127,6 +127,6 @@ def test_every_recursive_coefficient_and_forecast_error_is_that_of_r(macro, recu
 
 def test_rolling_fit_before_its_window_is_full_is_the_recursive_one_of_r(macro):
     y, x = macro["cpi"].to_numpy(), macro["m1"].to_numpy()
-    series = rolling_ols(y, x, first_index=0, hedge_window=500, window=3)
+    series = rolling_hedge(y, x, first_index=0, hedge_window=500, window=3)
     assert series.hedge_ratio[4] == pytest.approx(0.01385606874334, abs=1e-10)
     assert series.intercept[5] == pytest.approx(38.67905442175, abs=1e-8)

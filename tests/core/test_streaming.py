@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core import kalman, regression
 from core.kalman import _kalman, kalman_hedge
-from core.regression import _rolling_ols, rolling_ols
+from core.regression import ROLLING_HEDGES, advance, rolling_hedge
 from core.signals import START, _decide, decide_positions
 
 LONGEST = 240
@@ -43,18 +43,26 @@ def histories(draw):
 
 
 @settings(max_examples=150, deadline=None)
-@given(history=histories(), bar_by_bar=st.booleans(), hedge_window=st.sampled_from([10, 37, 100]))
+@given(
+    history=histories(),
+    bar_by_bar=st.booleans(),
+    hedge_window=st.sampled_from([10, 37, 100]),
+    hedge=st.sampled_from(ROLLING_HEDGES),
+)
 def test_rolling_fit_resumed_anywhere_gives_the_bits_of_the_whole(
-    history, bar_by_bar, hedge_window
+    history, bar_by_bar, hedge_window, hedge
 ):
     y, x, first_index, halts = history
     window = 10
-    whole = rolling_ols(y, x, first_index=first_index, hedge_window=hedge_window, window=window)
+    whole = rolling_hedge(
+        y, x, hedge=hedge, first_index=first_index, hedge_window=hedge_window, window=window
+    )
     out, state, start = np.full((6, len(y)), np.nan), regression.NOTHING_SEEN, 0
     for stop in range(1, len(y) + 1) if bar_by_bar else halts:
-        state = _rolling_ols(
-            y[:stop], x[:stop], first_index, hedge_window, window, state, start, out[:, :stop]
-        )
+        state = advance(
+            y[:stop], x[:stop], hedge, first_index, hedge_window, window, state, start,
+            out[:, :stop],
+        )  # fmt: skip
         start = stop
     np.testing.assert_array_equal(out, [getattr(whole, name) for name in whole.__slots__])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.backtest import run_backtest
-from core.regression import log_prices, rolling_ols
+from core.regression import log_prices, rolling_hedge
 from core.signals import decide_positions
 from core.types import PairRows
 
@@ -57,7 +57,7 @@ def orders_of(backtest, rows):
 def test_equity_of_the_same_fills_is_that_of_vectorbt(spec, seed, missing, limits):
     parameters, rows = spec(**limits), random_rows(seed, missing)
     y, x = log_prices(rows.close_a), log_prices(rows.close_b)
-    hedge = rolling_ols(y, x, first_index=0, hedge_window=300, window=60)
+    hedge = rolling_hedge(y, x, first_index=0, hedge_window=300, window=60)
     position, code = decide_positions(hedge.zscore, ~np.isnan(rows.close_a), parameters)
     backtest, _ = run_backtest(parameters, rows, hedge, position, code)
     assert len(backtest.round_trips) > 100
