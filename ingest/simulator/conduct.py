@@ -17,6 +17,8 @@ class Conduct:
     upgrades_refused: int = 0
     messages: int = 0
     calls: int = 0
+    ban_answers: int = 0
+    # Of those the requests that were sent although their sender knew.
     calls_in_ban: int = 0
     violations: list[str] = field(default_factory=list)
     # Seconds in which nobody was connected, after the first connection.
@@ -64,6 +66,7 @@ class Conduct:
 
     def tell_ban(self, now: float) -> None:
         """A request was answered with the ban."""
+        self.ban_answers += 1
         if self._ban_known_at is None:
             self._ban_known_at = now
         elif now - self._ban_known_at > IN_FLIGHT_S:

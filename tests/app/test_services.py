@@ -23,6 +23,7 @@ from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
 from core.stationarity import engle_granger
 from ingest.store.reader import Reader
+from tests.support.waiting import HANG_S
 
 
 def spec_of(services: Desk, **given: object) -> PairSpec:
@@ -42,7 +43,7 @@ def test_everyone_who_asks_at_once_waits_for_one_computation() -> None:
     def compute() -> str:
         computed.append(1)
         started.set()
-        assert release.wait(10)
+        assert release.wait(HANG_S)
         return "value"
 
     answers: list[str] = []
@@ -52,12 +53,12 @@ def test_everyone_who_asks_at_once_waits_for_one_computation() -> None:
     ]
     for thread in threads:
         thread.start()
-    assert started.wait(10)
+    assert started.wait(HANG_S)
     # Another key isn't held up by the one at work.
     assert cache.get_or_compute("other", lambda: "at once") == "at once"
     release.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(HANG_S)
     assert answers == ["value"] * 8
     assert len(computed) == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
@@ -20,6 +20,7 @@ from ingest.store.engine import migrate, open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.waiting import HANG_S
 
 MINUTE = 60_000
 FIRST_CLOSE_MS = 1_795_401_000_000 // MINUTE * MINUTE
@@ -160,7 +161,7 @@ def start_desk(
 
         def stop() -> None:
             server.shutdown()
-            thread.join(10)
+            thread.join(HANG_S)
             server.server_close()
             reader.close()
             writer.close()
@@ -186,6 +187,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
+    expect.set_options(timeout=HANG_S * 1_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
@@ -231,13 +233,24 @@ class Screen:
     def deltas(self) -> list[str]:
         return [body for output, _, body in self.answers if output == "live-delta.data"]
 
-    def wait_for_answer(self, output: str, timeout_s: float = 15) -> None:
+    def until(self, condition: Callable[[], Any], what: str, step: Callable[[], None]) -> None:
+        """Take steps until something holds; each gives the page's events their turn."""
+        deadline = time.monotonic() + HANG_S
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {HANG_S:.0f} s: {what}"
+            step()
+
+    def count_answers(self, output: str) -> int:
+        return sum(name.startswith(output) for name, _, _ in self.answers)
+
+    def wait_for_answer(self, output: str) -> None:
         """Wait for the next answer of a callback."""
-        seen = sum(1 for name, _, _ in self.answers if name.startswith(output))
-        deadline = time.monotonic() + timeout_s
-        while sum(1 for name, _, _ in self.answers if name.startswith(output)) == seen:
-            assert time.monotonic() < deadline, f"no answer of {output}"
-            self.page.wait_for_timeout(50)
+        seen = self.count_answers(output)
+        self.until(
+            lambda: self.count_answers(output) > seen,
+            f"an answer of {output}",
+            lambda: self.page.wait_for_timeout(20),
+        )
 
 
 @pytest.fixture
@@ -247,7 +260,7 @@ def open_screen(browser: Browser) -> Iterator[Callable[..., Screen]]:
 
     def open_one(width: int = 1440, height: int = 900, **options: Any) -> Screen:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(HANG_S * 1_000)
         contexts.append(context)
         page = context.new_page()
         screen = Screen(page)

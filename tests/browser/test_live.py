@@ -76,7 +76,9 @@ def test_new_bar_arrives_as_a_small_delta_and_zoom_stays(
 def test_quiet_second_costs_next_to_nothing_and_a_hidden_tab_nothing(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
-    screen = open_screen().open(desk.url)
+    screen = open_screen()
+    screen.page.clock.install()
+    screen.open(desk.url)
     screen.wait_for_answer("live-delta.data")
     screen.wait_for_answer("live-delta.data")
     output, status, body = screen.answers[-1]
@@ -87,9 +89,9 @@ def test_quiet_second_costs_next_to_nothing_and_a_hidden_tab_nothing(
         "document.dispatchEvent(new Event('visibilitychange'))"
     )
     screen.page.evaluate(hide % "true")
-    screen.page.wait_for_timeout(300)
+    screen.page.clock.run_for(2_000)  # what was under way has been asked
     asked = len(screen.requests)
-    screen.page.wait_for_timeout(2_200)
+    screen.page.clock.run_for(10_000)
     assert len(screen.requests) == asked, "the clock runs although nobody looks"
     screen.page.evaluate(hide % "false")
     screen.wait_for_answer("live-delta.data")
@@ -288,13 +290,17 @@ def test_clock_runs_again_after_errors_and_silence(
             route.abort()
 
     page.route("**/_dash-update-component*", refuse)
-    for _ in range(40):
-        page.clock.run_for(500)
-    assert answers[:3] == ["500", "500", "silence"]
+    screen.until(
+        lambda: answers[:3] == ["500", "500", "silence"],
+        "errors and silence are met",
+        lambda: page.clock.run_for(500),
+    )
     expect(page.locator("#silence")).to_contain_text("No answer from the desk's server since")
     page.unroute("**/_dash-update-component*")
     answered = len(screen.answers)
-    for _ in range(30):
-        page.clock.run_for(500)
-    assert len(screen.answers) > answered
+    screen.until(
+        lambda: len(screen.answers) > answered,
+        "the desk is asked again",
+        lambda: page.clock.run_for(500),
+    )
     expect(page.locator("#silence")).to_be_empty()

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.waiting import HANG_S
+
 ROOT = Path(__file__).parents[2]
 
 ANALYSIS = """
@@ -50,7 +52,7 @@ def test_a_million_bars_and_all_that_comes_of_them_stay_under_400_mb():
     """Both legs' bars included, and some ten thousands of round trips."""
     child = subprocess.run(
         [sys.executable, "-c", ANALYSIS],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+        cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=True,
     )  # fmt: skip
     rows, trades, megabytes = map(int, child.stdout.split())
     assert rows > 990_000

@@ -1,42 +1,32 @@
 """The worker end to end, as processes, against the simulated exchange."""
 
-import asyncio
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.bars import roll_up
 from core.errors import StoreError
-from ingest.simulator.server import SimulatedExchange, serve
+from ingest.simulator import SimulatedExchange
 from ingest.store.reader import Reader, WorkerStatus
+from tests.support.exchange import exchange_in_a_thread
+from tests.support.waiting import HANG_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 WINDOW = 120
-READY_S = 30.0
 MINUTE = 60_000
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[SimulatedExchange]:
-    """A simulated exchange in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    running = asyncio.run_coroutine_threadsafe(serve(0, rate=20.0), loop).result(30)
-    yield running
-    asyncio.run_coroutine_threadsafe(running.aclose(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    with exchange_in_a_thread(rate=20.0) as running:
+        yield running
 
 
 class Workers:
@@ -97,14 +87,6 @@ def workers(tmp_path: Path, exchange: SimulatedExchange) -> Iterator[Workers]:
     workers.close()
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = READY_S) -> float:
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() < started + seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-    return time.monotonic() - started
-
-
 def is_ready_for_z(reader: Reader) -> bool:
     """Whether the newest minutes of both legs are there, enough for window 120 and its hedge."""
     try:
@@ -146,9 +128,9 @@ def test_history_live_trades_a_crash_and_a_stand_by_leave_no_missing_ids(
             and all(workers.reader.bar_range(name, 3_600_000) for name in SYMBOLS)
         )
 
-    wait_until(has_taken_over, "the other worker has taken over and repaired", 40.0)
+    wait_until(has_taken_over, "the other worker has taken over and repaired")
     second.send_signal(signal.SIGTERM)
-    assert second.wait(5) == 0
+    assert second.wait(HANG_S) == 0
     ended = workers.status()
     assert ended is not None
     assert ended.state == "stopped"
@@ -175,7 +157,7 @@ def test_history_live_trades_a_crash_and_a_stand_by_leave_no_missing_ids(
 
 def test_symbols_that_nobody_knows_stop_the_start_with_78(workers: Workers) -> None:
     worker = workers.start(SYMBOLS="NOSUCHUSDT,NEITHERUSDT")
-    _, errors = worker.communicate(timeout=READY_S)
+    _, errors = worker.communicate(timeout=HANG_S)
     assert worker.returncode == 78
     assert "SYMBOLS=NOSUCHUSDT,NEITHERUSDT is not usable" in errors
     assert "Traceback" not in errors
@@ -194,7 +176,7 @@ def test_an_unreachable_exchange_is_waited_for_and_shown(workers: Workers) -> No
     assert "refuses connections" in status.payload["feed"]["last_error"]
     assert status.payload["symbols_left_out"] == []
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(5) == 0
+    assert worker.wait(HANG_S) == 0
 
 
 def test_an_exchange_that_refuses_this_location_is_shown_as_that(
@@ -213,7 +195,7 @@ def test_an_exchange_that_refuses_this_location_is_shown_as_that(
         assert status is not None
         assert "does not serve this location" in status.payload["feed"]["last_error"]
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(5) == 0
+        assert worker.wait(HANG_S) == 0
     finally:
         exchange.faults.rest_times = 0
 
@@ -229,7 +211,7 @@ def test_the_top_symbols_by_volume_are_found(workers: Workers) -> None:
 
     wait_until(are_subscribed, "three symbols")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(5) == 0
+    assert worker.wait(HANG_S) == 0
 
 
 def test_a_replay_is_shown_and_marked_as_ended(workers: Workers, tmp_path: Path) -> None:
@@ -254,4 +236,4 @@ def test_a_replay_is_shown_and_marked_as_ended(workers: Workers, tmp_path: Path)
     assert len(workers.trades("BTCUSDT")) == 200
     assert workers.reader.meta()["source"] == "replay"
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(5) == 0
+    assert worker.wait(HANG_S) == 0

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from core.types import Trade
 from ingest.binance.stream import TradeStream
+from tests.support.waiting import HANG_S
 
 SPEED = 20.0
 """The stream's clock runs so much faster: its waits are short, its limits keep their order."""
@@ -68,7 +69,7 @@ class Listener:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(15.0):
+        async with asyncio.timeout(HANG_S):
             while not condition():
                 self._grown.clear()
                 await self._grown.wait()

@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +21,8 @@ from ingest.simulator import Ledger, SessionLimits, SimulatedExchange
 from ingest.simulator.faults import Faults
 from ingest.store.reader import Reader
 from ingest.worker import Worker
+from tests.support.exchange import exchange_in_a_thread
+from tests.support.waiting import HANG_S, until, wait_until
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")
 # History costs next to nothing at this rate; what is to be seen live comes as a burst.
@@ -142,17 +143,8 @@ class Desk:
         """Count gaps from here on."""
         self._gaps_before += self.gap_count()
 
-    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 30.0) -> float:
-        """Wait for something; how long it took."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        while not condition():
-            assert loop.time() < started + seconds, f"not within {seconds} s: {what}"
-            await asyncio.sleep(0.05)
-        return loop.time() - started
-
-    async def live(self, seconds: float = 30.0) -> float:
-        """Wait until every trade made up to now is stored, nothing missing; how long it took."""
+    async def live(self) -> None:
+        """Wait until every trade made up to now is stored, nothing missing."""
         newest = {symbol: self.newest_id(symbol) for symbol in self.symbols}
 
         def is_caught_up() -> bool:
@@ -160,18 +152,18 @@ class Desk:
                 not any(found.missing for found in self.reader.missing_ids().values())
             )
 
-        return await self.until(is_caught_up, "everything stored", seconds)
+        await until(is_caught_up, "everything stored")
 
-    async def settled(self, seconds: float = 30.0) -> None:
+    async def settled(self) -> None:
         """Wait until all is stored and the bars over it are closed."""
-        await self.live(seconds)
+        await self.live()
         now_ms = self.exchange.ledger.now_ms()
 
         def is_closed() -> bool:
             ranges = (self.reader.bar_range(symbol, SECOND) for symbol in self.symbols)
             return all(found is not None and found[1] + SECOND >= now_ms for found in ranges)
 
-        await self.until(is_closed, "bars closed", seconds)
+        await until(is_closed, "bars closed")
 
 
 class Desks:
@@ -205,6 +197,11 @@ class Desks:
             self.ledger.burst(TRADES_PER_S, BUSY_S, list(SYMBOLS))
             self._busy_until = time.time() + BUSY_S
 
+    async def _keep_trading(self) -> None:
+        while True:
+            self.trade()
+            await asyncio.sleep(10.0)
+
     async def _prepare(self) -> None:
         self._preparing = self._preparing or asyncio.Lock()
         async with self._preparing:
@@ -224,11 +221,14 @@ class Desks:
     ) -> AsyncIterator[Desk]:
         """Start a worker, give it over when it is live, and judge what it has stored."""
         await self._prepare()
-        self.trade()
-        async with self._run(symbols, **worker) as desk:
-            desk.begin()
-            yield desk
-            await desk.settled()
+        trading = asyncio.create_task(self._keep_trading())
+        try:
+            async with self._run(symbols, **worker) as desk:
+                desk.begin()
+                yield desk
+                await desk.settled()
+        finally:
+            trading.cancel()
         judge(desk.path, self.ledger, symbols)
 
     @asynccontextmanager
@@ -252,7 +252,7 @@ class Desks:
         task = asyncio.create_task(running.work())
         desk = Desk(path, exchange, symbols)
         try:
-            await desk.until(lambda: task.done() or desk.is_complete(), "history is there")
+            await until(lambda: task.done() or desk.is_complete(), "history is there")
             await desk.live()
             yield desk
             running.stop()
@@ -295,13 +295,22 @@ class Processes:
             "BINANCE_REST_URL": self.exchange.rest_url,
             "BINANCE_WS_URL": self.exchange.ws_url,
         }
-        process = subprocess.Popen([sys.executable, "-m", "ingest"], cwd=ROOT, env=environ)
+        with self._log(len(self.started)).open("wb") as log:
+            command = [sys.executable, "-m", "ingest"]
+            process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log)
         self.started.append(process)
         return process
 
+    def _log(self, number: int) -> Path:
+        return self.path.with_name(f"worker-{number}.log")
+
+    def has_said(self, process: "subprocess.Popen[bytes]", words: str) -> bool:
+        """Whether a worker's log has a line with these words."""
+        return words in self._log(self.started.index(process)).read_text()
+
     def stop(self, process: "subprocess.Popen[bytes]") -> None:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(HANG_S) == 0
 
     def pid(self) -> int | None:
         """Whose heartbeat was stored last."""
@@ -317,22 +326,19 @@ class Processes:
         lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1_024 for line in lines if line.startswith("VmRSS"))
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 30.0) -> float:
-        started = time.monotonic()
-        while not self._holds(condition):
-            assert time.monotonic() < started + seconds, f"not within {seconds} s: {what}"
-            time.sleep(0.05)
-        return time.monotonic() - started
-
     @staticmethod
-    def _holds(condition: Callable[[], Any]) -> bool:
-        try:
-            return bool(condition())
-        except StoreError:
-            return False  # held for a moment
+    def until(condition: Callable[[], Any], what: str) -> None:
+        def holds() -> bool:
+            try:
+                return bool(condition())
+            except StoreError:
+                return False  # held for a moment
 
-    def caught_up(self, seconds: float = 30.0) -> float:
-        """Wait until all trades made up to now are stored, nothing missing."""
+        wait_until(holds, what)
+
+    def caught_up(self) -> float:
+        """Wait until all trades made up to now are stored, nothing missing; how long it took."""
+        started = time.monotonic()
         newest = {name: self.ledger.newest_trades(name, 1)[-1].trade_id for name in SYMBOLS}
 
         def is_caught_up() -> bool:
@@ -341,7 +347,8 @@ class Processes:
                 one is not None and (one.last_id or 0) >= newest[one.symbol] for one in stored
             ) and not any(found.missing for found in self.reader.missing_ids().values())
 
-        return self.until(is_caught_up, "everything stored", seconds)
+        self.until(is_caught_up, "everything stored")
+        return time.monotonic() - started
 
     def judge(self) -> dict[str, int]:
         """Hold all that is stored against the ledger, once the bars over it are closed."""
@@ -360,30 +367,17 @@ class Processes:
 
     def close(self) -> None:
         self.reader.close()
-        for process in self.started:
+        for number, process in enumerate(self.started):
             if process.poll() is None:
                 process.kill()
             process.wait()
+            print(self._log(number).read_text(), file=sys.stderr)  # shown when the test fails
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[SimulatedExchange]:
-    """A simulated exchange in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def begin() -> SimulatedExchange:
-        exchange = SimulatedExchange(Ledger(7, RATE, time.time), "127.0.0.1", SessionLimits())
-        await exchange.start(0)
-        return exchange
-
-    running = asyncio.run_coroutine_threadsafe(begin(), loop).result(30)
-    yield running
-    asyncio.run_coroutine_threadsafe(running.aclose(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    with exchange_in_a_thread(RATE) as running:
+        yield running
 
 
 @pytest.fixture

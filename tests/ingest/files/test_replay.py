@@ -14,6 +14,7 @@ from ingest.files.replay import Replay, find_recordings, read_frames, replay_fil
 from ingest.live.pipeline import Pipeline
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[3]
 RECORDED = ROOT.parent / "shared" / "data"
@@ -163,7 +164,7 @@ def test_the_command_replays_into_a_database_of_its_own(tmp_path: Path) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import ExchangeError, RequestRefused, UnknownSymbols
 from ingest.live.backfill import Backfill
+from tests.support.waiting import HANG_S
 
 START_MS = 1_795_400_040_000
 
@@ -56,7 +57,7 @@ async def run(exchange, naps):
         await asyncio.sleep(0)
 
     backfill = Backfill(exchange, store, Stored({"BTCUSDT"}), ["BTCUSDT", "GONEUSDT"], 1, sleep)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG_S):
         await backfill.run(START_MS)
     return backfill.progress
 

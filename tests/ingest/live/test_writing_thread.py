@@ -29,6 +29,7 @@ from ingest.store.engine import open_engine
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.waiting import HANG_S, wait_until
 
 ROOT = Path(__file__).parents[3]
 START_MS = 1_700_000_040_000
@@ -92,7 +93,7 @@ class Desk:
         return Path(f"{self.path}-wal").stat().st_size
 
     def close(self) -> None:
-        self.writing.finish(10.0)
+        self.writing.finish(HANG_S)
         self.writer.close()
         self.reader.close()
 
@@ -105,19 +106,12 @@ def desk(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     desk.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_full_disk_pauses_the_writing_and_loses_no_trade(desk: Desk) -> None:
     desk.put(1, 50)
-    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20)
+    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20, "fifty are stored")
     desk.call(lambda: desk.set_pages(2))
     desk.put(51, 900)
-    wait_until(lambda: desk.writing.paused)
+    wait_until(lambda: desk.writing.paused, "paused")
     paused = desk.writing.paused
     assert paused is not None
     assert "no space left" in paused.reason
@@ -126,7 +120,7 @@ def test_a_full_disk_pauses_the_writing_and_loses_no_trade(desk: Desk) -> None:
     assert desk.writing.failure is None
     assert desk.writing.paused is not None
     desk.set_pages(100_000)
-    wait_until(lambda: desk.stored() == [(900, 1, 900)] * 20)
+    wait_until(lambda: desk.stored() == [(900, 1, 900)] * 20, "all is stored")
     assert desk.writing.paused is None
     assert desk.writing.dropped_total == 0
     assert desk.writing.pipeline is not None
@@ -138,18 +132,18 @@ def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
 ) -> None:
     monkeypatch.setattr(writing_module, "QUEUE_LIMIT", 2_000)
     desk.put(1, 50)
-    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20)
+    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20, "fifty are stored")
     desk.call(lambda: desk.set_pages(0))
     desk.put(51, 60)
-    wait_until(lambda: desk.writing.paused)
+    wait_until(lambda: desk.writing.paused, "paused")
     desk.put(61, 400)
     assert desk.writing.queue_depth <= 2_000
     dropped = desk.writing.dropped_total
     assert dropped > 0
     desk.set_pages(100_000)
-    wait_until(lambda: desk.writing.paused is None and desk.writing.queue_depth == 0)
+    wait_until(lambda: not desk.writing.paused and desk.writing.queue_depth == 0, "all written")
     desk.put(401, 402)  # the next ids show what was dropped
-    wait_until(lambda: all(last == 402 for _, _, last in desk.stored()))
+    wait_until(lambda: all(last == 402 for _, _, last in desk.stored()), "the newest are stored")
     assert sum(missing.missing for missing in desk.reader.missing_ids().values()) == dropped
     assert set(desk.writing.take_dropped()) <= set(SYMBOLS)
 
@@ -163,7 +157,7 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     asyncio.run(heartbeat.heartbeat())
     desk.call(lambda: desk.set_pages(0))
     desk.put(1, 200)
-    wait_until(lambda: desk.writing.paused)
+    wait_until(lambda: desk.writing.paused, "paused")
     before_ms = int(time.time() * 1_000)
     asyncio.run(heartbeat.heartbeat())
     status = desk.reader.status()
@@ -174,7 +168,7 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     with pytest.raises(WritingPaused, match="no space left"):
         desk.call(lambda: None)
     desk.set_pages(100_000)
-    wait_until(lambda: desk.writing.paused is None)
+    wait_until(lambda: not desk.writing.paused, "going on")
     time.sleep(0.002)  # a later millisecond than the last beat
     asyncio.run(heartbeat.heartbeat())
     status = desk.reader.status()
@@ -213,7 +207,7 @@ def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit
     while not desk.writing.paused:
         desk.put(sent + 1, sent + 200)
         sent += 200
-        time.sleep(0.05)
+        wait_until(lambda: desk.writing.paused or desk.writing.queue_depth == 0, "it is written")
         largest = max(largest, desk.log_size)
         assert sent < 40_000
     assert desk.writing.paused.reason == writing_module.LOG_HELD
@@ -222,8 +216,8 @@ def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit
         desk.call(lambda: None)  # history has to wait
     holder.execute("ROLLBACK")
     holder.close()
-    wait_until(lambda: desk.stored() == [(sent, 1, sent)] * 20, 20.0)
-    wait_until(lambda: desk.log_size < checkpoints.EMPTY_FROM + 2**20)
+    wait_until(lambda: desk.stored() == [(sent, 1, sent)] * 20, "all is stored")
+    wait_until(lambda: desk.log_size < checkpoints.EMPTY_FROM + 2**20, "the log is emptied")
     assert desk.writing.paused is None
 
 
@@ -232,10 +226,8 @@ def test_a_read_that_takes_too_long_is_given_up_so_that_the_log_can_be_emptied(
 ) -> None:
     monkeypatch.setattr(reader_module, "LONGEST_READ_S", 0.05)
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
-    started = time.monotonic()
     with pytest.raises(StoreError, match="too long"), desk.reader._reading() as connection:
         connection.exec_driver_sql(endless)
-    assert time.monotonic() - started < 5.0
     assert desk.reader.symbols()  # and the next read is answered
 
 
@@ -249,7 +241,7 @@ def test_a_second_is_closed_as_soon_as_a_stored_trade_tells_that_it_is_over(desk
 
     desk.writing.after_batch = close
     desk.put(1, 500)  # two and a half seconds
-    wait_until(lambda: closed and closed[-1] == START_MS + 2_500)
+    wait_until(lambda: closed and closed[-1] == START_MS + 2_500, "closed")
     bars = desk.reader.bars(SYMBOLS[0], 1_000)
     assert list(bars.open_time_ms) == [START_MS, START_MS + 1_000]
 
@@ -257,14 +249,15 @@ def test_a_second_is_closed_as_soon_as_a_stored_trade_tells_that_it_is_over(desk
 def test_how_late_trades_are_stored_is_measured_from_receipt_and_from_the_event(
     desk: Desk,
 ) -> None:
+    began = time.monotonic()
     desk.writing.mark(40.0)
     desk.put(1, 1)
-    wait_until(lambda: desk.stored() == [(1, 1, 1)] * 20)
-    wait_until(lambda: desk.writing.queue_depth == 0)
+    wait_until(lambda: desk.stored() == [(1, 1, 1)] * 20, "one is stored")
+    wait_until(lambda: desk.writing.queue_depth == 0, "all is written")
     lags: list[tuple[float, float]] = []
-    wait_until(lambda: lags.extend(desk.writing.take_lags()) or lags)
+    wait_until(lambda: lags.extend(desk.writing.take_lags()) or lags, "measured")
     ((stored_ms, total_ms),) = lags
-    assert 0 < stored_ms < 5_000
+    assert 0 < stored_ms <= (time.monotonic() - began) * 1_000
     assert total_ms == pytest.approx(stored_ms + 40.0)
 
 
@@ -273,7 +266,7 @@ def test_missing_ids_are_seen_to_before_history_that_was_asked_for_earlier(desk:
     done: list[str] = []
 
     async def ask() -> None:
-        blocking = asyncio.create_task(desk.writing.call(lambda: is_free.wait(10.0)))
+        blocking = asyncio.create_task(desk.writing.call(lambda: is_free.wait(HANG_S)))
         await asyncio.sleep(0)
         history = [
             asyncio.create_task(desk.writing.call(lambda: done.append("history"))) for _ in range(3)
@@ -319,20 +312,20 @@ def test_an_older_trade_does_not_answer_for_one_that_was_dropped_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.put(1, 50)
-    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20)
+    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20, "fifty are stored")
     desk.call(lambda: None)  # the batch is through
     is_free = threading.Event()
     monkeypatch.setattr(writing_module, "QUEUE_LIMIT", 40)
-    desk.writing.after_batch = lambda: is_free.wait(10.0)
+    desk.writing.after_batch = lambda: is_free.wait(HANG_S)
     desk.put(51, 51)
     # Its batch holds the thread.
-    wait_until(lambda: desk.writing.written_count > 50 * len(SYMBOLS))
+    wait_until(lambda: desk.writing.written_count > 50 * len(SYMBOLS), "the next is written")
     desk.put(52, 60)
     assert desk.writing.dropped_total > 0
     assert desk.writing.take_dropped() == []  # older ones are still to be written
     is_free.set()
-    wait_until(lambda: desk.writing.queue_depth == 0)
-    wait_until(lambda: set(desk.writing.take_dropped()) == set(SYMBOLS))
+    wait_until(lambda: desk.writing.queue_depth == 0, "all is written")
+    wait_until(lambda: set(desk.writing.take_dropped()) == set(SYMBOLS), "drops are told")
 
 
 def test_a_doubt_is_applied_however_busy_the_feed_is(desk: Desk) -> None:
@@ -351,6 +344,6 @@ def test_a_doubt_is_applied_however_busy_the_feed_is(desk: Desk) -> None:
     for number in range(101, 400):  # the queue never runs empty
         desk.put(number, number)
         time.sleep(0.001)
-    wait_until(lambda: desk.writing.queue_depth == 0)
+    wait_until(lambda: desk.writing.queue_depth == 0, "all is written")
     assert len(taken) == 1
     assert taken[0] >= 100 * len(SYMBOLS)

@@ -16,6 +16,7 @@ from ingest.process.source import SimulatedExchange, resolve_source, simulate_co
 from ingest.store import imports, market
 from ingest.store.engine import migrate, open_engine
 from ingest.store.transaction import Writer
+from tests.support.waiting import HANG_S
 
 CLOSED = "http://127.0.0.1:9"
 
@@ -111,7 +112,7 @@ def test_a_simulated_exchange_that_dies_comes_back_on_the_same_port() -> None:
         try:
             assert exchange.process is not None
             exchange.process.kill()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_S):
                 await restarted.wait()
             assert exchange.rest_url == first
         finally:

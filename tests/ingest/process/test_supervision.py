@@ -7,9 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,6 +19,7 @@ import pytest
 from core.errors import StoreError
 from ingest.process.supervisor import STALE_S, Beat, HeartbeatWatch, KeptProcess, Role, Supervisor
 from ingest.store.reader import Reader
+from tests.support.waiting import ENDLESS_S, HANG_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY_APP = """
@@ -32,20 +32,12 @@ __file__ = {str(ROOT / "gunicorn.conf.py")!r}
 exec(compile(open(__file__).read(), __file__, "exec"))
 preload_app = False
 """
-WAIT_S = 15.0
 
 
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_S) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 @dataclass
@@ -114,14 +106,14 @@ class Desk:
 
     def output(self) -> str:
         assert self.master is not None
-        return self.master.communicate(timeout=WAIT_S)[0]
+        return self.master.communicate(timeout=HANG_S)[0]
 
     def close(self) -> None:
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self.master is not None:
-            self.master.wait(WAIT_S)
+            self.master.wait(HANG_S)
             if self.master.stdout is not None:
                 self.master.stdout.close()
 
@@ -225,7 +217,7 @@ def test_a_worker_whose_heartbeat_stops_is_killed_and_replaced() -> None:
             supervisor.stop()
         return Beat(pids[-1], 1)  # it never changes
 
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    command = [sys.executable, "-c", f"import time; time.sleep({ENDLESS_S})"]
     supervisor = Supervisor([Role("worker", command, heartbeat)], monotonic)
     assert supervisor.run() == 0
     assert len(pids) == 2

@@ -15,6 +15,7 @@ from core.errors import FrameError
 from ingest.binance.frames import parse_frame
 from ingest.simulator import SimulatedExchange, serve
 from ingest.simulator.faults import GARBAGE, ODD_FRAMES, UNKNOWN_EVENT
+from tests.support.waiting import HANG_S
 
 TWO = "/stream?streams=btcusdt@aggTrade/ethusdt@aggTrade"
 
@@ -31,14 +32,15 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 async def running() -> AsyncIterator[tuple[SimulatedExchange, httpx.AsyncClient]]:
     exchange = await serve(rate=40.0)
     try:
-        async with httpx.AsyncClient(base_url=exchange.rest_url, trust_env=False) as http:
+        url = exchange.rest_url
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=HANG_S) as http:
             yield exchange, http
     finally:
         await exchange.aclose()
 
 
 async def frames(ws: ClientConnection, count: int) -> list[Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         return [orjson.loads(await ws.recv()) for _ in range(count)]
 
 
@@ -50,7 +52,7 @@ async def to_the_end(ws: ClientConnection) -> tuple[list[str], int]:
     """What is told until the connection ends, and the code it ends with."""
     told: list[str] = []
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(HANG_S):
             while True:
                 told.append(str(await ws.recv()))
     except ConnectionClosed as end:
@@ -88,7 +90,7 @@ async def test_a_mute_connection_still_answers_pings_and_a_half_open_one_does_no
         async with connect(exchange.ws_url + TWO, proxy=None, max_queue=None) as ws:
             await frames(ws, 2)
             exchange.faults.mute()
-            await asyncio.wait_for(await ws.ping(), 10)
+            await asyncio.wait_for(await ws.ping(), HANG_S)
         ws = await connect(
             exchange.ws_url + TWO, proxy=None, max_queue=None, ping_interval=None, close_timeout=0
         )
@@ -152,7 +154,7 @@ async def test_garbage_comes_between_trades() -> None:
     async with running() as (exchange, _), connect(exchange.ws_url + TWO, proxy=None) as ws:
         exchange.faults.garbage_every = 5
         missing = set(ODD_FRAMES)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(HANG_S):
             while missing:
                 missing.discard(str(await ws.recv()))
 
@@ -186,14 +188,15 @@ async def test_requests_meet_bans_errors_and_a_database_that_lags() -> None:
         faults.rest_status, faults.rest_times = 451, 1
         assert (await http.get(url)).status_code == 451
         assert (await http.get(url)).status_code == 200
+        now_s = 0.0
+        faults.clock = lambda: now_s
         faults.ban(418, 1.0)
-        banned = await http.get(url)
-        assert (banned.status_code, banned.headers["Retry-After"]) == (418, "1")
-        assert faults.conduct.calls_in_ban == 0
-        await asyncio.sleep(0.3)
-        await http.get(url)
-        assert faults.conduct.calls_in_ban == 1
-        await asyncio.sleep(0.8)
+        for now_s, calls_in_ban in ((0.0, 0), (0.2, 0), (0.3, 1)):  # noqa: B007 (the clock reads it)
+            banned = await http.get(url)
+            assert (banned.status_code, banned.headers["Retry-After"]) == (418, "1")
+            assert faults.conduct.calls_in_ban == calls_in_ban
+        assert faults.conduct.ban_answers == 3
+        now_s = 1.0
         assert (await http.get(url)).status_code == 200
 
 
@@ -226,6 +229,6 @@ async def exchange_answer(exchange: SimulatedExchange, how: Any) -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(ws.recv(), 0.3)
             return
-        answer = orjson.loads(await asyncio.wait_for(ws.recv(), 2))
+        answer = orjson.loads(await asyncio.wait_for(ws.recv(), HANG_S))
         assert answer["id"] == 3
         assert (answer["error"] if how == "nested" else answer)["code"] == 2

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.uri import parse_uri
 
 from ingest.simulator import SessionLimits, SimulatedExchange, serve
+from tests.support.waiting import ENDLESS_S, HANG_S, wait_until
 
 ROOT = Path(__file__).parents[3]
 # A fast market, so that a test sees many trades in little time.
@@ -36,11 +36,11 @@ async def running(limits: SessionLimits | None = None) -> AsyncIterator[Simulate
 
 
 def client(exchange: SimulatedExchange) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=exchange.rest_url, trust_env=False, timeout=30)
+    return httpx.AsyncClient(base_url=exchange.rest_url, trust_env=False, timeout=HANG_S)
 
 
 async def read(ws: ClientConnection) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         return orjson.loads(await ws.recv())
 
 
@@ -149,12 +149,10 @@ async def test_more_than_five_messages_a_second_end_the_connection() -> None:
 
 @in_loop
 async def test_pings_answered_keep_the_connection_and_age_ends_it() -> None:
-    limits = SessionLimits(ping_every_s=0.2, pong_within_s=0.4, life_s=1.0)
+    limits = SessionLimits(ping_every_s=0.2, pong_within_s=3.0, life_s=3.5)
     async with running(limits) as exchange, connect(f"{exchange.ws_url}/ws", proxy=None) as ws:
-        began = time.monotonic()
         with pytest.raises(ConnectionClosed) as closed:
             await ws.recv()
-        assert time.monotonic() - began > 0.8
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
 
@@ -203,7 +201,7 @@ async def test_closing_leaves_no_connection_open() -> None:
         ws = await connect(f"{exchange.ws_url}/ws/btcusdt@aggTrade", proxy=None)
         await read(ws)
         await exchange.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             await ws.wait_closed()
         assert ws.close_code == 1001
         with pytest.raises(OSError, match="onnect"):
@@ -228,7 +226,7 @@ def test_it_ends_on_sigterm() -> None:
         port = ready_port(process)
         assert httpx.get(f"http://127.0.0.1:{port}/api/v3/ping", trust_env=False).json() == {}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(HANG_S) == 0
 
 
 def test_no_orphan_is_left_when_the_parent_is_killed() -> None:
@@ -237,7 +235,7 @@ def test_no_orphan_is_left_when_the_parent_is_killed() -> None:
         "import subprocess, sys, time;"
         f"child = subprocess.Popen([sys.executable, '-c', {started!r}]);"
         "print(child.pid, file=sys.stderr, flush=True);"
-        "time.sleep(60)"
+        f"time.sleep({ENDLESS_S})"
     )
     with subprocess.Popen(
         [sys.executable, "-c", parent],
@@ -250,11 +248,8 @@ def test_no_orphan_is_left_when_the_parent_is_killed() -> None:
         child = int(process.stderr.readline())
         ready_port(process)
         process.kill()
-        process.wait(10)
-        deadline = time.monotonic() + 10
-        while is_running(child) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not is_running(child)
+        process.wait(HANG_S)
+        wait_until(lambda: not is_running(child), "the child has ended")
 
 
 def is_running(pid: int) -> bool:
