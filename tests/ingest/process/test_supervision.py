@@ -230,7 +230,7 @@ def test_one_role_that_refuses_its_settings_or_dies_leaves_the_other_at_work(
     starts = tmp_path / "starts"
     starts.touch()
     append = f"open({str(starts)!r}, 'a').write"
-    lasting = f"import time; {append}('worker\\n'); time.sleep(60)"
+    lasting = f"import time; {append}('worker\\n'); time.sleep({ENDLESS_S})"
     refusing = f"{append}('refused\\n'); raise SystemExit(78)"
     failing = f"{append}('analyst\\n'); raise SystemExit(1)"
     now = 0.0
