@@ -8,6 +8,8 @@ import numpy as np
 from core.types import Bar, FloatArray, Leg, PairRows, Trade
 
 SECOND_MS = 1_000
+STEP_BACK_MS = 10_000
+"""How much earlier than trades of lower ids a trade may lie: ids give the order, not times."""
 
 PARENTS = ((60_000, 1_000), (300_000, 60_000), (900_000, 300_000), (3_600_000, 900_000))
 """Each longer timeframe with the one it is rolled up from, in milliseconds, shortest first."""

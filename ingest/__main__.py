@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 
 from core.errors import PairdeskError, SettingsError
 from core.settings import Settings
+from core.types import TIMEFRAMES
 from ingest.process.console import configure_logging
 from ingest.process.lifeline import follow_parent
 from ingest.process.source import resolve_source
@@ -21,7 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
     """Run one command; the exit code is 78 where the settings are at fault, else 1 on failure."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command == "import" and (options.symbol is None) != (options.timeframe is None):
+        parser.error("--symbol and --timeframe go together")
     if options.parent is not None:
         follow_parent(options.parent)
     try:
@@ -44,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     importing = commands.add_parser("import", help="load Binance public-dump files")
     importing.add_argument("files", nargs="+", metavar="FILE", help="csv or zip")
+    importing.add_argument("--symbol", help="the files are other CSVs, with a heading, of this")
+    importing.add_argument("--timeframe", choices=tuple(TIMEFRAMES), help="and of this length")
     replaying = commands.add_parser("replay", help="send recorded frames through the pipeline")
     replaying.add_argument("files", nargs="+", metavar="FILE", help="gzip allowed; also a folder")
     replaying.add_argument(
@@ -91,7 +97,7 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     load_dotenv(ROOT / ".env")
     settings = Settings.from_mapping(environ)
     if options.command == "import":
-        return _import(options.files, settings)
+        return _import(options, settings)
     if options.command == "replay":
         return _replay(options.files, options.speed, settings)
     if options.command == "backup":
@@ -111,13 +117,14 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     return asyncio.run(work())
 
 
-def _import(files: Sequence[str], settings: Settings) -> int:
+def _import(options: argparse.Namespace, settings: Settings) -> int:
     from ingest.files.commands import load_dumps
 
     # What `auto` will mean needn't be found out: imported history makes it the real market.
     if settings.source_kind == "auto":
         settings = settings.model_copy(update={"source": "binance"})
-    return load_dumps(files, settings.resolved_database_url(ROOT))
+    url = settings.resolved_database_url(ROOT)
+    return load_dumps(options.files, url, options.symbol, options.timeframe)
 
 
 def _back_up(target: Path, force: bool, settings: Settings) -> int:

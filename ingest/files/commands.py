@@ -9,6 +9,7 @@ from pathlib import Path
 from core.errors import StoreBusy
 from ingest.files.importer import Progress, import_files
 from ingest.files.replay import Replay, find_recordings
+from ingest.files.summary import RefusedFile
 from ingest.live.pipeline import Pipeline
 from ingest.store import process
 from ingest.store.engine import migrate, open_engine
@@ -25,6 +26,7 @@ class ProgressBar:
     def __init__(self) -> None:
         self._drawn_at = 0.0
         self._label = ""
+        self._is_open = False
 
     def __call__(self, progress: Progress) -> None:
         """Draw how far a file is."""
@@ -39,24 +41,37 @@ class ProgressBar:
             end = "\n" if is_done else ""
             bar = f"\r{label} {filled:░<{BAR_WIDTH}} {share:4.0%}"
             print(bar, end=end, file=sys.stderr, flush=True)
-            self._drawn_at = time.monotonic()
+            self._drawn_at, self._is_open = time.monotonic(), not is_done
         self._label = label
 
+    def end(self) -> None:
+        """Leave the line of a bar that got no further."""
+        if self._is_open:
+            print(file=sys.stderr)
+        self._is_open = False
 
-def load_dumps(files: Sequence[str], url: str) -> int:
-    """Import Binance's public-dump files into a database; works beside a running worker."""
+
+def load_dumps(
+    files: Sequence[str], url: str, symbol: str | None = None, timeframe: str | None = None
+) -> int:
+    """Import files into a database; works beside a running worker. 1 if any was refused."""
     migrate(url)
     writer = Writer(open_engine(url))
+    progress = ProgressBar()
+    refused = 0
     try:
-        for result in import_files(files, writer, ProgressBar()):
-            holes = f", {result.holes} holes in its ids" if result.holes else ""
-            print(
-                f"{result.path.name}: {result.symbol} {result.kind},"
-                f" {result.rows} rows, {result.changed_bars} bars added or changed{holes}"
-            )
+        for result in import_files(files, writer, progress, symbol=symbol, timeframe=timeframe):
+            progress.end()
+            if isinstance(result, RefusedFile):
+                refused += 1
+                print(f"refused: {result.reason}", file=sys.stderr, flush=True)
+            else:
+                print("\n".join(result.lines()), flush=True)
     finally:
         writer.close()
-    return 0
+    if refused:
+        print(f"{refused} of {len(files)} files refused", file=sys.stderr)
+    return 1 if refused else 0
 
 
 def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> int:

@@ -1,26 +1,41 @@
 """Load dump files into the store: check a file whole, then write it in short transactions."""
 
+import collections
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from core.bars import PARENTS, SECOND_MS, flat_bar, fold_trades, roll_up
+from core.bars import PARENTS, SECOND_MS, STEP_BACK_MS, roll_up
 from core.errors import ImportFileError
 from core.symbols import split_symbol
 from core.types import Bar, Origin, Trade
-from ingest.files.dumps import DumpFile, describe, read_klines, read_trades, size_bytes
+from ingest.files.dumps import DumpFile, OnBytes, describe, read_lines, size_bytes
+from ingest.files.judging import (
+    DAY_MS,
+    TOLD_HOLES,
+    Account,
+    Hole,
+    KlineJudge,
+    KnownPrice,
+    TradeJudge,
+)
+from ingest.files.rows import DUMP_COLUMNS, BadLine, Columns, is_trade_heading, kline_columns
+from ingest.files.seconds import second_bars
+from ingest.files.summary import ImportResult, RefusedFile, iso_time
 from ingest.store import gaps, imports, market
 from ingest.store.market import BarChanges
 from ingest.store.transaction import Transaction, Writer
 
-DAY_MS = 86_400_000
 WRITE_S = 0.05
 """What a transaction aims at; other processes wait for the lock while it lasts."""
 PAUSE_S = 0.02
+TRADES_PER_TRANSACTION = 10_000
+HOLES_PER_TRANSACTION = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +48,6 @@ class Progress:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What one file brought. `holes` counts stretches of trade ids that it doesn't have."""
-
-    path: Path
-    symbol: str
-    kind: str
-    timeframe_ms: int | None
-    rows: int
-    start_ms: int
-    end_ms: int
-    changed_bars: int
-    holes: int
-
-
 class ImportedSymbol(NamedTuple):
     """A symbol as far as a file's name tells."""
 
@@ -57,27 +57,8 @@ class ImportedSymbol(NamedTuple):
     status: str
 
 
-class Hole(NamedTuple):
-    """Trade ids that a file lacks, both ends inclusive, and the times on either side."""
-
-    from_id: int
-    to_id: int
-    from_ms: int
-    to_ms: int
-
-
-class Extent(NamedTuple):
-    """What checking a file found out about it."""
-
-    rows: int
-    start_ms: int
-    end_ms: int
-    first: Trade | None
-    last: Trade | None
-    holes: tuple[Hole, ...]
-
-
 Report = Callable[[Progress], None]
+Judge = KlineJudge | TradeJudge
 
 
 def import_files(
@@ -85,70 +66,26 @@ def import_files(
     writer: Writer,
     report: Report,
     *,
+    symbol: str | None = None,
+    timeframe: str | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-) -> list[ImportResult]:
-    """Load files one after the other; a second run changes nothing.
+) -> Iterator[ImportResult | RefusedFile]:
+    """Load files one after the other and say of each what it brought; again changes nothing.
+
+    With `symbol` and `timeframe` the files are any CSV of such bars, whatever their names.
 
     Raises
     ------
-    ImportFileError
-        One or more files were refused, each whole; the message says where and why. The others
-        are in the store by then.
     StoreError
         The database can't be written.
     """
-    results: list[ImportResult] = []
-    refused: list[str] = []
     for path in map(Path, paths):
         try:
-            results.append(_FileImport(describe(path), writer, report, clock, sleep).run())
+            dump = describe(path, symbol, timeframe)
+            yield _FileImport(dump, writer, report, clock, sleep).run()
         except ImportFileError as error:
-            refused.append(str(error))
-    if refused:
-        if results:
-            refused.append("Imported: " + ", ".join(str(result.path) for result in results))
-        raise ImportFileError("\n".join(refused))
-    return results
-
-
-def second_bars(trades: Iterable[Trade], starts_whole: bool, ends_whole: bool) -> Iterator[Bar]:
-    """Build the 1s bars of trades in id order, flat ones between; a hole in the ids breaks them.
-
-    Seconds that a hole touches are incomplete, and seconds inside one have no bar. So is the
-    first one unless `starts_whole`, and the last unless `ends_whole`.
-    """
-    pending: list[Trade] = []
-    second = last_id = -1
-    close: float | None = None
-    whole = starts_whole
-    for trade in trades:
-        opens = trade.trade_time_ms - trade.trade_time_ms % SECOND_MS
-        is_hole = last_id >= 0 and trade.trade_id != last_id + 1
-        if is_hole:
-            whole = False
-        if second >= 0 and opens != second:
-            for bar in _close_second(pending, second, close, whole):
-                close = bar.close
-                yield bar
-            if not is_hole and close is not None:
-                for between in range(second + SECOND_MS, opens, SECOND_MS):
-                    yield flat_bar(between, close, complete=True)
-            pending = []
-            whole = not is_hole
-        second, last_id = opens, trade.trade_id
-        if trade.quantity > 0:
-            pending.append(trade)
-    yield from _close_second(pending, second, close, whole and ends_whole)
-
-
-def _close_second(
-    trades: list[Trade], second: int, close: float | None, whole: bool
-) -> Iterator[Bar]:
-    if trades:
-        yield fold_trades(trades, second, whole)
-    elif close is not None:
-        yield flat_bar(second, close, whole)
+            yield RefusedFile(path, str(error))
 
 
 class _FileImport:
@@ -165,7 +102,7 @@ class _FileImport:
         self._dump = dump
         self._writer = writer
         self._report = report
-        self._clock = clock
+        self._now_ms = int(clock() * 1_000)
         self._sleep = sleep
         self._changed = 0
         self._symbol_id = 0
@@ -175,110 +112,162 @@ class _FileImport:
     def run(self) -> ImportResult:
         """Check the whole file, then write it."""
         total = size_bytes(self._dump)
-        extent = self._check(total)
-        self._begin(extent)
-        if self._dump.kind == "klines":
-            start_ms, end_ms = self._write_klines(extent, total)
+        judge = self._check(total)
+        self._begin(judge)
+        if isinstance(judge, TradeJudge):
+            start_ms, end_ms = self._write_trades(judge, total)
         else:
-            start_ms, end_ms = self._write_trades(extent, total)
+            start_ms, end_ms = self._write_klines(judge, total)
         self._roll_up(start_ms, end_ms)
+        holes = missing = 0
+        first_holes: list[Hole] = []
+        for hole in judge.holes():
+            holes, missing = holes + 1, missing + hole.missing
+            if len(first_holes) < TOLD_HOLES:
+                first_holes.append(hole)
         return ImportResult(
-            path=self._dump.path,
-            symbol=self._dump.symbol,
-            kind=self._dump.kind,
-            timeframe_ms=self._dump.timeframe_ms,
-            rows=extent.rows,
-            start_ms=extent.start_ms,
-            end_ms=extent.end_ms,
-            changed_bars=self._changed,
-            holes=len(extent.holes),
+            self._dump, judge.account, self._changed, holes, missing, tuple(first_holes)
         )
 
     def _on_bytes(self, phase: Literal["checking", "writing"], total: int) -> Callable[[int], None]:
         return lambda done: self._report(Progress(self._dump.path, phase, done, total))
 
-    def _check(self, total: int) -> Extent:
-        on_bytes = self._on_bytes("checking", total)
-        rows = 0
-        if self._dump.timeframe_ms is not None:
-            first_ms = last_ms = -1
-            for bar in read_klines(self._dump, on_bytes):
-                first_ms = bar.open_time_ms if rows == 0 else first_ms
-                last_ms = bar.open_time_ms
-                rows += 1
-            return Extent(rows, first_ms, last_ms + self._dump.timeframe_ms, None, None, ())
-        first = last = None
-        holes: list[Hole] = []
-        for trade in read_trades(self._dump, on_bytes):
-            if last is None:
-                first = trade
-            elif trade.trade_id != last.trade_id + 1:
-                holes.append(
-                    Hole(
-                        last.trade_id + 1,
-                        trade.trade_id - 1,
-                        last.trade_time_ms,
-                        trade.trade_time_ms,
-                    )
-                )
-            last = trade
-            rows += 1
-        assert first is not None  # a file without rows is refused
-        assert last is not None
-        return Extent(rows, first.trade_time_ms, last.trade_time_ms + 1, first, last, tuple(holes))
+    def _check(self, total: int) -> Judge:
+        judge: Judge
+        if self._dump.timeframe_ms is None:
+            judge = TradeJudge(self._dump.symbol, self._now_ms)
+            collections.deque(self._trades(judge, self._on_bytes("checking", total)), maxlen=0)
+        else:
+            judge = KlineJudge(self._dump.symbol, self._dump.timeframe_ms, self._now_ms)
+            collections.deque(self._bars(judge, self._on_bytes("checking", total)), maxlen=0)
+        account = judge.account
+        if not account.taken:
+            why = f" that can be taken: {account.words()}" if account.left_out else ""
+            raise ImportFileError(f"{self._dump.path}: there is no row in it{why}")
+        if account.is_doubtful:
+            raise ImportFileError(
+                f"{self._dump.path}: only {account.taken:,} rows would be taken:"
+                f" {account.words()}; nothing of it was imported"
+            )
+        return judge
 
-    def _begin(self, extent: Extent) -> None:
+    def _bars(self, judge: KlineJudge, on_bytes: OnBytes) -> Iterator[Bar]:
+        columns: Columns | None = None
+        heading = None
+        for number, line in read_lines(self._dump, on_bytes):
+            with self._naming(number):
+                if columns is None:
+                    columns = kline_columns(line, self._dump.symbol, self._dump.is_dump)
+                    if columns is not None:
+                        heading = line
+                        continue
+                    columns = DUMP_COLUMNS
+                bar = None if line == heading else judge.judge(number, line, columns)
+            if bar is not None:
+                yield bar
+
+    def _trades(self, judge: TradeJudge, on_bytes: OnBytes) -> Iterator[Trade]:
+        for number, line in read_lines(self._dump, on_bytes):
+            if is_trade_heading(line):
+                continue
+            with self._naming(number):
+                trade = judge.judge(number, line)
+            if trade is not None:
+                yield trade
+
+    @contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            words = str(error) if isinstance(error, BadLine) else "not a number"
+            raise ImportFileError(
+                f"{self._dump.path}: line {number}: {words}; nothing of it was imported"
+            ) from None
+
+    def _begin(self, judge: Judge) -> None:
         """Record the island first: pruning by a running worker must not eat what is coming."""
-        symbol = self._dump.symbol
-        now_ms = int(self._clock() * 1_000)
+        symbol, account = self._dump.symbol, judge.account
+        first, last = (judge.first, judge.last) if isinstance(judge, TradeJudge) else (None, None)
         with self._writer.transaction() as tx:
             listing = ImportedSymbol(symbol, *split_symbol(symbol), "IMPORTED")
             self._symbol_id = market.ensure_symbols(tx, [listing], keep_existing=True)[symbol]
+            self._compare_prices(tx, account)
             imports.record_import(
                 tx,
                 self._symbol_id,
                 self._dump.kind,
                 self._dump.timeframe_ms,
-                extent.start_ms,
-                extent.end_ms,
-                None if extent.first is None else extent.first.trade_id,
-                None if extent.last is None else extent.last.trade_id,
-                self._dump.path.name,
-                extent.rows,
-                now_ms,
+                account.start_ms,
+                account.end_ms,
+                None if first is None else first.trade_id,
+                None if last is None else last.trade_id,
+                self._dump.name,
+                account.taken,
+                self._now_ms,
             )
-            known = {
-                (gap.from_id, gap.to_id)
-                for gap in gaps.in_state(tx, "unfillable")
-                if gap.symbol_id == self._symbol_id
-            }
-            for hole in extent.holes:
-                if (hole.from_id, hole.to_id) not in known:
-                    gap_id = gaps.open_gap(tx, self._symbol_id, *hole, "imported", now_ms)
-                    reason = f"not in the imported file {self._dump.path.name}"
-                    gaps.close_gap(tx, gap_id, "unfillable", reason, now_ms)
+        if isinstance(judge, TradeJudge):
+            self._record_holes(judge.id_holes)
 
-    def _write_klines(self, extent: Extent, total: int) -> tuple[int, int]:
+    def _compare_prices(self, tx: Transaction, account: Account) -> None:
+        for time_ms, price in (
+            (account.start_ms, account.first_price),
+            (account.end_ms - 1, account.last_price),
+        ):
+            for known in imports.prices_near(tx, self._symbol_id, time_ms):
+                if KnownPrice(*known).denies(price, time_ms):
+                    raise ImportFileError(
+                        f"{self._dump.path}: its price of {iso_time(time_ms)} is {price:g} where"
+                        f" {known[1]:g} is stored of {iso_time(known[0])}: another thing or unit;"
+                        f" nothing of it was imported (`python -m ingest forget"
+                        f" {self._dump.symbol} --imported` takes back what was before)"
+                    )
+
+    def _record_holes(self, holes: Sequence[Hole]) -> None:
+        reason = f"{imports.HOLE_REASON} {self._dump.name}"
+        for first in range(0, len(holes), HOLES_PER_TRANSACTION):
+            with self._writer.transaction() as tx:
+                known = {
+                    (gap.from_id, gap.to_id)
+                    for gap in gaps.in_state(tx, "unfillable")
+                    if gap.symbol_id == self._symbol_id
+                }
+                for hole in holes[first : first + HOLES_PER_TRANSACTION]:
+                    ids = (hole.first_id, hole.first_id + hole.missing - 1)
+                    if ids not in known:
+                        times = (hole.start_ms, hole.end_ms)
+                        gap_id = gaps.open_gap(
+                            tx, self._symbol_id, *ids, *times, "imported", self._now_ms
+                        )
+                        gaps.close_gap(tx, gap_id, "unfillable", reason, self._now_ms)
+            self._sleep(PAUSE_S)
+
+    def _write_klines(self, checked: KlineJudge, total: int) -> tuple[int, int]:
         assert self._dump.timeframe_ms is not None
+        judge = KlineJudge(self._dump.symbol, self._dump.timeframe_ms, self._now_ms)
         pending: list[Bar] = []
-        for bar in read_klines(self._dump, self._on_bytes("writing", total)):
+        for bar in self._bars(judge, self._on_bytes("writing", total)):
             pending.append(bar)
             if len(pending) >= self._chunk:
                 self._write([], self._dump.timeframe_ms, pending, Origin.KLINE)
                 pending = []
         self._write([], self._dump.timeframe_ms, pending, Origin.KLINE)
-        return extent.start_ms, extent.end_ms
+        return checked.account.start_ms, checked.account.end_ms
 
-    def _write_trades(self, extent: Extent, total: int) -> tuple[int, int]:
-        assert extent.first is not None
-        assert extent.last is not None
-        head, tail, starts_whole, ends_whole = self._neighbours(extent.first, extent.last)
+    def _write_trades(self, checked: TradeJudge, total: int) -> tuple[int, int]:
+        assert checked.first is not None
+        assert checked.last is not None
+        head, tail, starts_whole, ends_whole = self._neighbours(checked.first, checked.last)
+        judge = TradeJudge(self._dump.symbol, self._now_ms)
         trades: list[Trade] = []
         bars: list[Bar] = []
 
         def collect() -> Iterator[Trade]:
-            for trade in read_trades(self._dump, self._on_bytes("writing", total)):
+            for trade in self._trades(judge, self._on_bytes("writing", total)):
                 trades.append(trade)
+                if len(trades) >= TRADES_PER_TRANSACTION:  # of one moment, or without a price
+                    self._write(trades, SECOND_MS, [], Origin.TRADES)
+                    trades.clear()
                 yield trade
 
         for bar in second_bars(chain(head, collect(), tail), starts_whole, ends_whole):
@@ -288,11 +277,10 @@ class _FileImport:
                 trades.clear()
                 bars.clear()
         self._write(trades, SECOND_MS, bars, Origin.TRADES)
-        first, last = (*head, extent.first)[0], (extent.last, *tail)[-1]
-        return (
-            first.trade_time_ms - first.trade_time_ms % SECOND_MS,
-            last.trade_time_ms - last.trade_time_ms % SECOND_MS + SECOND_MS,
-        )
+        times = [trade.trade_time_ms for trade in (*head, *tail)]
+        start_ms = min([checked.account.start_ms, *times])
+        end_ms = max([checked.account.end_ms - 1, *times])
+        return start_ms - start_ms % SECOND_MS, end_ms - end_ms % SECOND_MS + SECOND_MS
 
     def _neighbours(self, first: Trade, last: Trade) -> tuple[list[Trade], list[Trade], bool, bool]:
         """Stored trades whose ids go on where the file's end, and whether the ends are whole.
@@ -301,8 +289,8 @@ class _FileImport:
         leave no broken second between them. Or it lies on a day's boundary, as a daily dump does.
         """
         with self._writer.transaction() as tx:
-            head = _second_of(tx, self._symbol_id, first.trade_id - 1, first.trade_id, -1)
-            tail = _second_of(tx, self._symbol_id, last.trade_id + 1, last.trade_id, 1)
+            head = _stored_beside(tx, self._symbol_id, first.trade_id - 1, first.trade_id, -1)
+            tail = _stored_beside(tx, self._symbol_id, last.trade_id + 1, last.trade_id, 1)
             before, after = (*head, first)[0], (last, *tail)[-1]
             starts_whole = market.trade_by_id(tx, self._symbol_id, before.trade_id - 1) is not None
             ends_whole = market.trade_by_id(tx, self._symbol_id, after.trade_id + 1) is not None
@@ -368,15 +356,17 @@ class _FileImport:
         self._changed += changed
 
 
-def _second_of(
+def _stored_beside(
     tx: Transaction, symbol_id: int, trade_id: int, edge_id: int, step: int
 ) -> list[Trade]:
-    """Stored trades of the second that a trade lies in, beyond the edge and without a hole."""
+    """Stored trades about the second of a trade, beyond the edge and without a hole."""
     found = market.trade_by_id(tx, symbol_id, trade_id)
     if found is None:
         return []
     second = found.trade_time_ms - found.trade_time_ms % SECOND_MS
-    stored = market.trades_around(tx, symbol_id, second, second + SECOND_MS, trade_id)
+    stored = market.trades_around(
+        tx, symbol_id, second - STEP_BACK_MS, second + SECOND_MS + STEP_BACK_MS, trade_id
+    )
     if step < 0:
         stored.reverse()
     chained: list[Trade] = []

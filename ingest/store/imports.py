@@ -2,7 +2,11 @@
 
 from typing import Literal
 
+from core.types import TIMEFRAMES
 from ingest.store.transaction import Transaction
+
+HOLE_REASON = "not in the imported file"
+"""How the reason begins of a gap that a file left; `forget` knows it by that."""
 
 
 def record_import(
@@ -45,3 +49,20 @@ def record_import(
         int(now_ms),
     )
     return True
+
+
+def prices_near(tx: Transaction, symbol_id: int, time_ms: int) -> list[tuple[int, float]]:
+    """Times and closes of the stored bars nearest to a moment, before and after, each timeframe."""
+    found: list[tuple[int, float]] = []
+    for length in TIMEFRAMES.values():
+        for side in ("<= ? ORDER BY open_time_ms DESC", "> ? ORDER BY open_time_ms"):
+            row = tx.run(
+                "SELECT open_time_ms, close FROM bars WHERE symbol_id = ? AND timeframe_ms = ?"
+                f" AND open_time_ms {side} LIMIT 1",
+                int(symbol_id),
+                length,
+                int(time_ms),
+            ).first()
+            if row is not None:
+                found.append((int(row[0]), float(row[1])))
+    return found

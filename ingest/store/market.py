@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from core.bars import STEP_BACK_MS
 from core.types import Bar, Origin, Trade
 from ingest.store.transaction import Transaction
 
@@ -207,12 +208,13 @@ def trades_around(
 ) -> list[Trade]:
     """Stored trades with start <= time < end, in id order, found by walking out from an id.
 
-    Times never fall as ids rise, so the walk ends at the first trade outside on each side
-    and no index on time is needed. The anchor should lie in or near the range.
+    Times hardly fall as ids rise, so the walk ends at the first trade far enough outside on each
+    side and no index on time is needed. The anchor should lie in or near the range.
     """
     symbol = _symbol(tx, symbol_id)
-    below = _walk(tx, _TRADES_DOWN, symbol_id, anchor_id, lambda time: time >= start_ms)
-    above = _walk(tx, _TRADES_UP, symbol_id, anchor_id, lambda time: time < end_ms)
+    first_ms, last_ms = start_ms - STEP_BACK_MS, end_ms + STEP_BACK_MS
+    below = _walk(tx, _TRADES_DOWN, symbol_id, anchor_id, lambda time: time >= first_ms)
+    above = _walk(tx, _TRADES_UP, symbol_id, anchor_id, lambda time: time < last_ms)
     return [
         _trade(symbol, row) for row in (*reversed(below), *above) if start_ms <= row[3] < end_ms
     ]

@@ -10,7 +10,9 @@ import pytest
 from core.bars import fold_trades
 from core.errors import ImportFileError
 from core.types import TIMEFRAMES, Bars, Trade
-from ingest.files.importer import ImportResult, Progress, import_files, second_bars
+from ingest.files.importer import Progress, import_files
+from ingest.files.seconds import second_bars
+from ingest.files.summary import ImportResult
 from ingest.store import market, pruning
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
@@ -19,8 +21,8 @@ DAY = 1_704_412_800_000  # 2024-01-05
 DAY_MS = 86_400_000
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 KLINE_HEADER = (
-    "open_time,open,high,low,close,volume,close_time,quote_volume,count,"
-    "taker_buy_volume,taker_buy_quote_volume,ignore"
+    "Open time,Open,High,Low,Close,Volume,Close time,Quote asset volume,Number of trades,"
+    "Taker buy base asset volume,Taker buy quote asset volume,Ignore"
 )
 TRADE_HEADER = (
     "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,"
@@ -50,33 +52,6 @@ def trade(trade_id: int, time_ms: int, price: float = 100.0, scale: int = 1) -> 
     raw = trade_id * 2
     time = time_ms * scale + (scale - 1 if scale > 1 else 0)
     return f"{trade_id},{price},0.5,{raw},{raw + 1},{time},{trade_id % 2 == 0},True"
-
-
-@pytest.fixture
-def load(writer: Writer) -> Load:
-    """Import files without waiting between the writes."""
-
-    def run(*paths: Path) -> list[ImportResult]:
-        return import_files(paths, writer, lambda _: None, sleep=lambda _: None)
-
-    return run
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[[str, Iterable[str]], Path]:
-    """Write a dump file; a name that ends in .zip gets the CSV packed."""
-
-    def run(name: str, lines: Iterable[str]) -> Path:
-        path = tmp_path / name
-        text = "\n".join(lines) + "\n"
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr(f"{path.stem}.csv", text)
-        else:
-            path.write_text(text)
-        return path
-
-    return run
 
 
 Save = Callable[[str, Iterable[str]], Path]
@@ -127,8 +102,8 @@ def test_klines_are_the_same_bars_however_they_are_packed(
         for n in range(3)
     ]
     assert bars.imported.all()
-    assert (result.rows, result.symbol, result.timeframe_ms) == (3, "BTCUSDT", MINUTE)
-    assert (result.start_ms, result.end_ms) == (DAY, DAY + 3 * MINUTE)
+    assert (result.account.taken, result.dump.symbol) == (3, "BTCUSDT")
+    assert (result.account.start_ms, result.account.end_ms) == (DAY, DAY + 3 * MINUTE)
     assert reader.has_imports()
 
 
@@ -180,7 +155,7 @@ def test_aggregate_trades_build_the_bars_that_the_exchanges_klines_show(
     prices = [100.0, 101.5, 99.25, 100.75]
     lines = [trade(n, DAY + n * 250, prices[n % 4], scale=1_000) for n in range(4 * 60 * 5)]
     (result,) = load(save("BTCUSDT-aggTrades-2025-01-05.zip", [TRADE_HEADER, *lines]))
-    assert result.rows == 1_200
+    assert result.account.taken == 1_200
     minutes = reader.bars("BTCUSDT", MINUTE)
     # Nothing proves that the last second ended with the file: it and all above it are not whole.
     assert minutes.complete.tolist() == [True] * 4 + [False]
@@ -308,13 +283,11 @@ def spoiled(index: int, value: str, number: int = 2) -> list[str]:
         (spoiled(9, "3"), 3, "takers"),
         (spoiled(8, "1.5"), 3, "not a number"),
         (spoiled(8, "-1"), 3, "number of trades"),
-        (spoiled(0, str(DAY + 2 * MINUTE + 1)), 3, "grid"),
-        (spoiled(0, str((DAY + 2 * MINUTE) * 1_000 + 1)), 3, "grid"),
         (spoiled(0, str(DAY // 1_000)), 3, "neither"),
         (spoiled(0, "-5"), 3, "neither"),
         (spoiled(0, str(DAY * 1_000_000)), 3, "neither"),
         (spoiled(6, str(DAY + 9 * MINUTE)), 3, "close time"),
-        ([*GOOD[:2], *GOOD[1:]], 3, "does not rise"),
+        ([*GOOD[:2], GOOD[1].replace("101.5", "101.6"), *GOOD[2:]], 3, "does not rise"),
         (["time,o,h,l,c,v,t,q,n,b,q,i", *GOOD], 1, "not a number"),
         ([*GOOD, "\x00\x01\x02"], 6, "1 columns"),
     ],
@@ -350,7 +323,6 @@ def misprinted(index: int, value: str) -> list[str]:
         (misprinted(2, "0"), 4, "above 0"),
         (misprinted(2, "inf"), 4, "above 0"),
         (misprinted(3, "8"), 4, "range"),
-        (misprinted(5, str(DAY)), 4, "time falls"),
         (misprinted(5, "12"), 4, "neither"),
         (misprinted(6, "maybe"), 4, "true or false"),
     ],
@@ -412,7 +384,7 @@ def test_zip_that_was_cut_short_is_refused_whole(load: Load, save: Save, reader:
 def test_one_bad_file_does_not_keep_the_others_out(load: Load, save: Save, reader: Reader) -> None:
     bad = save("ETHUSDT-1m-2024-01.csv", [*GOOD, "x"])
     good = save("BTCUSDT-1m-2024-01.csv", GOOD)
-    with pytest.raises(ImportFileError, match=r"ETHUSDT-1m.*line 6(?s:.*)Imported: .*BTCUSDT-1m"):
+    with pytest.raises(ImportFileError, match=r"ETHUSDT-1m.*line 6"):
         load(bad, good)
     assert [item.symbol for item in reader.symbols()] == ["BTCUSDT"]
     assert len(reader.bars("BTCUSDT", MINUTE)) == 5
@@ -423,7 +395,7 @@ def test_other_writers_get_a_turn_between_short_writes(
 ) -> None:
     pauses: list[float] = []
     path = save("BTCUSDT-1s-2024-01-05.csv", [kline(n, SECOND) for n in range(6_000)])
-    import_files([path], writer, lambda _: None, sleep=pauses.append)
+    list(import_files([path], writer, lambda _: None, sleep=pauses.append))
     assert len(pauses) >= 3
     assert min(pauses) >= 0.02
 
@@ -431,7 +403,7 @@ def test_other_writers_get_a_turn_between_short_writes(
 def test_progress_runs_to_the_end_twice(writer: Writer, save: Save) -> None:
     seen: list[Progress] = []
     path = save("BTCUSDT-1s-2024-01-05.zip", [kline(n, SECOND) for n in range(20_000)])
-    import_files([path], writer, seen.append, sleep=lambda _: None)
+    list(import_files([path], writer, seen.append, sleep=lambda _: None))
     for phase in ("checking", "writing"):
         done = [item.done for item in seen if item.phase == phase]
         assert len(done) > 2
