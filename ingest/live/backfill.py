@@ -9,20 +9,19 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
 
 import structlog
 
 from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbols
-from core.types import TIMEFRAMES, Bar, Trade
+from core.types import TIMEFRAMES
+from ingest.binance.rest import PAGE_LIMIT
 from ingest.live.pipeline import Pipeline
+from ingest.live.ports import Exchange, Store, ask_trades
 from ingest.live.stored_bars import floor_to
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
-LIMIT = 1_000
-PAGE = LIMIT - 1
+PAGE = PAGE_LIMIT - 1
 """Bars of a page: one less than asked for, since only a bar with a later one behind it is final."""
 SECONDS_BACK = 7_200
 CONCURRENCY = 8
@@ -30,34 +29,6 @@ RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DAY_MS = 86_400_000
 LOG_EVERY = 100
-
-
-class Exchange(Protocol):
-    """What is asked of the exchange; the REST client has it."""
-
-    async def klines(
-        self,
-        symbol: str,
-        timeframe: str,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        limit: int = LIMIT,
-    ) -> list[Bar]: ...
-
-    async def agg_trades(
-        self,
-        symbol: str,
-        from_id: int | None = None,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        limit: int = LIMIT,
-    ) -> list[Trade]: ...
-
-
-class Store(Protocol):
-    """Runs work on the pipeline in the writing thread."""
-
-    async def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 @dataclass(slots=True)
@@ -258,8 +229,8 @@ class Backfill:
     async def _join(self, symbol: str, start_ms: int) -> bool:
         if not await self.store(lambda: self.pipeline.needs_first_minute(symbol, start_ms)):
             return True
-        page = await self.exchange.agg_trades(symbol, start_ms=start_ms)
-        newest = None if page else (await self.exchange.agg_trades(symbol, limit=1))[-1:]
+        page = await ask_trades(self.exchange, symbol, start_ms=start_ms)
+        newest = None if page.trades else (await self.exchange.agg_trades(symbol, limit=1))[-1:]
         last = newest[0] if newest else None
         return await self.store(
             lambda: self.pipeline.add_first_minute(symbol, start_ms, page, last)

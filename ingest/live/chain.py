@@ -1,7 +1,9 @@
-"""Where the live feed of one symbol stands: its chain of ids, the gaps in it, its open bars."""
+"""The id chain of one symbol: how far it can be trusted, the gaps in it, its open bars."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
 
 from core.bars import SECOND_MS, BarBuilder
 from core.types import Trade
@@ -14,6 +16,24 @@ MOST_IDS, MOST_IDS_PER_S = 200_000, 5_000
 """An id further ahead than this, by the time that has passed, is a fault and no gap."""
 LONGEST_SILENCE_MS = 7_200_000
 """A symbol silent for longer gets no flat seconds; nobody looks at so many."""
+
+
+class TradePage(NamedTuple):
+    """The exchange's answer to a question for trades; `is_edge` when it has no more of them."""
+
+    trades: Sequence[Trade]
+    is_edge: bool
+
+
+class Standing(Enum):
+    """Whether a chain's newest id is the live edge."""
+
+    DOUBTED = auto()
+    """Trades may be missing that no later id has shown yet: bars stay open."""
+    PROVEN = auto()
+    """They aren't, for as long as the stream flows: bars close with the clock."""
+    STALLED = auto()
+    """Its stream is known to bring nothing: bars close as far as REST has told."""
 
 
 @dataclass(slots=True)
@@ -35,6 +55,12 @@ class OpenGap:
         while self.to_id > self.from_id and self.to_id in self.received:
             self.to_id -= 1
         return self.from_id > self.to_id
+
+    def cut_before(self, trade: Trade) -> "OpenGap":
+        """Begin with this trade; what lay before it is a gap of its own."""
+        head = OpenGap(0, self.from_id, trade.trade_id - 1, self.from_ms, trade.trade_time_ms)
+        self.from_id, self.from_ms = trade.trade_id, trade.trade_time_ms
+        return head
 
 
 @dataclass(slots=True)
@@ -64,11 +90,9 @@ class SymbolChain:
         self.builder: BarBuilder | None = None
         self.gaps: list[OpenGap] = []
         self.unfillable: list[tuple[int, int]] = []
-        # False while trades may be missing that no later id has shown yet; its bars stay open.
-        self.is_proven = False
-        # Whether its stream is known to bring nothing, and until when REST has told of all trades.
-        self.is_stalled = False
-        self.told_until_ms = 0
+        self._standing = Standing.DOUBTED
+        # Until when REST has told of all trades, whatever its stream brings.
+        self._told_until_ms = 0
         # Closed bars from here on are about to be built again: dying before must not leave them.
         self.rebuild_from_ms: int | None = None
         self.absurd = 0
@@ -106,6 +130,77 @@ class SymbolChain:
         self.last_price = last_price
         self.last_trade_ms = self.last_event_ms = self.whole_from_ms = time_ms
         self.builder = BarBuilder(time_ms, last_close)
+
+    def join(self, first: Trade, start_ms: int) -> OpenGap | None:
+        """Reach back from the first live trade to a second's start, whose first trade is given.
+
+        Returns the gap between the two, unless the exchange tells of no earlier trade.
+        """
+        live = self.first_live
+        assert live is not None
+        self.whole_from_ms = start_ms
+        if first.trade_id >= live.trade_id:
+            return None
+        gap = OpenGap(0, first.trade_id, live.trade_id - 1, start_ms, live.trade_time_ms)
+        self.gaps.append(gap)
+        return gap
+
+    # -- how far it can be trusted ------------------------------------------------------------
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the newest id is the live edge."""
+        return self._standing is Standing.PROVEN
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether its stream is known to bring nothing."""
+        return self._standing is Standing.STALLED
+
+    def prove(self) -> None:
+        """The newest id is the live edge, and the stream brings what comes after it."""
+        self._standing = Standing.PROVEN
+
+    def doubt(self) -> None:
+        """Trades may be missing; a stalled stream stays stalled."""
+        if self.is_proven:
+            self._standing = Standing.DOUBTED
+
+    def doubt_connection(self) -> None:
+        """Trades may be missing; another connection has other subscriptions, stalled ones too."""
+        self._standing = Standing.DOUBTED
+
+    def stall(self) -> None:
+        """The stream brings nothing, until it does again."""
+        self._standing = Standing.STALLED
+
+    def tell_until(self, time_ms: int) -> None:
+        """REST has told of all trades of the seconds that end by then."""
+        self._told_until_ms = max(self._told_until_ms, time_ms - time_ms % SECOND_MS)
+
+    def known_until(self, live_ms: int) -> int:
+        """Up to when all trades are known to be there, at the live edge's time `live_ms`."""
+        return max(live_ms if self.is_proven else 0, self._told_until_ms)
+
+    def fill(self, gap: OpenGap, trades: Sequence[Trade]) -> bool:
+        """Take trades from a gap's first id on into the open bars; True when none is missing."""
+        assert self.builder is not None
+        for trade in trades:
+            if trade.trade_id not in gap.received:
+                self.builder.add(trade)
+        gap.from_id = trades[-1].trade_id + 1
+        gap.from_ms = trades[-1].trade_time_ms
+        if gap.from_id <= gap.to_id and not gap.trim():
+            return False
+        self.gaps.remove(gap)
+        return True
+
+    def lose(self, gap: Gap | OpenGap) -> None:
+        """The ids of a gap are lost for good: no bar over it is ever whole."""
+        self.gaps = [other for other in self.gaps if other.gap_id != gap.gap_id]
+        self.unfillable.append((gap.from_ms, gap.to_ms))
+
+    # -- bars ---------------------------------------------------------------------------------
 
     @property
     def cursor(self) -> FeedCursor:
@@ -159,6 +254,8 @@ class SymbolChain:
             return None
         self.builder = BarBuilder(until_ms - SECOND_MS, self.last_price)
         return closed_until, self.last_trade_ms
+
+    # -- trades -------------------------------------------------------------------------------
 
     def accept(self, trades: Sequence[Trade]) -> Accepted:
         """Check ids and take the trades into the open bars.

@@ -11,8 +11,9 @@ import structlog
 from core.bars import SECOND_MS
 from core.types import TIMEFRAMES, Bar, Origin, Trade
 from ingest.live import stored_bars
-from ingest.live.chain import OpenGap, SymbolChain
+from ingest.live.chain import OpenGap, SymbolChain, TradePage
 from ingest.store import gaps, market, process
+from ingest.store.gaps import Gap
 from ingest.store.market import SymbolListing
 from ingest.store.transaction import Transaction, Writer
 
@@ -69,7 +70,7 @@ class Pipeline:
         for gap in open_gaps:
             if gap.symbol not in ids and gap.to_ms < self._clock_ms() - self._retain_ms:
                 left = SymbolChain(gap.symbol, gap.symbol_id)
-                self._lose(left, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
+                self._lose(left, gap, self._too_old)
         for symbol, symbol_id in ids.items():
             chain = self._chains[symbol] = SymbolChain(symbol, symbol_id)
             chain.unfillable = [(gap.from_ms, gap.to_ms) for gap in lost if gap.symbol == symbol]
@@ -78,7 +79,7 @@ class Pipeline:
             is_old = cursor and cursor.last_event_time_ms < self._clock_ms() - self._retain_ms
             if cursor is None or is_old:
                 for gap in own_gaps:
-                    self._lose(chain, gap.gap_id, gap.from_ms, gap.to_ms, self._too_old)
+                    self._lose(chain, gap, self._too_old)
                 continue
             with self._writer.transaction() as tx:
                 closed = cursor.closed_until_ms
@@ -132,7 +133,7 @@ class Pipeline:
                     for start_ms, end_ms in self._ingest_symbol(tx, chain, group):
                         rebuilds.append((chain, start_ms, end_ms, group[0].trade_id))
                     if is_proof:
-                        chain.is_proven, chain.is_stalled = True, False
+                        chain.prove()
         self._pause()
         for chain, start_ms, end_ms, anchor_id in _merged(rebuilds):
             self._rebuild(chain, start_ms, end_ms, anchor_id)
@@ -192,7 +193,7 @@ class Pipeline:
         while True:
             due = []
             for chain in self._chains.values():
-                end = max(until if chain.is_proven else 0, chain.told_until_ms)
+                end = chain.known_until(until)
                 if chain.builder and chain.builder.closed_until_ms < end:
                     due.append((chain, end))
             if not due:
@@ -279,19 +280,11 @@ class Pipeline:
         return True
 
     def _fill(self, chain: SymbolChain, gap: OpenGap, inside: list[Trade]) -> None:
-        assert chain.builder is not None
         with self._writer.transaction() as tx:
             market.insert_trades(tx, chain.symbol_id, inside)
         self._pause()
-        for trade in inside:
-            if trade.trade_id not in gap.received:
-                chain.builder.add(trade)
         start_ms = gap.from_ms
-        gap.from_id = inside[-1].trade_id + 1
-        gap.from_ms = inside[-1].trade_time_ms
-        is_filled = gap.from_id > gap.to_id or gap.trim()
-        if is_filled:
-            chain.gaps.remove(gap)
+        is_filled = chain.fill(gap, inside)
         end_ms = gap.to_ms if is_filled else gap.from_ms
         self._rebuild(chain, start_ms, end_ms, inside[0].trade_id)
         # Only now: dying before would leave bars that nobody builds again.
@@ -307,29 +300,26 @@ class Pipeline:
     def _lose_head(self, chain: SymbolChain, gap: OpenGap, first: Trade) -> None:
         reason = f"the exchange no longer has ids before {first.trade_id}"
         if first.trade_id > gap.to_id:
-            chain.gaps.remove(gap)
-            self._lose(chain, gap.gap_id, gap.from_ms, gap.to_ms, reason)
+            self._lose(chain, gap, reason)
             return
-        lost = OpenGap(0, gap.from_id, first.trade_id - 1, gap.from_ms, first.trade_time_ms)
-        gap.from_id, gap.from_ms = first.trade_id, first.trade_time_ms
+        lost = gap.cut_before(first)
         with self._writer.transaction() as tx:
             lost.gap_id = self._record(tx, chain, lost, reason)
             gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
-        self._lose(chain, lost.gap_id, lost.from_ms, lost.to_ms, reason)
+        self._lose(chain, lost, reason)
 
     def give_up_gap(self, symbol: str, gap_id: int) -> None:
         """Say that a gap is too old to be filled."""
         chain = self._chains[symbol]
         gap = chain.find_gap(gap_id)
         if gap is not None:
-            chain.gaps.remove(gap)
-            self._lose(chain, gap_id, gap.from_ms, gap.to_ms, self._too_old)
+            self._lose(chain, gap, self._too_old)
 
-    def _lose(self, chain: SymbolChain, gap_id: int, from_ms: int, to_ms: int, reason: str) -> None:
-        chain.unfillable.append((from_ms, to_ms))
+    def _lose(self, chain: SymbolChain, gap: Gap | OpenGap, reason: str) -> None:
+        chain.lose(gap)
         with self._writer.transaction() as tx:
-            gaps.close_gap(tx, gap_id, "unfillable", reason, self._clock_ms())
-            if stored_bars.flag_incomplete(tx, chain, from_ms, to_ms, is_final=True):
+            gaps.close_gap(tx, gap.gap_id, "unfillable", reason, self._clock_ms())
+            if stored_bars.flag_incomplete(tx, chain, gap.from_ms, gap.to_ms, is_final=True):
                 market.rise_revision(tx, chain.symbol_id)
         self._pause()
         log.warning("trades are lost", symbol=chain.symbol, reason=reason)
@@ -344,16 +334,16 @@ class Pipeline:
         )
 
     def add_first_minute(
-        self, symbol: str, start_ms: int, page: Sequence[Trade], newest: Trade | None
+        self, symbol: str, start_ms: int, answer: TradePage, newest: Trade | None
     ) -> bool:
         """Join the exchange's trades from `start_ms` on to the live feed; False: ask again.
 
         Parameters
         ----------
-        page : the first trades from the minute's start on.
+        answer : the first trades from the minute's start on.
         newest : where there are none, the newest trade before.
         """
-        chain = self._chains[symbol]
+        chain, (page, is_edge) = self._chains[symbol], answer
         live = chain.first_live
         if live is None and not page and newest is None:
             return True  # nothing has ever traded: the first trade will be the first of all
@@ -369,22 +359,20 @@ class Pipeline:
                 if not page:
                     market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._pause()
-            chain.is_proven = len(page) < 1_000
             if page:
-                self.ingest(page, is_proof=chain.is_proven)
+                self.ingest(page, is_proof=is_edge)
+            else:
+                chain.prove()
             return True
         if not page:
             return False
-        first = page[0]
-        chain.whole_from_ms = start_ms
-        if first.trade_id < live.trade_id:
-            gap = OpenGap(0, first.trade_id, live.trade_id - 1, start_ms, live.trade_time_ms)
-            chain.gaps.append(gap)
+        gap = chain.join(page[0], start_ms)
+        if gap is not None:
             with self._writer.transaction() as tx:
                 gap.gap_id = self._record(tx, chain, gap, "before the first live trade")
                 market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._pause()
-            self.fill_gap(symbol, gap.gap_id, first.trade_id, page)
+            self.fill_gap(symbol, gap.gap_id, gap.from_id, page)
         else:
             chain.will_rebuild(start_ms)
             with self._writer.transaction() as tx:
@@ -394,34 +382,37 @@ class Pipeline:
             self._note_rebuilt([chain])
         return True
 
-    def prove(
-        self,
-        symbol: str,
-        last_id: int,
-        trades: Sequence[Trade],
-        is_edge: bool,
-        told_until_ms: int,
-    ) -> None:
-        """Take in the exchange's trades after `last_id`; `is_edge` when there are no more.
+    def prove(self, symbol: str, last_id: int, answer: TradePage, told_until_ms: int) -> None:
+        """Take in the exchange's trades after `last_id`: where it has no more, that is the edge.
 
         While the symbol's stream has stalled that holds until `told_until_ms` only.
         """
         chain = self._chains[symbol]
         if chain.last_id != last_id or chain.is_proven:
             return  # the live feed has answered meanwhile
-        is_proof = is_edge and not chain.is_stalled
-        if trades:
-            self.ingest(trades, is_proof=is_proof)
-        else:
-            chain.is_proven = is_proof
-        if is_edge:
-            told_until = stored_bars.floor_to(told_until_ms, SECOND_MS)
-            chain.told_until_ms = max(chain.told_until_ms, told_until)
+        is_proof = answer.is_edge and not chain.is_stalled
+        if answer.trades:
+            self.ingest(answer.trades, is_proof=is_proof)
+        elif is_proof:
+            chain.prove()
+        if answer.is_edge:
+            chain.tell_until(told_until_ms)
 
     def stall(self, symbol: str) -> None:
         """Take note that a symbol's stream brings nothing, until it does again."""
-        chain = self._chains[symbol]
-        chain.is_proven, chain.is_stalled = False, True
+        self._chains[symbol].stall()
+
+    def doubt(self, symbols: Iterable[str] | None = None) -> None:
+        """Keep bars open until the ids of these symbols have met the live edge again.
+
+        Without symbols the connection is another one, and all of them are in doubt.
+        """
+        if symbols is None:
+            for chain in self._chains.values():
+                chain.doubt_connection()
+        else:
+            for symbol in self._chains.keys() & set(symbols):
+                self._chains[symbol].doubt()
 
     # -- comparison with the exchange's own bars ----------------------------------------------
 
@@ -444,14 +435,6 @@ class Pipeline:
         anchor_id = trades[0].trade_id if trades else chain.last_id or 0
         self._rebuild(chain, open_ms, open_ms + stored_bars.MINUTE_MS - 1, anchor_id)
         return next(iter(self.own_minutes(symbol, open_ms, open_ms + stored_bars.MINUTE_MS)), None)
-
-    def doubt(self, symbols: Iterable[str] | None = None) -> None:
-        """Keep bars open until the ids of these symbols (all) have met the live edge again."""
-        for symbol in self._chains if symbols is None else symbols:
-            if symbol in self._chains:
-                self._chains[symbol].is_proven = False
-                # Another connection has other subscriptions.
-                self._chains[symbol].is_stalled &= symbols is not None
 
 
 def _merged(

@@ -9,8 +9,10 @@ import structlog
 
 from core.errors import ExchangeError
 from core.types import Bar, Trade
-from ingest.live.backfill import LIMIT, PAGE, Exchange, Store
+from ingest.binance.rest import PAGE_LIMIT
+from ingest.live.backfill import PAGE
 from ingest.live.pipeline import Pipeline
+from ingest.live.ports import Exchange, Store, ask_trades
 from ingest.live.stored_bars import MINUTE_MS, floor_to
 
 log = structlog.get_logger()
@@ -79,7 +81,7 @@ class Reconciliation:
         klines = {
             bar.open_time_ms: bar
             for bar in await self.exchange.klines(
-                symbol, "1m", start_ms=own[0].open_time_ms, limit=min(count + 1, LIMIT)
+                symbol, "1m", start_ms=own[0].open_time_ms, limit=min(count + 1, PAGE_LIMIT)
             )
         }
         until_ms = max(klines, default=start_ms - MINUTE_MS) + MINUTE_MS
@@ -111,12 +113,14 @@ class Reconciliation:
 
     async def _fetch(self, symbol: str, open_ms: int) -> list[Trade]:
         end_ms = open_ms + MINUTE_MS
-        found = await self.exchange.agg_trades(symbol, start_ms=open_ms, end_ms=end_ms - 1)
-        page = found
-        while len(page) == LIMIT:
-            page = await self.exchange.agg_trades(symbol, from_id=page[-1].trade_id + 1)
-            page = [trade for trade in page if trade.trade_time_ms < end_ms]
-            found = found + page
+        page = await ask_trades(self.exchange, symbol, start_ms=open_ms, end_ms=end_ms - 1)
+        found = list(page.trades)
+        while not page.is_edge:
+            page = await ask_trades(self.exchange, symbol, from_id=found[-1].trade_id + 1)
+            inside = [trade for trade in page.trades if trade.trade_time_ms < end_ms]
+            found += inside
+            if len(inside) < len(page.trades):
+                break
         return found
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -10,9 +11,9 @@ import structlog
 
 from core.errors import ExchangeError, RequestRefused
 from ingest.binance.rest import SETTLE_MS
-from ingest.live.backfill import LIMIT, Exchange, Store
 from ingest.live.chain import SKIP_MS
 from ingest.live.pipeline import Pipeline
+from ingest.live.ports import Exchange, Store, ask_trades
 
 log = structlog.get_logger()
 
@@ -117,9 +118,9 @@ class Repair:
                 log.debug("gap is closed", symbol=gap.symbol, gap=gap.gap_id)
                 return True
             asked = from_id
-            page = await self.exchange.agg_trades(gap.symbol, from_id=asked)
-            fill = self.pipeline.fill_gap
-            if not await self.store(lambda: fill(gap.symbol, gap.gap_id, asked, page)):  # noqa: B023
+            page = await ask_trades(self.exchange, gap.symbol, from_id=asked)
+            fill = partial(self.pipeline.fill_gap, gap.symbol, gap.gap_id, asked, page.trades)
+            if not await self.store(fill):
                 return False
             from_id = await self.store(lambda: self._next_id(gap))
         return True
@@ -137,14 +138,11 @@ class Repair:
             async with slots:
                 told_until_ms = self.clock_ms() - SETTLE_MS
                 try:
-                    page = await self.exchange.agg_trades(symbol, from_id=last_id + 1)
+                    page = await ask_trades(self.exchange, symbol, from_id=last_id + 1)
                 except ExchangeError as error:
                     log.info("the edge has to wait", symbol=symbol, reason=str(error))
                     return
-                is_edge = len(page) < LIMIT
-                await self.store(
-                    lambda: self.pipeline.prove(symbol, last_id, page, is_edge, told_until_ms)
-                )
+                await self.store(lambda: self.pipeline.prove(symbol, last_id, page, told_until_ms))
 
         await asyncio.gather(*(one(symbol, last_id) for symbol, last_id in doubted))
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from core.errors import ExchangeError
 from ingest.binance.rest import SETTLE_MS
-from ingest.live.backfill import LIMIT, Exchange, Store
 from ingest.live.pipeline import Pipeline
+from ingest.live.ports import Exchange, Store, ask_trades
 
 log = structlog.get_logger()
 
@@ -92,14 +93,11 @@ class SilenceWatch:
             if last_id is None:
                 return missed
             told_until_ms = self.clock_ms() - SETTLE_MS
-            page = await self.exchange.agg_trades(symbol, from_id=last_id + 1)
-            is_edge = len(page) < LIMIT
-            await self.store(
-                lambda: self.pipeline.prove(symbol, last_id, page, is_edge, told_until_ms)  # noqa: B023
-            )
+            page = await ask_trades(self.exchange, symbol, from_id=last_id + 1)
+            await self.store(partial(self.pipeline.prove, symbol, last_id, page, told_until_ms))
             overdue_ms = self.clock_ms() - STALLED_MS
-            missed += sum(trade.trade_time_ms < overdue_ms for trade in page)
-            if is_edge:
+            missed += sum(trade.trade_time_ms < overdue_ms for trade in page.trades)
+            if page.is_edge:
                 return missed
 
     def _doubted_from(self, symbol: str) -> int | None:

@@ -9,7 +9,7 @@ import pytest
 
 from core.types import Bar, Origin, Trade
 from ingest.files.importer import ImportedSymbol
-from ingest.live.chain import SKIP_MS
+from ingest.live.chain import SKIP_MS, TradePage
 from ingest.live.pipeline import BARS_PER_TRANSACTION, GRACE_MS, Pipeline
 from ingest.store import market, pruning
 from ingest.store.reader import Reader
@@ -312,9 +312,11 @@ def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
     pipeline.close_bars(pipeline.event_time_ms - GRACE_MS)
     pipeline.store_klines(name, "1m", klines)
     assert pipeline.needs_first_minute(name, START)
-    assert not pipeline.add_first_minute(name, START, [], None)  # the database lags
+    assert not pipeline.add_first_minute(
+        name, START, TradePage([], True), None
+    )  # the database lags
     page = [t for t in trades if t.trade_time_ms >= START][:30]
-    assert pipeline.add_first_minute(name, START, page, None)
+    assert pipeline.add_first_minute(name, START, TradePage(page, True), None)
     repair(pipeline, {name: trades})
     pipeline.ingest(live[50:])
     pipeline.close_bars(START + 299_000)
@@ -338,7 +340,7 @@ def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
     klines = [bar._replace(complete=True) for bar in plain_bars(trades, MINUTE, begin)]
     pipeline.store_klines(name, "1m", klines)
     page = [t for t in trades if t.trade_time_ms >= begin]
-    assert pipeline.add_first_minute(name, begin, page[:10], None)
+    assert pipeline.add_first_minute(name, begin, TradePage(page[:10], True), None)
     pipeline.ingest(page[10:])
     pipeline.close_bars(START + 350_000)
     with writer.transaction() as tx:
@@ -355,7 +357,7 @@ def test_a_symbol_that_does_not_trade_still_gets_its_flat_bars(
 ) -> None:
     name = SYMBOLS[0]
     newest = make_trades(name, 10, 1, START - 500_000)[-1]
-    assert pipeline.add_first_minute(name, START, [], newest)
+    assert pipeline.add_first_minute(name, START, TradePage([], True), newest)
     pipeline.close_bars(START + 65_000)
     stored = stored_bars(writer, pipeline, name, 1_000)
     assert len(stored) == 65
@@ -425,9 +427,28 @@ def test_bars_stay_open_while_the_feed_is_in_doubt(writer: Writer, pipeline: Pip
     pipeline.doubt()
     pipeline.close_bars(START + 60_000)
     assert stored_bars(writer, pipeline, name, 1_000)[-1].open_time_ms == START + 19_000
-    pipeline.prove(name, seen[-1].trade_id, missed, is_edge=True, told_until_ms=START + 90_000)
+    pipeline.prove(name, seen[-1].trade_id, TradePage(missed, True), START + 90_000)
     pipeline.close_bars(START + 90_000)
     assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 90_000)
+
+
+def test_a_first_page_that_is_full_is_not_taken_for_the_live_edge(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 13, 100)
+    assert pipeline.add_first_minute(name, START, TradePage(trades[:10], False), None)
+    pipeline.close_bars(START + 90_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == []  # the rest of them is still to come
+    pipeline.prove(name, trades[9].trade_id, TradePage(trades[10:20], False), START + 90_000)
+    pipeline.close_bars(START + 90_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == []
+    pipeline.prove(name, trades[19].trade_id, TradePage(trades[20:], True), START + 90_000)
+    pipeline.close_bars(START + 90_000)
+    twin = plain_bars(trades, 1_000, START + 90_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == [
+        bar._replace(complete=True) for bar in twin
+    ]
 
 
 def test_bars_of_a_stalled_symbol_close_only_as_far_as_was_told_by_request(
@@ -441,7 +462,7 @@ def test_bars_of_a_stalled_symbol_close_only_as_far_as_was_told_by_request(
     pipeline.close_bars(START + 20_000)
     pipeline.stall(name)
     until = told[-1].trade_time_ms + 2_000
-    pipeline.prove(name, seen[-1].trade_id, told, is_edge=True, told_until_ms=until)
+    pipeline.prove(name, seen[-1].trade_id, TradePage(told, True), until)
     pipeline.close_bars(START + 90_000)
     until -= until % 1_000
     assert pipeline.chains[name].builder is not None
@@ -457,8 +478,8 @@ def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
     """No live trade, an empty page of a database that lags, and then a newest trade inside it."""
     name = SYMBOLS[0]
     trades = [t for t in make_trades(name, 8, 120) if t.trade_time_ms > START]
-    assert not pipeline.add_first_minute(name, START, [], trades[4])
-    assert pipeline.add_first_minute(name, START, trades[:30], None)
+    assert not pipeline.add_first_minute(name, START, TradePage([], True), trades[4])
+    assert pipeline.add_first_minute(name, START, TradePage(trades[:30], True), None)
     pipeline.ingest(trades[4:])
     pipeline.close_bars(START + 110_000)
     seconds = stored_bars(writer, pipeline, name, 1_000)
@@ -475,13 +496,13 @@ def test_a_cancelled_aggregate_is_no_price_to_begin_with(
     cancelled = first._replace(
         price=0.0, quantity=0.0, first_id=-1, last_id=-1, trade_time_ms=START - 5_000
     )
-    assert pipeline.add_first_minute(name, START, [], cancelled)
+    assert pipeline.add_first_minute(name, START, TradePage([], True), cancelled)
     pipeline.close_bars(START + 30_000)
     assert stored_bars(writer, pipeline, name, 1_000) == []
 
 
 def test_a_symbol_that_has_never_traded_holds_nothing_up(pipeline: Pipeline) -> None:
-    assert pipeline.add_first_minute(SYMBOLS[0], START, [], None)
+    assert pipeline.add_first_minute(SYMBOLS[0], START, TradePage([], True), None)
 
 
 def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(

@@ -8,6 +8,7 @@ import pytest
 
 from core.types import Trade
 from ingest.files.importer import ImportedSymbol
+from ingest.live import ports
 from ingest.live.backfill import Backfill
 from ingest.live.intake import ExchangeClock, Intake
 from ingest.live.pipeline import Pipeline
@@ -108,6 +109,44 @@ def test_minutes_over_an_outage_stand_while_its_trades_cannot_be_had(desk: Desk)
     complete = [bar for bar in minutes if bar.complete]
     assert len(complete) >= 30
     assert all(bar == twin[bar.open_time_ms] for bar in complete)
+
+
+def test_a_full_page_is_not_the_live_edge_whatever_a_page_holds(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "PAGE_LIMIT", 10)
+    desk.tell(50)
+    desk.pipeline.close_bars(desk.now_ms())
+    closed_ms = desk.bars(1_000)[-1].open_time_ms
+    desk.market.make(25)  # the stream brings none of them
+    desk.pipeline.doubt()
+    chain = desk.pipeline.chains[NAME]
+    for known in (60, 70):
+        asyncio.run(desk.repair.prove())
+        assert chain.last_id == desk.market.trades[known - 1].trade_id
+        assert not chain.is_proven
+        desk.pipeline.close_bars(desk.now_ms())
+        assert desk.bars(1_000)[-1].open_time_ms == closed_ms
+    asyncio.run(desk.repair.prove())
+    assert chain.last_id == desk.market.trades[74].trade_id
+    assert chain.is_proven
+    desk.pipeline.close_bars(desk.now_ms())
+    assert desk.bars(1_000)[1:] == desk.market.bars(1_000, desk.now_ms())[1:]
+
+
+def test_the_first_minute_is_whole_however_many_pages_it_takes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "PAGE_LIMIT", 10)
+    desk.market.make(35)
+    asyncio.run(desk.backfill._join(NAME, START))
+    chain = desk.pipeline.chains[NAME]
+    desk.pipeline.close_bars(desk.now_ms())
+    assert desk.bars(1_000) == []  # 25 trades are still to come
+    while not chain.is_proven:
+        asyncio.run(desk.repair.prove())
+    desk.pipeline.close_bars(desk.now_ms())
+    assert desk.bars(1_000) == desk.market.bars(1_000, desk.now_ms())
 
 
 def test_an_id_that_no_chain_can_have_reached_is_a_fault_and_no_gap(desk: Desk) -> None:

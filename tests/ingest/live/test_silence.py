@@ -42,9 +42,9 @@ class Watched:
     async def store(self, work: Callable[[], T], /) -> T:
         return work()
 
-    async def agg_trades(self, symbol: str, from_id: int) -> Any:
+    async def agg_trades(self, symbol: str, from_id: int, **more: Any) -> Any:
         self.asked.append(from_id)
-        return await self.market.agg_trades(symbol, from_id=from_id)
+        return await self.market.agg_trades(symbol, from_id=from_id, **more)
 
     def look(self, *silent: str) -> None:
         asyncio.run(self.watch.run_once(silent))

@@ -1,0 +1,54 @@
+"""What history, repair, silence and reconciliation have of the outside: an exchange and a store."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from core.types import Bar, Trade
+from ingest.binance.rest import PAGE_LIMIT
+from ingest.live.chain import TradePage
+
+T = TypeVar("T")
+
+
+class Exchange(Protocol):
+    """What is asked of the exchange; the REST client has it."""
+
+    async def klines(
+        self,
+        symbol: str,
+        timeframe: str,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = PAGE_LIMIT,
+    ) -> list[Bar]: ...
+
+    async def agg_trades(
+        self,
+        symbol: str,
+        from_id: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = PAGE_LIMIT,
+    ) -> list[Trade]: ...
+
+
+class Store(Protocol):
+    """Runs work on the pipeline in the writing thread."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T: ...
+
+
+async def ask_trades(
+    exchange: Exchange,
+    symbol: str,
+    *,
+    from_id: int | None = None,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> TradePage:
+    """Ask for a page of trades: only who asked knows whether the answer is full, or the edge."""
+    limit = PAGE_LIMIT
+    trades = await exchange.agg_trades(
+        symbol, from_id=from_id, start_ms=start_ms, end_ms=end_ms, limit=limit
+    )
+    return TradePage(trades, len(trades) < limit)
