@@ -103,7 +103,7 @@ def _fill(view: dict[str, Any], reader: Reader, now_ms: int) -> None:
     view["database"] = database
     view["source"] = meta.get("source", view["source"])
     view["source_reason"] = meta.get("source_reason")
-    worker = reader.status()
+    worker = reader.status("worker")
     if worker is not None:
         age_ms = max(0, now_ms - worker.heartbeat_ms)
         silent = age_ms > SILENT_AFTER_MS

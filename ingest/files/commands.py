@@ -91,7 +91,7 @@ def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> in
         with writer.transaction() as tx:
             process.set_meta(tx, "source", "replay")
             process.set_meta(tx, "source_reason", ", ".join(path.name for path in paths))
-            process.save_status(tx, os.getpid(), "ended", int(time.time() * 1_000), {})
+            process.save_status(tx, "worker", os.getpid(), "ended", int(time.time() * 1_000), {})
     finally:
         writer.close()
         lock.release()

@@ -103,7 +103,7 @@ class Heartbeat:
         """Store it from the thread that writes, or when that has ended."""
         state, payload = self.report()
         with self.writer.transaction() as tx:
-            process.save_status(tx, os.getpid(), state, int(time.time() * 1_000), payload)
+            process.save_status(tx, "worker", os.getpid(), state, int(time.time() * 1_000), payload)
         self.writing.pause()
 
 

@@ -56,6 +56,8 @@ def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False)
         options = "-c timezone=UTC -c lock_timeout=5s"
         if read_only:
             options += " -c default_transaction_read_only=on"
+            # All that one transaction reads is of one state, as with SQLite.
+            options += r" -c default_transaction_isolation=repeatable\ read"
         return create_engine(
             url, pool_pre_ping=True, connect_args={"options": options, "connect_timeout": 10}
         )

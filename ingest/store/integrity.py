@@ -25,7 +25,7 @@ CHECK_S = 1.0
 _INSTRUCTIONS = 20_000
 _MAGIC = b"SQLite format 3\0"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_SMALL = ("symbols", "cursors", "gaps", "imports", "meta", "worker_status", "alembic_version")
+_SMALL = ("symbols", "cursors", "gaps", "imports", "meta", "process_status", "alembic_version")
 _LARGE = {
     "bars": ("symbol_id", "timeframe_ms", "open_time_ms"),
     "trades": ("symbol_id", "trade_id"),

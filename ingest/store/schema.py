@@ -28,11 +28,12 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
-# One row, written every second by the one worker; `payload` is what /api/status shows, as JSON.
-worker_status = Table(
-    "worker_status",
+# One row a role, written every second by the one process that has it; `payload` is what it
+# reports of itself, a JSON object.
+process_status = Table(
+    "process_status",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("role", String(20), primary_key=True),
     Column("pid", Integer, nullable=False),
     Column("state", String(20), nullable=False),
     Column("heartbeat_ms", BigInteger, nullable=False),

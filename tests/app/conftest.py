@@ -103,7 +103,7 @@ def fill(database_url: str) -> None:
         gaps.open_gap(
             tx, ids["ETHUSDT"], 11, 14, LAST_OPEN_MS - 90_500, LAST_OPEN_MS, "reconnect", NOW_MS
         )
-        process.save_status(tx, 4242, "running", NOW_MS - 800, WORKER)
+        process.save_status(tx, "worker", 4242, "running", NOW_MS - 800, WORKER)
         process.set_meta(tx, "source", "simulated")
         process.set_meta(tx, "source_reason", "no exchange answers")
     writer.close()

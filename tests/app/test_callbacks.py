@@ -67,7 +67,7 @@ def close_bar(
             own_desk[1]["now"] += 60
             now_ms = int(own_desk[1]["now"] * 1000)
             feed = {"state": "live", "last_frame_ms": now_ms - 250, "trades_per_s": 12.5}
-            process.save_status(tx, 4242, "running", now_ms - 800, {"feed": feed})
+            process.save_status(tx, "worker", 4242, "running", now_ms - 800, {"feed": feed})
 
     return close
 

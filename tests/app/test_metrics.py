@@ -77,7 +77,7 @@ def test_every_health_figure_is_there_in_base_units(
             "space": SPACE,
             "stalled_symbols": ["DOGEUSDT"],
         }
-        process.save_status(tx, 1, "running", now_ms, payload)
+        process.save_status(tx, "worker", 1, "running", now_ms, payload)
     found = metrics(open_client(desk))
     last_event_ms = own_writer_last_event(desk)
     assert (

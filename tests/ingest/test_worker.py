@@ -13,7 +13,7 @@ import pytest
 from core.bars import roll_up
 from core.errors import StoreError
 from ingest.simulator import SimulatedExchange
-from ingest.store.reader import Reader, WorkerStatus
+from ingest.store.reader import ProcessStatus, Reader
 from tests.support.exchange import exchange_in_a_thread
 from tests.support.waiting import HANG_S, wait_until
 
@@ -57,9 +57,9 @@ class Workers:
         self.started.append(process)
         return process
 
-    def status(self) -> WorkerStatus | None:
+    def status(self) -> ProcessStatus | None:
         try:
-            return self.reader.status()
+            return self.reader.status("worker")
         except StoreError:
             return None  # not made yet
 

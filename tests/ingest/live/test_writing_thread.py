@@ -22,8 +22,7 @@ from ingest.live.intake import ExchangeClock, Intake
 from ingest.live.jobs import Heartbeat
 from ingest.live.pipeline import Pipeline
 from ingest.live.writing_thread import Order, WritingPaused, WritingThread
-from ingest.store import checkpoints
-from ingest.store import reader as reader_module
+from ingest.store import checkpoints, connections
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine
 from ingest.store.pulse import Pulse
@@ -160,7 +159,7 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     wait_until(lambda: desk.writing.paused, "paused")
     before_ms = int(time.time() * 1_000)
     asyncio.run(heartbeat.heartbeat())
-    status = desk.reader.status()
+    status = desk.reader.status("worker")
     assert status is not None
     assert (status.pid, status.state) == (os.getpid(), "paused")
     assert status.heartbeat_ms >= before_ms
@@ -171,7 +170,7 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     wait_until(lambda: desk.writing.paused is None, "going on")
     time.sleep(0.002)  # a later millisecond than the last beat
     asyncio.run(heartbeat.heartbeat())
-    status = desk.reader.status()
+    status = desk.reader.status("worker")
     assert status is not None
     assert status.state == "running"
     assert desk.pulse.last() is None  # a wall clock that steps back would bring it up again
@@ -224,7 +223,7 @@ def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit
 def test_a_read_that_takes_too_long_is_given_up_so_that_the_log_can_be_emptied(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader_module, "LONGEST_READ_S", 0.05)
+    monkeypatch.setattr(connections, "LONGEST_READ_S", 0.05)
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     with pytest.raises(StoreError, match="too long"), desk.reader._reading() as connection:
         connection.exec_driver_sql(endless)

@@ -91,7 +91,7 @@ class Desk:
         """The worker's pid as its heartbeat tells it."""
         reader = Reader(f"sqlite:///{self.folder}/market.db")
         try:
-            status = reader.status()
+            status = reader.status("worker")
         except StoreError:
             return None  # not migrated yet
         finally:
@@ -138,7 +138,7 @@ def test_one_command_runs_web_and_worker_restarts_the_worker_and_ends_all(desk: 
     assert re.search(rf"Pairdesk is on http://127\.0\.0\.1:{desk.port}", output)
     wait_until(lambda: not desk.processes(), "no process is left")
     reader = Reader(f"sqlite:///{desk.folder}/market.db")
-    status = reader.status()
+    status = reader.status("worker")
     reader.close()
     assert status is not None
     assert status.state == "stopped"

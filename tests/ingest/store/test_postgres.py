@@ -16,7 +16,7 @@ from core.types import Bar, Origin, Trade
 from ingest.store import gaps, imports, market, process, pruning
 from ingest.store.engine import migrate, open_engine
 from ingest.store.market import BarChanges, FeedCursor
-from ingest.store.reader import Reader
+from ingest.store.reader import Freshness, Reader, Snapshot
 from ingest.store.schema import metadata
 from ingest.store.transaction import Writer
 
@@ -113,8 +113,8 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
             tx, btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0
         )
         market.rise_revision(tx, btc)
-        process.save_status(tx, 5, "live", 6, {"queue_depth": 1})
-        process.save_status(tx, 5, "live", 7, {"queue_depth": 2})
+        process.save_status(tx, "worker", 5, "live", 6, {"queue_depth": 1})
+        process.save_status(tx, "worker", 5, "live", 7, {"queue_depth": 2})
         process.set_meta(tx, "source", "binance")
         assert pruning.prune_trades(tx, btc, 100, 70) == 70
         assert pruning.prune_bars(tx, MINUTE, 10 * MINUTE, 10) == 0
@@ -133,10 +133,22 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
     )
     assert reader.missing_ids() == {"BTCUSDT": (5, 1, 0)}
     assert [gap.from_id for gap in reader.gaps(["BTCUSDT"], start_ms=0)] == [605]
-    status = reader.status()
+    status = reader.status("worker")
     assert status is not None
     assert (status.heartbeat_ms, status.payload) == (7, {"queue_depth": 2})
     assert reader.meta() == {"source": "binance"}
+    fresh = {"BTCUSDT": Freshness(1, 2, 1.5, {MINUTE: 2 * MINUTE})}
+    assert reader.freshness(["BTCUSDT", "NOSUCH"]) == reader.freshness() == fresh
+    assert reader.freshness([]) == {}
+    assert reader.snapshot() == Snapshot(
+        symbols=fresh,
+        gaps=tuple(reader.gaps()),
+        processes={"worker": status},
+        meta={"source": "binance"},
+    )
+    with reader._reading() as connection:
+        level = connection.exec_driver_sql("SHOW transaction_isolation").scalar_one()
+    assert level == "repeatable read"  # a snapshot is of one state
     assert reader.has_imports()
     assert reader.is_writable()
     assert reader.database().kind == "postgresql"
