@@ -1,15 +1,10 @@
-"""The same store on PostgreSQL; skipped where the environment names none to try on."""
+"""The same store on PostgreSQL."""
 
-import os
-import uuid
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import OperationalError
 
 from core.errors import StoreError
 from core.types import Bar, Origin, Trade
@@ -28,28 +23,6 @@ class Listed(NamedTuple):
     base: str = "BTC"
     quote: str = "USDT"
     status: str = "TRADING"
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A database of the test's own on the server that TEST_POSTGRES_URL names."""
-    server = os.environ.get("TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server to test on")
-    admin = create_engine(
-        server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT"
-    )
-    name = f"pairdesk_{uuid.uuid4().hex}"
-    try:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except OperationalError as error:
-        admin.dispose()
-        pytest.skip(f"the server that TEST_POSTGRES_URL names can't be used: {error.orig}")
-    yield make_url(admin.url).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.dispose()
 
 
 def test_a_worker_that_has_lost_its_lock_unawares_writes_nothing_more(postgres_url: str) -> None:
