@@ -22,17 +22,21 @@ from ingest.binance.stream import TradeStream
 from ingest.binance.weights import Hold
 from ingest.files.replay import Replay, find_recordings
 from ingest.live.backfill import Backfill, Progress
-from ingest.live.intake import ExchangeClock, Intake, quantiles
-from ingest.live.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
+from ingest.live.clock import ExchangeClock
+from ingest.live.closing import Closing
+from ingest.live.intake import Intake, quantiles
 from ingest.live.pipeline import Pipeline
 from ingest.live.reconcile import Findings, Reconciliation
 from ingest.live.repair import Repair
 from ingest.live.silence import SilenceWatch
 from ingest.live.stored_bars import floor_to
 from ingest.live.symbols import choose_symbols
+from ingest.live.upkeep import HOUR_MS, Upkeep
 from ingest.live.writing_thread import Order, WritingThread
 from ingest.process.disk_space import Growth
+from ingest.process.heartbeat import Heartbeat
 from ingest.process.source import SimulatedExchange, simulate_command
+from ingest.schedule import every, start_scheduler
 from ingest.store import process
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine, sqlite_path
@@ -160,16 +164,16 @@ class Worker:
             pulse.prepare()
         writing.start()
         heartbeat = Heartbeat(writer, writing, lambda: (self._state, self._payload(writing)), pulse)
-        await heartbeat.heartbeat()
+        await heartbeat.beat()
         scheduler = start_scheduler()
-        every(scheduler, 1.0, heartbeat.heartbeat)
+        heartbeat.schedule(scheduler)
 
         async def check_lock() -> None:
             if not await asyncio.to_thread(lock.is_held):
                 log.error("the lock on the database was lost; another worker may have it")
                 self.stop()
 
-        every(scheduler, LOCK_CHECK_S, check_lock)
+        every(scheduler, "check lock", LOCK_CHECK_S, check_lock)
 
         def measure() -> int:
             with writer.transaction() as tx:
@@ -180,7 +184,7 @@ class Worker:
                 free = None if path is None else shutil.disk_usage(path.parent).free
                 self._growth.note(await writing.call(measure), free)
 
-        every(scheduler, SPACE_S, note_space)
+        every(scheduler, "note space", SPACE_S, note_space)
         run = self._replay if self._settings.source_kind == "replay" else self._live
         task = asyncio.create_task(run(writer, writing, scheduler))
         stopping = asyncio.create_task(self._stop.wait())
@@ -306,24 +310,20 @@ class Worker:
             self._silence = SilenceWatch(
                 rest, ids_first, pipeline, now_ms, time.monotonic, stream.resubscribe
             )
-            jobs = LiveJobs(
-                self._settings,
-                writer,
-                writing,
-                pipeline,
-                rest,
-                stream,
-                intake,
-                self._clock,
-                repair,
-                backfill,
-                self._silence,
-                Reconciliation(rest, writing.call, pipeline, now_ms, self._findings),
+            closing = Closing(
+                writing, pipeline, intake, self._clock, lambda: stream.state.state == "live"
             )
+            reconciliation = Reconciliation(rest, writing.call, pipeline, now_ms, self._findings)
+            upkeep = Upkeep(self._settings, writer, writing, pipeline, backfill, rest, now_ms)
             self._state = "running"
             async with asyncio.TaskGroup() as group:
                 group.create_task(stream.run())
-                jobs.schedule(scheduler)
+                closing.schedule(scheduler)
+                repair.schedule(scheduler, closing.is_settled)
+                self._silence.schedule(scheduler, lambda: stream.state.silent_symbols)
+                self._clock.schedule(scheduler, rest.server_time)
+                reconciliation.schedule(scheduler)
+                upkeep.schedule(scheduler)
                 group.create_task(self._history(backfill, stream))
                 if keep_exchange_alive is not None:
                     group.create_task(keep_exchange_alive())

@@ -1,10 +1,11 @@
-"""What comes in right now: the exchange's clock, trades per second, and how late they are."""
+"""What comes in right now: trades on their way to the writing thread, how many and how late."""
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from core.types import Trade
+from ingest.live.clock import ExchangeClock
 from ingest.live.writing_thread import WritingThread
 
 FAR_MS = 3_600_000
@@ -12,16 +13,8 @@ FAR_MS = 3_600_000
 to be is fetched by its id."""
 AHEAD_MS = 60_000
 """So far ahead of the exchange's clock no trade can be either, while ours is out by seconds."""
-PROMPT_S = 1.0
-"""A question to the exchange that took longer had to wait somewhere before it was asked."""
 LAG_SAMPLES = 2_000
 RATE_S = 5.0
-_HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
-
-
-def steady_s() -> float:
-    """Seconds on a clock that never jumps and, unlike the monotonic one, counts sleep too."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if _HAS_BOOTTIME else time.monotonic()
 
 
 def quantiles(samples: Sequence[float]) -> tuple[float | None, float | None]:
@@ -30,33 +23,6 @@ def quantiles(samples: Sequence[float]) -> tuple[float | None, float | None]:
         return None, None
     ordered = sorted(samples)
     return float(ordered[len(ordered) // 2]), float(ordered[len(ordered) * 99 // 100])
-
-
-class ExchangeClock:
-    """The exchange's time, carried on by a steady clock of ours: the wall clock may jump."""
-
-    def __init__(
-        self, wall_clock: Callable[[], float] = time.time, steady: Callable[[], float] = steady_s
-    ) -> None:
-        self._steady = steady
-        self._offset_ms = (wall_clock() - steady()) * 1_000.0
-
-    async def compare(self, server_time: Callable[[], Awaitable[int]]) -> None:
-        """Ask the exchange, and believe that it answered halfway between question and answer.
-
-        A question that took long had to wait for its turn: then it was answered at its end, and
-        the clock errs to the late side. One that is ahead would close bars before their time.
-        """
-        asked_at = self._steady()
-        server_ms = await server_time()
-        answered_at = self._steady()
-        took_s = answered_at - asked_at
-        told_at = answered_at - (took_s / 2.0 if took_s <= PROMPT_S else 0.0)
-        self._offset_ms = server_ms - told_at * 1_000.0
-
-    def now_ms(self) -> int:
-        """The exchange's time, to within the network's delay."""
-        return int(self._steady() * 1_000.0 + self._offset_ms)
 
 
 class Intake:

@@ -103,7 +103,7 @@ class Pipeline:
 
     @property
     def chains(self) -> dict[str, SymbolChain]:
-        """Where each symbol stands; read by the jobs, changed only here."""
+        """Where each symbol stands; read by others, changed only here."""
         return self._chains
 
     @property

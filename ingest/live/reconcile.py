@@ -6,6 +6,7 @@ from math import isclose
 from typing import Any
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from core.types import Bar, Trade
@@ -14,9 +15,11 @@ from ingest.live.backfill import PAGE
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades
 from ingest.live.stored_bars import MINUTE_MS, floor_to
+from ingest.schedule import every
 
 log = structlog.get_logger()
 
+EVERY_S = 300.0
 SETTLED_MS = 90_000
 """Minutes that ended this long ago are final on both sides."""
 LOOK_BACK = 240
@@ -53,6 +56,10 @@ class Reconciliation:
     clock_ms: Callable[[], int]
     findings: Findings = field(default_factory=Findings)
     _checked_until: dict[str, int] = field(default_factory=dict)
+
+    def schedule(self, scheduler: AsyncIOScheduler) -> None:
+        """Look every five minutes."""
+        every(scheduler, "reconcile", EVERY_S, self.run_once)
 
     async def run_once(self) -> None:
         """Compare what has settled since the last look, symbol by symbol."""

@@ -1,4 +1,4 @@
-"""The one thread that writes: batches of live trades and the jobs' own work take turns in it."""
+"""The one thread that writes: batches of live trades and other work take turns in it."""
 
 import asyncio
 import threading
@@ -11,7 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from core.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from core.errors import (
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    WritingEnded,
+    WritingPaused,
+)
 from core.types import Trade
 from ingest.live.pipeline import Pipeline
 from ingest.store.checkpoints import LogKeeper
@@ -39,14 +46,6 @@ class Order(IntEnum):
     IDS = 1
     """What is missing stands between the screen and its z, so history takes turns with it."""
     HISTORY = 2
-
-
-class WritingEnded(StoreError):
-    """Nothing is written any more: the worker is ending."""
-
-
-class WritingPaused(StoreError):
-    """Nothing is written at the moment; trades are kept, other work is to come again."""
 
 
 class Pause(NamedTuple):

@@ -18,10 +18,11 @@ from sqlalchemy import Engine
 from core.errors import StoreError
 from core.types import Trade
 from ingest.live import writing_thread as writing_module
-from ingest.live.intake import ExchangeClock, Intake
-from ingest.live.jobs import Heartbeat
+from ingest.live.clock import ExchangeClock
+from ingest.live.intake import Intake
 from ingest.live.pipeline import Pipeline
 from ingest.live.writing_thread import Order, WritingPaused, WritingThread
+from ingest.process.heartbeat import Heartbeat
 from ingest.store import checkpoints, connections
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine
@@ -153,12 +154,12 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
         return "running", {"paused": paused._asdict() if paused else None}
 
     heartbeat = Heartbeat(desk.writer, desk.writing, report, desk.pulse)
-    asyncio.run(heartbeat.heartbeat())
+    asyncio.run(heartbeat.beat())
     desk.call(lambda: desk.set_pages(0))
     desk.put(1, 200)
     wait_until(lambda: desk.writing.paused, "paused")
     before_ms = int(time.time() * 1_000)
-    asyncio.run(heartbeat.heartbeat())
+    asyncio.run(heartbeat.beat())
     status = desk.reader.status("worker")
     assert status is not None
     assert (status.pid, status.state) == (os.getpid(), "paused")
@@ -169,7 +170,7 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     desk.set_pages(100_000)
     wait_until(lambda: desk.writing.paused is None, "going on")
     time.sleep(0.002)  # a later millisecond than the last beat
-    asyncio.run(heartbeat.heartbeat())
+    asyncio.run(heartbeat.beat())
     status = desk.reader.status("worker")
     assert status is not None
     assert status.state == "running"
