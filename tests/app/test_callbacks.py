@@ -12,14 +12,16 @@ from flask.testing import FlaskClient
 from plotly.utils import PlotlyJSONEncoder
 
 from app.services import Desk, open_desk
-from app.views import ids
+from app.views import VIEWS, ids
 from app.views.controls import FIELDS
 from app.views.links import control_values, query_of, read_link, read_query
+from app.views.live import ids as live_ids
 from app.views.live.callbacks import load_newer, load_screen
-from app.views.live.client_cursor import Cursor, read_cursor
+from app.views.live.client_cursor import ClientCursor, read_cursor
 from app.views.live.parameters import follow_controls, follow_link
-from app.views.shell.layout import build_layout
-from app.views.shell.notices import notices, source_badge
+from app.views.shell.layout import page_layout
+from app.views.shell.notices import notices
+from app.views.shell.strip import source_badge
 from core.settings import Settings
 from core.types import Bar, Origin
 from ingest.store import market, process
@@ -91,7 +93,7 @@ def components_of(tree: Any) -> list[Any]:
 
 
 def test_every_text_and_callback_has_its_element_once(desk: Dash, services: Desk) -> None:
-    layout = build_layout(services)
+    layout = page_layout(services, VIEWS, VIEWS[0])
     known = [part.id for part in components_of(layout) if getattr(part, "id", None)]
     assert len(known) == len(set(known))
     screen = load_screen(services, REQUEST)
@@ -111,7 +113,7 @@ def test_first_visitor_of_a_fresh_desk_finds_every_script(
     # A browser asks for scripts side by side, perhaps of a process that never served the page.
     fresh = own_desk[0]
     assert {"dash", "dash_bootstrap_components", "dash_ag_grid"} <= set(fresh.registered_paths)
-    assert f"{ids.DELTA}.data" in fresh.callback_map
+    assert f"{live_ids.DELTA}.data" in fresh.callback_map
 
 
 def test_link_and_controls_say_the_same(services: Desk) -> None:
@@ -290,9 +292,9 @@ def test_cursor_of_another_result_gets_a_new_screen_and_no_rows(
         [],
         {},
         {"key": 3},
-        dict.fromkeys(Cursor.__dataclass_fields__, -1),
-        dict.fromkeys(Cursor.__dataclass_fields__, True),
-        dict.fromkeys(Cursor.__dataclass_fields__, float("nan")),
+        dict.fromkeys(ClientCursor.__dataclass_fields__, -1),
+        dict.fromkeys(ClientCursor.__dataclass_fields__, True),
+        dict.fromkeys(ClientCursor.__dataclass_fields__, float("nan")),
     ],
 )
 def test_what_is_no_cursor_is_ignored(services: Desk, raw: Any) -> None:
@@ -307,19 +309,19 @@ FORGED: list[Any] = [None, 7, -1.5, True, "", "x" * 5_000, "%00", [], [1], {}, {
 def test_forged_values_never_break_a_callback(
     services: Desk, client: FlaskClient, value: Any
 ) -> None:
-    inputs = [{"id": ids.INTERVAL, "property": "n_intervals", "value": value}]
+    inputs = [{"id": live_ids.INTERVAL, "property": "n_intervals", "value": value}]
     state = [
-        {"id": ids.REQUEST, "property": "data", "value": value},
-        {"id": ids.CURSOR, "property": "data", "value": value},
+        {"id": live_ids.REQUEST, "property": "data", "value": value},
+        {"id": live_ids.CURSOR, "property": "data", "value": value},
     ]
     answer = client.post(
         "/_dash-update-component",
         json={
-            "output": f"{ids.DELTA}.data",
-            "outputs": {"id": ids.DELTA, "property": "data"},
+            "output": f"{live_ids.DELTA}.data",
+            "outputs": {"id": live_ids.DELTA, "property": "data"},
             "inputs": inputs,
             "state": state,
-            "changedPropIds": [f"{ids.INTERVAL}.n_intervals"],
+            "changedPropIds": [f"{live_ids.INTERVAL}.n_intervals"],
         },
     )
     assert answer.status_code in (200, 204)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.services.pairs import PairView
-from app.views.live.texts import duration_text, time_text
+from app.views.shell.strip import source_badge
+from app.views.text import duration_text, time_text
 
 Level = Literal["bad", "warn", "info"]
 
@@ -16,35 +17,6 @@ class Notice:
 
     level: Level
     words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """Where the numbers come from, at a glance."""
-
-    label: str
-    look: Literal["ok", "warn", "bad"]
-    words: str
-
-
-def source_badge(status: Mapping[str, Any], view: PairView | None) -> Badge:
-    """Green for a live exchange, amber for anything made up or recorded, red when stale."""
-    source = (view.source if view else None) or status.get("source")
-    reason = str(status.get("source_reason") or "")
-    if source == "simulated":
-        return Badge("SIMULATED", "warn", reason or "made-up prices, not a market")
-    if source == "replay":
-        return Badge("REPLAY", "warn", reason or "recorded frames, not live prices")
-    if source == "import":
-        return Badge("IMPORTED", "warn", "bars loaded from dump files")
-    state = (status.get("feed") or {}).get("state")
-    if source is None:
-        return Badge("STARTING", "warn", "the worker has not said yet where prices come from")
-    if state != "live":
-        return Badge("BINANCE · CUT", "bad", "no live connection to the exchange")
-    if view is not None and view.result is not None and view.stale:
-        return Badge("BINANCE · STALE", "bad", "no new bar of this pair")
-    return Badge("LIVE · BINANCE", "ok", "live prices from the exchange")
 
 
 def notices(
