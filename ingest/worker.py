@@ -20,7 +20,8 @@ from ingest.binance.hosts import rest_hosts, ws_hosts
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream
 from ingest.binance.weights import Hold
-from ingest.files.replay import Replay, find_recordings
+from ingest.files.recordings import find_recordings
+from ingest.files.replay import Replay
 from ingest.live.backfill import Backfill, Progress
 from ingest.live.clock import ExchangeClock
 from ingest.live.closing import Closing
@@ -376,6 +377,8 @@ class Worker:
         symbols = await asyncio.to_thread(replay.symbols)
         await writing.call(lambda: pipeline.start(symbols, keep_existing=True))
         result = await asyncio.to_thread(replay.run, pipeline)
-        self._state, self._progress.message = "ended", "the recording has ended"
-        log.info("replayed", trades=result.trades, others=result.others, broken=result.broken)
+        unread = result.unread.words()
+        self._state = "ended"
+        self._progress.message = "the recording has ended" + (f"; {unread}" if unread else "")
+        log.info("replayed", what=result.words())
         await self._stop.wait()

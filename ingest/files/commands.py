@@ -8,7 +8,8 @@ from pathlib import Path
 
 from core.errors import StoreBusy
 from ingest.files.importer import Progress, import_files
-from ingest.files.replay import Replay, find_recordings
+from ingest.files.recordings import find_recordings
+from ingest.files.replay import Replay
 from ingest.files.summary import RefusedFile
 from ingest.live.pipeline import Pipeline
 from ingest.store import process
@@ -96,8 +97,7 @@ def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> in
         writer.close()
         lock.release()
     print(
-        f"{result.frames} frames in {time.monotonic() - started:.1f} s: {result.trades} trades"
-        f" ({pipeline.trade_count} new), {result.others} others passed over,"
-        f" {result.broken} broken"
+        f"{result.frames:,} frames in {time.monotonic() - started:.1f} s:"
+        f" {result.words(pipeline.trade_count)}"
     )
     return 0
