@@ -1,4 +1,4 @@
-"""The commands: `python -m ingest [import | replay | backup | simulate]`, the worker without."""
+"""`python -m ingest [import | forget | replay | backup | simulate]`; without one, the worker."""
 
 import argparse
 import asyncio
@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("files", nargs="+", metavar="FILE", help="csv or zip")
     importing.add_argument("--symbol", help="the files are other CSVs, with a heading, of this")
     importing.add_argument("--timeframe", choices=tuple(TIMEFRAMES), help="and of this length")
+    forgetting = commands.add_parser("forget", help="remove what is stored of a symbol")
+    forgetting.add_argument("symbols", nargs="+", metavar="SYMBOL")
+    forgetting.add_argument(
+        "--imported", action="store_true", help="only what was imported from files"
+    )
     replaying = commands.add_parser("replay", help="send recorded frames through the pipeline")
     replaying.add_argument("files", nargs="+", metavar="FILE", help="gzip allowed; also a folder")
     replaying.add_argument(
@@ -98,6 +103,8 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     settings = Settings.from_mapping(environ)
     if options.command == "import":
         return _import(options, settings)
+    if options.command == "forget":
+        return _forget(options, settings)
     if options.command == "replay":
         return _replay(options.files, options.speed, settings)
     if options.command == "backup":
@@ -120,22 +127,29 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
 def _import(options: argparse.Namespace, settings: Settings) -> int:
     from ingest.files.commands import load_dumps
 
-    # What `auto` will mean needn't be found out: imported history makes it the real market.
-    if settings.source_kind == "auto":
-        settings = settings.model_copy(update={"source": "binance"})
-    url = settings.resolved_database_url(ROOT)
-    return load_dumps(options.files, url, options.symbol, options.timeframe)
+    return load_dumps(options.files, _real_market(settings), options.symbol, options.timeframe)
+
+
+def _forget(options: argparse.Namespace, settings: Settings) -> int:
+    from ingest.files.commands import forget_symbols
+
+    return forget_symbols(options.symbols, options.imported, _real_market(settings))
 
 
 def _back_up(target: Path, force: bool, settings: Settings) -> int:
     from ingest.store.backup import back_up
 
-    if settings.source_kind == "auto":
-        settings = settings.model_copy(update={"source": "binance"})
-    url = settings.resolved_database_url(ROOT)
+    url = _real_market(settings)
     size = back_up(url, target, force=force)
     print(f"{target}: {size / 1e6:,.1f} MB, one sound copy of {url.removeprefix('sqlite:///')}")
     return 0
+
+
+def _real_market(settings: Settings) -> str:
+    """The database that a command is about; `auto` means the real market's, unasked."""
+    if settings.source_kind == "auto":
+        settings = settings.model_copy(update={"source": "binance"})
+    return settings.resolved_database_url(ROOT)
 
 
 def _replay(files: Sequence[str], speed: float | None, settings: Settings) -> int:

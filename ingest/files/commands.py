@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import StoreBusy
+from ingest.files.forgetting import forget
 from ingest.files.importer import Progress, import_files
 from ingest.files.recordings import find_recordings
 from ingest.files.replay import Replay
@@ -15,6 +16,7 @@ from ingest.live.pipeline import Pipeline
 from ingest.store import process
 from ingest.store.engine import migrate, open_engine
 from ingest.store.lock import worker_lock
+from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 
 BAR_WIDTH = 30
@@ -73,6 +75,18 @@ def load_dumps(
     if refused:
         print(f"{refused} of {len(files)} files refused", file=sys.stderr)
     return 1 if refused else 0
+
+
+def forget_symbols(symbols: Sequence[str], imported_only: bool, url: str) -> int:
+    """Remove what was imported or stored of symbols, after saying what."""
+    migrate(url)
+    reader, writer = Reader(url), Writer(open_engine(url))
+    try:
+        forget(symbols, imported_only, url, reader, writer, lambda text: print(text, flush=True))
+    finally:
+        reader.close()
+        writer.close()
+    return 0
 
 
 def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> int:

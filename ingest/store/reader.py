@@ -104,6 +104,25 @@ class ProcessStatus:
     payload: dict[str, Any]
 
 
+class Island(NamedTuple):
+    """What one file brought, as recorded when it was imported."""
+
+    file: str
+    kind: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All that is stored of one symbol; bars by timeframe: how many, and how many imported."""
+
+    symbol_id: int
+    subscribed: bool
+    bars: dict[int, tuple[int, int]]
+    trades: int
+    islands: tuple[Island, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseInfo:
     """Kind and size of the database; the log's size is 0 where there is none."""
@@ -175,6 +194,35 @@ class Reader(ReadConnections):
         """The same bars, of which only what a pair needs is read: half the time."""
         with self._reading() as connection:
             return Leg(*read_columns(connection, Leg, symbol, timeframe_ms, start_ms, end_ms, None))
+
+    def holdings(self, symbol: str) -> Holdings | None:
+        """Count what is stored of a symbol; None when the store doesn't know it."""
+        with self._reading() as connection:
+            found = run(
+                connection, "SELECT id, subscribed FROM symbols WHERE symbol = ?", symbol
+            ).first()
+            if found is None:
+                return None
+            key = int(found[0])
+            bars = run(
+                connection,
+                "SELECT timeframe_ms, COUNT(*), SUM(CASE WHEN imported THEN 1 ELSE 0 END)"
+                " FROM bars WHERE symbol_id = ? GROUP BY timeframe_ms ORDER BY timeframe_ms",
+                key,
+            ).all()
+            trades = run(connection, "SELECT COUNT(*) FROM trades WHERE symbol_id = ?", key)
+            islands = run(
+                connection,
+                "SELECT file, kind, rows FROM imports WHERE symbol_id = ? ORDER BY id",
+                key,
+            ).all()
+            return Holdings(
+                symbol_id=key,
+                subscribed=bool(found[1]),
+                bars={row[0]: (int(row[1]), int(row[2])) for row in bars},
+                trades=int(trades.scalar_one()),
+                islands=tuple(Island(*row) for row in islands),
+            )
 
     # -- what is asked at every tick ----------------------------------------------------------
 
