@@ -5,15 +5,21 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeBlocked, ExchangeError, StoreCorrupt, StoreError, StoreFull
+from core.report import (
+    BackfillReport,
+    FeedReport,
+    ReconciliationReport,
+    WorkerReport,
+    to_mapping,
+)
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.binance.hosts import rest_hosts, ws_hosts
@@ -164,7 +170,9 @@ class Worker:
             pulse = Pulse(path)
             pulse.prepare()
         writing.start()
-        heartbeat = Heartbeat(writer, writing, lambda: (self._state, self._payload(writing)), pulse)
+        heartbeat = Heartbeat(
+            writer, writing, lambda: (self._state, to_mapping(self._report(writing))), pulse
+        )
         await heartbeat.beat()
         scheduler = start_scheduler()
         heartbeat.schedule(scheduler)
@@ -208,59 +216,58 @@ class Worker:
             task.result()
         return 0 if writing.failure is None and lock.is_held() else 1
 
-    def _payload(self, writing: WritingThread) -> Mapping[str, Any]:
-        before = "blocked" if self._is_blocked else "connecting"
-        feed: dict[str, Any] = {
-            "state": self._state if self._state in ("replaying", "ended") else before,
-            "host": None,
-            "last_frame_ms": None,
-            "trades_per_s": 0.0,
-            "lag_ms_p50": None,
-            "lag_ms_p99": None,
-            "reconnects": 0,
-            "last_error": self._last_error,
-        }
+    def _report(self, writing: WritingThread) -> WorkerReport:
         quarantined = 0
         if self._stream is not None and self._intake is not None:
-            state = self._stream.state
-            median, high = self._intake.lags()
-            feed |= {
-                "state": state.state,
-                "host": state.host,
-                "last_frame_ms": state.last_frame_ms,
-                "trades_per_s": self._intake.rate(),
-                "lag_ms_p50": median,
-                "lag_ms_p99": high,
-                "reconnects": state.reconnects,
-                "last_error": state.last_error,
-                "failures": state.failures,
-                "trades_received": self._intake.count,
-            }
-            lags = writing.take_lags()
-            for name, samples in (
-                ("store_lag_ms", [stored for stored, _ in lags]),
-                ("total_lag_ms", [total for _, total in lags]),
-            ):
-                feed[f"{name}_p50"], feed[f"{name}_p99"] = quantiles(samples)
-            quarantined = state.quarantined + self._intake.absurd
+            quarantined = self._stream.state.quarantined + self._intake.absurd
             if writing.pipeline is not None:
                 quarantined += writing.pipeline.absurd
-        return {
-            "feed": feed,
-            "quarantined": quarantined,
-            "queue_depth": writing.queue_depth,
-            "dropped": writing.dropped_total,
-            "paused": writing.paused._asdict() if writing.paused else None,
-            "space": self._growth.space._asdict(),
-            "backfill": {
-                "done": self._progress.done,
-                "total": self._progress.total,
-                "message": self._progress.message,
-            },
-            "symbols_left_out": self._left_out,
-            "stalled_symbols": sorted(self._silence.stalled) if self._silence else [],
-            "reconciliation": self._findings.as_dict(),
-        }
+        history, findings = self._progress, self._findings
+        return WorkerReport(
+            feed=self._feed_report(writing),
+            quarantined=quarantined,
+            queue_depth=writing.queue_depth,
+            dropped=writing.dropped_total,
+            paused=writing.paused,
+            space=self._growth.space,
+            backfill=BackfillReport(history.done, history.total, history.message),
+            symbols_left_out=tuple(self._left_out),
+            stalled_symbols=tuple(sorted(self._silence.stalled)) if self._silence else (),
+            reconciliation=ReconciliationReport(
+                findings.checked, findings.repaired, findings.disagreed, tuple(findings.examples)
+            ),
+        )
+
+    def _feed_report(self, writing: WritingThread) -> FeedReport:
+        if self._stream is None or self._intake is None:
+            before = "blocked" if self._is_blocked else "connecting"
+            return FeedReport(
+                state=self._state if self._state in ("replaying", "ended") else before,
+                trades_per_s=0.0,
+                reconnects=0,
+                last_error=self._last_error,
+            )
+        state = self._stream.state
+        lag_ms_p50, lag_ms_p99 = self._intake.lags()
+        lags = writing.take_lags()
+        store_lag_ms_p50, store_lag_ms_p99 = quantiles([stored for stored, _ in lags])
+        total_lag_ms_p50, total_lag_ms_p99 = quantiles([total for _, total in lags])
+        return FeedReport(
+            state=state.state,
+            host=state.host,
+            last_frame_ms=state.last_frame_ms,
+            trades_per_s=self._intake.rate(),
+            lag_ms_p50=lag_ms_p50,
+            lag_ms_p99=lag_ms_p99,
+            reconnects=state.reconnects,
+            last_error=state.last_error,
+            failures=state.failures,
+            store_lag_ms_p50=store_lag_ms_p50,
+            store_lag_ms_p99=store_lag_ms_p99,
+            total_lag_ms_p50=total_lag_ms_p50,
+            total_lag_ms_p99=total_lag_ms_p99,
+            trades_received=self._intake.count,
+        )
 
     # -- live ---------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """How the desk is: `/api/status` for people, and three more routes for what watches it."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response
@@ -10,6 +11,8 @@ from app.api.metrics import CONTENT_TYPE, exposition
 from app.api.values import number, text
 from app.requests.pair import NoParameters
 from app.services import Desk
+from app.services.status import DeskStatus
+from core.report import to_mapping
 
 WorkerAnswer = Schema.from_dict(
     {
@@ -112,7 +115,7 @@ def health_routes(desk: Desk) -> ApiBlueprint:
     @routes.problems(400, 429)
     def status(values: dict[str, Any]) -> Response:
         """Worker, feed and database; answered without a worker and without a database too."""
-        return json_answer(desk.status.view())
+        return json_answer(status_json(desk.status.view()))
 
     @routes.get("/healthz")
     @routes.arguments(NoParameters, location="query")
@@ -142,3 +145,20 @@ def health_routes(desk: Desk) -> ApiBlueprint:
         return Response(exposition(desk.status.view()), content_type=CONTENT_TYPE)
 
     return routes
+
+
+def status_json(status: DeskStatus) -> dict[str, Any]:
+    """Body of `/api/status`; ages are as of now."""
+    said = to_mapping(status.report)
+    feed, space = said.pop("feed"), said.pop("space")
+    del feed["last_frame_ms"]
+    return {
+        "source": status.source,
+        "source_reason": status.source_reason,
+        "worker": asdict(status.worker),
+        "feed": feed | {"age_ms": status.feed_age_ms},
+        "symbols": [asdict(symbol) for symbol in status.symbols],
+        "database": asdict(status.database) | space,
+        "now_ms": status.now_ms,
+        **said,
+    }

@@ -1,9 +1,8 @@
 """Compares our minutes with the exchange's own bars; what differs is mended or reported."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import isclose
-from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -36,9 +35,6 @@ class Findings:
     disagreed: int = 0
     # The newest disagreements, in words.
     examples: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -19,6 +19,7 @@ from core.errors import (
     WritingEnded,
     WritingPaused,
 )
+from core.report import Pause
 from core.types import Trade
 from ingest.live.pipeline import Pipeline
 from ingest.store.checkpoints import LogKeeper
@@ -46,13 +47,6 @@ class Order(IntEnum):
     IDS = 1
     """What is missing stands between the screen and its z, so history takes turns with it."""
     HISTORY = 2
-
-
-class Pause(NamedTuple):
-    """Why nothing is written, and since when."""
-
-    reason: str
-    since_ms: int
 
 
 class WritingThread(threading.Thread):

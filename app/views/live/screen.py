@@ -1,7 +1,7 @@
 """What the Live view shows: a whole screen once, then what is newer than a client's cursor."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from dash import html
 from app.services import Desk
 from app.services.market import SymbolNotIngested
 from app.services.pairs import PairView
+from app.services.status import DeskStatus
 from app.views.controls import symbol_options
 from app.views.links import listed_symbols, query_of
 from app.views.live.client_cursor import ClientCursor, fingerprint
@@ -186,7 +187,7 @@ def _forming(view: PairView, result: PairResult, drawn: Drawn) -> dict[str, Any]
 def _with_status(
     content: dict[str, Any],
     cursor: ClientCursor,
-    status: Mapping[str, Any],
+    status: DeskStatus,
     lines: Sequence[Notice],
     view: PairView | None,
     told: ClientCursor | None = None,

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.errors import StoreError
+from core.report import WorkerReport, to_mapping
 from core.types import Trade
 from ingest.live import writing_thread as writing_module
 from ingest.live.clock import ExchangeClock
@@ -150,8 +151,7 @@ def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
 
 def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None:
     def report() -> tuple[str, dict[str, object]]:
-        paused = desk.writing.paused
-        return "running", {"paused": paused._asdict() if paused else None}
+        return "running", to_mapping(WorkerReport(paused=desk.writing.paused))
 
     heartbeat = Heartbeat(desk.writer, desk.writing, report, desk.pulse)
     asyncio.run(heartbeat.beat())
