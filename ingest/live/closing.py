@@ -11,7 +11,8 @@ from ingest.binance.rest import SETTLE_MS
 from ingest.live.clock import ExchangeClock
 from ingest.live.intake import Intake
 from ingest.live.pipeline import GRACE_MS, Pipeline
-from ingest.live.writing_thread import Order, WritingThread
+from ingest.live.ports import Store
+from ingest.live.trade_queue import TradeQueue
 from ingest.schedule import every
 
 EVERY_S = 0.25
@@ -31,7 +32,7 @@ class Closing:
     is_live : whether the stream is connected and brings trades.
     """
 
-    writing: WritingThread
+    queue: TradeQueue
     pipeline: Pipeline
     intake: Intake
     clock: ExchangeClock
@@ -43,16 +44,15 @@ class Closing:
     def __post_init__(self) -> None:
         self._doubted_at = self.monotonic()
 
-    def schedule(self, scheduler: AsyncIOScheduler) -> None:
-        """Close bars four times a second, and as soon as a stored trade tells of a second's end."""
-        self.writing.after_batch = self._close_promptly
-        every(scheduler, "close bars", EVERY_S, self.run_once)
+    def schedule(self, scheduler: AsyncIOScheduler, store: Store) -> None:
+        """Close four times a second what has ended by then."""
 
-    async def run_once(self) -> None:
-        """Close what has ended by now."""
-        if not self.is_live():
-            self.intake.doubt()
-        await self.writing.call(self._close, Order.URGENT)
+        async def run() -> None:
+            if not self.is_live():
+                self.intake.doubt()
+            await store(self._close)
+
+        every(scheduler, "close bars", EVERY_S, run)
 
     def is_settled(self) -> bool:
         """Whether the feed lives and its trades have had the time to answer the last doubt.
@@ -63,7 +63,8 @@ class Closing:
 
     # -- in the writing thread ----------------------------------------------------------------
 
-    def _close_promptly(self) -> None:
+    def after_batch(self) -> None:
+        """Close a second as soon as a stored trade tells that it is over."""
         second = (self.pipeline.event_time_ms - GRACE_MS) // SECOND_MS
         if second > self._closed_second:
             self._closed_second = second
@@ -76,13 +77,13 @@ class Closing:
         now_ms = self.clock.now_ms()
         until = self.pipeline.event_time_ms - GRACE_MS
         # A connection that brings nothing may be dead: of what has passed since only REST can tell.
-        if self.intake.is_recent(QUIET_S) and self.writing.queue_depth == 0:
+        if self.intake.is_recent(QUIET_S) and not self.queue:
             until = max(until, now_ms - CLOCK_GRACE_MS)
         self.pipeline.close_bars(min(until, now_ms))
 
     def _take_doubts(self) -> None:
         """Apply each doubt from its place in the queue on: trades before it prove nothing of it."""
-        if dropped := self.writing.take_dropped():
+        if dropped := self.queue.take_dropped():
             self.pipeline.doubt(dropped)
             self._doubted_at = self.monotonic()
         if self.intake.take_doubt():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from core.types import Trade
 from ingest.live.clock import ExchangeClock
-from ingest.live.writing_thread import WritingThread
+from ingest.live.trade_queue import TradeQueue
 
 FAR_MS = 3_600_000
 """A live trade dated this far back is a fault: it would rewrite bars long past. What it was meant
@@ -30,11 +30,11 @@ class Intake:
 
     def __init__(
         self,
-        writing: WritingThread,
+        queue: TradeQueue,
         clock: ExchangeClock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._writing = writing
+        self._queue = queue
         self._clock = clock
         self._monotonic = monotonic
         self._lags: deque[int] = deque(maxlen=LAG_SAMPLES)
@@ -50,12 +50,12 @@ class Intake:
 
     def doubt(self) -> None:
         """The feed is away or back again: what was missed meanwhile has to be asked for."""
-        self._doubt = (self._doubt[0] + 1, self._writing.put_count)
+        self._doubt = (self._doubt[0] + 1, self._queue.put_count)
 
     def take_doubt(self) -> bool:
         """Whether there was a doubt and all is written that was queued before it; once."""
         number, queued_before = self._doubt
-        if number == self._taken or queued_before > self._writing.written_count:
+        if number == self._taken or queued_before > self._queue.written_count:
             return False
         self._taken = number
         return True
@@ -69,7 +69,7 @@ class Intake:
             self._earliest_ms <= trade.event_time_ms <= self._latest_ms
             and self._earliest_ms <= trade.trade_time_ms <= self._latest_ms
         ):
-            self._writing.put(trade)
+            self._queue.put(trade)
         else:
             self.absurd += 1
 
@@ -79,7 +79,7 @@ class Intake:
         self._earliest_ms, self._latest_ms = now_ms - FAR_MS, now_ms + AHEAD_MS
         lag_ms = now_ms - trade.event_time_ms
         self._lags.append(lag_ms)
-        self._writing.mark(lag_ms)
+        self._queue.mark(lag_ms)
 
     def is_recent(self, within_s: float) -> bool:
         """Whether a trade came within that time."""
