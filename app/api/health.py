@@ -77,6 +77,18 @@ DatabaseAnswer = Schema.from_dict(
 PausedAnswer = Schema.from_dict(
     {"reason": text("why nothing is written"), "since_ms": fields.Integer()}, name="Paused"
 )
+BackfillAnswer = Schema.from_dict(
+    {"done": fields.Integer(), "total": fields.Integer(), "message": text()}, name="Backfill"
+)
+ReconciliationAnswer = Schema.from_dict(
+    {
+        "checked": fields.Integer(metadata={"description": "minutes compared since the start"}),
+        "repaired": fields.Integer(),
+        "disagreed": fields.Integer(),
+        "examples": fields.List(text(), metadata={"description": "the newest disagreements"}),
+    },
+    name="Reconciliation",
+)
 StatusAnswer = Schema.from_dict(
     {
         "source": text(null=True),
@@ -90,10 +102,10 @@ StatusAnswer = Schema.from_dict(
             allow_none=True, metadata={"description": "trades that found the queue full"}
         ),
         "paused": fields.Nested(PausedAnswer, allow_none=True),
-        "backfill": fields.Dict(allow_none=True),
+        "backfill": fields.Nested(BackfillAnswer, allow_none=True),
         "symbols_left_out": fields.List(fields.String()),
         "stalled_symbols": fields.List(fields.String()),
-        "reconciliation": fields.Dict(allow_none=True),
+        "reconciliation": fields.Nested(ReconciliationAnswer, allow_none=True),
         "database": fields.Nested(DatabaseAnswer),
         "now_ms": fields.Integer(),
     },
