@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     backing_up = commands.add_parser("backup", help="copy the SQLite database while it is in use")
     backing_up.add_argument("file", metavar="FILE", type=Path, help="the copy to make")
     backing_up.add_argument("--force", action="store_true", help="replace FILE if it is there")
+    backing_up.add_argument(
+        "--own", action="store_true", help="only what is yours; the market can be fetched again"
+    )
     simulating = commands.add_parser("simulate", help="run the simulated exchange")
     simulating.add_argument("--port", type=_port, required=True, help="0 takes a free one")
     simulating.add_argument("--seed", type=int, default=7, help="decides the whole market")
@@ -108,7 +111,7 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     if options.command == "replay":
         return _replay(options.files, options.speed, settings)
     if options.command == "backup":
-        return _back_up(options.file, options.force, settings)
+        return _back_up(options.file, options.force, options.own, settings)
     settings = resolve_source(settings, ROOT, environ)
     url = settings.resolved_database_url(ROOT)
     from ingest.store.engine import migrate
@@ -136,12 +139,13 @@ def _forget(options: argparse.Namespace, settings: Settings) -> int:
     return forget_symbols(options.symbols, options.imported, _real_market(settings))
 
 
-def _back_up(target: Path, force: bool, settings: Settings) -> int:
+def _back_up(target: Path, force: bool, own: bool, settings: Settings) -> int:
     from ingest.store.backup import back_up
 
     url = _real_market(settings)
-    size = back_up(url, target, force=force)
-    print(f"{target}: {size / 1e6:,.1f} MB, one sound copy of {url.removeprefix('sqlite:///')}")
+    size = back_up(url, target, force=force, own=own)
+    what = "what is yours in" if own else "one sound copy of"
+    print(f"{target}: {size / 1e6:,.1f} MB, {what} {url.removeprefix('sqlite:///')}")
     return 0
 
 

@@ -45,12 +45,17 @@ class Salvage:
 
 
 def salvage(damaged: Path, fresh: Path) -> Salvage:
-    """Copy what is the user's own from a damaged file into a new one, as far as it can be read."""
+    """Copy what is the user's own from one file into a new one, as far as it can be read.
+
+    All that is read is of one moment, so that a file in use can be backed up this way too.
+    """
     found = Salvage()
     with (
         closing(sqlite3.connect(f"{damaged.as_uri()}?mode=rw", uri=True)) as old,
         closing(sqlite3.connect(fresh, isolation_level=None)) as new,
     ):
+        old.execute("PRAGMA wal_autocheckpoint = 0")
+        old.execute("BEGIN")
         new.execute("PRAGMA wal_autocheckpoint = 0")
         new.execute("PRAGMA foreign_keys = ON")  # no row without the one that it refers to
         new.execute("BEGIN IMMEDIATE")
