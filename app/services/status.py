@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from app.services.looks import SharedLook
 from core.errors import StoreError
 from core.report import FeedReport, WorkerReport, from_mapping
 from core.settings import Settings
-from ingest.store.reader import GapCounts, Reader, StoredSymbol
+from ingest.store.reader import DatabaseInfo, GapCounts, Reader, Snapshot, StoredSymbol
 
 SILENT_AFTER_MS = 30_000
 """The supervisor gives a worker up after this long without a heartbeat."""
@@ -79,16 +80,40 @@ class DeskStatus:
         return self.worker.state not in ("absent", "silent", "stopped")
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What is stored, and how large it is."""
+
+    symbols: list[StoredSymbol]
+    gap_counts: dict[str, GapCounts]
+    database: DatabaseInfo
+
+
+def take_stock(reader: Reader) -> Stock:
+    """Count what is stored: of every symbol, so not at every tick."""
+    return Stock(reader.symbols(), reader.gap_counts(), reader.database())
+
+
 class StatusService:
     """Says how the desk is; answers without a worker and without a database too."""
 
-    def __init__(self, settings: Settings, reader: Reader, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Reader,
+        look: SharedLook[Snapshot],
+        stock: SharedLook[Stock],
+        now_ms: Callable[[], int],
+    ) -> None:
         self._settings = settings
         self._reader = reader
         self._now_ms = now_ms
+        self._look = look
+        self._stock = stock
+        self._described: _Described | None = None
 
     def view(self) -> DeskStatus:
-        """The desk as of now; a store that can't be read is part of the description."""
+        """The desk as of the newest look; one that can't be taken is part of the description."""
         settings = self._settings
         status = DeskStatus(
             now_ms=self._now_ms(),
@@ -96,9 +121,14 @@ class StatusService:
             database=DatabaseStatus("sqlite" if settings.is_sqlite else "postgresql"),
         )
         try:
-            return self._read(status)
+            stock, look = self._stock.value(), self._look.value()
         except StoreError as error:
             return replace(status, database=replace(status.database, error=str(error)))
+        described = self._described
+        if described is None or described.stock is not stock or described.look is not look:
+            described = _Described(stock, look, _filled(status, stock, look))
+            self._described = described
+        return described.status
 
     def readiness(self) -> list[str]:
         """Why the desk isn't ready, in words; empty when it is."""
@@ -123,39 +153,49 @@ class StatusService:
         except StoreError:
             return False
 
-    def _read(self, status: DeskStatus) -> DeskStatus:
-        """Fill in what the store holds."""
-        info, meta = self._reader.database(), self._reader.meta()
-        worker, report = self._worker(status.now_ms)
-        counts = self._reader.gap_counts()
-        return replace(
-            status,
-            source=meta.get("source", status.source),
-            source_reason=meta.get("source_reason"),
-            worker=worker,
-            report=report,
-            symbols=tuple(
-                _symbol(stored, counts.get(stored.symbol, GapCounts()), status.now_ms)
-                for stored in self._reader.symbols()
-            ),
-            database=DatabaseStatus(info.kind, info.size_bytes, info.wal_bytes, meta.get("notice")),
-        )
 
-    def _worker(self, now_ms: int) -> tuple[ProcessState, WorkerReport]:
-        stored = self._reader.status("worker")
-        if stored is None:
-            return ProcessState(), WorkerReport()
-        report = from_mapping(WorkerReport, stored.payload)
-        age_ms = max(0, now_ms - stored.heartbeat_ms)
-        if age_ms <= SILENT_AFTER_MS:
-            return ProcessState(stored.state, stored.pid, age_ms), report
-        # What a silent worker last said of its feed and of a pause no longer holds.
-        report = replace(report, feed=replace(report.feed, state="down"), paused=None)
-        return ProcessState("silent", stored.pid, age_ms), report
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A status, and what it was made of: many clients ask between two looks."""
+
+    stock: Stock
+    look: Snapshot
+    status: DeskStatus
 
 
-def _symbol(stored: StoredSymbol, gaps: GapCounts, now_ms: int) -> SymbolStatus:
-    last_ms = stored.last_event_time_ms
+def _filled(status: DeskStatus, stock: Stock, look: Snapshot) -> DeskStatus:
+    """With what the store holds."""
+    info, meta = stock.database, look.meta
+    worker, report = _worker(look, status.now_ms)
+    return replace(
+        status,
+        source=meta.get("source", status.source),
+        source_reason=meta.get("source_reason"),
+        worker=worker,
+        report=report,
+        symbols=tuple(_symbol(stored, stock, look, status.now_ms) for stored in stock.symbols),
+        database=DatabaseStatus(info.kind, info.size_bytes, info.wal_bytes, meta.get("notice")),
+    )
+
+
+def _worker(look: Snapshot, now_ms: int) -> tuple[ProcessState, WorkerReport]:
+    stored = look.processes.get("worker")
+    if stored is None:
+        return ProcessState(), WorkerReport()
+    report = from_mapping(WorkerReport, stored.payload)
+    age_ms = max(0, now_ms - stored.heartbeat_ms)
+    if age_ms <= SILENT_AFTER_MS:
+        return ProcessState(stored.state, stored.pid, age_ms), report
+    # What a silent worker last said of its feed and of a pause no longer holds.
+    report = replace(report, feed=replace(report.feed, state="down"), paused=None)
+    return ProcessState("silent", stored.pid, age_ms), report
+
+
+def _symbol(stored: StoredSymbol, stock: Stock, look: Snapshot, now_ms: int) -> SymbolStatus:
+    gaps = stock.gap_counts.get(stored.symbol, GapCounts())
+    # The look is the newer of the two; a symbol may have left the store since.
+    fresh = look.symbols.get(stored.symbol)
+    last_ms = fresh.last_event_time_ms if fresh else stored.last_event_time_ms
     return SymbolStatus(
         symbol=stored.symbol,
         last_id=stored.last_id,

@@ -227,11 +227,15 @@ def test_new_bar_is_a_delta_under_two_kilobytes(
 
 
 def test_rewritten_bars_ask_for_a_whole_screen(
-    own_services: Desk, own_writer: Writer, own_ids: dict[str, int]
+    own_services: Desk,
+    own_desk: tuple[Dash, dict[str, float]],
+    own_writer: Writer,
+    own_ids: dict[str, int],
 ) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
     with own_writer.transaction() as tx:
         market.rise_revision(tx, own_ids["ETHUSDT"])
+    own_desk[1]["now"] += 0.25
     assert load_newer(own_services, REQUEST, cursor)["reload"] is True
 
 
