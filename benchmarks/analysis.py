@@ -8,14 +8,15 @@ import pandas as pd
 
 from benchmarks.timing import Comparison
 from core.backtest import run_backtest
+from core.bars import align, break_rows
 from core.kalman import kalman_hedge
 from core.pair import analyse_pair, plan_rows
 from core.pair_spec import read_pair_spec
 from core.regression import rolling_hedge
 from core.settings import Settings
-from core.signals import decide_positions
+from core.signals import conditions, decide_positions
 from core.stationarity import engle_granger
-from core.types import Bars, FloatArray, PairRows
+from core.types import Bars, FloatArray
 
 BARS = 100_000
 MINUTE = 60_000
@@ -48,10 +49,10 @@ def _bars(log_close: FloatArray) -> Bars:
 
 
 BARS_A, BARS_B = _bars(Y), _bars(X)
-ROWS = PairRows(BARS_A.open_time_ms, BARS_A.open, BARS_A.close, BARS_B.open, BARS_B.close)
+ROWS = align(BARS_A, BARS_B, MINUTE, 0, BARS * MINUTE)
 SERIES = rolling_hedge(Y, X, first_index=0, hedge_window=600, window=120)
-COMPLETE = np.ones(BARS, dtype=bool)
-POSITION, EXIT_CODE = decide_positions(SERIES.zscore, COMPLETE, SPEC)
+GIVEN = conditions(SPEC, ROWS, SERIES.hedge_ratio, break_rows(ROWS))
+POSITION, _ = decide_positions(SPEC, Y, X, SERIES, GIVEN)
 
 
 def ours_ols() -> object:
@@ -136,8 +137,8 @@ def statsmodels_coint() -> Callable[[], object]:
 
 
 def ours_backtest() -> object:
-    position, code = decide_positions(SERIES.zscore, COMPLETE, SPEC)
-    return run_backtest(SPEC, ROWS, SERIES, position, code)
+    position, code = decide_positions(SPEC, Y, X, SERIES, GIVEN)
+    return run_backtest(SPEC, ROWS, Y, X, SERIES, GIVEN, position, code)
 
 
 def vectorbt_backtest() -> Callable[[], object]:

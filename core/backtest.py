@@ -7,25 +7,29 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from core.metrics import drawdown, measure
-from core.signals import EXIT_REASONS
+from core.metrics import Trips, drawdown, measure
+from core.signals import BREAK, EXIT_REASONS, Conditions, anchored_zscore
 from core.spread import expected_reversion
 from core.types import (
     Backtest,
+    BoolArray,
     FloatArray,
     HedgeSeries,
+    Inherited,
     IntArray,
     PairRows,
     PairSpec,
     RoundTrip,
+    Side,
 )
 
 # Columns of the kernel's trade table.
 (
-    _SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _QUANTITY_A, _QUANTITY_B, _GROSS, _COSTS,
-) = range(9)  # fmt: skip
-_COLUMNS = 9
-_WHOLE_COLUMNS = [_SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT]
+    _SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _REASON, _QUANTITY_A, _QUANTITY_B, _GROSS, _COSTS,
+    _TRADED,
+) = range(11)  # fmt: skip
+_COLUMNS = 11
+_WHOLE_COLUMNS = [_SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _REASON]
 _SIDES = np.array(["short_spread", "long_spread"], dtype=object)
 _REASONS = np.array(EXIT_REASONS, dtype=object)
 
@@ -33,16 +37,21 @@ _REASONS = np.array(EXIT_REASONS, dtype=object)
 def run_backtest(
     spec: PairSpec,
     rows: PairRows,
+    y: FloatArray,
+    x: FloatArray,
     hedge: HedgeSeries,
+    given: Conditions,
     position: IntArray,
     exit_code: IntArray,
+    first: int = 0,
 ) -> tuple[Backtest, dict[str, str]]:
     """Trade the decided positions at the next open and mark them at every close.
 
     Parameters
     ----------
-    rows, hedge, position, exit_code : (n,) the result rows, n ≥ 1; `position` as decided at
-        the close of each.
+    rows, y, x, hedge, given, position, exit_code : (n,) all computed rows; `position` as decided
+        at the close of each.
+    first : index of the first row that counts, < n. What was decided before it is not traded.
 
     Returns
     -------
@@ -50,84 +59,130 @@ def run_backtest(
 
     Notes
     -----
-    A decision of row t fills at the open of the next row complete in both legs; one that was
-    taken back before such a row came is never filled. With p = ±1, b the hedge ratio of the
-    deciding row and N the notional: q_a = p·N/((1+|b|)·open_a), q_b = −p·b·N/((1+|b|)·open_b),
-    frozen until the exit. PnL is Σ q·ΔP in quote currency minus (fee + slippage) of the notional
-    of each of the four fills. Equity starts at N and is not compounded. Reversion capture is
-    Σ realised gross / Σ N·s·(|z_in| − exit_z)/(1+|b|), s the z-window's deviation at the decision.
+    A decision of row t fills at the open of the next tradable row; one that was taken back
+    before such a row came is never filled. With p = ±1, b the hedge ratio of the deciding row and
+    N the notional: q_a = p·N/((1+|b|)·open_a), q_b = −p·b·N/((1+|b|)·open_b), frozen until the
+    exit. PnL is Σ q·ΔP in quote currency minus (fee + slippage) of the notional of each of the
+    four fills. Equity starts at N and is not compounded. At a break nothing can be sold at the
+    old prices any more: what is held was left at the close of the last tradable row before it.
     """
+    inherited = _inherited(rows, given.tradable, position, first)
+    counted = slice(first, None)
+    if first:
+        position = _own(position, first)
+    shown = PairRows(*(getattr(rows, name)[counted] for name in PairRows.__slots__))
+    hedge = HedgeSeries(*(getattr(hedge, name)[counted] for name in HedgeSeries.__slots__))
+    equity, table, is_open = trade(
+        shown, given.tradable[counted], given.breaks[counted], hedge.hedge_ratio,
+        position[counted], exit_code[counted], float(spec.notional),
+        (spec.fee_bps + spec.slippage_bps) / 1e4,
+    )  # fmt: skip
+    trips = as_trips(spec, hedge, table, is_open)
+    fall = drawdown(equity)
+    metrics, reasons = measure(shown.open_time_ms, equity, fall, trips)
+    exit_z = hedge.zscore[trips.left]
+    if spec.exit_rule == "anchored":
+        exit_z = anchored_zscore(y[counted], x[counted], hedge, trips.decided, trips.left)
+    round_trips = _round_trips(trips, shown, hedge.zscore[trips.decided], exit_z)
+    since_ms = int(shown.open_time_ms[0])
+    return Backtest(since_ms, inherited, equity, fall, round_trips, metrics), reasons
+
+
+def trade(
+    rows: PairRows,
+    tradable: BoolArray,
+    breaks: BoolArray,
+    hedge_ratio: FloatArray,
+    position: IntArray,
+    exit_code: IntArray,
+    notional: float,
+    rate: float,
+) -> tuple[FloatArray, FloatArray, bool]:
+    """Fill and mark; (equity, the kernel's table of trips, whether the last one is open)."""
     n = len(rows)
-    complete = ~np.isnan(rows.close_a)
     equity = np.empty(n)
     table = np.empty((n // 2 + 2, _COLUMNS))
     book = _run(
-        rows.open_a, rows.close_a, rows.open_b, rows.close_b, complete, position,
-        hedge.hedge_ratio, float(spec.notional), (spec.fee_bps + spec.slippage_bps) / 1e4,
-        FLAT, 0, equity, table,
+        rows.open_a, rows.close_a, rows.open_b, rows.close_b, tradable, breaks, position,
+        exit_code, hedge_ratio, notional, rate, FLAT, 0, equity, table,
     )  # fmt: skip
-    table = table[: _list_open(book, table, n)]
-    closed = table[: book.trips]
-    fall = drawdown(equity)
-    metrics, reasons = measure(
-        rows.open_time_ms,
-        equity,
-        fall,
-        int(book.held),
-        float(book.fills_notional),
-        float(book.costs),
-        _reversion_capture(spec, hedge, closed),
-        closed[:, _GROSS] - closed[:, _COSTS],
-        closed[:, _EXIT] - closed[:, _ENTRY],
-        spec.notional,
-    )
-    round_trips = _round_trips(table, rows, hedge, exit_code, bool(book.side))
-    return Backtest(equity, fall, round_trips, metrics), reasons
+    return equity, table[: _list_open(book, table, n)], book.side != 0
 
 
-def _round_trips(
-    table: FloatArray, rows: PairRows, hedge: HedgeSeries, exit_code: IntArray, is_open: bool
-) -> tuple[RoundTrip, ...]:
-    """The kernel's table as round trips, column by column: there may be thousands.
-
-    `is_open` says that the last one has not been closed.
-    """
+def as_trips(spec: PairSpec, hedge: HedgeSeries, table: FloatArray, is_open: bool) -> Trips:
+    """Name the columns of the kernel's table, and add what each trip had promised."""
     whole = table[:, _WHOLE_COLUMNS].astype(np.int64)
-    side, entry, exits, decided, left = whole.T
-    exit_times = rows.open_time_ms[np.minimum(exits, len(rows) - 1)].tolist()
-    exit_z = hedge.zscore[left].tolist()
-    reasons = _REASONS[exit_code[left]].tolist()
-    if is_open:
-        exit_times[-1], exit_z[-1], reasons[-1] = None, math.nan, "open"
-    columns = (
-        _SIDES[(side > 0).astype(np.int64)].tolist(),
-        rows.open_time_ms[entry].tolist(),
-        exit_times,
-        hedge.zscore[decided].tolist(),
-        exit_z,
-        table[:, _QUANTITY_A].tolist(),
-        table[:, _QUANTITY_B].tolist(),
-        (table[:, _GROSS] - table[:, _COSTS]).tolist(),
-        table[:, _COSTS].tolist(),
-        (exits - entry).tolist(),
-        reasons,
-    )
-    # What RoundTrip._make does, without its call a trip.
-    return tuple(map(partial(tuple.__new__, RoundTrip), zip(*columns, strict=True)))
-
-
-def _reversion_capture(spec: PairSpec, hedge: HedgeSeries, closed: FloatArray) -> float:
-    decided = closed[:, _DECIDED].astype(np.int64)
-    promised = float(
-        expected_reversion(
+    side, entry, exits, decided, left, reason = whole.T
+    return Trips(
+        side=side,
+        entry=entry,
+        exit=exits,
+        decided=decided,
+        left=left,
+        reason=reason,
+        quantity_a=table[:, _QUANTITY_A],
+        quantity_b=table[:, _QUANTITY_B],
+        gross=table[:, _GROSS],
+        costs=table[:, _COSTS],
+        traded=table[:, _TRADED],
+        promised=expected_reversion(
             hedge.zscore[decided],
             spec.exit_z,
             hedge.hedge_ratio[decided],
             hedge.spread_std[decided],
             spec.notional,
-        ).sum()
+        ),
+        closed=len(table) - is_open,
     )
-    return float(closed[:, _GROSS].sum()) / promised if promised > 0.0 else math.nan
+
+
+def _own(position: IntArray, first: int) -> IntArray:
+    """The positions without what was decided before row `first`, however long it is held."""
+    own = position.copy()
+    own[:first] = 0
+    if position[first - 1]:
+        changed = np.flatnonzero(position[first:] != position[first - 1])
+        own[first : first + int(changed[0]) if len(changed) else None] = 0
+    return own
+
+
+def _inherited(
+    rows: PairRows, tradable: BoolArray, position: IntArray, first: int
+) -> Inherited | None:
+    """The position that rows before `first` decided on and that row `first` still holds."""
+    if not first or not position[first - 1] or position[first] != position[first - 1]:
+        return None
+    changed = np.flatnonzero(position[:first] != position[first])
+    decided = int(changed[-1]) + 1 if len(changed) else 0
+    fills = np.flatnonzero(tradable[decided + 1 :])
+    side: Side = "long_spread" if position[first] > 0 else "short_spread"
+    entry = int(rows.open_time_ms[decided + 1 + fills[0]]) if len(fills) else None
+    return Inherited(side, entry)
+
+
+def _round_trips(
+    trips: Trips, rows: PairRows, entry_z: FloatArray, exit_z: FloatArray
+) -> tuple[RoundTrip, ...]:
+    """The trips as domain objects, column by column: there may be thousands."""
+    exit_times = rows.open_time_ms[np.minimum(trips.exit, len(rows) - 1)].tolist()
+    exit_zs, reasons = exit_z.tolist(), _REASONS[trips.reason].tolist()
+    if trips.closed < len(trips.side):
+        exit_times[-1], exit_zs[-1], reasons[-1] = None, math.nan, "open"
+    columns = (
+        _SIDES[(trips.side > 0).astype(np.int64)].tolist(),
+        rows.open_time_ms[trips.entry].tolist(),
+        exit_times,
+        entry_z.tolist(),
+        exit_zs,
+        trips.quantity_a.tolist(),
+        trips.quantity_b.tolist(),
+        (trips.gross - trips.costs).tolist(),
+        trips.costs.tolist(),
+        (trips.exit - trips.entry).tolist(),
+        reasons,
+    )
+    # What RoundTrip._make does, without its call a trip.
+    return tuple(map(partial(tuple.__new__, RoundTrip), zip(*columns, strict=True)))
 
 
 class Book(NamedTuple):
@@ -137,51 +192,59 @@ class Book(NamedTuple):
     entry_row: int = 0
     decided: int = 0  # row whose close decided on the open trip
     changed: int = 0  # row of the last decision of all
-    held: int = 0  # rows with a position at their close
     trips: int = 0  # closed ones
     quantity_a: float = 0.0
     quantity_b: float = 0.0
     entry_a: float = 0.0
     entry_b: float = 0.0
     trip_costs: float = 0.0
+    trip_traded: float = 0.0  # notional of the open trip's fills
     open_pnl: float = 0.0  # gross, of the open trip
     mark_a: float = 0.0
     mark_b: float = 0.0
+    last_row: int = 0  # the last tradable one and its closes
+    last_a: float = 0.0
+    last_b: float = 0.0
     realised: float = 0.0
     costs: float = 0.0
-    fills_notional: float = 0.0
 
 
 FLAT = Book()
 """The book before the first row."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _run(  # type: ignore[no-untyped-def]
-    open_a, close_a, open_b, close_b, complete, position, hedge_ratio, notional, rate,
-    book, start, equity, table,
+    open_a, close_a, open_b, close_b, tradable, breaks, position, exit_code, hedge_ratio,
+    notional, rate, book, start, equity, table,
 ):  # fmt: skip
     (
-        side, entry_row, decided, changed, held, trips, quantity_a, quantity_b, entry_a, entry_b,
-        trip_costs, open_pnl, mark_a, mark_b, realised, costs, fills_notional,
+        side, entry_row, decided, changed, trips, quantity_a, quantity_b, entry_a, entry_b,
+        trip_costs, trip_traded, open_pnl, mark_a, mark_b, last_row, last_a, last_b, realised,
+        costs,
     ) = book  # fmt: skip
     for row in range(start, len(position)):
-        if row > 0 and complete[row]:
-            target = position[row - 1]
-            if side != 0 and target != side:
-                gross = quantity_a * (open_a[row] - entry_a) + quantity_b * (open_b[row] - entry_b)
-                traded = abs(quantity_a) * open_a[row] + abs(quantity_b) * open_b[row]
-                fills_notional += traded
-                costs += traded * rate
-                trip_costs += traded * rate
-                realised += gross
-                line = table[trips]
-                line[_SIDE], line[_ENTRY], line[_EXIT] = side, entry_row, row
-                line[_DECIDED], line[_LEFT] = decided, changed
-                line[_QUANTITY_A], line[_QUANTITY_B] = quantity_a, quantity_b
-                line[_GROSS], line[_COSTS] = gross, trip_costs
-                trips += 1
-                side = 0
+        target = position[row - 1] if row > 0 else 0
+        if breaks[row]:
+            target = 0
+        broken = side != 0 and breaks[row]
+        if broken or (tradable[row] and side != 0 and target != side):
+            out_a, out_b = (last_a, last_b) if broken else (open_a[row], open_b[row])
+            gross = quantity_a * (out_a - entry_a) + quantity_b * (out_b - entry_b)
+            traded = abs(quantity_a) * out_a + abs(quantity_b) * out_b
+            costs += traded * rate
+            realised += gross
+            line = table[trips]
+            line[_SIDE], line[_ENTRY] = side, entry_row
+            line[_EXIT] = last_row if broken else row
+            line[_DECIDED], line[_LEFT] = decided, row if broken else changed
+            line[_REASON] = BREAK if broken else exit_code[changed]
+            line[_QUANTITY_A], line[_QUANTITY_B] = quantity_a, quantity_b
+            line[_GROSS], line[_COSTS] = gross, trip_costs + traded * rate
+            line[_TRADED] = trip_traded + traded
+            trips += 1
+            side = 0
+        if tradable[row]:
             if side == 0 and target != 0:
                 side = target
                 entry_row = row
@@ -190,22 +253,22 @@ def _run(  # type: ignore[no-untyped-def]
                 entry_a, entry_b = open_a[row], open_b[row]
                 quantity_a = side * notional / ((1.0 + abs(beta)) * entry_a)
                 quantity_b = -side * beta * notional / ((1.0 + abs(beta)) * entry_b)
-                traded = abs(quantity_a) * entry_a + abs(quantity_b) * entry_b
-                fills_notional += traded
-                trip_costs = traded * rate
+                trip_traded = abs(quantity_a) * entry_a + abs(quantity_b) * entry_b
+                trip_costs = trip_traded * rate
                 costs += trip_costs
-        if complete[row]:
+            last_row, last_a, last_b = row, close_a[row], close_b[row]
+        if not math.isnan(close_a[row]):
             mark_a, mark_b = close_a[row], close_b[row]
         open_pnl = 0.0
         if side != 0:
-            held += 1
             open_pnl = quantity_a * (mark_a - entry_a) + quantity_b * (mark_b - entry_b)
         equity[row] = notional + realised + open_pnl - costs
         if position[row] != (position[row - 1] if row > 0 else 0):
             changed = row
     return Book(
-        side, entry_row, decided, changed, held, trips, quantity_a, quantity_b, entry_a, entry_b,
-        trip_costs, open_pnl, mark_a, mark_b, realised, costs, fills_notional,
+        side, entry_row, decided, changed, trips, quantity_a, quantity_b, entry_a, entry_b,
+        trip_costs, trip_traded, open_pnl, mark_a, mark_b, last_row, last_a, last_b, realised,
+        costs,
     )  # fmt: skip
 
 
@@ -214,7 +277,7 @@ def _list_open(book: Book, table: FloatArray, rows: int) -> int:
     if book.side == 0:
         return int(book.trips)
     table[book.trips] = (
-        book.side, book.entry_row, rows, book.decided, -1,
-        book.quantity_a, book.quantity_b, book.open_pnl, book.trip_costs,
+        book.side, book.entry_row, rows, book.decided, -1, 0, book.quantity_a, book.quantity_b,
+        book.open_pnl, book.trip_costs, book.trip_traded,
     )  # fmt: skip
     return int(book.trips) + 1

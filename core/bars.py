@@ -5,7 +5,7 @@ from math import fsum
 
 import numpy as np
 
-from core.types import Bar, FloatArray, Leg, PairRows, Trade
+from core.types import Bar, BoolArray, FloatArray, Leg, PairRows, Trade
 
 SECOND_MS = 1_000
 STEP_BACK_MS = 10_000
@@ -127,9 +127,13 @@ def align(leg_a: Leg, leg_b: Leg, timeframe_ms: int, start_ms: int, end_ms: int)
     """
     count = max(0, (end_ms - start_ms) // timeframe_ms)
     columns = [np.full(count, np.nan) for _ in range(4)]
-    for leg, (open_, close) in ((leg_a, columns[:2]), (leg_b, columns[2:])):
+    traded = np.zeros((2, count), dtype=np.bool_)
+    for leg, of_leg in ((leg_a, 0), (leg_b, 1)):
+        open_, close = columns[2 * of_leg : 2 * of_leg + 2]
         row = (leg.open_time_ms - start_ms) // timeframe_ms
-        usable = leg.complete & (row >= 0) & (row < count)
+        inside = (row >= 0) & (row < count)
+        traded[of_leg, row[inside]] = leg.trade_count[inside] > 0
+        usable = leg.complete & inside
         open_[row[usable]] = leg.open[usable]
         close[row[usable]] = leg.close[usable]
     absent = np.isnan(columns[1]) | np.isnan(columns[3])
@@ -137,7 +141,25 @@ def align(leg_a: Leg, leg_b: Leg, timeframe_ms: int, start_ms: int, end_ms: int)
         column[absent] = np.nan
     open_a, close_a, open_b, close_b = columns
     times = start_ms + timeframe_ms * np.arange(count, dtype=np.int64)
-    return PairRows(times, open_a, close_a, open_b, close_b)
+    return PairRows(times, open_a, close_a, open_b, close_b, *traded)
+
+
+BREAK_FACTOR = 5.0
+"""A price that moves by it from one bar to the next is not that of the same thing any more."""
+
+
+def break_rows(rows: PairRows) -> BoolArray:
+    """Rows whose close in a leg is BREAK_FACTOR times that of the row present before, or a part.
+
+    A redenomination, a relaunch or a wrong file: nothing may be reckoned over it.
+    """
+    breaks = np.zeros(len(rows), dtype=np.bool_)
+    present = np.flatnonzero(~np.isnan(rows.close_a))
+    for close in (rows.close_a, rows.close_b):
+        before, after = close[present[:-1]], close[present[1:]]
+        jumps = (after >= BREAK_FACTOR * before) | (before >= BREAK_FACTOR * after)
+        breaks[present[1:][jumps]] = True
+    return breaks
 
 
 def log_returns(close: FloatArray) -> FloatArray:

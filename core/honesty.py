@@ -164,8 +164,9 @@ def _walk(rows: PairRows, covariance: FloatArray, rng: np.random.Generator) -> P
     n = len(rows)
     steps = rng.multivariate_normal(np.zeros(2), covariance, n + 1, method="eigh")
     prices = np.exp(np.cumsum(steps, axis=0))
-    missing = np.isnan(rows.close_a)
-    columns = [prices[:-1, 0], prices[1:, 0], prices[:-1, 1], prices[1:, 1]]
-    for index, column in enumerate(columns):
-        columns[index] = np.where(missing, np.nan, column)
-    return PairRows(rows.open_time_ms, *columns)
+    open_a, close_a, open_b, close_b = (
+        np.where(rows.present, column, np.nan)
+        for column in (prices[:-1, 0], prices[1:, 0], prices[:-1, 1], prices[1:, 1])
+    )
+    times, traded = rows.open_time_ms, (rows.traded_a, rows.traded_b)
+    return PairRows(times, open_a, close_a, open_b, close_b, *traded)

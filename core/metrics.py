@@ -1,6 +1,7 @@
-"""Figures of a backtest from its equity and round trips."""
+"""Figures of a backtest from its equity, its round trips and the bars' times."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -11,8 +12,38 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 DAILY_FROM_MS = 60 * DAY_MS
 """From this span on returns are taken by day instead of by hour."""
-CALMAR_FROM_MS = 30 * DAY_MS
-FEWEST_RETURNS = 48
+YEARLY_FROM_MS = 30 * DAY_MS
+"""Under this span nothing is told by the year: from three days a Sharpe ratio of noise has a
+deviation of 10."""
+FEWEST_TRIPS = 20
+"""Of fewer a capture is chance."""
+YEARLY = ("sharpe", "sharpe_stderr", "sortino", "calmar")
+
+
+class Trips(NamedTuple):
+    """Round trips as columns, oldest first; the last is open where `closed` is one less."""
+
+    side: IntArray
+    entry: IntArray
+    """Row whose open filled."""
+    exit: IntArray
+    """Likewise; the number of rows for the open one, the last tradable row before a break."""
+    decided: IntArray
+    """Row whose close decided on the entry."""
+    left: IntArray
+    """Row whose close decided on the exit; of no meaning for the open one."""
+    reason: IntArray
+    """Exit code."""
+    quantity_a: FloatArray
+    quantity_b: FloatArray
+    gross: FloatArray
+    """Before costs, quote currency."""
+    costs: FloatArray
+    traded: FloatArray
+    """Notional of the fills."""
+    promised: FloatArray
+    """Gross of a reversion in full, see `core.spread.expected_reversion`."""
+    closed: int
 
 
 def drawdown(equity: FloatArray) -> FloatArray:
@@ -22,7 +53,7 @@ def drawdown(equity: FloatArray) -> FloatArray:
     return fall
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _drawdown(equity, fall):  # type: ignore[no-untyped-def]
     peak = -math.inf
     for row in range(len(equity)):
@@ -49,88 +80,121 @@ def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArr
     return closes[1:] / closes[:-1] - 1.0, a_year
 
 
+def sharpe_stderr(returns: FloatArray) -> float:
+    """Standard error of a Sharpe ratio per period, whatever the returns' skew and tails.
+
+    Parameters
+    ----------
+    returns : (n,) of which some differ.
+
+    Notes
+    -----
+    √((1 − γ₃·S + (γ₄ − 1)/4·S²)/n) with S = mean/std(ddof=1), γ₃ the skewness and γ₄ the raw
+    kurtosis of the returns; NaN where the two foretell a negative variance.
+
+    References
+    ----------
+    Mertens (2002), *Comments on variance of the IID estimator in Lo*.
+    """
+    centred = returns - returns.mean()
+    variance = float(np.mean(centred**2))
+    skewness = float(np.mean(centred**3)) / variance**1.5
+    kurtosis = float(np.mean(centred**4)) / variance**2
+    ratio = float(returns.mean() / returns.std(ddof=1))
+    square = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
+    return math.sqrt(square / len(returns)) if square >= 0.0 else math.nan
+
+
 def measure(
-    open_time_ms: IntArray,
-    equity: FloatArray,
-    fall: FloatArray,
-    held: int,
-    fills_notional: float,
-    costs: float,
-    reversion_capture: float,
-    closed_pnl: FloatArray,
-    closed_bars: FloatArray,
-    notional: float,
+    open_time_ms: IntArray, equity: FloatArray, fall: FloatArray, trips: Trips
 ) -> tuple[Metrics, dict[str, str]]:
     """Sum up a backtest.
 
     Parameters
     ----------
-    open_time_ms, equity, fall : (n,) n ≥ 1 result rows, equity and its drawdown at their closes.
-    held : rows whose close held a position.
-    fills_notional, costs : sums over all fills, quote currency.
-    reversion_capture : realised over promised reversion, see `core.backtest`.
-    closed_pnl, closed_bars : (trips,) net pnl and bars held of the closed round trips; one still
-        open counts in equity only.
+    open_time_ms, equity, fall : (n,) n ≥ 1 rows, equity and its drawdown at their closes.
+    trips : an open one counts in equity, exposure, turnover and costs only.
 
     Returns
     -------
     (metrics, reasons): an undefined figure is NaN and its reason is in plain words.
     """
     reasons: dict[str, str] = {}
-    closed, pnl = len(closed_pnl), closed_pnl
+    closed, notional = trips.closed, float(equity[0])
+    gross, pnl = trips.gross[:closed], (trips.gross - trips.costs)[:closed]
     losses = -float(pnl[pnl < 0].sum())
-    total_return = float(equity[-1] / equity[0]) - 1.0
-    worst = float(fall.min())
+    promised = float(trips.promised[:closed].sum())
     if not closed:
         for name in ("avg_pnl", "win_rate", "profit_factor", "avg_hold_bars"):
             reasons[name] = "no closed round trip"
     elif losses == 0.0:
         reasons["profit_factor"] = "no losing round trip"
-    if math.isnan(reversion_capture):
+    if not promised > 0.0:
         reasons["reversion_capture"] = "no closed round trip"
+    if closed < 2:
+        reasons["avg_pnl_stderr"] = "under 2 closed round trips"
 
-    sharpe = sortino = math.nan
-    returns, a_year = period_returns(open_time_ms, equity)
-    if len(returns) < FEWEST_RETURNS:
-        # Never daily ones: these are taken from 60 on.
-        words = f"{len(returns)} hourly returns; {FEWEST_RETURNS} are needed"
-        reasons["sharpe"] = reasons["sortino"] = words
-    else:
-        deviation = float(returns.std(ddof=1))
-        downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
-        if deviation > 0.0:
-            sharpe = float(returns.mean()) / deviation * math.sqrt(a_year)
-        else:
-            reasons["sharpe"] = "equity did not move"
-        if downside > 0.0:
-            sortino = float(returns.mean()) / downside * math.sqrt(a_year)
-        else:
-            reasons["sortino"] = "equity never fell"
-
-    calmar = math.nan
-    span = int(open_time_ms[-1] - open_time_ms[0])
-    if span < CALMAR_FROM_MS:
-        reasons["calmar"] = f"{math.floor(10 * span / DAY_MS) / 10} days; 30 are needed"
-    elif worst == 0.0:
-        reasons["calmar"] = "no drawdown"
-    else:
-        calmar = total_return * (365.0 * DAY_MS / span) / abs(worst)
-
+    total_return = float(equity[-1] / notional) - 1.0
+    worst = float(fall.min())
+    yearly = _yearly(open_time_ms, equity, total_return, worst, reasons)
     metrics = Metrics(
         total_trades=closed,
         total_return=total_return,
-        total_pnl=float(equity[-1] - equity[0]),
+        total_pnl=float(equity[-1] - notional),
         avg_pnl=float(pnl.mean()) if closed else math.nan,
+        avg_pnl_stderr=standard_error(pnl),
         win_rate=float((pnl > 0).mean()) if closed else math.nan,
         profit_factor=float(pnl[pnl > 0].sum()) / losses if losses > 0.0 else math.nan,
-        sharpe=sharpe,
-        sortino=sortino,
         max_drawdown=worst,
-        calmar=calmar,
-        exposure=held / len(equity),
-        turnover=fills_notional / notional,
-        costs=costs,
-        avg_hold_bars=float(closed_bars.mean()) if closed else math.nan,
-        reversion_capture=reversion_capture,
+        exposure=float((trips.exit - trips.entry).sum()) / len(equity),
+        turnover=float(trips.traded.sum()) / notional,
+        costs=float(trips.costs.sum()),
+        avg_hold_bars=float((trips.exit - trips.entry)[:closed].mean()) if closed else math.nan,
+        reversion_capture=float(gross.sum()) / promised if promised > 0.0 else math.nan,
+        **yearly,
     )
     return metrics, reasons
+
+
+def standard_error(values: FloatArray) -> float:
+    """Standard error of the mean; NaN under 2 values."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def _yearly(
+    open_time_ms: IntArray,
+    equity: FloatArray,
+    total_return: float,
+    worst: float,
+    reasons: dict[str, str],
+) -> dict[str, float]:
+    """The ratios by the year, NaN where they would tell nothing, and then why."""
+    yearly = dict.fromkeys(YEARLY, math.nan)
+    span = int(open_time_ms[-1] - open_time_ms[0])
+    words = ""
+    if span < YEARLY_FROM_MS:
+        words = f"{math.floor(10 * span / DAY_MS) / 10} days; 30 are needed"
+    elif not equity.min() > 0.0:
+        words = "equity was at or below 0: no return has a base any more"
+    if words:
+        reasons.update(dict.fromkeys(YEARLY, words))
+        return yearly
+    returns, a_year = period_returns(open_time_ms, equity)
+    mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
+    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    if deviation > 0.0:
+        yearly["sharpe"] = mean / deviation * math.sqrt(a_year)
+        yearly["sharpe_stderr"] = sharpe_stderr(returns) * math.sqrt(a_year)
+        if math.isnan(yearly["sharpe_stderr"]):
+            reasons["sharpe_stderr"] = "the returns' skewness leaves none"
+    else:
+        reasons["sharpe"] = reasons["sharpe_stderr"] = "equity did not move"
+    if downside > 0.0:
+        yearly["sortino"] = mean / downside * math.sqrt(a_year)
+    else:
+        reasons["sortino"] = "equity never fell"
+    if worst == 0.0:
+        reasons["calmar"] = "no drawdown"
+    else:
+        yearly["calmar"] = total_return * (365.0 * DAY_MS / span) / abs(worst)
+    return yearly

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.backtest import run_backtest
-from core.bars import align
+from core.bars import align, break_rows
 from core.kalman import kalman_hedge
 from core.reasons import explain_missing
 from core.regression import full_sample_ols, log_prices, rolling_hedge
-from core.signals import decide_positions
+from core.signals import conditions, decide_positions
 from core.spread import break_even_z, half_life_bars, hurst, return_correlation
-from core.stationarity import engle_granger
+from core.stationarity import cointegration
 from core.types import (
     Backtest,
     FloatArray,
@@ -95,12 +95,10 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
     ols, kalman = _results(ols, skip), _results(kalman, skip)
     chosen = kalman if spec.hedge == "kalman" else ols
     y, x = y[skip:], x[skip:]
-    position, exit_code = decide_positions(chosen.zscore, ~np.isnan(rows.close_a), spec)
-    backtest, reasons = run_backtest(spec, rows, chosen, position, exit_code)
+    position, backtest, reasons = _trade(spec, rows, y, x, chosen)
     reasons = {f"backtest.{name}": words for name, words in reasons.items()}
-    cointegration, words = engle_granger(y, x)
-    if words:
-        reasons["cointegration"] = words
+    cointegrated, words = cointegration(y, x, spec.lags)
+    reasons |= words
     result = PairResult(
         spec=spec,
         history_start_ms=plan.history_start_ms,
@@ -124,7 +122,7 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
         correlation=correlation,
         half_life_bars=half_life_bars(recent_spread),
         hurst=hurst(recent_spread),
-        cointegration=cointegration,
+        cointegration=cointegrated,
         backtest=backtest,
         reasons=reasons,
     )
@@ -145,9 +143,17 @@ def trade_rows(
     else:
         hedge = _fit_ols(spec, y, x, first_index)
     hedge = HedgeSeries(*(getattr(hedge, name)[skip:] for name in HedgeSeries.__slots__))
-    rows = rows_from(rows, skip)
-    position, exit_code = decide_positions(hedge.zscore, ~np.isnan(rows.close_a), spec)
-    return hedge, position, run_backtest(spec, rows, hedge, position, exit_code)[0]
+    rows, y, x = rows_from(rows, skip), y[skip:], x[skip:]
+    position, backtest, _ = _trade(spec, rows, y, x, hedge)
+    return hedge, position, backtest
+
+
+def _trade(
+    spec: PairSpec, rows: PairRows, y: FloatArray, x: FloatArray, hedge: HedgeSeries
+) -> tuple[IntArray, Backtest, dict[str, str]]:
+    given = conditions(spec, rows, hedge.hedge_ratio, break_rows(rows))
+    position, exit_code = decide_positions(spec, y, x, hedge, given)
+    return position, *run_backtest(spec, rows, y, x, hedge, given, position, exit_code)
 
 
 def rows_from(rows: PairRows, first: int) -> PairRows:

@@ -30,6 +30,13 @@ Hedge: TypeAlias = Literal["ols", "kalman"]
 HEDGES: Mapping[str, str] = MappingProxyType({"ols": "OLS", "kalman": "Kalman"})
 """Each way of hedging, and what the page calls it."""
 
+ExitRule: TypeAlias = Literal["moving", "anchored"]
+
+EXIT_RULES: Mapping[str, str] = MappingProxyType(
+    {"moving": "each bar's z", "anchored": "the entry's spread"}
+)
+"""What exits and stops look at, as the page calls it."""
+
 MAX_HEDGE_WINDOW = 10_000
 MAX_BARS = 20_000
 
@@ -81,16 +88,25 @@ class PairSpec:
     exit_z: Annotated[
         float,
         Number(
-            0,
+            -10,
             10,
             label="Exit z",
-            about="|z| at which it is closed; below entry_z",
+            about="|z| at which it is closed; below 0: how far beyond the mean",
             default=Derived("min(0.5, entry_z/4)", lambda given: min(0.5, given["entry_z"] / 4)),
             check=CrossCheck(
-                lambda exit_z, given: exit_z < given["entry_z"],
-                "must be below entry_z ({entry_z:g})",
-                "a number from 0 to below entry_z",
+                lambda exit_z, given: -given["entry_z"] <= exit_z < given["entry_z"],
+                "must be from -entry_z to below entry_z ({entry_z:g})",
+                "a number from -entry_z to below entry_z",
             ),
+        ),
+    ]
+    exit_rule: Annotated[
+        ExitRule,
+        Choice(
+            EXIT_RULES,
+            label="Exits look at",
+            about="The z of each bar, or that of the spread as it stood when entry was decided",
+            default="moving",
         ),
     ]
     stop_z: Annotated[
@@ -135,6 +151,15 @@ class PairSpec:
                 "must be at least window ({window})",
                 f"a whole number from window to {MAX_HEDGE_WINDOW}",
             ),
+        ),
+    ]
+    lags: Annotated[
+        int | None,
+        WholeNumber(
+            0,
+            24,
+            label="Lags",
+            about="Lagged changes in the cointegration test; default by AIC",
         ),
     ]
     bars: Annotated[

@@ -109,12 +109,6 @@ def explain_missing(
         reasons["hedge_ratio"] = "0 leaves no leg B"
     elif ratio < 0.0:
         reasons["hedge_ratio"] = f"{ratio:.4g} is not positive: both legs on one side"
-    trips = result.backtest.round_trips
-    one_side = sum(trip.quantity_a * trip.quantity_b > 0.0 for trip in trips)
-    if one_side:
-        reasons["backtest.trades"] = (
-            f"{one_side} of {len(trips)} held both legs on one side, at a hedge ratio below 0"
-        )
 
 
 def _why_no_fit(spec: PairSpec, hedge: Hedge, before: BoolArray) -> str:

@@ -1,33 +1,109 @@
 """z-score to position: the one state machine behind live signal, backtest and alerts."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from core.types import BoolArray, ExitReason, FloatArray, IntArray, PairSpec
+from core.types import BoolArray, ExitReason, FloatArray, HedgeSeries, IntArray, PairRows, PairSpec
 
 LONG, FLAT, SHORT = 1, 0, -1
 MAX_MISSING_ROWS = 5
 """A position survives this many rows in a row without a z-score."""
 
-EXIT_REASONS: tuple[ExitReason | None, ...] = (None, "revert", "stop", "time", "no_data")
-_REVERT, _STOP, _TIME, _NO_DATA = 1, 2, 3, 4
+HALTED_ROWS = 20
+HALTED_MS = 600_000
+"""A leg that has not traded for so many bars and so long has stopped."""
 
-START = (FLAT, 0, FLAT, -1)
-"""State before the first row: what is held, rows in a row without z, the side that has to re-arm,
-and the row whose open filled the entry (-1 while it waits for a complete row)."""
+EXIT_REASONS: tuple[ExitReason | None, ...] = (
+    None, "break", "halted", "stop", "revert", "time", "no_data",
+)  # fmt: skip
+"""By exit code, in the order in which they are looked at."""
+BREAK, _HALTED, _STOP, _REVERT, _TIME, _NO_DATA = 1, 2, 3, 4, 5, 6
+
+
+class Conditions(NamedTuple):
+    """What a decision hangs on beside z, a value a row."""
+
+    tradable: BoolArray
+    """An order would fill at the row's open."""
+    may_enter: BoolArray
+    """Both legs would stand on opposite sides, and neither has stopped."""
+    halted: BoolArray
+    """A leg has stopped: what is held is to be left as soon as it trades again."""
+    breaks: BoolArray
+    """The first row at prices that no position reaches over to."""
+
+
+class State(NamedTuple):
+    """What is carried from one row to the next."""
+
+    held: int = FLAT
+    missing: int = 0  # rows in a row without the z that decides
+    blocked: int = FLAT  # the side that has to re-arm
+    filled: int = -1  # row whose open filled the entry; -1 while it waits for a tradable row
+    # The spread as it stood when the position was decided on.
+    intercept: float = math.nan
+    hedge_ratio: float = math.nan
+    mean: float = math.nan
+    std: float = math.nan
+
+
+START = State()
+"""The state before the first row."""
+
+
+def conditions(
+    spec: PairSpec,
+    rows: PairRows,
+    hedge_ratio: FloatArray,
+    breaks: BoolArray,
+    *,
+    suspended: bool = False,
+) -> Conditions:
+    """Judge each row by what its bars and its hedge ratio say.
+
+    Parameters
+    ----------
+    breaks : (n,) rows that begin after a price jumped as only a redenomination does.
+    suspended : the exchange lists a leg as not trading now, which stops the last row.
+    """
+    tradable, may_enter, halted = np.empty((3, len(rows)), dtype=np.bool_)
+    # Only bars that are there count as still: what is missing may have traded.
+    longest = max(HALTED_ROWS, -(-HALTED_MS // spec.timeframe_ms))
+    _judge(
+        rows.close_a, rows.traded_a, rows.traded_b, hedge_ratio, longest, suspended,
+        tradable, may_enter, halted,
+    )  # fmt: skip
+    return Conditions(tradable, may_enter, halted, breaks)
+
+
+@njit(cache=True, nogil=True)
+def _judge(  # type: ignore[no-untyped-def]
+    close_a, traded_a, traded_b, hedge_ratio, longest, suspended, tradable, may_enter, halted
+):
+    still_a = still_b = 0
+    for row in range(len(close_a)):
+        present = not math.isnan(close_a[row])
+        still_a = 0 if traded_a[row] else still_a + present
+        still_b = 0 if traded_b[row] else still_b + present
+        tradable[row] = present and traded_a[row] and traded_b[row]
+        halted[row] = still_a >= longest or still_b >= longest
+        if suspended and row == len(close_a) - 1:
+            halted[row] = True
+        may_enter[row] = hedge_ratio[row] > 0.0 and not halted[row]
 
 
 def decide_positions(
-    zscore: FloatArray, complete: BoolArray, spec: PairSpec
+    spec: PairSpec, y: FloatArray, x: FloatArray, hedge: HedgeSeries, given: Conditions
 ) -> tuple[IntArray, IntArray]:
     """Decide at each close what to hold from the next open on, starting flat.
 
     Parameters
     ----------
-    zscore : (n,) z-score of each row, NaN where there is none.
-    complete : (n,) whether the row has a bar in both legs, so that an order would fill.
+    y, x : (n,) log prices of the legs, NaN on missing rows; read only where exits are anchored.
+    hedge, given : (n,) the hedge that trades, and what else decides.
 
     Returns
     -------
@@ -36,37 +112,59 @@ def decide_positions(
 
     Notes
     -----
-    Flat enters short at entry_z ≤ z < stop_z and long at −stop_z < z ≤ −entry_z. A short leaves
-    at z ≤ exit_z, a long at z ≥ −exit_z. In this order: stop (|z| ≥ stop_z on the position's
-    side), reversion, time (max_hold_bars between fills), no data (more than MAX_MISSING_ROWS
-    rows without z). Nothing enters on the row that leaves. After any exit but a reversion that
-    side waits until z is back inside exit_z: else a stop re-enters at once, again and again.
+    Flat enters short at entry_z ≤ z < stop_z and long at −stop_z < z ≤ −entry_z, where the row
+    may enter. A short leaves at z ≤ exit_z, a long at z ≥ −exit_z. In this order: break, halted,
+    stop (|z| ≥ stop_z on the position's side), reversion, time (max_hold_bars between fills), no
+    data (more than MAX_MISSING_ROWS rows without z). Nothing enters on the row that leaves. After
+    a stop, time or no-data exit that side waits until z is back inside exit_z: else a stop
+    re-enters at once, again and again.
+
+    With `anchored` exits the z of a held position is (y − α − βx − mean)/std with all four as at
+    the decision d: the mean can't come to meet it. Entry and re-arming look at the row's own z.
     """
-    position = np.zeros(len(zscore), dtype=np.int64)
-    exit_code = np.zeros(len(zscore), dtype=np.int64)
+    position = np.zeros(len(hedge.zscore), dtype=np.int64)
+    exit_code = np.zeros(len(hedge.zscore), dtype=np.int64)
     stop_z = math.inf if spec.stop_z is None else float(spec.stop_z)
     max_hold = 0 if spec.max_hold_bars is None else spec.max_hold_bars
     _decide(
-        zscore, complete, float(spec.entry_z), float(spec.exit_z), stop_z, max_hold, START, 0,
-        position, exit_code,
+        y, x, hedge.zscore, hedge.intercept, hedge.hedge_ratio, hedge.spread_mean,
+        hedge.spread_std, given.tradable, given.may_enter, given.halted, given.breaks,
+        float(spec.entry_z), float(spec.exit_z), stop_z, max_hold, spec.exit_rule == "anchored",
+        START, 0, position, exit_code,
     )  # fmt: skip
     return position, exit_code
 
 
-@njit(cache=True)
+def anchored_zscore(
+    y: FloatArray, x: FloatArray, hedge: HedgeSeries, decided: IntArray, row: IntArray
+) -> FloatArray:
+    """z at each `row` of the spread as it stood at the row `decided`."""
+    spread = y[row] - hedge.intercept[decided] - hedge.hedge_ratio[decided] * x[row]
+    return (spread - hedge.spread_mean[decided]) / hedge.spread_std[decided]
+
+
+@njit(cache=True, nogil=True)
 def _decide(  # type: ignore[no-untyped-def]
-    zscore, complete, entry_z, exit_z, stop_z, max_hold, state, start, position, exit_code
-):
-    held, missing, blocked, filled = state
+    y, x, zscore, intercept, hedge_ratio, spread_mean, spread_std,
+    tradable, may_enter, halted, breaks,
+    entry_z, exit_z, stop_z, max_hold, anchored, state, start, position, exit_code,
+):  # fmt: skip
+    held, missing, blocked, filled, alpha, beta, mean, std = state
     for row in range(start, len(zscore)):
         z = zscore[row]
-        missing = missing + 1 if math.isnan(z) else 0
         if held != FLAT:
-            if filled < 0 and complete[row]:
+            if anchored:
+                z = (y[row] - alpha - beta * x[row] - mean) / std
+            missing = missing + 1 if math.isnan(z) else 0
+            if filled < 0 and tradable[row]:
                 filled = row
             outward = -held * z  # how far z stands out on the position's own side
             code = 0
-            if outward >= stop_z:
+            if breaks[row]:
+                code = BREAK
+            elif halted[row]:
+                code = _HALTED
+            elif outward >= stop_z:
                 code = _STOP
             elif outward <= exit_z:
                 code = _REVERT
@@ -75,15 +173,20 @@ def _decide(  # type: ignore[no-untyped-def]
             elif missing > MAX_MISSING_ROWS:
                 code = _NO_DATA
             if code:
-                blocked = FLAT if code == _REVERT else held
+                blocked = held if code == _STOP or code >= _TIME else FLAT
                 held, filled = FLAT, -1
                 exit_code[row] = code
         else:
             if blocked != FLAT and -blocked * z <= exit_z:
                 blocked = FLAT
-            if entry_z <= z < stop_z and blocked != SHORT:
-                held = SHORT
-            elif -stop_z < z <= -entry_z and blocked != LONG:
-                held = LONG
+            if may_enter[row]:
+                if entry_z <= z < stop_z and blocked != SHORT:
+                    held = SHORT
+                elif -stop_z < z <= -entry_z and blocked != LONG:
+                    held = LONG
+            if held != FLAT:
+                missing = 0
+                alpha, beta = intercept[row], hedge_ratio[row]
+                mean, std = spread_mean[row], spread_std[row]
         position[row] = held
-    return held, missing, blocked, filled
+    return State(held, missing, blocked, filled, alpha, beta, mean, std)

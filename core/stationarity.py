@@ -1,25 +1,88 @@
-"""Tests for a common trend: Engle-Granger in both directions, and Johansen."""
+"""Tests for a trend: Engle-Granger and Johansen for a common one, Dickey-Fuller for one's own."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numba import njit
 
-from core.types import Cointegration, FloatArray, Johansen
+from core.types import Cointegration, FloatArray, Johansen, Subwindows
 
 FEWEST_ROWS = 50
+SUBWINDOWS = 6
+PASSING_PVALUE = 0.1
+"""A sixth of the rows passes where p of both directions together is below it."""
+OWN_PVALUE = 0.01
+"""A leg whose own unit root is refused at it needs no other leg to revert."""
 _COLLINEAR = 1.0 - 100.0 * math.sqrt(np.finfo(np.float64).eps)
 _EXPLAINED = 1e-10  # a smaller share left unexplained is rounding
+_MACKINNON: Mapping[int, tuple[float, float, float, tuple[float, ...], tuple[float, ...]]] = (
+    MappingProxyType(
+        {
+            1: (
+                *(-18.83, -1.61, 2.74),
+                (0.038269, 1.4412, 2.1659),
+                (-0.010368, -0.12745, 0.93202, 1.7339),
+            ),
+            2: (
+                *(-18.86, -2.62, 0.92),
+                (0.039796, 1.5012, 2.92),
+                (-0.042377, -0.29198, 0.64695, 2.1945),
+            ),
+        }
+    )
+)
+"""By the number of series: where p is 0, where the polynomial changes, where p is 1; and both
+polynomials of the normal score, highest power first."""
 _SINGULAR = "the legs' changes and levels are collinear"
 
 
-def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, str | None]:
+def cointegration(
+    y: FloatArray, x: FloatArray, lags: int | None = None
+) -> tuple[Cointegration | None, dict[str, str]]:
+    """Test two log-price series for cointegration, on all rows and on each sixth of them.
+
+    Parameters
+    ----------
+    y, x, lags : see `engle_granger`.
+
+    Returns
+    -------
+    (result, reasons): why there is no result, or no sub-windows, and what speaks against it: with
+    a leg that is stationary by itself every pair is cointegrated.
+    """
+    result, words = engle_granger(y, x, lags)
+    if result is None:
+        return None, {"cointegration": words or ""}
+    reasons = {}
+    if len(y) < SUBWINDOWS * FEWEST_ROWS:
+        reasons["cointegration.subwindows"] = f"{len(y)} rows; sixths need {FEWEST_ROWS} each"
+    else:
+        sixths = zip(np.array_split(y, SUBWINDOWS), np.array_split(x, SUBWINDOWS), strict=True)
+        tested = [engle_granger(*sixth, lags)[0] for sixth in sixths]
+        passing = sum(part is not None and part.pvalue_both < PASSING_PVALUE for part in tested)
+        result = replace(result, subwindows=Subwindows(passing, SUBWINDOWS))
+    own = {leg: dickey_fuller(prices)[1] for leg, prices in (("A", y), ("B", x))}
+    still = [f"leg {leg} (p {pvalue:.2g})" for leg, pvalue in own.items() if pvalue < OWN_PVALUE]
+    if still:
+        reasons["cointegration"] = (
+            f"{' and '.join(still)} stationary without the other, so the test proves nothing"
+        )
+    return result, reasons
+
+
+def engle_granger(
+    y: FloatArray, x: FloatArray, lags: int | None = None
+) -> tuple[Cointegration | None, str | None]:
     """Test two log-price series for cointegration, both ways; the lower statistic is given.
 
     Parameters
     ----------
     y, x : (n,) log prices; rows with a NaN are dropped.
+    lags : of the residual's changes; None lets AIC choose.
 
     Returns
     -------
@@ -34,7 +97,7 @@ def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, s
     common sample (ties: fewest), then fitted on all rows the lag leaves. p-value and 5 % value
     are MacKinnon's for N = 2 series: those for N = 1 would reject far too often. Equal to
     `statsmodels.tsa.stattools.coint`. As the better of two directions the p-value is optimistic;
-    anything that ranks pairs has to use min(1, 2p).
+    `pvalue_both` = min(1, 2p) is not, and anything that shows or ranks pairs has to use it.
 
     References
     ----------
@@ -45,39 +108,67 @@ def engle_granger(y: FloatArray, x: FloatArray) -> tuple[Cointegration | None, s
         return None, reason
     y, x, yy, xx, xy = centred
     tested = (
-        (*_adf(y - xy / xx * x), "a_on_b"),
-        (*_adf(x - xy / yy * y), "b_on_a"),
+        (*_adf(y - xy / xx * x, lags), "a_on_b"),
+        (*_adf(x - xy / yy * y, lags), "b_on_a"),
     )
     if any(math.isnan(statistic) for statistic, _, _ in tested):
         return None, "the spread's changes are too few, or foretell each other in full"
-    best = min(tested)
-    statistic, lags = best[0], best[1]
-    direction: Literal["a_on_b", "b_on_a"] = "a_on_b" if best[2] == "a_on_b" else "b_on_a"
+    statistic, chosen, way = min(tested)
+    direction: Literal["a_on_b", "b_on_a"] = "a_on_b" if way == "a_on_b" else "b_on_a"
+    pvalue = mackinnon_pvalue(statistic)
     return (
         Cointegration(
             statistic=statistic,
-            pvalue=mackinnon_pvalue(statistic),
-            lags=lags,
+            pvalue=pvalue,
+            pvalue_both=min(1.0, 2.0 * pvalue),
+            lags=chosen,
             direction=direction,
             critical_5pct=critical_5pct(len(y) - 1),
+            subwindows=None,
         ),
         None,
     )
 
 
-def mackinnon_pvalue(statistic: float) -> float:
-    """p-value of an Engle-Granger statistic: two series, constant, MacKinnon (1994, table 4).
+def dickey_fuller(series: FloatArray) -> tuple[float, float]:
+    """Test one series for a unit root, about a constant.
 
-    Written out, since the general functions of scipy and statsmodels cost more than the test.
+    Parameters
+    ----------
+    series : (n,) not the residual of a fit to these rows; NaN entries are dropped.
+
+    Returns
+    -------
+    (statistic, p-value); NaN under 50 rows, for a series that does not move and for one whose
+    changes foretell each other in full.
+
+    Notes
+    -----
+    Lags by AIC, p by MacKinnon's table for N = 1. Equal to `statsmodels.tsa.stattools.adfuller`.
     """
-    if statistic > 0.92:
+    series = series[~np.isnan(series)]
+    if len(series) < FEWEST_ROWS or np.ptp(series) == 0.0:
+        return math.nan, math.nan
+    statistic, _ = _adf(series - series.mean(), None, constant=True)
+    if math.isnan(statistic):
+        return math.nan, math.nan
+    return statistic, mackinnon_pvalue(statistic, series=1)
+
+
+def mackinnon_pvalue(statistic: float, series: Literal[1, 2] = 2) -> float:
+    """p-value of a Dickey-Fuller (one series) or Engle-Granger statistic (two) with a constant.
+
+    MacKinnon (1994, table 4); written out, since the general functions of scipy and statsmodels
+    cost more than the test.
+    """
+    low, turn, high, below, above = _MACKINNON[series]
+    if statistic > high:
         return 1.0
-    if statistic < -18.86:
+    if statistic < low:
         return 0.0
-    if statistic <= -2.62:
-        score = 2.92 + statistic * (1.5012 + statistic * 0.039796)
-    else:
-        score = 2.1945 + statistic * (0.64695 + statistic * (-0.29198 - statistic * 0.042377))
+    score = 0.0
+    for coefficient in below if statistic <= turn else above:
+        score = score * statistic + coefficient
     return 0.5 * math.erfc(-score / math.sqrt(2.0))
 
 
@@ -213,19 +304,46 @@ def _factor(moments):  # type: ignore[no-untyped-def]
     return factor, explained
 
 
-def _adf(residual: FloatArray) -> tuple[float, int]:
-    """ADF statistic without constant, and the lag that AIC chooses; NaN where there is none."""
+@njit(cache=True)
+def _about_means(moments, residual, lags):  # type: ignore[no-untyped-def]
+    """The same moments about the sample's means, which is a constant among the regressors.
+
+    A column of changes sums to the difference of its ends.
+    """
+    n = len(residual) - 1
+    count, sums = n - lags, np.empty(lags + 2)
+    sums[0] = residual[n] - residual[lags]
+    sums[1] = 0.0
+    for i in range(lags, n):
+        sums[1] += residual[i]
+    for j in range(1, lags + 1):
+        sums[j + 1] = residual[n - j] - residual[lags - j]
+    for j in range(lags + 2):
+        for i in range(j + 1):
+            moments[j, i] -= sums[j] * sums[i] / count
+
+
+def _adf(
+    residual: FloatArray, lags: int | None = None, *, constant: bool = False
+) -> tuple[float, int]:
+    """ADF statistic and its lag, which AIC chooses where none is given; NaN where there is none."""
     change = np.diff(residual)
-    lags = _choose_lags(residual, change)
-    return _adf_statistic(residual, change, lags) if lags >= 0 else math.nan, lags
+    most = len(residual) // 2 - (2 if constant else 1)
+    if lags is None:
+        lags = _choose_lags(residual, change, most, constant)
+    if not 0 <= lags <= most:
+        return math.nan, lags
+    return _adf_statistic(residual, change, lags, constant), lags
 
 
 # Plain loops below: what numpy says in a word costs the compiler seconds of the first start.
 @njit(cache=True)
-def _choose_lags(residual, change):  # type: ignore[no-untyped-def]
+def _choose_lags(residual, change, most, constant):  # type: ignore[no-untyped-def]
     n = len(residual)
-    most = min(n // 2 - 1, math.ceil(12.0 * (n / 100.0) ** 0.25))
+    most = min(most, math.ceil(12.0 * (n / 100.0) ** 0.25))
     moments = _moment_matrix(residual, change, most)
+    if constant:
+        _about_means(moments, residual, most)
     _, explained = _factor(moments)
     count = len(change) - most
     squares = moments[0, 0]
@@ -241,12 +359,14 @@ def _choose_lags(residual, change):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _adf_statistic(residual, change, lags):  # type: ignore[no-untyped-def]
+def _adf_statistic(residual, change, lags, constant):  # type: ignore[no-untyped-def]
     moments = _moment_matrix(residual, change, lags)
+    if constant:
+        _about_means(moments, residual, lags)
     factor, explained = _factor(moments)
     # The level's coefficient and its variance need only the first column of the inverse factor.
     column = np.empty(lags + 1)
-    squares, coefficient, length, rank = moments[0, 0], 0.0, 0.0, 0
+    squares, coefficient, length, rank = moments[0, 0], 0.0, 0.0, 1 if constant else 0
     for j in range(lags + 1):
         rank += factor[j, j] < math.inf
         total = 1.0 if j == 0 else 0.0

@@ -18,7 +18,7 @@ IntArray: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 Signal: TypeAlias = Literal["long_spread", "short_spread", "flat", "no_data"]
-ExitReason: TypeAlias = Literal["revert", "stop", "time", "no_data", "open"]
+ExitReason: TypeAlias = Literal["revert", "stop", "time", "no_data", "halted", "break", "open"]
 Side: TypeAlias = Literal["long_spread", "short_spread"]
 
 
@@ -92,6 +92,7 @@ class Leg:
     open_time_ms: IntArray
     open: FloatArray
     close: FloatArray
+    trade_count: IntArray
     complete: BoolArray
     imported: BoolArray
 
@@ -101,16 +102,26 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairRows:
-    """Both legs on one dense time axis; NaN where a bar is missing or incomplete in either leg."""
+    """Both legs on one dense time axis; NaN where a bar is missing or incomplete in either leg.
+
+    `traded_a` and `traded_b` say of each leg by itself whether it is known to have traded.
+    """
 
     open_time_ms: IntArray
     open_a: FloatArray
     close_a: FloatArray
     open_b: FloatArray
     close_b: FloatArray
+    traded_a: BoolArray
+    traded_b: BoolArray
 
     def __len__(self) -> int:
         return len(self.open_time_ms)
+
+    @property
+    def present(self) -> BoolArray:
+        """Rows with a complete bar of both legs."""
+        return ~np.isnan(self.close_a)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,14 +147,24 @@ class NextRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Subwindows:
+    """How many equal parts of the rows pass a test by themselves."""
+
+    passing: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cointegration:
-    """Engle-Granger in the stronger direction."""
+    """Engle-Granger in the stronger direction; `pvalue_both` allows for its being the better."""
 
     statistic: float
     pvalue: float
+    pvalue_both: float
     lags: int
     direction: Literal["a_on_b", "b_on_a"]
     critical_5pct: float
+    subwindows: Subwindows | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +177,10 @@ class Johansen:
 
 
 class RoundTrip(NamedTuple):
-    """One backtest trade; times are the open times of the bars whose opens filled."""
+    """One backtest trade; times are the open times of the bars whose opens filled.
+
+    One that a break ended was left at the close of the bar that `exit_time_ms` names.
+    """
 
     side: Side
     entry_time_ms: int
@@ -179,9 +203,11 @@ class Metrics:
     total_return: float
     total_pnl: float
     avg_pnl: float
+    avg_pnl_stderr: float
     win_rate: float
     profit_factor: float
     sharpe: float
+    sharpe_stderr: float
     sortino: float
     max_drawdown: float
     calmar: float
@@ -192,10 +218,20 @@ class Metrics:
     reversion_capture: float
 
 
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """A position held over the first row that counts; None where it was not filled yet."""
+
+    side: Side
+    entry_time_ms: int | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Backtest:
-    """Marked equity on the result rows, its round trips (the open one last) and their figures."""
+    """Marked equity on the rows that count, its round trips (the open one last), their figures."""
 
+    since_ms: int
+    inherited: Inherited | None
     equity: FloatArray
     drawdown: FloatArray
     round_trips: tuple[RoundTrip, ...]

@@ -26,7 +26,7 @@ from app.api.values import (
 from app.requests.pair import PairParameters, pair_request
 from app.services import Desk
 from app.services.pairs import PairView
-from core.types import FloatArray, PairResult, RoundTrip
+from core.types import FloatArray, Inherited, Metrics, PairResult, RoundTrip
 
 ROUND_TRIP_COLUMNS = (
     "side",
@@ -41,23 +41,7 @@ ROUND_TRIP_COLUMNS = (
     "bars",
     "exit_reason",
 )
-METRICS = (
-    "total_trades",
-    "total_return",
-    "total_pnl",
-    "avg_pnl",
-    "win_rate",
-    "profit_factor",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "calmar",
-    "exposure",
-    "turnover",
-    "costs",
-    "avg_hold_bars",
-    "reversion_capture",
-)
+METRICS = tuple(Metrics.__slots__)
 _SERIES = ("close_a", "close_b", "hedge_ratio", "spread", "zscore")
 
 GapAnswer = Schema.from_dict(
@@ -74,13 +58,22 @@ HedgeRatioAnswer = Schema.from_dict(
     name="HedgeRatio",
 )
 BothHedgesAnswer = Schema.from_dict({"ols": number(), "kalman": number()}, name="BothHedges")
+SubwindowsAnswer = Schema.from_dict(
+    {
+        "passing": fields.Integer(metadata={"description": "sixths whose pvalue_both < 0.1"}),
+        "of": fields.Integer(),
+    },
+    name="Subwindows",
+)
 CointegrationAnswer = Schema.from_dict(
     {
         "statistic": number(),
-        "pvalue": number(),
+        "pvalue": number("of the better of two directions, so too low"),
+        "pvalue_both": number("min(1, 2p); in-sample like all of this test"),
         "lags": fields.Integer(),
         "direction": text("a_on_b or b_on_a, the stronger one"),
         "critical_5pct": number(),
+        "subwindows": fields.Nested(SubwindowsAnswer, allow_none=True),
     },
     name="Cointegration",
 )
@@ -103,8 +96,18 @@ RoundTripAnswer = Schema.from_dict(
     },
     name="RoundTrip",
 )
+InheritedAnswer = Schema.from_dict(
+    {"side": text(), "entry_time": text("null where it was not filled yet", null=True)},
+    name="Inherited",
+)
 BacktestAnswer = Schema.from_dict(
     {
+        "since": text(f"only what was decided from this bar on counts; {ISO}", null=True),
+        "inherited": fields.Nested(
+            InheritedAnswer,
+            allow_none=True,
+            metadata={"description": "held over `since`, and not counted"},
+        ),
         **{name: number() for name in METRICS},
         "equity": fields.Nested(EquityAnswer),
         "trades": fields.List(fields.Nested(RoundTripAnswer)),
@@ -192,6 +195,8 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     body["series"] = _series(result, points)
     metrics = _metrics(result)
     body["backtest"] = {
+        "since": iso(result.backtest.since_ms) if result else None,
+        "inherited": _inherited(result.backtest.inherited) if result else None,
         **finite_tree(metrics),
         "equity": equity_columns(result),
         "trades": [round_trip_row(trip) for trip in result.backtest.round_trips] if result else [],
@@ -275,6 +280,12 @@ def _metrics(result: PairResult | None) -> dict[str, Any]:
     if result is None:
         return {name: 0 if name == "total_trades" else NAN for name in METRICS}
     return {name: getattr(result.backtest.metrics, name) for name in METRICS}
+
+
+def _inherited(held: Inherited | None) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    return {"side": held.side, "entry_time": iso(held.entry_time_ms)}
 
 
 def round_trip_row(trip: RoundTrip) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from core.types import Leg
 from ingest.store.reader import Reader
 
 KEPT_ROWS = 500_000
-"""Rows of all symbols and timeframes together, some 15 MB; the least recently used go first."""
+"""Rows of all symbols and timeframes together, some 17 MB; the least recently used go first."""
 
 LONGEST_LEG = 100_000
 """Rows of one leg: 20,000 results, the step before them, and the longest history."""

@@ -25,10 +25,12 @@ PARAMETERS = {
     "window": 30,
     "entry_z": 1.5,
     "exit_z": 0.375,
+    "exit_rule": "moving",
     "stop_z": None,
     "max_hold_bars": None,
     "hedge": "ols",
     "hedge_window": 100,
+    "lags": None,
     "fee_bps": 7.5,
     "slippage_bps": 1.5,
     "notional": 10_000.0,
@@ -42,8 +44,9 @@ KEYS = {
 }
 SERIES = {"time", "close_a", "close_b", "hedge_ratio", "spread", "zscore", "position"}
 BACKTEST = {
-    *("total_trades", "total_return", "total_pnl", "avg_pnl", "win_rate", "profit_factor"),
-    *("sharpe", "sortino", "max_drawdown", "calmar", "exposure", "turnover", "costs"),
+    *("since", "inherited", "total_trades", "total_return", "total_pnl", "avg_pnl"),
+    *("avg_pnl_stderr", "win_rate", "profit_factor", "sharpe", "sharpe_stderr", "sortino"),
+    *("max_drawdown", "calmar", "exposure", "turnover", "costs"),
     *("avg_hold_bars", "reversion_capture", "equity", "trades"),
 }
 TRADE = [
@@ -81,8 +84,10 @@ def test_pair_answers_with_every_key_of_the_contract(body: dict[str, Any]) -> No
     assert set(body["backtest"]) == BACKTEST
     assert set(body["backtest"]["equity"]) == {"time", "value", "drawdown"}
     assert set(body["cointegration"]) == {
-        *("statistic", "pvalue", "lags", "direction", "critical_5pct")
+        *("statistic", "pvalue", "pvalue_both", "lags", "direction", "critical_5pct"),
+        "subwindows",
     }
+    assert set(body["cointegration"]["subwindows"]) == {"passing", "of"}
     assert body["backtest"]["trades"]
     assert list(body["backtest"]["trades"][0]) == TRADE
 
@@ -162,12 +167,14 @@ def test_every_null_has_a_reason(client: FlaskClient) -> None:
     explained = {line.partition(":")[0] for line in answer["warnings"]}
     assert answer["zscore"] is None
     assert answer["signal"] == "no_data"
-    nulls = {name for name, value in answer.items() if value is None} - {"stop_z", "max_hold_bars"}
+    nulls = {name for name, value in answer.items() if value is None} - {
+        *("stop_z", "max_hold_bars", "lags")
+    }
     nulls |= {
         f"{group}.{name}"
         for group in ("hedge_ratio", "intercept", "zscores", "backtest")
         for name, value in answer[group].items()
-        if value is None
+        if value is None and name != "inherited"
     }
     assert "cointegration" in nulls
     assert nulls <= explained
@@ -279,7 +286,6 @@ def test_rewritten_bars_are_shown_once_the_revision_rises(
         changed = [bar._replace(close=bar.close * 1.01) for bar, _ in stored]
         market.upsert_bars(tx, own_ids["BTCUSDT"], MINUTE, changed, Origin.TRADES)
         market.rise_revision(tx, own_ids["BTCUSDT"])
-    own_desk[1]["now"] += 0.25
     after = strict_json(client.get(QUERY).data)
     assert after["as_of"] == before["as_of"]
     assert after["zscore"] > before["zscore"]
@@ -302,7 +308,6 @@ def test_pair_moves_on_when_both_legs_have_closed_a_bar(
             bar, _ = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
             following = bar._replace(open_time_ms=LAST_OPEN_MS + MINUTE)
             market.upsert_bars(tx, key, MINUTE, [following], Origin.TRADES)
-        own_desk[1]["now"] += 0.25
         after = strict_json(client.get(QUERY).data)
         assert after["as_of"] == as_of
     assert after["start"] == before["start"]
@@ -351,5 +356,4 @@ def test_imported_bars_are_named_as_the_source(
         bars = [bar for bar, _ in stored]
         market.upsert_bars(tx, key, MINUTE, bars, Origin.KLINE, imported=True)
         market.rise_revision(tx, key)
-    own_desk[1]["now"] += 0.25
     assert strict_json(client.get(QUERY).data)["source"] == "import"

@@ -9,8 +9,9 @@ from flask.testing import FlaskClient
 
 from app.requests.pair import BarsParameters, ExplainParameters, PairParameters
 from app.views import ids
-from app.views.controls import FIELDS, MORE_FIELDS, controls, placeholders
+from app.views.controls import FIELDS, MORE_FIELDS, controls
 from app.views.links import control_values, query_of, read_controls
+from app.views.shell.layout import placeholders
 from core.errors import ParameterErrors
 from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
 from core.parameters import Choice, Number, WholeNumber
@@ -19,7 +20,8 @@ from core.settings import Settings
 SETTINGS = Settings()
 OTHERS: dict[str, Any] = {
     "symbol_a": "SOLUSDT", "symbol_b": "XRPUSDT", "timeframe": "5m", "window": 60,
-    "entry_z": 1.75, "exit_z": 0.25, "stop_z": 3.5, "max_hold_bars": 50, "hedge": "kalman",
+    "entry_z": 1.75, "exit_z": 0.25, "exit_rule": "anchored", "lags": 4,
+    "stop_z": 3.5, "max_hold_bars": 50, "hedge": "kalman",
     "hedge_window": 250, "bars": 900, "fee_bps": 3.25, "slippage_bps": 0.0, "notional": 123.5,
 }  # fmt: skip
 """A usable value of every parameter, none of them its default."""
@@ -53,7 +55,7 @@ def test_documentation_gives_type_bounds_and_default_of_every_parameter(
 def test_page_has_one_control_with_a_heading_for_every_parameter() -> None:
     assert sorted(FIELDS) == sorted(PAIR_PARAMETERS)
     spec = read_pair_spec({}, SETTINGS)
-    tree = controls(spec, ("BTCUSDT", "ETHUSDT"))
+    tree = controls(spec, ("BTCUSDT", "ETHUSDT"), placeholders(spec))
     found = [getattr(part, "id", None) for part in _parts(tree)]
     for field in PAIR_PARAMETERS:
         assert found.count(ids.control(field)) == 1, field

@@ -22,7 +22,7 @@ from core.types import Leg
 def leg(close):
     n = len(close)
     complete = np.ones(n, dtype=bool)
-    return Leg(np.arange(n) * 1_000, close * 1.0, close * 1.0, complete, ~complete)
+    return Leg(np.arange(n) * 1_000, close * 1.0, close * 1.0, np.ones(n, int), complete, ~complete)
 
 
 def analyse(n):

@@ -4,34 +4,35 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.metrics import HOUR_MS, drawdown, measure, period_returns
+from core.metrics import HOUR_MS, YEARLY, Trips, drawdown, measure, period_returns, sharpe_stderr
 
 MINUTE = 60_000
 
 
-def measured(equity, pnl=(), step_ms=MINUTE, start_ms=0, held=0):
+def trips_of(pnl, **columns):
+    """Closed round trips of ten bars each, which cost nothing."""
+    n = len(pnl)
+    zero = np.zeros(n)
+    values = {
+        "side": np.ones(n, int), "entry": np.zeros(n, int), "exit": np.full(n, 10),
+        "decided": np.zeros(n, int), "left": np.zeros(n, int), "reason": np.zeros(n, int),
+        "quantity_a": zero, "quantity_b": zero, "gross": np.asarray(pnl, float), "costs": zero,
+        "traded": zero, "promised": zero, "closed": n,
+    }  # fmt: skip
+    return Trips(**{**values, **columns})
+
+
+def measured(equity, pnl=(), step_ms=MINUTE, start_ms=0, **columns):
     equity = np.asarray(equity, dtype=float)
     times = start_ms + step_ms * np.arange(len(equity), dtype=np.int64)
-    pnl = np.asarray(pnl, dtype=float)
-    return measure(
-        times,
-        equity,
-        drawdown(equity),
-        held,
-        0.0,
-        0.0,
-        math.nan,
-        pnl,
-        np.full(len(pnl), 10.0),
-        100.0,
-    )
+    return measure(times, equity, drawdown(equity), trips_of(pnl, **columns))
 
 
 def random_equity(n, seed=0):
     return 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 1e-4, n)))
 
 
-@pytest.mark.parametrize(("days", "rule", "a_year"), [(5, "1h", 8760), (61, "1D", 365)])
+@pytest.mark.parametrize(("days", "rule", "a_year"), [(31, "1h", 8760), (61, "1D", 365)])
 def test_sharpe_and_sortino_equal_pandas_on_the_last_closes(days, rule, a_year):
     n = days * 24 * 12
     equity = random_equity(n)
@@ -77,9 +78,67 @@ def test_undefined_figures_are_nan_with_a_reason_and_never_zero():
     assert (metrics.total_return, metrics.max_drawdown, metrics.total_trades) == (0, 0, 0)
 
 
-def test_sharpe_waits_for_48_returns():
-    assert math.isnan(measured(random_equity(48), step_ms=HOUR_MS)[0].sharpe)
-    assert not math.isnan(measured(random_equity(49), step_ms=HOUR_MS)[0].sharpe)
+def test_the_standard_error_of_a_mean_pnl_is_that_of_the_closed_trips():
+    metrics, _ = measured([100.0, 104.0], [1.0, 2.0, 6.0])
+    assert metrics.avg_pnl_stderr == pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3))
+    alone, reasons = measured([100.0, 101.0], [1.0])
+    assert math.isnan(alone.avg_pnl_stderr)
+    assert reasons["avg_pnl_stderr"] == "under 2 closed round trips"
+
+
+def test_sums_take_the_open_trip_in_and_averages_leave_it_out():
+    metrics, _ = measured(
+        [100.0] * 40, [4.0, -1.0], closed=1, exit=np.array([10, 40]), entry=np.array([0, 30]),
+        costs=np.array([0.5, 0.25]), traded=np.array([200.0, 100.0]),
+        promised=np.array([8.0, 5.0]),
+    )  # fmt: skip
+    assert (metrics.total_trades, metrics.avg_pnl, metrics.avg_hold_bars) == (1, 3.5, 10.0)
+    assert (metrics.costs, metrics.turnover, metrics.exposure) == (0.75, 3.0, 0.5)
+    assert metrics.reversion_capture == 0.5
+
+
+def test_ratios_by_the_year_wait_for_30_days():
+    """From three days the yearly Sharpe ratio of noise has a deviation of ten."""
+    equity = random_equity(30 * 24 + 1)
+    short, reasons = measured(equity[:-1], step_ms=HOUR_MS)
+    for name in YEARLY:
+        assert math.isnan(getattr(short, name))
+        assert reasons[name] == "29.9 days; 30 are needed"  # 719 hours, and no 30.0
+    metrics, reasons = measured(equity, step_ms=HOUR_MS)
+    assert not [name for name in YEARLY if math.isnan(getattr(metrics, name))]
+    expected = (equity[-1] / equity[0] - 1) * 365 / 30 / abs(drawdown(equity).min())
+    assert metrics.calmar == pytest.approx(expected)  # and does not compound
+
+
+def test_once_equity_has_been_gone_no_ratio_is_told():
+    """Returns on a base that changed its sign would make a loss look like a gain."""
+    equity = random_equity(31 * 24)
+    equity[400] = -5.0
+    metrics, reasons = measured(equity, step_ms=HOUR_MS)
+    for name in YEARLY:
+        assert math.isnan(getattr(metrics, name))
+        assert "at or below 0" in reasons[name]
+    assert metrics.max_drawdown < -1.0
+
+
+def test_the_standard_error_of_a_sharpe_ratio_is_what_it_varies_by():
+    """Of skewed returns with a tail: the formula against many samples of them."""
+    samples = 2.0 - np.random.default_rng(4).exponential(1.0, (4_000, 500))
+    ratios = samples.mean(axis=1) / samples.std(axis=1, ddof=1)
+    told = np.mean([sharpe_stderr(sample) for sample in samples])
+    assert told == pytest.approx(ratios.std(), rel=0.05)
+    assert told > 1.5 * np.sqrt(1.5 / 500)  # what would hold of normal ones
+
+
+def test_the_standard_error_of_a_sharpe_ratio_equals_its_formula():
+    from scipy.stats import kurtosis, skew
+
+    equity = random_equity(40 * 24)
+    metrics, _ = measured(equity, step_ms=HOUR_MS)
+    r = np.diff(equity) / equity[:-1]
+    s = r.mean() / r.std(ddof=1)
+    square = 1 - skew(r) * s + (kurtosis(r, fisher=False) - 1) / 4 * s**2
+    assert metrics.sharpe_stderr == pytest.approx(np.sqrt(square / len(r) * 8760))
 
 
 @pytest.mark.parametrize(
@@ -90,16 +149,6 @@ def test_from_60_days_on_returns_are_daily(step_ms, rows, a_year):
     returns, got = period_returns(times, np.ones(rows))
     assert got == a_year
     assert len(returns) == (60 if a_year == 365 else 60 * 24 - 1)
-
-
-def test_calmar_waits_for_30_days_and_does_not_compound():
-    short, reasons = measured(random_equity(30 * 24), step_ms=HOUR_MS)
-    assert math.isnan(short.calmar)
-    assert reasons["calmar"] == "29.9 days; 30 are needed"  # 719 hours, and no 30.0
-    equity = random_equity(30 * 24 + 1)
-    metrics, _ = measured(equity, step_ms=HOUR_MS)
-    expected = (equity[-1] / equity[0] - 1) * 365 / 30 / abs(drawdown(equity).min())
-    assert metrics.calmar == pytest.approx(expected)
 
 
 def test_returns_are_taken_between_utc_hours_wherever_the_rows_begin():

@@ -17,6 +17,11 @@ from core.timeframes import TIMEFRAMES, Timeframe
 SETTINGS = Settings(fee_bps=7.5, slippage_bps=1.5)
 
 
+EXIT_Z = (
+    "must be from -entry_z to below entry_z (2)", "a number from -entry_z to below entry_z",
+)  # fmt: skip
+
+
 def refusal(asked):
     """Field, message and allowed words of each error."""
     with pytest.raises(ParameterErrors) as caught:
@@ -28,6 +33,7 @@ def test_nothing_asked_for_means_the_documented_defaults():
     assert asdict(read_pair_spec({}, SETTINGS)) == {
         "symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT", "timeframe": "1m", "window": 120,
         "entry_z": 2.0, "exit_z": 0.5, "stop_z": None, "max_hold_bars": None, "hedge": "ols",
+        "exit_rule": "moving", "lags": None,
         "hedge_window": 600, "bars": 4_320, "fee_bps": 7.5, "slippage_bps": 1.5,
         "notional": 10_000.0,
     }  # fmt: skip
@@ -38,9 +44,11 @@ def test_nothing_asked_for_means_the_documented_defaults():
     [
         ("window", (10, "10", "2000", 60.0), ("9", "2001", "1e3", "60.5", 60.5, True, [60])),
         ("entry_z", ("0.6", 0.6, "10", "1e0", ".7"), ("0.09", "10.1", "nan", math.inf, 10**400)),
-        ("exit_z", ("0", "1.99"), ("-0.1", "10.1", "two")),
+        ("exit_z", ("0", "1.99", "-2"), ("-10.1", "10.1", "two")),
         ("stop_z", ("2.01", "1e9"), ("-1", "inf")),
         ("max_hold_bars", ("1", "20000"), ("0", "20001")),
+        ("exit_rule", ("moving", "anchored"), ("", "fixed")),
+        ("lags", ("0", "24"), ("-1", "25", "aic")),
         ("hedge_window", ("120", "10000"), ("9", "10001")),
         ("bars", ("10", "20000"), ("9", "20001")),
         ("fee_bps", ("0", "1000"), ("-1", "1000.1")),
@@ -74,7 +82,11 @@ def test_bounds_are_inclusive_and_what_lies_beyond_is_refused_by_name(field, acc
         ),
         (
             {"exit_z": "2"},
-            ("exit_z", "must be below entry_z (2)", "a number from 0 to below entry_z"),
+            ("exit_z", *EXIT_Z),
+        ),
+        (
+            {"exit_z": "-2.01"},
+            ("exit_z", *EXIT_Z),
         ),
         (
             {"entry_z": 3, "stop_z": 3},

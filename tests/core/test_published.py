@@ -44,7 +44,7 @@ def residual(y, x):
 
 def statistic_at(values, lags):
     """Dickey-Fuller statistic without constant at a lag that the publication chose."""
-    return _adf_statistic(values, np.diff(values), lags)
+    return _adf_statistic(values, np.diff(values), lags, False)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from statsmodels.api import OLS, add_constant
 from statsmodels.tsa.stattools import adfuller, coint
 
 from core.pair import analyse_pair, plan_rows
+from core.types import Subwindows
 
 MINUTE = 60_000
 N, H, W = 6_000, 300, 60
@@ -112,19 +113,16 @@ def expected_metrics(result, chosen):
         gross += (legs_at(left) - legs_at(entry)).sum()
         promised += money * sigma * (abs(z) - EXIT_Z)
         bars.append(left - entry)
-    hourly = pd.Series(equity, index=pd.to_datetime(rows.open_time_ms, unit="ms"))
-    returns = hourly.resample("1h").last().pct_change().dropna()
     return {
         "total_trades": len(closed),
         "total_return": equity[-1] / NOTIONAL - 1,
         "total_pnl": sum(trip.pnl for trip in trips),
         "avg_pnl": pnl.mean(),
+        "avg_pnl_stderr": pd.Series(pnl).sem(),
         "win_rate": (pnl > 0).mean(),
         "profit_factor": pnl[pnl > 0].sum() / -pnl[pnl < 0].sum(),
-        "sharpe": returns.mean() / returns.std() * math.sqrt(8760),
-        "sortino": returns.mean() / math.sqrt((returns.clip(upper=0) ** 2).mean()) * 8760**0.5,
+        **dict.fromkeys(("sharpe", "sharpe_stderr", "sortino", "calmar"), math.nan),  # two days
         "max_drawdown": (equity / np.maximum.accumulate(equity) - 1).min(),
-        "calmar": math.nan,  # in two days
         "exposure": held.mean(),
         "turnover": traded / NOTIONAL,
         "costs": traded * RATE,
@@ -167,6 +165,11 @@ def test_every_scalar_follows_from_the_arrays_and_the_prices(at, logs, hedge):
         assert result.correlation == pytest.approx(np.corrcoef(a[both], b[both])[0, 1])
         a, b = y[start:][known[start : last + 1]], x[start:][known[start : last + 1]]
         assert result.ols_full_sample == pytest.approx(slope(a, b))
+        sixths = zip(*(np.array_split(leg[start:], 6) for leg in (y, x)), strict=True)
+        kept = [[leg[~np.isnan(ya)] for leg in (ya, xa)] for ya, xa in sixths]
+        passing = sum(2 * stronger(ya, xa)[1] < 0.1 for ya, xa in kept)
+        assert result.cointegration.subwindows == Subwindows(passing, 6)
+        assert result.cointegration.pvalue_both == min(1, 2 * result.cointegration.pvalue)
         found, (statistic, pvalue, critical, lag, direction) = result.cointegration, stronger(a, b)
         assert (found.direction, found.lags) == (direction, lag)
         assert (found.statistic, found.pvalue, found.critical_5pct) == pytest.approx(

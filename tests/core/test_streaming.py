@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from core import kalman, regression
 from core.kalman import _kalman, kalman_hedge
 from core.regression import ROLLING_HEDGES, advance, rolling_hedge
-from core.signals import START, _decide, decide_positions
+from core.signals import START, Conditions, _decide, decide_positions
+from core.types import HedgeSeries
 
 LONGEST = 240
 # Steps of a log price: still, by the exchange's smallest step, usual, a crash; or no bar at all.
@@ -96,19 +97,28 @@ def test_filter_resumed_anywhere_gives_the_bits_of_the_whole(history, bar_by_bar
     stop_z=st.sampled_from([None, 3.0]),
     max_hold=st.sampled_from([None, 1, 4]),
     stretch=st.integers(1, 20),
+    rule=st.sampled_from(["moving", "anchored"]),
 )
 def test_signal_resumed_anywhere_gives_the_decisions_of_the_whole(
-    spec_fixture, runs, seed, stop_z, max_hold, stretch
+    spec_fixture, runs, seed, stop_z, max_hold, stretch, rule
 ):
     z = np.repeat(*map(np.array, zip(*runs, strict=True)))
-    complete = ~np.isnan(z) & (np.random.default_rng(seed).random(len(z)) > 0.2)
-    whole = decide_positions(z, complete, spec_fixture(stop_z=stop_z, max_hold_bars=max_hold))
-    position, code = np.zeros((2, len(z)), dtype=np.int64)
+    random, n = np.random.default_rng(seed), len(z)
+    given = Conditions(*(random.random((4, n)) < [[0.8], [0.9], [0.03], [0.03]]))
+    y, x = np.cumsum(random.normal(0, 1, (2, n)), axis=1)
+    hedge = HedgeSeries(*random.uniform(0.5, 1.5, (5, n)), z)
+    spec = spec_fixture(stop_z=stop_z, max_hold_bars=max_hold, exit_rule=rule)
+    whole = decide_positions(spec, y, x, hedge, given)
+    position, code = np.zeros((2, n), dtype=np.int64)
     state, start = START, 0
-    for stop in [*range(stretch, len(z), stretch), len(z)]:
+    for stop in [*range(stretch, n, stretch), n]:
+        read = (
+            y, x, hedge.zscore, hedge.intercept, hedge.hedge_ratio, hedge.spread_mean,
+            hedge.spread_std, *given,
+        )  # fmt: skip
         state = _decide(
-            z[:stop], complete[:stop], 2.0, 0.5, math.inf if stop_z is None else stop_z,
-            max_hold or 0, state, start, position[:stop], code[:stop],
+            *(column[:stop] for column in read), 2.0, 0.5, math.inf if stop_z is None else stop_z,
+            max_hold or 0, rule == "anchored", state, start, position[:stop], code[:stop],
         )  # fmt: skip
         start = stop
     np.testing.assert_array_equal((position, code), whole)

@@ -7,7 +7,7 @@ import pytest
 
 from core.backtest import run_backtest
 from core.regression import log_prices, rolling_hedge
-from core.signals import decide_positions
+from core.signals import conditions, decide_positions
 from core.types import PairRows
 
 with warnings.catch_warnings():
@@ -30,7 +30,8 @@ def random_rows(seed, missing):
     for column in (open_a, close_a, open_b, close_b):
         column[gone] = np.nan
     times = np.arange(N, dtype=np.int64) * 60_000
-    return PairRows(times, open_a, close_a, open_b, close_b)
+    traded = np.ones((2, N), bool)
+    return PairRows(times, open_a, close_a, open_b, close_b, *traded)
 
 
 def orders_of(backtest, rows):
@@ -58,8 +59,9 @@ def test_equity_of_the_same_fills_is_that_of_vectorbt(spec, seed, missing, limit
     parameters, rows = spec(**limits), random_rows(seed, missing)
     y, x = log_prices(rows.close_a), log_prices(rows.close_b)
     hedge = rolling_hedge(y, x, first_index=0, hedge_window=300, window=60)
-    position, code = decide_positions(hedge.zscore, ~np.isnan(rows.close_a), parameters)
-    backtest, _ = run_backtest(parameters, rows, hedge, position, code)
+    given = conditions(parameters, rows, hedge.hedge_ratio, np.zeros(N, bool))
+    position, code = decide_positions(parameters, y, x, hedge, given)
+    backtest, _ = run_backtest(parameters, rows, y, x, hedge, given, position, code)
     assert len(backtest.round_trips) > 100
     equity = vectorbt_equity(backtest, rows, parameters)
     # Cash of 100·N, so that no order is filled in part: only what changes is compared.

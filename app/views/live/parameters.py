@@ -9,7 +9,6 @@ from app.services import Desk
 from app.views import ids
 from app.views.controls import FIELDS, symbol_options
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
-from app.views.live.ids import REQUEST, URL
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec
 
@@ -79,26 +78,26 @@ def register(app: Dash, desk: Desk) -> None:
 
     @app.callback(
         output={
-            "search": Output(URL, "search"),
+            "search": Output(ids.URL, "search"),
             "controls": {field: Output(ids.control(field), "value") for field in FIELDS},
             "errors": {field: Output(ids.control_error(field), "children") for field in FIELDS},
             "looks": {field: Output(ids.control_field(field), "className") for field in FIELDS},
-            "request": Output(REQUEST, "data"),
+            "request": Output(ids.REQUEST, "data"),
             "options": [
                 Output(ids.control("symbol_a"), "options"),
                 Output(ids.control("symbol_b"), "options"),
             ],
         },
         inputs={
-            "search": Input(URL, "search"),
+            "search": Input(ids.URL, "search"),
             "swap": Input(ids.SWAP, "n_clicks"),
             "values": {field: Input(ids.control(field), "value") for field in FIELDS},
         },
-        state={"shown": State(REQUEST, "data")},
+        state={"shown": State(ids.REQUEST, "data")},
     )
     def parameters(
         search: object, swap: object, values: dict[str, Any], shown: object
     ) -> dict[str, Any]:
-        if ctx.triggered_id in (None, URL):
+        if ctx.triggered_id in (None, ids.URL):
             return follow_link(desk, search, shown)
         return follow_controls(desk, values, shown, swap=ctx.triggered_id == ids.SWAP)

@@ -23,7 +23,7 @@ class Shelf:
         keep = (times >= start_ms) & (times < end_ms)
         column = self.closes[keep]
         flags = np.ones(len(column), bool)
-        return Leg(times[keep], column, column, flags, flags)
+        return Leg(times[keep], column, column, flags.astype(np.int64), flags, flags)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-/* Drawing, for any view: colours of the theme into figures, rows into traces, y to what is in view.
-   It is reached as window.pairdesk.charts. */
+/* Drawing: colours of the theme into figures, rows into traces, y to what is in view. */
 (function () {
   "use strict";
 
   const NARROW = 600;
-  let forming = null; // draws the open bar again
+  let forming = null;
   const BLANK = {
     data: [],
     layout: {
@@ -95,13 +94,13 @@
   }
 
   /** Draw the bar that is still open: dotted, over the charts, at next to no cost a second. */
-  function drawForming(id, layerId, values, span) {
+  function drawForming(id, values, span) {
     const plot = plotOf(id);
-    const layer = document.getElementById(layerId);
+    const layer = document.getElementById("live-forming");
     if (!layer) {
       return;
     }
-    forming = () => drawForming(id, layerId, values, span);
+    forming = { id, values, span };
     if (!plot || !values || !span) {
       layer.replaceChildren();
       return;
@@ -157,7 +156,7 @@
     if (!plot.pairdeskWatched) {
       plot.pairdeskWatched = true;
       for (const event of ["plotly_afterplot", "plotly_relayouting"]) {
-        plot.on(event, () => forming && forming());
+        plot.on(event, () => forming && drawForming(forming.id, forming.values, forming.span));
       }
       plot.on("plotly_relayout", (change) => {
         if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
@@ -167,7 +166,7 @@
     }
     fit(plot);
     if (forming) {
-      forming();
+      drawForming(forming.id, forming.values, forming.span);
     }
   }
 
@@ -216,7 +215,5 @@
     return low <= high ? [low - margin, high + margin] : null;
   }
 
-  window.pairdesk = Object.assign(window.pairdesk || {}, {
-    charts: { figure, setEnds, append, drawForming, redraw, watch },
-  });
+  window.pairdeskCharts = { figure, setEnds, append, drawForming, redraw, watch };
 })();
