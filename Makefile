@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
-.PHONY: run test check bench soak chromium
+.PHONY: run test check bench soak chromium postgres
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.compiled
@@ -20,7 +20,7 @@ run: $(VENV)/.compiled
 	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac
 	@exec $(PY) -m gunicorn wsgi:server
 
-test: $(VENV)/.installed-dev chromium
+test: $(VENV)/.installed-dev chromium postgres
 	$(PY) -m pytest
 
 check: $(VENV)/.installed-dev
@@ -85,7 +85,22 @@ chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "Installing Debian's chromium for the browser tests"; \
-	    apt-get update -qq && apt-get install -y -qq chromium; \
+	    { apt-get update -qq && apt-get install -y -qq chromium; } || \
+	      echo "Chromium could not be installed: browser tests will be skipped" >&2; \
 	  else \
 	    echo "No Chromium found, and only root may install it (apt-get install chromium): browser tests will be skipped" >&2; \
+	  fi; }
+
+# The store's tests run a PostgreSQL server of their own; Debian's, on port 5432, is not set up.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Debian's PostgreSQL for the tests, without a cluster"; \
+	    mkdir -p /etc/postgresql-common; \
+	    [ -e /etc/postgresql-common/createcluster.conf ] || \
+	      echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; } || \
+	      echo "PostgreSQL could not be installed: its tests will be skipped" >&2; \
+	  else \
+	    echo "No PostgreSQL found, and only root may install it (apt-get install postgresql): its tests will be skipped" >&2; \
 	  fi; }

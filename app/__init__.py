@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dash import Dash, html
@@ -13,10 +13,12 @@ from flask_compress import Compress
 from app.api import register_api
 from app.services import open_desk
 from app.services.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
-from app.views import register_callbacks
-from app.views.guard import guard_callbacks
-from app.views.shell.layout import build_layout
+from app.views import VIEWS
+from app.views.guard import guard_callbacks, guard_paths
+from app.views.shell.callbacks import register as register_shell
+from app.views.shell.layout import asked_view, page_layout
 from app.views.shell.page import META_TAGS, THEME_SCRIPT, index_html
+from app.views.view import View
 from core.settings import Settings
 from ingest.store.reader import Reader
 
@@ -24,7 +26,12 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
-def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = time.time) -> Dash:
+def create_app(
+    settings: Settings,
+    reader: Reader,
+    clock: Callable[[], float] = time.time,
+    views: Sequence[View] = VIEWS,
+) -> Dash:
     """Build the page and the API; nothing is read from the store before the first request.
 
     The desk with its services is at `app.server.extensions["pairdesk"]`.
@@ -68,13 +75,16 @@ def create_app(settings: Settings, reader: Reader, clock: Callable[[], float] = 
     # Dash builds the layout once to set itself up. The page's own would open the store, before
     # the server forks and before a start has made the database.
     dash_app.layout = html.Div()
-    register_callbacks(dash_app, desk)
+    register_shell(dash_app)
+    for view in views:
+        view.register(dash_app, desk)
     # After dash's own: the callback map is whole once its first-request hook has run.
     register_api(server, desk)
+    guard_paths(dash_app, [view.path for view in views])
     guard_callbacks(dash_app)
     # Dash sets itself up in its first request, and whatever else comes at that moment finds it
     # half done: scripts that answer 404. So it is done here, before anybody asks.
     with server.test_request_context("/_dash-dependencies"):
         server.preprocess_request()
-    dash_app.layout = lambda: build_layout(desk)
+    dash_app.layout = lambda: page_layout(desk, views, asked_view(views))
     return dash_app

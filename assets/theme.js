@@ -32,5 +32,5 @@
   };
   const kept = remembered();
   apply(kept === "dark" || kept === "light" ? kept : system.matches ? "light" : "dark");
-  window.pairdeskTheme = theme;
+  window.pairdesk = Object.assign(window.pairdesk || {}, { theme });
 })();

@@ -4,7 +4,7 @@ import sys
 
 from benchmarks.analysis import COMPARISONS
 from benchmarks.ingestion import measure_ingestion
-from benchmarks.request import measure_requests
+from benchmarks.request import measure_freshness, measure_requests
 from benchmarks.timing import Comparison, measure
 
 
@@ -30,8 +30,8 @@ def main() -> int:
     for comparison in COMPARISONS:
         print(line(comparison), flush=True)
     print("\n| request | time |\n|---|---|")
-    for name, milliseconds in measure_requests():
-        print(f"| {name} | {milliseconds:.1f} ms |", flush=True)
+    for name, milliseconds in (*measure_requests(), *measure_freshness()):
+        print(f"| {name} | {milliseconds:.2f} ms |", flush=True)
     print("\n| ingestion | figure |\n|---|---|")
     for job, figure in measure_ingestion():
         print(f"| {job} | {figure} |", flush=True)

@@ -164,7 +164,7 @@ def measure_throughput(rate: int = RATE, seconds: float = SECONDS, symbols: int 
             behind_s=done - start_ms / 1_000 - sent / rate,
             cpu_share=share,
             rss_mb=running.rss_mb(),
-            dropped=running.ask("SELECT json_extract(payload, '$.dropped') FROM worker_status"),
+            dropped=running.ask("SELECT json_extract(payload, '$.dropped') FROM process_status"),
             wal_mb=wal,
         )
 

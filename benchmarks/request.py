@@ -3,13 +3,14 @@
 import gc
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from app import create_app
 from benchmarks.analysis import BARS_A, BARS_B, MINUTE
 from core.settings import Settings
-from core.types import Bar, Bars, Origin
+from core.types import TIMEFRAMES, Bar, Bars, Origin
 from ingest.store import market
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
@@ -18,6 +19,7 @@ from ingest.store.transaction import Writer
 ROWS = 10_080
 PATH = "/analytics/pair?symbol_a=AAAUSDT&symbol_b=BBBUSDT"
 RUNS = 20
+SYMBOLS = 400
 
 
 @dataclass(frozen=True)
@@ -68,4 +70,35 @@ def measure_requests() -> list[tuple[str, float]]:
         ("`/analytics/pair`, first touch of a pair", first),
         ("`/analytics/pair`, nothing kept but its bars", in_memory),
         ("`/analytics/pair`, the same again", repeated),
+    ]
+
+
+def measure_freshness() -> list[tuple[str, float]]:
+    """Milliseconds of asking the store what has changed, as ticks and the analyst do."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'market.db'}"
+        migrate(url)
+        writer, reader = Writer(open_engine(url)), Reader(url)
+        names = [f"S{number:03d}USDT" for number in range(SYMBOLS)]
+        bars = _rows(BARS_A)[:500]
+        for name in names:
+            with writer.transaction() as tx:
+                key = market.ensure_symbols(tx, [_Listing(name, name[:4])])[name]
+                for length in TIMEFRAMES.values():
+                    market.upsert_bars(tx, key, length, bars, Origin.KLINE)
+
+        def spent(symbols: list[str] | None, lengths: Iterable[int]) -> float:
+            began = time.perf_counter()
+            reader.freshness(symbols, lengths)
+            return (time.perf_counter() - began) * 1e3
+
+        of_all = min(spent(None, TIMEFRAMES.values()) for _ in range(RUNS))
+        of_one_timeframe = min(spent(None, [MINUTE]) for _ in range(RUNS))
+        of_a_pair = min(spent(names[:2], [MINUTE]) for _ in range(RUNS))
+        reader.close()
+        writer.close()
+    return [
+        (f"what has changed of {SYMBOLS} symbols, every timeframe", of_all),
+        (f"what has changed of {SYMBOLS} symbols, one timeframe", of_one_timeframe),
+        ("what has changed of a pair", of_a_pair),
     ]

@@ -8,7 +8,9 @@ PairdeskError
 ├── StoreError         the database is missing, busy, broken or of another version
 │   ├── StoreBusy      another process holds it; the same call may succeed later
 │   ├── StoreFull      its disk is full; the same call may succeed later
-│   └── StoreCorrupt   its file is damaged; the next start sets it aside
+│   ├── StoreCorrupt   its file is damaged; the next start sets it aside
+│   ├── WritingPaused  nothing is written at the moment; the same call may succeed later
+│   └── WritingEnded   nothing is written any more: the process is ending
 └── ExchangeError      the exchange refused or can't be reached
     ├── UnknownSymbols none of the symbols asked for exists
     ├── RequestRefused it understood the request and says that it is wrong
@@ -66,6 +68,14 @@ class StoreFull(StoreError):
 
 class StoreCorrupt(StoreError):
     """The database file is damaged: what it holds can't be trusted any more."""
+
+
+class WritingEnded(StoreError):
+    """Nothing is written any more: the process is ending."""
+
+
+class WritingPaused(StoreError):
+    """Nothing is written at the moment; trades are kept, other work is to come again."""
 
 
 class ExchangeError(PairdeskError):

@@ -1,4 +1,4 @@
-"""The commands: `python -m ingest [import | replay | backup | simulate]`, the worker without."""
+"""`python -m ingest [import | forget | replay | backup | simulate]`; without one, the worker."""
 
 import argparse
 import asyncio
@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("files", nargs="+", metavar="FILE", help="csv or zip")
     importing.add_argument("--symbol", help="the files are other CSVs, with a heading, of this")
     importing.add_argument("--timeframe", choices=tuple(TIMEFRAMES), help="and of this length")
+    forgetting = commands.add_parser("forget", help="remove what is stored of a symbol")
+    forgetting.add_argument("symbols", nargs="+", metavar="SYMBOL")
+    forgetting.add_argument(
+        "--imported", action="store_true", help="only what was imported from files"
+    )
     replaying = commands.add_parser("replay", help="send recorded frames through the pipeline")
     replaying.add_argument("files", nargs="+", metavar="FILE", help="gzip allowed; also a folder")
     replaying.add_argument(
@@ -58,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     backing_up = commands.add_parser("backup", help="copy the SQLite database while it is in use")
     backing_up.add_argument("file", metavar="FILE", type=Path, help="the copy to make")
     backing_up.add_argument("--force", action="store_true", help="replace FILE if it is there")
+    backing_up.add_argument(
+        "--own", action="store_true", help="only what is yours; the market can be fetched again"
+    )
     simulating = commands.add_parser("simulate", help="run the simulated exchange")
     simulating.add_argument("--port", type=_port, required=True, help="0 takes a free one")
     simulating.add_argument("--seed", type=int, default=7, help="decides the whole market")
@@ -98,10 +106,12 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     settings = Settings.from_mapping(environ)
     if options.command == "import":
         return _import(options, settings)
+    if options.command == "forget":
+        return _forget(options, settings)
     if options.command == "replay":
         return _replay(options.files, options.speed, settings)
     if options.command == "backup":
-        return _back_up(options.file, options.force, settings)
+        return _back_up(options.file, options.force, options.own, settings)
     settings = resolve_source(settings, ROOT, environ)
     url = settings.resolved_database_url(ROOT)
     from ingest.store.engine import migrate
@@ -120,22 +130,30 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
 def _import(options: argparse.Namespace, settings: Settings) -> int:
     from ingest.files.commands import load_dumps
 
-    # What `auto` will mean needn't be found out: imported history makes it the real market.
-    if settings.source_kind == "auto":
-        settings = settings.model_copy(update={"source": "binance"})
-    url = settings.resolved_database_url(ROOT)
-    return load_dumps(options.files, url, options.symbol, options.timeframe)
+    return load_dumps(options.files, _real_market(settings), options.symbol, options.timeframe)
 
 
-def _back_up(target: Path, force: bool, settings: Settings) -> int:
+def _forget(options: argparse.Namespace, settings: Settings) -> int:
+    from ingest.files.commands import forget_symbols
+
+    return forget_symbols(options.symbols, options.imported, _real_market(settings))
+
+
+def _back_up(target: Path, force: bool, own: bool, settings: Settings) -> int:
     from ingest.store.backup import back_up
 
+    url = _real_market(settings)
+    size = back_up(url, target, force=force, own=own)
+    what = "what is yours in" if own else "one sound copy of"
+    print(f"{target}: {size / 1e6:,.1f} MB, {what} {url.removeprefix('sqlite:///')}")
+    return 0
+
+
+def _real_market(settings: Settings) -> str:
+    """The database that a command is about; `auto` means the real market's, unasked."""
     if settings.source_kind == "auto":
         settings = settings.model_copy(update={"source": "binance"})
-    url = settings.resolved_database_url(ROOT)
-    size = back_up(url, target, force=force)
-    print(f"{target}: {size / 1e6:,.1f} MB, one sound copy of {url.removeprefix('sqlite:///')}")
-    return 0
+    return settings.resolved_database_url(ROOT)
 
 
 def _replay(files: Sequence[str], speed: float | None, settings: Settings) -> int:

@@ -14,25 +14,38 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeBlocked, ExchangeError, StoreCorrupt, StoreError, StoreFull
+from core.report import (
+    BackfillReport,
+    FeedReport,
+    ReconciliationReport,
+    WorkerReport,
+    to_mapping,
+)
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.binance.hosts import rest_hosts, ws_hosts
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream
 from ingest.binance.weights import Hold
-from ingest.files.replay import Replay, find_recordings
+from ingest.files.recordings import find_recordings
+from ingest.files.replay import Replay
 from ingest.live.backfill import Backfill, Progress
-from ingest.live.intake import ExchangeClock, Intake, quantiles
-from ingest.live.jobs import HOUR_MS, Heartbeat, LiveJobs, every, start_scheduler
+from ingest.live.clock import ExchangeClock
+from ingest.live.closing import Closing
+from ingest.live.intake import Intake, quantiles
 from ingest.live.pipeline import Pipeline
 from ingest.live.reconcile import Findings, Reconciliation
 from ingest.live.repair import Repair
 from ingest.live.silence import SilenceWatch
 from ingest.live.stored_bars import floor_to
 from ingest.live.symbols import choose_symbols
-from ingest.live.writing_thread import Order, WritingThread
+from ingest.live.trade_queue import TradeQueue
+from ingest.live.upkeep import HOUR_MS, Upkeep
+from ingest.live.writing_thread import Order, Pauses, WritingThread
 from ingest.process.disk_space import Growth
+from ingest.process.heartbeat import Heartbeat
 from ingest.process.source import SimulatedExchange, simulate_command
+from ingest.schedule import every, start_scheduler
 from ingest.store import process
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine, sqlite_path
@@ -86,8 +99,10 @@ class Worker:
         self._growth = Growth()
         self._silence: SilenceWatch | None = None
         self._findings = Findings()
+        self._queue = TradeQueue(time.monotonic)
+        self._intake = Intake(self._queue, self._clock)
         self._stream: TradeStream | None = None
-        self._intake: Intake | None = None
+        self._replay: Replay | None = None
 
     def stop(self) -> None:
         """Write what is queued and return from `run`."""
@@ -151,25 +166,40 @@ class Worker:
         def stop_soon() -> None:
             loop.call_soon_threadsafe(self.stop)
 
-        writing = WritingThread(stop_soon, time.monotonic)
         path = sqlite_path(self._url)
-        pulse = None
+        pulse = log_keeper = None
         if path is not None:
-            writing.log_keeper = LogKeeper(engine, path)
+            log_keeper = LogKeeper(engine, path)
             pulse = Pulse(path)
             pulse.prepare()
+        pauses = Pauses()
+        retain_ms = self._settings.retain_trades_hours * HOUR_MS
+        pipeline = Pipeline(writer, self._now_ms, pauses, retain_ms)
+        closing = Closing(self._queue, pipeline, self._intake, self._clock, self._is_live)
+        writing = WritingThread(
+            self._queue,
+            pipeline,
+            pauses,
+            on_failure=stop_soon,
+            after_batch=closing.after_batch,
+            log_keeper=log_keeper,
+        )
         writing.start()
-        heartbeat = Heartbeat(writer, writing, lambda: (self._state, self._payload(writing)), pulse)
-        await heartbeat.heartbeat()
+
+        def report() -> tuple[str, Mapping[str, Any]]:
+            return self._state, to_mapping(self._report(writing, pipeline))
+
+        heartbeat = Heartbeat(writer, writing, report, pulse)
+        await heartbeat.beat()
         scheduler = start_scheduler()
-        every(scheduler, 1.0, heartbeat.heartbeat)
+        heartbeat.schedule(scheduler)
 
         async def check_lock() -> None:
             if not await asyncio.to_thread(lock.is_held):
                 log.error("the lock on the database was lost; another worker may have it")
                 self.stop()
 
-        every(scheduler, LOCK_CHECK_S, check_lock)
+        every(scheduler, "check lock", LOCK_CHECK_S, check_lock)
 
         def measure() -> int:
             with writer.transaction() as tx:
@@ -180,9 +210,12 @@ class Worker:
                 free = None if path is None else shutil.disk_usage(path.parent).free
                 self._growth.note(await writing.call(measure), free)
 
-        every(scheduler, SPACE_S, note_space)
-        run = self._replay if self._settings.source_kind == "replay" else self._live
-        task = asyncio.create_task(run(writer, writing, scheduler))
+        every(scheduler, "note space", SPACE_S, note_space)
+        if self._settings.source_kind == "replay":
+            run = self._run_replay(writing, pipeline)
+        else:
+            run = self._run_live(writer, writing, pipeline, closing, scheduler)
+        task = asyncio.create_task(run)
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -203,64 +236,73 @@ class Worker:
             task.result()
         return 0 if writing.failure is None and lock.is_held() else 1
 
-    def _payload(self, writing: WritingThread) -> Mapping[str, Any]:
-        before = "blocked" if self._is_blocked else "connecting"
-        feed: dict[str, Any] = {
-            "state": self._state if self._state in ("replaying", "ended") else before,
-            "host": None,
-            "last_frame_ms": None,
-            "trades_per_s": 0.0,
-            "lag_ms_p50": None,
-            "lag_ms_p99": None,
-            "reconnects": 0,
-            "last_error": self._last_error,
-        }
+    def _report(self, writing: WritingThread, pipeline: Pipeline) -> WorkerReport:
         quarantined = 0
-        if self._stream is not None and self._intake is not None:
-            state = self._stream.state
-            median, high = self._intake.lags()
-            feed |= {
-                "state": state.state,
-                "host": state.host,
-                "last_frame_ms": state.last_frame_ms,
-                "trades_per_s": self._intake.rate(),
-                "lag_ms_p50": median,
-                "lag_ms_p99": high,
-                "reconnects": state.reconnects,
-                "last_error": state.last_error,
-                "failures": state.failures,
-                "trades_received": self._intake.count,
-            }
-            lags = writing.take_lags()
-            for name, samples in (
-                ("store_lag_ms", [stored for stored, _ in lags]),
-                ("total_lag_ms", [total for _, total in lags]),
-            ):
-                feed[f"{name}_p50"], feed[f"{name}_p99"] = quantiles(samples)
-            quarantined = state.quarantined + self._intake.absurd
-            if writing.pipeline is not None:
-                quarantined += writing.pipeline.absurd
-        return {
-            "feed": feed,
-            "quarantined": quarantined,
-            "queue_depth": writing.queue_depth,
-            "dropped": writing.dropped_total,
-            "paused": writing.paused._asdict() if writing.paused else None,
-            "space": self._growth.space._asdict(),
-            "backfill": {
-                "done": self._progress.done,
-                "total": self._progress.total,
-                "message": self._progress.message,
-            },
-            "symbols_left_out": self._left_out,
-            "stalled_symbols": sorted(self._silence.stalled) if self._silence else [],
-            "reconciliation": self._findings.as_dict(),
-        }
+        if self._stream is not None:
+            quarantined = self._stream.state.quarantined + self._intake.absurd + pipeline.absurd
+        history, findings = self._progress, self._findings
+        return WorkerReport(
+            feed=self._feed_report(),
+            quarantined=quarantined,
+            queue_depth=len(self._queue),
+            dropped=self._queue.dropped_total,
+            paused=writing.paused,
+            space=self._growth.space,
+            backfill=BackfillReport(history.done, history.total, history.message),
+            symbols_left_out=tuple(self._left_out),
+            stalled_symbols=tuple(sorted(self._silence.stalled)) if self._silence else (),
+            reconciliation=ReconciliationReport(
+                findings.checked, findings.repaired, findings.disagreed, tuple(findings.examples)
+            ),
+        )
+
+    def _feed_report(self) -> FeedReport:
+        if self._stream is None:
+            before = "blocked" if self._is_blocked else "connecting"
+            return FeedReport(
+                state=self._state if self._state in ("replaying", "ended") else before,
+                trades_per_s=0.0,
+                reconnects=0,
+                last_error=self._last_error,
+            )
+        state = self._stream.state
+        lag_ms_p50, lag_ms_p99 = self._intake.lags()
+        lags = self._queue.take_lags()
+        store_lag_ms_p50, store_lag_ms_p99 = quantiles([stored for stored, _ in lags])
+        total_lag_ms_p50, total_lag_ms_p99 = quantiles([total for _, total in lags])
+        return FeedReport(
+            state=state.state,
+            host=state.host,
+            last_frame_ms=state.last_frame_ms,
+            trades_per_s=self._intake.rate(),
+            lag_ms_p50=lag_ms_p50,
+            lag_ms_p99=lag_ms_p99,
+            reconnects=state.reconnects,
+            last_error=state.last_error,
+            failures=state.failures,
+            store_lag_ms_p50=store_lag_ms_p50,
+            store_lag_ms_p99=store_lag_ms_p99,
+            total_lag_ms_p50=total_lag_ms_p50,
+            total_lag_ms_p99=total_lag_ms_p99,
+            trades_received=self._intake.count,
+        )
 
     # -- live ---------------------------------------------------------------------------------
 
-    async def _live(
-        self, writer: Writer, writing: WritingThread, scheduler: AsyncIOScheduler
+    def _now_ms(self) -> int:
+        """The exchange's time, and in a replay the recording's own."""
+        return self._clock.now_ms() if self._replay is None else self._replay.clock_ms()
+
+    def _is_live(self) -> bool:
+        return self._stream is not None and self._stream.state.state == "live"
+
+    async def _run_live(
+        self,
+        writer: Writer,
+        writing: WritingThread,
+        pipeline: Pipeline,
+        closing: Closing,
+        scheduler: AsyncIOScheduler,
     ) -> None:
         async with contextlib.AsyncExitStack() as stack:
             rest_urls, ws_urls = rest_hosts(self._settings), ws_hosts(self._settings)
@@ -275,18 +317,15 @@ class Worker:
             rest = RestClient(rest_urls, wall_clock=self._wall_clock, hold=hold)
             stack.push_async_callback(rest.aclose)
             listings = await self._find_symbols(rest)
-            retain_ms = self._settings.retain_trades_hours * HOUR_MS
-            pipeline = Pipeline(writer, self._clock.now_ms, writing.pause, retain_ms)
-            await writing.call(lambda: pipeline.start(listings), Order.URGENT)
-            writing.pipeline = pipeline
+            urgently = partial(writing.call, order=Order.URGENT)
+            await urgently(lambda: pipeline.start(listings))
 
             symbols = [listing.symbol for listing in listings]
-            intake = self._intake = Intake(writing, self._clock)
             stream = self._stream = self._open_stream(
                 ws_urls,
                 symbols,
-                intake.take,
-                on_connected=intake.doubt,
+                self._intake.take,
+                on_connected=self._intake.doubt,
                 hold=hold,
                 wall_clock=self._wall_clock,
             )
@@ -301,29 +340,28 @@ class Worker:
             now_ms = self._clock.now_ms
             ids_first = partial(writing.call, order=Order.IDS)
             repair = Repair(
-                rest, ids_first, pipeline, now_ms, time.monotonic, retain_ms, backfill.bridge
+                rest,
+                ids_first,
+                pipeline,
+                now_ms,
+                time.monotonic,
+                self._settings.retain_trades_hours * HOUR_MS,
+                backfill.bridge,
             )
             self._silence = SilenceWatch(
                 rest, ids_first, pipeline, now_ms, time.monotonic, stream.resubscribe
             )
-            jobs = LiveJobs(
-                self._settings,
-                writer,
-                writing,
-                pipeline,
-                rest,
-                stream,
-                intake,
-                self._clock,
-                repair,
-                backfill,
-                self._silence,
-                Reconciliation(rest, writing.call, pipeline, now_ms, self._findings),
-            )
+            reconciliation = Reconciliation(rest, writing.call, pipeline, now_ms, self._findings)
+            upkeep = Upkeep(self._settings, writer, writing, pipeline, backfill, rest, now_ms)
             self._state = "running"
             async with asyncio.TaskGroup() as group:
                 group.create_task(stream.run())
-                jobs.schedule(scheduler)
+                closing.schedule(scheduler, urgently)
+                repair.schedule(scheduler, closing.is_settled)
+                self._silence.schedule(scheduler, lambda: stream.state.silent_symbols)
+                self._clock.schedule(scheduler, rest.server_time)
+                reconciliation.schedule(scheduler)
+                upkeep.schedule(scheduler)
                 group.create_task(self._history(backfill, stream))
                 if keep_exchange_alive is not None:
                     group.create_task(keep_exchange_alive())
@@ -357,25 +395,24 @@ class Worker:
 
     # -- replay -------------------------------------------------------------------------------
 
-    async def _replay(
-        self, writer: Writer, writing: WritingThread, _scheduler: AsyncIOScheduler
-    ) -> None:
+    async def _run_replay(self, writing: WritingThread, pipeline: Pipeline) -> None:
         """Send a recording through as fast as possible, then keep it on show."""
         loop = asyncio.get_running_loop()
 
         def write(work: Callable[[], None]) -> None:
             asyncio.run_coroutine_threadsafe(writing.call(work), loop).result()
 
-        replay = Replay(
+        replay = self._replay = Replay(
             find_recordings(self._settings.replay_path or ""),
             write=write,
             should_stop=self._stop.is_set,
         )
-        pipeline = Pipeline(writer, replay.clock_ms, writing.pause)
         self._state = self._progress.message = "replaying"
         symbols = await asyncio.to_thread(replay.symbols)
         await writing.call(lambda: pipeline.start(symbols, keep_existing=True))
         result = await asyncio.to_thread(replay.run, pipeline)
-        self._state, self._progress.message = "ended", "the recording has ended"
-        log.info("replayed", trades=result.trades, others=result.others, broken=result.broken)
+        unread = result.unread.words()
+        self._state = "ended"
+        self._progress.message = "the recording has ended" + (f"; {unread}" if unread else "")
+        log.info("replayed", what=result.words())
         await self._stop.wait()

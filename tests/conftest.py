@@ -3,7 +3,17 @@
 import os
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 from ingest.process.kernels import keep_kernels
 
 # The folder that wsgi.py takes: a desk started after the tests has nothing left to compile.
 keep_kernels(Path(__file__).parents[1], None, os.environ)
+
+# Imported after this file, so that it finds that folder.
+pytest_plugins = ["tests.support.databases"]
+
+# How long an example takes tells of the machine, not of the code.
+slow = [HealthCheck.too_slow]
+settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
+settings.load_profile("any machine")

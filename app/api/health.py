@@ -1,5 +1,6 @@
 """How the desk is: `/api/status` for people, and three more routes for what watches it."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response
@@ -10,6 +11,8 @@ from app.api.metrics import CONTENT_TYPE, exposition
 from app.api.values import number, text
 from app.requests.pair import NoParameters
 from app.services import Desk
+from app.services.status import DeskStatus
+from core.report import to_mapping
 
 WorkerAnswer = Schema.from_dict(
     {
@@ -74,6 +77,18 @@ DatabaseAnswer = Schema.from_dict(
 PausedAnswer = Schema.from_dict(
     {"reason": text("why nothing is written"), "since_ms": fields.Integer()}, name="Paused"
 )
+BackfillAnswer = Schema.from_dict(
+    {"done": fields.Integer(), "total": fields.Integer(), "message": text()}, name="Backfill"
+)
+ReconciliationAnswer = Schema.from_dict(
+    {
+        "checked": fields.Integer(metadata={"description": "minutes compared since the start"}),
+        "repaired": fields.Integer(),
+        "disagreed": fields.Integer(),
+        "examples": fields.List(text(), metadata={"description": "the newest disagreements"}),
+    },
+    name="Reconciliation",
+)
 StatusAnswer = Schema.from_dict(
     {
         "source": text(null=True),
@@ -87,10 +102,10 @@ StatusAnswer = Schema.from_dict(
             allow_none=True, metadata={"description": "trades that found the queue full"}
         ),
         "paused": fields.Nested(PausedAnswer, allow_none=True),
-        "backfill": fields.Dict(allow_none=True),
+        "backfill": fields.Nested(BackfillAnswer, allow_none=True),
         "symbols_left_out": fields.List(fields.String()),
         "stalled_symbols": fields.List(fields.String()),
-        "reconciliation": fields.Dict(allow_none=True),
+        "reconciliation": fields.Nested(ReconciliationAnswer, allow_none=True),
         "database": fields.Nested(DatabaseAnswer),
         "now_ms": fields.Integer(),
     },
@@ -112,7 +127,7 @@ def health_routes(desk: Desk) -> ApiBlueprint:
     @routes.problems(400, 429)
     def status(values: dict[str, Any]) -> Response:
         """Worker, feed and database; answered without a worker and without a database too."""
-        return json_answer(desk.status.view())
+        return json_answer(status_json(desk.status.view()))
 
     @routes.get("/healthz")
     @routes.arguments(NoParameters, location="query")
@@ -142,3 +157,20 @@ def health_routes(desk: Desk) -> ApiBlueprint:
         return Response(exposition(desk.status.view()), content_type=CONTENT_TYPE)
 
     return routes
+
+
+def status_json(status: DeskStatus) -> dict[str, Any]:
+    """Body of `/api/status`; ages are as of now."""
+    said = to_mapping(status.report)
+    feed, space = said.pop("feed"), said.pop("space")
+    del feed["last_frame_ms"]
+    return {
+        "source": status.source,
+        "source_reason": status.source_reason,
+        "worker": asdict(status.worker),
+        "feed": feed | {"age_ms": status.feed_age_ms},
+        "symbols": [asdict(symbol) for symbol in status.symbols],
+        "database": asdict(status.database) | space,
+        "now_ms": status.now_ms,
+        **said,
+    }

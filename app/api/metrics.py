@@ -4,8 +4,7 @@ The numbers come from the store, where the worker leaves them, and not from this
 of several web processes is asked gives the same answer.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,37 +12,16 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from app.services.status import DeskStatus, SymbolStatus
+from core.report import FeedReport
+
 __all__ = ["CONTENT_TYPE", "exposition"]
 
-_SILENT = ("absent", "silent", "stopped")
-# Name, description, where in the status, and what its unit is multiplied by.
-_GAUGES = (
-    ("feed_age_seconds", "Since the last frame", ("feed", "age_ms"), 1e-3),
-    ("messages_per_second", "Trades received a second", ("feed", "trades_per_s"), 1.0),
-    ("queue_depth", "Trades that wait to be stored", ("queue_depth",), 1.0),
-    ("database_bytes", "Size of the database", ("database", "size_bytes"), 1.0),
-    ("database_used_bytes", "Of it in use", ("database", "used_bytes"), 1.0),
-    ("wal_bytes", "Size of the write-ahead log", ("database", "wal_bytes"), 1.0),
-    ("disk_free_bytes", "Free on the database's disk", ("database", "free_bytes"), 1.0),
-    ("growth_bytes_per_day", "Growth", ("database", "growth_bytes_per_day"), 1.0),
-    ("days_left", "Until the disk is full at this rate", ("database", "days_left"), 1.0),
-)
-_COUNTERS = (
-    ("trades_received", "Trades received since the worker's start", ("feed", "trades_received")),
-    ("reconnects", "Connections after the first", ("feed", "reconnects")),
-    ("dropped", "Trades that found the queue full; fetched again by id", ("dropped",)),
-    ("quarantined", "Frames set aside as broken, foreign or absurd", ("quarantined",)),
-)
-_LAGS = {"received": "lag_ms", "stored": "store_lag_ms", "event_to_stored": "total_lag_ms"}
-_SYMBOL_GAUGES = (
-    ("symbol_last_id", "Last id stored", "last_id", 1.0),
-    ("symbol_age_seconds", "Since the symbol's last trade", "age_ms", 1e-3),
-    ("symbol_missing_ids", "Ids not stored, lost ones included", "missing_ids", 1.0),
-    ("symbol_lost_ids", "Ids that the exchange no longer has", "lost_ids", 1.0),
-)
+_Row = tuple[str, str, float | None]
+"""Name, description and value; what isn't known is left out."""
 
 
-def exposition(status: Mapping[str, Any]) -> bytes:
+def exposition(status: DeskStatus) -> bytes:
     """Write a status down in the text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Status(status))
@@ -51,7 +29,7 @@ def exposition(status: Mapping[str, Any]) -> bytes:
 
 
 class _Status(Collector):
-    def __init__(self, status: Mapping[str, Any]) -> None:
+    def __init__(self, status: DeskStatus) -> None:
         self._status = status
 
     def describe(self) -> list[Metric]:
@@ -59,77 +37,102 @@ class _Status(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status = self._status
-        yield _gauge("worker_up", "Whether the worker lives", self._worker_lives())
-        yield _gauge("paused", "Whether writing pauses", float(status["paused"] is not None))
-        yield _gauge(
-            "database_readable", "Whether the store can be read", float(not self._of("error"))
-        )
         states = GaugeMetricFamily("pairdesk_feed_state", "1 for how it stands", labels=["state"])
         for state in ("live", "connecting", "down", "blocked"):
-            states.add_metric([state], float(status["feed"]["state"] == state))
+            states.add_metric([state], float(status.feed.state == state))
         yield states
-        for name, about, path, unit in _GAUGES:
-            value = _at(status, path)
+        for name, about, value in _gauges(status):
             if value is not None:
-                yield _gauge(name, about, value * unit)
-        for name, about, path in _COUNTERS:
-            value = _at(status, path)
+                yield GaugeMetricFamily(f"pairdesk_{name}", about, value=value)
+        for name, about, value in _counters(status):
             if value is not None:
                 yield CounterMetricFamily(f"pairdesk_{name}", about, value=value)
-        yield from self._feed(status["feed"])
-        yield from self._symbols(status["symbols"])
-        yield _gauge(
-            "stalled_symbols", "Symbols without a trade", float(len(status["stalled_symbols"]))
-        )
-
-    def _of(self, name: str) -> Any:
-        return self._status["database"].get(name)
-
-    def _worker_lives(self) -> float:
-        return float(self._status["worker"]["state"] not in _SILENT)
-
-    def _feed(self, feed: Mapping[str, Any]) -> Iterator[Metric]:
-        lags = GaugeMetricFamily(
-            "pairdesk_lag_seconds", "How late trades are, last second", labels=["stage", "quantile"]
-        )
-        for stage, name in _LAGS.items():
-            for quantile, ending in (("0.5", "p50"), ("0.99", "p99")):
-                value = feed.get(f"{name}_{ending}")
-                if value is not None:
-                    lags.add_metric([stage, quantile], value / 1_000)
-        yield lags
-        failures = CounterMetricFamily(
-            "pairdesk_feed_failures", "Connections that ended or failed", labels=["reason"]
-        )
-        for reason, count in sorted(feed["failures"].items()):
-            failures.add_metric([reason], count)
-        yield failures
-
-    def _symbols(self, symbols: list[Mapping[str, Any]]) -> Iterator[Metric]:
+        yield from _feed(status.feed)
         # What one that is no longer streamed lacks is no cause for alarm.
-        streamed = [row for row in symbols if row["subscribed"] and row["last_id"] is not None]
-        for name, about, key, unit in _SYMBOL_GAUGES:
-            family = GaugeMetricFamily(f"pairdesk_{name}", about, labels=["symbol"])
-            for row in streamed:
-                family.add_metric([row["symbol"]], row[key] * unit)
-            yield family
-        gaps = GaugeMetricFamily("pairdesk_symbol_gaps", "Gaps", labels=["symbol", "state"])
-        for row in streamed:
-            for state, key in (
-                ("open", "open_gaps"),
-                ("filled", "filled_gaps"),
-                ("lost", "unfillable_gaps"),
-            ):
-                gaps.add_metric([row["symbol"], state], row[key])
-        yield gaps
+        yield from _symbols(
+            [row for row in status.symbols if row.subscribed and row.last_id is not None]
+        )
 
 
-def _gauge(name: str, about: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"pairdesk_{name}", about, value=value)
+def _gauges(status: DeskStatus) -> tuple[_Row, ...]:
+    report, database, space = status.report, status.database, status.report.space
+    return (
+        ("worker_up", "Whether the worker lives", status.worker_lives),
+        ("paused", "Whether writing pauses", report.paused is not None),
+        ("database_readable", "Whether the store can be read", database.error is None),
+        ("feed_age_seconds", "Since the last frame", _seconds(status.feed_age_ms)),
+        ("messages_per_second", "Trades received a second", report.feed.trades_per_s),
+        ("queue_depth", "Trades that wait to be stored", report.queue_depth),
+        ("database_bytes", "Size of the database", database.size_bytes),
+        ("database_used_bytes", "Of it in use", space.used_bytes),
+        ("wal_bytes", "Size of the write-ahead log", database.wal_bytes),
+        ("disk_free_bytes", "Free on the database's disk", space.free_bytes),
+        ("growth_bytes_per_day", "Growth", space.growth_bytes_per_day),
+        ("days_left", "Until the disk is full at this rate", space.days_left),
+        ("stalled_symbols", "Symbols without a trade", len(report.stalled_symbols)),
+    )
 
 
-def _at(status: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
-    value: Any = status
-    for key in path:
-        value = value[key]
-    return None if value is None else float(value)
+def _counters(status: DeskStatus) -> tuple[_Row, ...]:
+    report, feed = status.report, status.feed
+    return (
+        ("trades_received", "Trades received since the worker's start", feed.trades_received),
+        ("reconnects", "Connections after the first", feed.reconnects),
+        ("dropped", "Trades that found the queue full; fetched again by id", report.dropped),
+        ("quarantined", "Frames set aside as broken, foreign or absurd", report.quarantined),
+    )
+
+
+def _feed(feed: FeedReport) -> Iterator[Metric]:
+    lags = GaugeMetricFamily(
+        "pairdesk_lag_seconds", "How late trades are, last second", labels=["stage", "quantile"]
+    )
+    for stage, median_ms, high_ms in (
+        ("received", feed.lag_ms_p50, feed.lag_ms_p99),
+        ("stored", feed.store_lag_ms_p50, feed.store_lag_ms_p99),
+        ("event_to_stored", feed.total_lag_ms_p50, feed.total_lag_ms_p99),
+    ):
+        for quantile, lag_ms in (("0.5", median_ms), ("0.99", high_ms)):
+            if lag_ms is not None:
+                lags.add_metric([stage, quantile], lag_ms / 1_000)
+    yield lags
+    failures = CounterMetricFamily(
+        "pairdesk_feed_failures", "Connections that ended or failed", labels=["reason"]
+    )
+    for reason, count in sorted(feed.failures.items()):
+        failures.add_metric([reason], count)
+    yield failures
+
+
+def _symbols(rows: list[SymbolStatus]) -> Iterator[Metric]:
+    families = {
+        name: GaugeMetricFamily(f"pairdesk_symbol_{name}", about, labels=["symbol"])
+        for name, about in (
+            ("last_id", "Last id stored"),
+            ("age_seconds", "Since the symbol's last trade"),
+            ("missing_ids", "Ids not stored, lost ones included"),
+            ("lost_ids", "Ids that the exchange no longer has"),
+        )
+    }
+    gaps = GaugeMetricFamily("pairdesk_symbol_gaps", "Gaps", labels=["symbol", "state"])
+    for row in rows:
+        for name, value in (
+            ("last_id", row.last_id),
+            ("age_seconds", _seconds(row.age_ms)),
+            ("missing_ids", row.missing_ids),
+            ("lost_ids", row.lost_ids),
+        ):
+            if value is not None:
+                families[name].add_metric([row.symbol], value)
+        for state, count in (
+            ("open", row.open_gaps),
+            ("filled", row.filled_gaps),
+            ("lost", row.unfillable_gaps),
+        ):
+            gaps.add_metric([row.symbol, state], count)
+    yield from families.values()
+    yield gaps
+
+
+def _seconds(time_ms: int | None) -> float | None:
+    return None if time_ms is None else time_ms / 1_000

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.services.cache import ResultCache
+from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
-from app.services.status import StatusService
+from app.services.status import StatusService, take_stock
 from core.settings import Settings
 from ingest.store.reader import Reader
 
@@ -27,15 +28,18 @@ def open_desk(
     reader: Reader,
     clock: Callable[[], float] = time.time,
     cache: ResultCache | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Desk:
     """Make the services over one store and one clock; nothing is read before the first question."""
 
     def now_ms() -> int:
         return int(clock() * 1000)
 
+    look = SharedLook(reader.snapshot, now_ms, TICK_LOOK_MS, monotonic)
+    stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
     return Desk(
         settings,
-        PairService(settings, reader, now_ms, cache or ResultCache()),
+        PairService(settings, reader, look, now_ms, cache or ResultCache()),
         MarketService(reader),
-        StatusService(settings, reader, now_ms),
+        StatusService(settings, reader, look, stock, now_ms),
     )

@@ -4,11 +4,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import structlog
 
 from app.services.cache import ResultCache
+from app.services.looks import SharedLook
 from app.services.market import SymbolNotIngested
 from core import pair as pairs
 from core.errors import PairdeskError
@@ -17,7 +19,7 @@ from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
 from core.types import Leg, PairResult
 from ingest.store.bar_cache import BarCache
-from ingest.store.reader import Reader, StoredGap, StoredSymbol
+from ingest.store.reader import Freshness, Reader, Snapshot, StoredGap
 
 CLOSING_GRACE_MS = 15_000
 """A bar not closed this long after its end makes a result stale."""
@@ -63,14 +65,17 @@ class PairService:
         self,
         settings: Settings,
         reader: Reader,
+        look: SharedLook[Snapshot],
         now_ms: Callable[[], int],
         cache: ResultCache,
     ) -> None:
         self._settings = settings
         self._reader = reader
+        self._look = look
         self._now_ms = now_ms
         self._cache = cache
         self._bars = BarCache(reader)
+        self._first_bars: dict[tuple[str, int], _FirstBar] = {}
 
     def view(self, spec: PairSpec) -> PairView:
         """Everything about a pair at the close of the last bar that both legs have.
@@ -82,12 +87,13 @@ class PairService:
         StoreError
             The store can't be read.
         """
-        legs = self._legs(spec)
+        look = self._look.value()
+        legs = _legs(look, spec)
         # Taken before the bars: at worst a newer state is kept under an older revision.
         revision = (legs[0].revision, legs[1].revision)
         now_ms = self._now_ms()
         warnings: list[str] = []
-        plan = self._plan(spec)
+        plan = self._plan(spec, legs)
         if plan is None:
             warnings.append(
                 f"bars: no {spec.timeframe} bars that {spec.symbol_a} and {spec.symbol_b}"
@@ -96,7 +102,7 @@ class PairService:
             return PairView(
                 spec=spec,
                 result=None,
-                source=self._source(imported=False),
+                source=self._source(look, imported=False),
                 stale=True,
                 gaps=(),
                 warnings=tuple(warnings),
@@ -120,15 +126,17 @@ class PairService:
                 "zscore_provisional: "
                 + (reason or result.reasons.get("zscore_provisional", "undefined"))
             )
-        gaps = self._reader.gaps(
-            [spec.symbol_a, spec.symbol_b], ("open", "unfillable"), start_ms=result.history_start_ms
-        )
         return PairView(
             spec=spec,
             result=result,
-            source=self._source(imported=analysis.imported),
+            source=self._source(look, imported=analysis.imported),
             stale=stale,
-            gaps=tuple(gaps),
+            gaps=tuple(
+                gap
+                for gap in look.gaps
+                if gap.symbol in (spec.symbol_a, spec.symbol_b)
+                and gap.to_ms >= result.history_start_ms
+            ),
             warnings=tuple(warnings),
             zscore_provisional=provisional,
             forming_closes=closes,
@@ -146,8 +154,8 @@ class PairService:
         SymbolNotIngested, StoreError
             As for `view`.
         """
-        legs = self._legs(spec)
-        plan = self._plan(spec)
+        legs = _legs(self._look.value(), spec)
+        plan = self._plan(spec, legs)
         if plan is None:
             raise RowNotThere("no bar that both legs have in common is stored yet")
         step = spec.timeframe_ms
@@ -172,25 +180,31 @@ class PairService:
         pairs.analyse_pair(spec, plan, leg_a, leg_b)
         log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
 
-    def _legs(self, spec: PairSpec) -> tuple[StoredSymbol, StoredSymbol]:
-        asked = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b}
-        leg_a, leg_b = (self._reader.symbol(name) for name in asked.values())
-        if leg_a is None or leg_b is None:
-            found = {"symbol_a": leg_a, "symbol_b": leg_b}
-            raise SymbolNotIngested({key: asked[key] for key in asked if found[key] is None})
-        return leg_a, leg_b
-
-    def _plan(self, spec: PairSpec) -> pairs.RowPlan | None:
-        ranges = [
-            self._reader.bar_range(symbol, spec.timeframe_ms)
-            for symbol in (spec.symbol_a, spec.symbol_b)
+    def _plan(self, spec: PairSpec, legs: tuple[Freshness, Freshness]) -> pairs.RowPlan | None:
+        step = spec.timeframe_ms
+        symbols = (spec.symbol_a, spec.symbol_b)
+        known = [
+            (self._first_bar_ms(symbol, step, leg), leg.newest_bars_ms[step])
+            for symbol, leg in zip(symbols, legs, strict=True)
+            if step in leg.newest_bars_ms
         ]
-        known = [stored for stored in ranges if stored is not None]
         if len(known) < 2:
             return None
         first_ms = max(first for first, _ in known)
         last_ms = min(last for _, last in known)
         return pairs.plan_rows(spec, first_ms, last_ms) if first_ms <= last_ms else None
+
+    def _first_bar_ms(self, symbol: str, timeframe_ms: int, leg: Freshness) -> int:
+        """Open time of the first stored bar, read again when anything of the symbol changed."""
+        newest_ms = leg.newest_bars_ms[timeframe_ms]
+        kept = self._first_bars.get((symbol, timeframe_ms))
+        if kept is None or kept[:2] != (leg.revision, newest_ms):
+            stored = self._reader.bar_range(symbol, timeframe_ms)
+            # All may have been removed since the look.
+            first_ms = newest_ms if stored is None else stored[0]
+            kept = _FirstBar(leg.revision, newest_ms, first_ms)
+            self._first_bars[(symbol, timeframe_ms)] = kept
+        return kept.open_time_ms
 
     def _analyse(self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]) -> Analysis:
         leg_a, leg_b = self._both(spec, plan, revision)
@@ -209,15 +223,29 @@ class PairService:
             self._bars.leg(spec.symbol_b, *span, revision[1]),
         )
 
-    def _source(self, *, imported: bool) -> str | None:
+    def _source(self, look: Snapshot, *, imported: bool) -> str | None:
         if imported:
             return "import"
         kind = self._settings.source_kind
-        return self._reader.meta().get("source") or (None if kind == "auto" else kind)
+        return look.meta.get("source") or (None if kind == "auto" else kind)
+
+
+class _FirstBar(NamedTuple):
+    revision: int
+    newest_ms: int
+    open_time_ms: int
+
+
+def _legs(look: Snapshot, spec: PairSpec) -> tuple[Freshness, Freshness]:
+    asked = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b}
+    unknown = {key: symbol for key, symbol in asked.items() if symbol not in look.symbols}
+    if unknown:
+        raise SymbolNotIngested(unknown)
+    return look.symbols[spec.symbol_a], look.symbols[spec.symbol_b]
 
 
 def _forming(
-    legs: tuple[StoredSymbol, StoredSymbol], result: PairResult
+    legs: tuple[Freshness, Freshness], result: PairResult
 ) -> tuple[tuple[float, float] | None, str]:
     """Last prices of both legs, when the bar right after the last closed one has begun."""
     times = [leg.last_event_time_ms for leg in legs]

@@ -1,11 +1,13 @@
-"""The state of worker, feed and database, as `/api/status` and the page's strip show it."""
+"""The state of worker, feed and database, as API, metrics and page show it."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field, replace
 
+from app.services.looks import SharedLook
 from core.errors import StoreError
+from core.report import FeedReport, WorkerReport, from_mapping
 from core.settings import Settings
-from ingest.store.reader import GapCounts, Reader
+from ingest.store.reader import DatabaseInfo, GapCounts, Reader, Snapshot, StoredSymbol
 
 SILENT_AFTER_MS = 30_000
 """The supervisor gives a worker up after this long without a heartbeat."""
@@ -13,40 +15,136 @@ QUIET_FEED_MS = 15_000
 """A feed without a frame for longer isn't ready."""
 
 
-_SPACE = ("used_bytes", "free_bytes", "growth_bytes_per_day", "days_left")
-_FEED = (
-    *("store_lag_ms_p50", "store_lag_ms_p99", "total_lag_ms_p50", "total_lag_ms_p99"),
-    "trades_received",
-)
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """Whether a process lives: absent before there was one, silent without a heartbeat."""
+
+    state: str = "absent"
+    pid: int | None = None
+    heartbeat_age_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolStatus:
+    """How complete one symbol's trades are."""
+
+    symbol: str
+    last_id: int | None
+    last_event_time_ms: int | None
+    age_ms: int | None
+    subscribed: bool
+    missing_ids: int
+    lost_ids: int
+    open_gaps: int
+    filled_gaps: int
+    unfillable_gaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """The database as this process sees it."""
+
+    kind: str
+    size_bytes: int | None = None
+    wal_bytes: int | None = None
+    notice: str | None = None
+    """What a start did to it, such as setting a damaged file aside."""
+    error: str | None = None
+    """Why it can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskStatus:
+    """All of it at one moment; `report` is the worker's last word, as far as it still holds."""
+
+    now_ms: int
+    source: str | None
+    database: DatabaseStatus
+    source_reason: str | None = None
+    worker: ProcessState = ProcessState()
+    report: WorkerReport = field(default_factory=WorkerReport)
+    symbols: tuple[SymbolStatus, ...] = ()
+
+    @property
+    def feed(self) -> FeedReport:
+        return self.report.feed
+
+    @property
+    def feed_age_ms(self) -> int | None:
+        """Since the last frame."""
+        last_ms = self.feed.last_frame_ms
+        return None if last_ms is None else max(0, self.now_ms - last_ms)
+
+    @property
+    def worker_lives(self) -> bool:
+        return self.worker.state not in ("absent", "silent", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What is stored, and how large it is."""
+
+    symbols: list[StoredSymbol]
+    gap_counts: dict[str, GapCounts]
+    database: DatabaseInfo
+
+
+def take_stock(reader: Reader) -> Stock:
+    """Count what is stored: of every symbol, so not at every tick."""
+    return Stock(reader.symbols(), reader.gap_counts(), reader.database())
 
 
 class StatusService:
     """Says how the desk is; answers without a worker and without a database too."""
 
-    def __init__(self, settings: Settings, reader: Reader, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Reader,
+        look: SharedLook[Snapshot],
+        stock: SharedLook[Stock],
+        now_ms: Callable[[], int],
+    ) -> None:
         self._settings = settings
         self._reader = reader
         self._now_ms = now_ms
+        self._look = look
+        self._stock = stock
+        self._described: _Described | None = None
 
-    def view(self) -> dict[str, Any]:
-        """The body of `/api/status`; ages are as of now."""
-        return status_view(self._settings, self._reader, self._now_ms())
+    def view(self) -> DeskStatus:
+        """The desk as of the newest look; one that can't be taken is part of the description."""
+        settings = self._settings
+        status = DeskStatus(
+            now_ms=self._now_ms(),
+            source=None if settings.source_kind == "auto" else settings.source_kind,
+            database=DatabaseStatus("sqlite" if settings.is_sqlite else "postgresql"),
+        )
+        try:
+            stock, look = self._stock.value(), self._look.value()
+        except StoreError as error:
+            return replace(status, database=replace(status.database, error=str(error)))
+        described = self._described
+        if described is None or described.stock is not stock or described.look is not look:
+            described = _Described(stock, look, _filled(status, stock, look))
+            self._described = described
+        return described.status
 
     def readiness(self) -> list[str]:
         """Why the desk isn't ready, in words; empty when it is."""
         status = self.view()
-        feed, database, paused = status["feed"], status["database"], status["paused"]
+        state, age_ms, paused = status.feed.state, status.feed_age_ms, status.report.paused
         reasons = []
-        if feed["state"] != "live":
-            reasons.append(f"feed: {feed['state']}")
-        elif feed["age_ms"] is None or feed["age_ms"] > QUIET_FEED_MS:
+        if state != "live":
+            reasons.append(f"feed: {state}")
+        elif age_ms is None or age_ms > QUIET_FEED_MS:
             reasons.append(f"feed: nothing for more than {QUIET_FEED_MS // 1000} s")
-        if database["error"] is not None:
-            reasons.append(f"database: {database['error']}")
+        if status.database.error is not None:
+            reasons.append(f"database: {status.database.error}")
         elif not self._is_writable():
             reasons.append("database: not writable")
         elif paused:
-            reasons.append(f"nothing is stored: {paused['reason']}")
+            reasons.append(f"nothing is stored: {paused.reason}")
         return reasons
 
     def _is_writable(self) -> bool:
@@ -56,113 +154,57 @@ class StatusService:
             return False
 
 
-def status_view(settings: Settings, reader: Reader, now_ms: int) -> dict[str, Any]:
-    """Describe the desk as of `now_ms`; a store that can't be read is part of the description."""
-    kind = None if settings.source_kind == "auto" else settings.source_kind
-    view: dict[str, Any] = {
-        "source": kind,
-        "source_reason": None,
-        "worker": {"state": "absent", "pid": None, "heartbeat_age_ms": None},
-        "paused": None,
-        "feed": _feed({}, "down", now_ms),
-        "symbols": [],
-        "quarantined": None,
-        "queue_depth": None,
-        "dropped": None,
-        "backfill": None,
-        "symbols_left_out": [],
-        "stalled_symbols": [],
-        "reconciliation": None,
-        "database": {
-            "kind": "sqlite" if settings.is_sqlite else "postgresql",
-            "size_bytes": None,
-            "wal_bytes": None,
-            **dict.fromkeys(_SPACE),
-            "notice": None,
-            "error": None,
-        },
-        "now_ms": now_ms,
-    }
-    try:
-        _fill(view, reader, now_ms)
-    except StoreError as error:
-        view["database"] = {**_part(view["database"]), "error": str(error)}
-    return view
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A status, and what it was made of: many clients ask between two looks."""
+
+    stock: Stock
+    look: Snapshot
+    status: DeskStatus
 
 
-def _fill(view: dict[str, Any], reader: Reader, now_ms: int) -> None:
-    info, meta = reader.database(), reader.meta()
-    database: dict[str, object] = {
-        "kind": info.kind,
-        "size_bytes": info.size_bytes,
-        "wal_bytes": info.wal_bytes,
-        **dict.fromkeys(_SPACE),
-        "notice": meta.get("notice"),
-        "error": None,
-    }
-    view["database"] = database
-    view["source"] = meta.get("source", view["source"])
-    view["source_reason"] = meta.get("source_reason")
-    worker = reader.status()
-    if worker is not None:
-        age_ms = max(0, now_ms - worker.heartbeat_ms)
-        silent = age_ms > SILENT_AFTER_MS
-        payload = worker.payload
-        view["worker"] = {
-            "state": "silent" if silent else worker.state,
-            "pid": worker.pid,
-            "heartbeat_age_ms": age_ms,
-        }
-        feed = _part(payload.get("feed"))
-        # What a silent worker last said of its feed no longer holds.
-        view["feed"] = _feed(feed, "down" if silent else feed.get("state", "down"), now_ms)
-        view["quarantined"] = payload.get("quarantined")
-        view["queue_depth"] = payload.get("queue_depth")
-        view["dropped"] = payload.get("dropped")
-        view["paused"] = None if silent else payload.get("paused")
-        space = _part(payload.get("space"))
-        database |= {name: space.get(name) for name in _SPACE}
-        view["stalled_symbols"] = payload.get("stalled_symbols", [])
-        view["reconciliation"] = payload.get("reconciliation")
-        view["backfill"] = payload.get("backfill")
-        view["symbols_left_out"] = payload.get("symbols_left_out", [])
-    counts = reader.gap_counts()
-    rows = []
-    for stored in reader.symbols():
-        gaps = counts.get(stored.symbol, GapCounts())
-        last_ms = stored.last_event_time_ms
-        rows.append(
-            {
-                "symbol": stored.symbol,
-                "last_id": stored.last_id,
-                "last_event_time_ms": stored.last_event_time_ms,
-                "age_ms": None if last_ms is None else max(0, now_ms - last_ms),
-                "subscribed": stored.subscribed,
-                "missing_ids": gaps.open_ids + gaps.lost_ids,
-                "lost_ids": gaps.lost_ids,
-                "open_gaps": gaps.open_gaps,
-                "filled_gaps": gaps.filled_gaps,
-                "unfillable_gaps": gaps.lost_gaps,
-            }
-        )
-    view["symbols"] = rows
+def _filled(status: DeskStatus, stock: Stock, look: Snapshot) -> DeskStatus:
+    """With what the store holds."""
+    info, meta = stock.database, look.meta
+    worker, report = _worker(look, status.now_ms)
+    return replace(
+        status,
+        source=meta.get("source", status.source),
+        source_reason=meta.get("source_reason"),
+        worker=worker,
+        report=report,
+        symbols=tuple(_symbol(stored, stock, look, status.now_ms) for stored in stock.symbols),
+        database=DatabaseStatus(info.kind, info.size_bytes, info.wal_bytes, meta.get("notice")),
+    )
 
 
-def _feed(feed: dict[str, Any], state: str, now_ms: int) -> dict[str, object]:
-    last_frame_ms = feed.get("last_frame_ms")
-    return {
-        "state": state,
-        "host": feed.get("host"),
-        "age_ms": None if last_frame_ms is None else max(0, now_ms - last_frame_ms),
-        "trades_per_s": feed.get("trades_per_s"),
-        "lag_ms_p50": feed.get("lag_ms_p50"),
-        "lag_ms_p99": feed.get("lag_ms_p99"),
-        "reconnects": feed.get("reconnects"),
-        "last_error": feed.get("last_error"),
-        "failures": feed.get("failures") or {},
-        **{name: feed.get(name) for name in _FEED},
-    }
+def _worker(look: Snapshot, now_ms: int) -> tuple[ProcessState, WorkerReport]:
+    stored = look.processes.get("worker")
+    if stored is None:
+        return ProcessState(), WorkerReport()
+    report = from_mapping(WorkerReport, stored.payload)
+    age_ms = max(0, now_ms - stored.heartbeat_ms)
+    if age_ms <= SILENT_AFTER_MS:
+        return ProcessState(stored.state, stored.pid, age_ms), report
+    # What a silent worker last said of its feed and of a pause no longer holds.
+    report = replace(report, feed=replace(report.feed, state="down"), paused=None)
+    return ProcessState("silent", stored.pid, age_ms), report
 
 
-def _part(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _symbol(stored: StoredSymbol, stock: Stock, look: Snapshot, now_ms: int) -> SymbolStatus:
+    gaps = stock.gap_counts.get(stored.symbol, GapCounts())
+    # The look is the newer of the two; a symbol may have left the store since.
+    fresh = look.symbols.get(stored.symbol)
+    last_ms = fresh.last_event_time_ms if fresh else stored.last_event_time_ms
+    return SymbolStatus(
+        symbol=stored.symbol,
+        last_id=stored.last_id,
+        last_event_time_ms=last_ms,
+        age_ms=None if last_ms is None else max(0, now_ms - last_ms),
+        subscribed=stored.subscribed,
+        missing_ids=gaps.open_ids + gaps.lost_ids,
+        lost_ids=gaps.lost_ids,
+        open_gaps=gaps.open_gaps,
+        filled_gaps=gaps.filled_gaps,
+        unfillable_gaps=gaps.lost_gaps,
+    )

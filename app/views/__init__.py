@@ -1,13 +1,6 @@
-"""Binds the page's callbacks to one app; each module has a view's or a subject's."""
+"""The table of views: one more is a folder beside `live` and a line here."""
 
-from dash import Dash
+from app.views import live
+from app.views.view import View
 
-from app.services import Desk
-from app.views.live import callbacks, parameters, scripts
-
-
-def register_callbacks(app: Dash, desk: Desk) -> None:
-    """Bind every callback of the page."""
-    parameters.register(app, desk)
-    callbacks.register(app, desk)
-    scripts.register(app)
+VIEWS = (View("/", "Live", live.live_view, live.register),)

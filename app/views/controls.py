@@ -9,17 +9,16 @@ from dash import dcc, html
 from app.views import ids
 from app.views.markup import aria
 from core.pair_spec import PAIR_PARAMETERS, PairSpec
-from core.parameters import Choice, Symbol
+from core.parameters import Choice, Derived, Symbol
 
 MAIN_FIELDS = ("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "hedge")
 MORE_FIELDS = tuple(field for field in PAIR_PARAMETERS if field not in MAIN_FIELDS)
 FIELDS = (*MAIN_FIELDS, *MORE_FIELDS)
 
 
-def controls(
-    spec: PairSpec, symbols: Sequence[str], placeholders: Mapping[str, str]
-) -> html.Section:
+def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
     """The controls, showing `spec`; the optional ones are empty and say what they default to."""
+    meanings = placeholders(spec)
     return html.Section(
         className="controls",
         **aria(label="Pair and parameters"),
@@ -56,12 +55,26 @@ def controls(
                 children=html.Div(
                     className="bar more",
                     children=[
-                        _control(field, spec, symbols, placeholders[field]) for field in MORE_FIELDS
+                        _control(field, spec, symbols, meanings[field]) for field in MORE_FIELDS
                     ],
                 ),
             ),
         ],
     )
+
+
+def placeholders(spec: PairSpec) -> dict[str, str]:
+    """What the optional fields mean when they are left empty."""
+    return {field: _meaning(field, getattr(spec, field)) for field in MORE_FIELDS}
+
+
+def _meaning(field: str, default: Any) -> str:
+    derived = PAIR_PARAMETERS[field].default
+    if isinstance(derived, Derived):
+        return derived.words
+    if default is None:
+        return "none"
+    return default if isinstance(default, str) else f"{default:g}"
 
 
 def symbol_options(symbols: Sequence[str], *chosen: str) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
-"""Refuses forged or malformed calls of the page's callbacks before dash trips over them.
+"""Refuses what dash would take or trip over: paths that nobody serves, and forged calls.
 
-The callback endpoint is as public as the API; dash itself answers such bodies with a 500. Values
-are for the callbacks to judge.
+Dash answers any path with the page, and a malformed call of a callback with a 500; the callback
+endpoint is as public as the API. Values are for the callbacks to judge.
 """
 
 import json
@@ -9,17 +9,47 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dash import Dash
-from flask import Response, request
-from werkzeug.exceptions import BadRequest
+from flask import Response, current_app, request
+from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound
+from werkzeug.routing import Rule
 
-from app.api.problems import CALLBACK_PATH, problem
+from app.api.problems import CALLBACK_PATH, is_api_path, problem
+from app.views.shell.page import not_found_html
 from core.errors import FieldError
+
+_CATCH_ALL = "/<path:path>"
 
 
 class _Malformed(Exception):
     def __init__(self, field: str, message: str, allowed: str | None = None) -> None:
         self.error = FieldError(field, message, allowed)
         super().__init__(message)
+
+
+def guard_paths(dash_app: Dash, paths: Iterable[str]) -> None:
+    """Let dash's catch-all answer for the page's own paths and for no other."""
+    known = frozenset(paths)
+    page = not_found_html(dash_app)
+
+    def check() -> None:
+        rule = request.url_rule
+        if rule is None and isinstance(request.routing_exception, MethodNotAllowed):
+            # The page's rule allows GET alone: a POST to a path nobody serves is not a 405.
+            rule = _rule_for_get()
+        if rule is None or rule.rule != _CATCH_ALL or request.path in known:
+            return
+        if request.path == CALLBACK_PATH:
+            raise MethodNotAllowed(["POST"])
+        if is_api_path(request.path):
+            raise NotFound
+        raise NotFound(response=Response(page, status=404, mimetype="text/html"))
+
+    dash_app.server.before_request(check)
+
+
+def _rule_for_get() -> Rule | None:
+    adapter = current_app.create_url_adapter(request)
+    return adapter.match(method="GET", return_rule=True)[0] if adapter else None
 
 
 def guard_callbacks(dash_app: Dash) -> None:

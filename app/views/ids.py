@@ -1,35 +1,16 @@
-"""Every component id of the page, so that layout, callbacks, scripts and tests agree.
+"""Component ids that belong to no view alone: the shell's and the controls'.
 
-Ids of texts that the server sends are `live-` and a key of `app.views.live.texts`.
+A view has its own in its folder. Scripts write ids as literals; a test compares each with the
+components that there are.
 """
 
-URL = "url"
+HIDDEN = "page-hidden"
+"""True while nobody looks."""
 THEME = "theme"
 THEME_TOGGLE = "theme-toggle"
 NOTICES = "notices"
 SILENCE = "silence"
 TOAST = "toast"
-
-# What is on screen: the parameters as validated (a query), the whole screen, the newest delta and
-# how far the client has come.
-REQUEST = "live-request"
-SCREEN = "live-screen"
-RELOAD = "live-reload"
-DELTA = "live-delta"
-CURSOR = "live-cursor"
-
-# The clock: `BUSY` while a delta is under way, `HIDDEN` while nobody looks.
-INTERVAL = "live-interval"
-BUSY = "live-busy"
-HIDDEN = "live-hidden"
-
-MAIN = "live-main"
-PAIR_CHART = "live-pair-chart"
-FORMING = "live-forming"
-EQUITY_CHART = "live-equity-chart"
-ROUND_TRIPS = "live-round-trips"
-TRADES_CSV = "live-trades-csv"
-EQUITY_CSV = "live-equity-csv"
 
 SWAP = "control-swap"
 COPY_LINK = "copy-link"

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import StoreBusy
+from ingest.files.forgetting import forget
 from ingest.files.importer import Progress, import_files
-from ingest.files.replay import Replay, find_recordings
+from ingest.files.recordings import find_recordings
+from ingest.files.replay import Replay
 from ingest.files.summary import RefusedFile
 from ingest.live.pipeline import Pipeline
 from ingest.store import process
 from ingest.store.engine import migrate, open_engine
 from ingest.store.lock import worker_lock
+from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 
 BAR_WIDTH = 30
@@ -74,6 +77,18 @@ def load_dumps(
     return 1 if refused else 0
 
 
+def forget_symbols(symbols: Sequence[str], imported_only: bool, url: str) -> int:
+    """Remove what was imported or stored of symbols, after saying what."""
+    migrate(url)
+    reader, writer = Reader(url), Writer(open_engine(url))
+    try:
+        forget(symbols, imported_only, url, reader, writer, lambda text: print(text, flush=True))
+    finally:
+        reader.close()
+        writer.close()
+    return 0
+
+
 def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> int:
     """Send recordings through the pipeline into the database of replays."""
     paths = sorted({path for name in files for path in find_recordings(name)}, key=Path.resolve)
@@ -91,13 +106,12 @@ def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> in
         with writer.transaction() as tx:
             process.set_meta(tx, "source", "replay")
             process.set_meta(tx, "source_reason", ", ".join(path.name for path in paths))
-            process.save_status(tx, os.getpid(), "ended", int(time.time() * 1_000), {})
+            process.save_status(tx, "worker", os.getpid(), "ended", int(time.time() * 1_000), {})
     finally:
         writer.close()
         lock.release()
     print(
-        f"{result.frames} frames in {time.monotonic() - started:.1f} s: {result.trades} trades"
-        f" ({pipeline.trade_count} new), {result.others} others passed over,"
-        f" {result.broken} broken"
+        f"{result.frames:,} frames in {time.monotonic() - started:.1f} s:"
+        f" {result.words(pipeline.trade_count)}"
     )
     return 0

@@ -1,23 +1,24 @@
 """Recorded frames through the live pipeline: what the desk showed then, it shows again."""
 
-import glob
-import gzip
-import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from io import BufferedReader
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from core.errors import FrameError, SettingsError
-from core.symbols import split_symbol
+from core.symbols import is_symbol, split_symbol
 from core.types import Trade
 from ingest.binance.frames import parse_frame
 from ingest.files.importer import ImportedSymbol
+from ingest.files.recordings import Unread, read_frames
 from ingest.live.pipeline import GRACE_MS, Pipeline
 
 BATCH = 2_000
+MAX_SILENCE_MS = 86_400_000
+"""How long after the last trade a recorder's clock still closes bars."""
+MAX_SPAN_MS = 92 * 86_400_000
+"""A trade further than this from the first ones is absurd: each second between becomes a bar."""
 
 
 @dataclass(slots=True)
@@ -30,69 +31,16 @@ class Replayed:
     broken: int = 0
     first_received_ms: int = 0
     last_received_ms: int = 0
+    unread: Unread = field(default_factory=Unread)
 
-
-def find_recordings(where: str) -> list[Path]:
-    """The files that a path, folder or glob pattern names.
-
-    Raises
-    ------
-    SettingsError
-        There is none.
-    """
-    path = Path(where).expanduser()
-    if path.is_dir():
-        found = [item for item in path.iterdir() if item.is_file() and _is_recording(item)]
-    elif path.is_file():
-        found = [path]
-    else:
-        found = [Path(name) for name in glob.glob(str(path)) if Path(name).is_file()]
-    if not found:
-        raise SettingsError(f"SOURCE=replay:{where} names no file; allowed: a file, folder or glob")
-    return sorted(found)
-
-
-def _is_recording(path: Path) -> bool:
-    with _open(path) as file:
-        try:
-            return _split(file.readline()) is not None
-        except (OSError, EOFError):
-            return False
-
-
-def _open(path: Path) -> BufferedReader:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return BufferedReader(gzip.GzipFile(path)) if is_gzip else path.open("rb")
-
-
-def _split(line: bytes) -> tuple[int, bytes] | None:
-    """Receive time in nanoseconds and raw frame; the time is written in ns, or in s with a dot."""
-    stamp, _, frame = line.strip().partition(b" ")
-    stamp = stamp.removesuffix(b":")
-    seconds, dot, fraction = stamp.partition(b".")
-    if not frame or not seconds.isdigit() or (dot and not fraction.isdigit()):
-        return None
-    if dot:
-        return int(seconds) * 10**9 + int(fraction[:9].ljust(9, b"0")), frame
-    return int(seconds), frame
-
-
-def read_frames(paths: Sequence[Path]) -> Iterator[tuple[int, bytes]]:
-    """Yield receive time (ns) and frame of all files, merged by receive time.
-
-    Lines that have no receive time, such as a recorder's header, are passed over.
-    """
-    with ExitStack() as stack:
-        files = [stack.enter_context(_open(path)) for path in paths]
-        yield from heapq.merge(*(_lines(file) for file in files), key=lambda line: line[0])
-
-
-def _lines(file: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    for line in file:
-        split = _split(line)
-        if split is not None:
-            yield split
+    def words(self, new: int | None = None) -> str:
+        """What was in it, how many trades of it were new, and what could not be read."""
+        known = "" if new is None else f" ({new:,} new)"
+        told = (
+            f"{self.trades:,} trades{known}, {self.others:,} others passed over,"
+            f" {self.broken:,} broken"
+        )
+        return f"{told}; {self.unread.words()}" if self.unread.words() else told
 
 
 class Replay:
@@ -125,27 +73,50 @@ class Replay:
         self._should_stop = should_stop
         self.result = Replayed()
         self.now_ms = 0
+        self._known_symbols: set[str] = set()
+        self._about_ms: int | None = None
 
     def clock_ms(self) -> int:
         """The recording's clock: the receive time of the frame at hand."""
         return self.now_ms
 
     def symbols(self) -> list[ImportedSymbol]:
-        """Every symbol that trades in the recording."""
+        """Every symbol that trades in the recording.
+
+        Raises
+        ------
+        SettingsError
+            There is none: nothing of it can be understood.
+        """
         found: set[str] = set()
-        for _, frame in read_frames(self._paths):
-            trade = self._parse(frame, Replayed())
+        times: list[int] = []
+        look = Replayed()
+        for _, frame in read_frames(self._paths, look.unread):
+            trade = self._parse(frame, look)
             if trade is not None:
                 found.add(trade.symbol)
+                if len(times) < 101:
+                    times.append(trade.trade_time_ms)
+        if not found:
+            names = ", ".join(path.name for path in self._paths[:5])
+            raise SettingsError(
+                f"{names}: nothing to replay: {look.words()}; allowed: lines of a receive time and"
+                " a raw frame of Binance's trade streams"
+            )
+        self._about_ms = int(median(times))
         return [ImportedSymbol(name, *split_symbol(name), "TRADING") for name in sorted(found)]
 
     def run(self, pipeline: Pipeline) -> Replayed:
         """Send every trade through the pipeline; at the end, close what has ended by then."""
         result, batch = self.result, list[Trade]()
         started, closed_ms = self._monotonic(), 0
-        for received_ns, frame in read_frames(self._paths):
-            self.now_ms = received_ns // 1_000_000
+        for received_ns, frame in read_frames(self._paths, result.unread):
+            received_ms = received_ns // 1_000_000
             result.frames += 1
+            if result.frames > 1 and received_ms > self.now_ms + MAX_SPAN_MS:
+                result.broken += 1
+                continue
+            self.now_ms = received_ms
             result.first_received_ms = result.first_received_ms or self.now_ms
             if self._speed is not None:
                 due = (self.now_ms - result.first_received_ms) / 1_000 / self._speed
@@ -162,8 +133,10 @@ class Replay:
                 break
         result.last_received_ms = self.now_ms
         self._flush(pipeline, batch, closed_ms)
-        # Nothing more will come: no grace, and the recorder's clock counts too.
-        self._write(lambda: pipeline.close_bars(max(pipeline.event_time_ms, self.now_ms)))
+        # Nothing more will come: no grace, and the recorder's clock counts too, in reason.
+        known_ms = pipeline.event_time_ms
+        until_ms = max(known_ms, min(self.now_ms, known_ms + MAX_SILENCE_MS))
+        self._write(lambda: pipeline.close_bars(until_ms))
         return result
 
     def _parse(self, frame: bytes, result: Replayed) -> Trade | None:
@@ -174,9 +147,20 @@ class Replay:
             return None
         if trade is None:
             result.others += 1
-        else:
-            result.trades += 1
+            return None
+        if not self._is_sane(trade):
+            result.broken += 1
+            return None
+        result.trades += 1
         return trade
+
+    def _is_sane(self, trade: Trade) -> bool:
+        if trade.symbol not in self._known_symbols:
+            if not is_symbol(trade.symbol):
+                return False
+            self._known_symbols.add(trade.symbol)
+        about_ms = self._about_ms
+        return about_ms is None or abs(trade.trade_time_ms - about_ms) <= MAX_SPAN_MS
 
     def _flush(self, pipeline: Pipeline, batch: list[Trade], closed_ms: int) -> int:
         if batch:

@@ -1,27 +1,20 @@
-"""What comes in right now: the exchange's clock, trades per second, and how late they are."""
+"""What comes in right now: trades on their way to the writing thread, how many and how late."""
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from core.types import Trade
-from ingest.live.writing_thread import WritingThread
+from ingest.live.clock import ExchangeClock
+from ingest.live.trade_queue import TradeQueue
 
 FAR_MS = 3_600_000
 """A live trade dated this far back is a fault: it would rewrite bars long past. What it was meant
 to be is fetched by its id."""
 AHEAD_MS = 60_000
 """So far ahead of the exchange's clock no trade can be either, while ours is out by seconds."""
-PROMPT_S = 1.0
-"""A question to the exchange that took longer had to wait somewhere before it was asked."""
 LAG_SAMPLES = 2_000
 RATE_S = 5.0
-_HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
-
-
-def steady_s() -> float:
-    """Seconds on a clock that never jumps and, unlike the monotonic one, counts sleep too."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if _HAS_BOOTTIME else time.monotonic()
 
 
 def quantiles(samples: Sequence[float]) -> tuple[float | None, float | None]:
@@ -32,43 +25,16 @@ def quantiles(samples: Sequence[float]) -> tuple[float | None, float | None]:
     return float(ordered[len(ordered) // 2]), float(ordered[len(ordered) * 99 // 100])
 
 
-class ExchangeClock:
-    """The exchange's time, carried on by a steady clock of ours: the wall clock may jump."""
-
-    def __init__(
-        self, wall_clock: Callable[[], float] = time.time, steady: Callable[[], float] = steady_s
-    ) -> None:
-        self._steady = steady
-        self._offset_ms = (wall_clock() - steady()) * 1_000.0
-
-    async def compare(self, server_time: Callable[[], Awaitable[int]]) -> None:
-        """Ask the exchange, and believe that it answered halfway between question and answer.
-
-        A question that took long had to wait for its turn: then it was answered at its end, and
-        the clock errs to the late side. One that is ahead would close bars before their time.
-        """
-        asked_at = self._steady()
-        server_ms = await server_time()
-        answered_at = self._steady()
-        took_s = answered_at - asked_at
-        told_at = answered_at - (took_s / 2.0 if took_s <= PROMPT_S else 0.0)
-        self._offset_ms = server_ms - told_at * 1_000.0
-
-    def now_ms(self) -> int:
-        """The exchange's time, to within the network's delay."""
-        return int(self._steady() * 1_000.0 + self._offset_ms)
-
-
 class Intake:
     """Takes trades from the stream to the writing thread and measures on the way."""
 
     def __init__(
         self,
-        writing: WritingThread,
+        queue: TradeQueue,
         clock: ExchangeClock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._writing = writing
+        self._queue = queue
         self._clock = clock
         self._monotonic = monotonic
         self._lags: deque[int] = deque(maxlen=LAG_SAMPLES)
@@ -84,12 +50,12 @@ class Intake:
 
     def doubt(self) -> None:
         """The feed is away or back again: what was missed meanwhile has to be asked for."""
-        self._doubt = (self._doubt[0] + 1, self._writing.put_count)
+        self._doubt = (self._doubt[0] + 1, self._queue.put_count)
 
     def take_doubt(self) -> bool:
         """Whether there was a doubt and all is written that was queued before it; once."""
         number, queued_before = self._doubt
-        if number == self._taken or queued_before > self._writing.written_count:
+        if number == self._taken or queued_before > self._queue.written_count:
             return False
         self._taken = number
         return True
@@ -103,7 +69,7 @@ class Intake:
             self._earliest_ms <= trade.event_time_ms <= self._latest_ms
             and self._earliest_ms <= trade.trade_time_ms <= self._latest_ms
         ):
-            self._writing.put(trade)
+            self._queue.put(trade)
         else:
             self.absurd += 1
 
@@ -113,7 +79,7 @@ class Intake:
         self._earliest_ms, self._latest_ms = now_ms - FAR_MS, now_ms + AHEAD_MS
         lag_ms = now_ms - trade.event_time_ms
         self._lags.append(lag_ms)
-        self._writing.mark(lag_ms)
+        self._queue.mark(lag_ms)
 
     def is_recent(self, within_s: float) -> bool:
         """Whether a trade came within that time."""

@@ -51,7 +51,7 @@ class Pipeline:
         self._pause = pause
         self._retain_ms = retain_ms
         self._chains: dict[str, SymbolChain] = {}
-        self._listings: list[SymbolListing] = []
+        self._listings: list[SymbolListing] | None = None
         self.event_time_ms = 0
         self.trade_count = 0
 
@@ -89,8 +89,9 @@ class Pipeline:
             self._pause()
 
     def restart(self) -> None:
-        """Forget what is in memory and go on from what is stored."""
-        self.start(self._listings, keep_existing=True)
+        """Forget what is in memory and go on from what is stored; before a start there is none."""
+        if self._listings is not None:
+            self.start(self._listings, keep_existing=True)
 
     def probe(self) -> None:
         """Write something small; raises what the database says to that."""
@@ -103,7 +104,7 @@ class Pipeline:
 
     @property
     def chains(self) -> dict[str, SymbolChain]:
-        """Where each symbol stands; read by the jobs, changed only here."""
+        """Where each symbol stands; read by others, changed only here."""
         return self._chains
 
     @property

@@ -1,11 +1,11 @@
 """Compares our minutes with the exchange's own bars; what differs is mended or reported."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import isclose
-from typing import Any
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from core.types import Bar, Trade
@@ -14,9 +14,11 @@ from ingest.live.backfill import PAGE
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades
 from ingest.live.stored_bars import MINUTE_MS, floor_to
+from ingest.schedule import every
 
 log = structlog.get_logger()
 
+EVERY_S = 300.0
 SETTLED_MS = 90_000
 """Minutes that ended this long ago are final on both sides."""
 LOOK_BACK = 240
@@ -34,9 +36,6 @@ class Findings:
     # The newest disagreements, in words.
     examples: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(slots=True)
 class Reconciliation:
@@ -53,6 +52,10 @@ class Reconciliation:
     clock_ms: Callable[[], int]
     findings: Findings = field(default_factory=Findings)
     _checked_until: dict[str, int] = field(default_factory=dict)
+
+    def schedule(self, scheduler: AsyncIOScheduler) -> None:
+        """Look every five minutes."""
+        every(scheduler, "reconcile", EVERY_S, self.run_once)
 
     async def run_once(self) -> None:
         """Compare what has settled since the last look, symbol by symbol."""

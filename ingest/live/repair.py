@@ -8,22 +8,25 @@ from itertools import groupby
 from typing import NamedTuple
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError, RequestRefused
 from ingest.binance.rest import SETTLE_MS
 from ingest.live.chain import SKIP_MS
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades
+from ingest.schedule import every
 
 log = structlog.get_logger()
 
+EVERY_S = 1.0
 CONCURRENCY = 4
 PAGES_A_ROUND = 50
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 
 
 class Missing(NamedTuple):
-    """One open gap as the jobs see it."""
+    """One open gap, as it was when the round began."""
 
     symbol: str
     gap_id: int
@@ -54,6 +57,16 @@ class Repair:
     _bridged: set[int] = field(default_factory=set)
     # When a gap may be asked for again, and how long to wait then.
     _waits: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    def schedule(self, scheduler: AsyncIOScheduler, is_settled: Callable[[], bool]) -> None:
+        """Fill gaps, and ask for the edge once the stream has had its time to tell it."""
+
+        async def run() -> None:
+            await self.run_once()
+            if is_settled():
+                await self.prove()
+
+        every(scheduler, "repair gaps", EVERY_S, run)
 
     async def run_once(self) -> None:
         """Go over all open gaps once, several symbols at a time."""

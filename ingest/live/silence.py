@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from ingest.binance.rest import SETTLE_MS
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades
+from ingest.schedule import every
 
 log = structlog.get_logger()
 
+EVERY_S = 2.0
 CONCURRENCY = 4
 STALLED_MS = 3_000
 """A trade this old should have come by the stream; a younger one may be on its way."""
@@ -47,6 +50,12 @@ class SilenceWatch:
     # When a symbol may be asked about, and be subscribed to anew, again.
     _ask_at: dict[str, float] = field(default_factory=dict)
     _resubscribe_at: dict[str, float] = field(default_factory=dict)
+
+    def schedule(
+        self, scheduler: AsyncIOScheduler, silent_symbols: Callable[[], Sequence[str]]
+    ) -> None:
+        """Look at the symbols without a trade for a while."""
+        every(scheduler, "ask silent symbols", EVERY_S, lambda: self.run_once(silent_symbols()))
 
     async def run_once(self, silent: Sequence[str]) -> None:
         """Ask about those of the silent symbols whose turn it is."""

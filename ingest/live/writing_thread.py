@@ -1,4 +1,4 @@
-"""The one thread that writes: batches of live trades and the jobs' own work take turns in it."""
+"""The one thread that writes: batches of live trades and other work take turns in it."""
 
 import asyncio
 import threading
@@ -7,25 +7,31 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
-from core.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
-from core.types import Trade
+from core.errors import (
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    WritingEnded,
+    WritingPaused,
+)
+from core.report import Pause
 from ingest.live.pipeline import Pipeline
+from ingest.live.trade_queue import TradeQueue
 from ingest.store.checkpoints import LogKeeper
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-QUEUE_LIMIT = 100_000
 GATHER_S = 0.05
 PAUSE_S = 0.02
 BATCH_S = 0.08
 SMALLEST_BATCH, LARGEST_BATCH = 500, 20_000
 RECOVERY_S = 1.0
-LAG_SAMPLES = 2_000
 LOG_HELD = "another program keeps the database open for reading"
 _PASSING = (StoreBusy, StoreFull)
 """What the database refuses now it may take later: what is queued is kept."""
@@ -41,55 +47,58 @@ class Order(IntEnum):
     HISTORY = 2
 
 
-class WritingEnded(StoreError):
-    """Nothing is written any more: the worker is ending."""
+class Pauses:
+    """Leaves the database to other processes for a moment; called after every transaction."""
 
+    def __init__(self) -> None:
+        self._is_hurried = False
 
-class WritingPaused(StoreError):
-    """Nothing is written at the moment; trades are kept, other work is to come again."""
+    def __call__(self) -> None:
+        if not self._is_hurried:
+            time.sleep(PAUSE_S)
 
-
-class Pause(NamedTuple):
-    """Why nothing is written, and since when."""
-
-    reason: str
-    since_ms: int
+    def end(self) -> None:
+        """From now on nothing waits: the process is ending."""
+        self._is_hurried = True
 
 
 class WritingThread(threading.Thread):
-    """Owns the pipeline. `put` never waits; `call` hands in work and gives its result.
+    """Owns the pipeline: writes what is queued. `call` hands in other work and gives its result.
 
     While the disk is full or the database held, trades stay queued up to the limit and work is
     refused with `WritingPaused`; it goes on by itself.
 
     Parameters
     ----------
+    pauses : between the transactions, the pipeline's own too.
     on_failure : called when the thread dies of a defect; nothing can be written any more.
+    after_batch : called when a batch has been stored: it may have told that a second is over.
+    log_keeper : of an SQLite database.
     """
 
-    def __init__(self, on_failure: Callable[[], None], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        queue: TradeQueue,
+        pipeline: Pipeline,
+        pauses: Pauses,
+        *,
+        on_failure: Callable[[], None],
+        after_batch: Callable[[], object] = lambda: None,
+        log_keeper: LogKeeper | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(name="writing", daemon=True)
-        self.pipeline: Pipeline | None = None
-        self.is_hurried = False
         self.failure: BaseException | None = None
         self.paused: Pause | None = None
-        self.log_keeper: LogKeeper | None = None
-        # Called when a batch has been stored: it may have told that a second is over.
-        self.after_batch: Callable[[], None] = lambda: None
-        self.dropped_total = 0
-        # How many trades were ever queued, and how many of them have left the queue again.
-        self.put_count = 0
-        self.written_count = 0
-        # By symbol: the count when a trade of it was dropped last.
-        self._dropped: dict[str, int] = {}
-        # Of some trades: how many were put until then, when, and how late they were by then.
-        self._marks: deque[tuple[int, float, float]] = deque()
-        self._lags: deque[tuple[float, float]] = deque(maxlen=LAG_SAMPLES)
+        self.pause = pauses
+        self._queue = queue
+        self._pipeline = pipeline
+        self._on_failure = on_failure
+        self._after_batch = after_batch
+        self._log_keeper = log_keeper
+        self._monotonic = monotonic
         # What is in memory may be ahead of what is stored.
         self._is_stale = False
-        self._on_failure = on_failure
-        self._monotonic = monotonic
-        self._trades: deque[Trade] = deque()
         self._work: tuple[deque[tuple[Callable[[], Any], Future[Any]]], ...] = tuple(
             deque() for _ in Order
         )
@@ -99,44 +108,6 @@ class WritingThread(threading.Thread):
         self._batch = SMALLEST_BATCH * 4
 
     # -- called from the event loop -----------------------------------------------------------
-
-    def put(self, trade: Trade) -> None:
-        """Queue a trade. When the queue is full it is dropped: its id will show as a gap."""
-        if len(self._trades) < QUEUE_LIMIT:
-            self._trades.append(trade)
-            self.put_count += 1
-        else:
-            self._dropped[trade.symbol] = self.put_count
-            self.dropped_total += 1
-
-    def mark(self, lag_ms: float) -> None:
-        """Measure when the trade put next is stored; `lag_ms` is how late it came in."""
-        if len(self._marks) < LAG_SAMPLES:
-            self._marks.append((self.put_count + 1, self._monotonic(), lag_ms))
-
-    def take_lags(self) -> list[tuple[float, float]]:
-        """Of marked trades stored since the last call: ms from receipt, and ms from the event."""
-        lags = list(self._lags)
-        self._lags.clear()
-        return lags
-
-    def take_dropped(self) -> list[str]:
-        """Symbols that trades were dropped of, once all is written that was queued before.
-
-        Not earlier: an older trade that is written afterwards would be taken for the live edge.
-        """
-        due = [name for name, count in tuple(self._dropped.items()) if count <= self.written_count]
-        for name in due:
-            # Another one may have been dropped meanwhile.
-            count = self._dropped.pop(name)
-            if count > self.written_count:
-                self._dropped.setdefault(name, count)
-        return due
-
-    @property
-    def queue_depth(self) -> int:
-        """Trades waiting."""
-        return len(self._trades)
 
     async def call(self, work: Callable[[], T], order: Order = Order.HISTORY) -> T:
         """Run `work` in the writing thread and wait for its result.
@@ -153,21 +124,16 @@ class WritingThread(threading.Thread):
 
     def finish(self, timeout_s: float) -> None:
         """Write what is queued, without pauses, and end."""
-        self.is_hurried = True
+        self.pause.end()
         self._stopping = True
         self._wake.set()
         self.join(timeout_s)
 
     # -- the thread ---------------------------------------------------------------------------
 
-    def pause(self) -> None:
-        """Let other processes at the database; called after every transaction."""
-        if not self.is_hurried:
-            time.sleep(PAUSE_S)
-
     def run(self) -> None:
         try:
-            while not (self._stopping and not self._trades and not self._waiting):
+            while not (self._stopping and not self._queue and not self._waiting):
                 self._gather()
                 self._wake.clear()
                 if self._may_write() and self._write_round():
@@ -191,66 +157,59 @@ class WritingThread(threading.Thread):
 
     def _gather(self) -> None:
         """Wait for something to write; longer where the log must not grow."""
-        if self.log_keeper is not None and self.log_keeper.pace_s and not self._stopping:
-            deadline = self._monotonic() + self.log_keeper.pace_s
-            while self._monotonic() < deadline and self.log_keeper.pace_s and not self._stopping:
+        if self._log_keeper is not None and self._log_keeper.pace_s and not self._stopping:
+            deadline = self._monotonic() + self._log_keeper.pace_s
+            while self._monotonic() < deadline and self._log_keeper.pace_s and not self._stopping:
                 time.sleep(GATHER_S)
-                self.log_keeper.look()
-        elif not self._waiting and len(self._trades) < self._batch and not self._stopping:
+                self._log_keeper.look()
+        elif not self._waiting and len(self._queue) < self._batch and not self._stopping:
             self._wake.wait(GATHER_S)
 
     def _write_round(self) -> bool:
         """Write a batch and do one piece of work; False when the database refused for now."""
-        if self.log_keeper is None or not self.log_keeper.pace_s:
+        if self._log_keeper is None or not self._log_keeper.pace_s:
             self._write_batch(self._batch)
             if not self._is_stale:
                 self._do_work()
             return not self._is_stale
         # Few transactions: each one puts every page that it touches into the log once more.
-        for _ in range(len(self._trades) // LARGEST_BATCH + 1):
-            if not self._is_stale and not self.log_keeper.is_full:
+        for _ in range(len(self._queue) // LARGEST_BATCH + 1):
+            if not self._is_stale and not self._log_keeper.is_full:
                 self._write_batch(LARGEST_BATCH)
         for _ in range(self._waiting):
-            if not self._is_stale and not self.log_keeper.is_full:
+            if not self._is_stale and not self._log_keeper.is_full:
                 self._do_work()
         return not self._is_stale
 
     def _write_batch(self, limit: int) -> None:
-        size = min(len(self._trades), limit)
-        if size == 0 or self.pipeline is None:
+        batch = self._queue.take(limit)
+        size = len(batch)
+        if size == 0:
             return
-        batch = [self._trades.popleft() for _ in range(size)]
         started = self._monotonic()
         try:
-            self.pipeline.ingest(batch)
+            self._pipeline.ingest(batch)
         except _PASSING as error:
-            self._trades.extendleft(reversed(batch))
+            self._queue.put_back(batch)
             self._pause_for(error)
             return
         except StoreError as error:
-            self.written_count += size
+            self._queue.note_written(size)
             self._recover(error)
             return
-        self.written_count += size
-        self._note_lags()
+        self._queue.note_written(size)
+        self._queue.note_lags()
         spent = self._monotonic() - started
         if spent > BATCH_S:
             self._batch = max(SMALLEST_BATCH, self._batch // 2)
         elif size == self._batch:
             self._batch = min(LARGEST_BATCH, self._batch * 3 // 2)
         try:
-            self.after_batch()
+            self._after_batch()
         except _PASSING as error:
             self._pause_for(error)
         except StoreError as error:
             self._recover(error)
-
-    def _note_lags(self) -> None:
-        now = self._monotonic()
-        while self._marks and self._marks[0][0] <= self.written_count:
-            _, received_at, lag_ms = self._marks.popleft()
-            stored_ms = (now - received_at) * 1_000.0
-            self._lags.append((stored_ms, lag_ms + stored_ms))
 
     def _do_work(self) -> None:
         order = self._next_order()
@@ -259,7 +218,7 @@ class WritingThread(threading.Thread):
         work, future = self._work[order].popleft()
         if not future.set_running_or_notify_cancel():
             return
-        if order is not Order.URGENT and self.log_keeper is not None and self.log_keeper.pace_s:
+        if order is not Order.URGENT and self._log_keeper is not None and self._log_keeper.pace_s:
             future.set_exception(WritingPaused(LOG_HELD))
             return
         try:
@@ -289,15 +248,15 @@ class WritingThread(threading.Thread):
 
     def _may_write(self) -> bool:
         """Whether the database takes writes; after a pause, start again from what is stored."""
-        if self.log_keeper is not None:
-            self.log_keeper.look()
-            if self.log_keeper.is_full and not self._stopping:
+        if self._log_keeper is not None:
+            self._log_keeper.look()
+            if self._log_keeper.is_full and not self._stopping:
                 self._note_pause(LOG_HELD)
                 return False
         try:
-            if self._is_stale and self.pipeline is not None:
-                self.pipeline.probe()
-                self.pipeline.restart()
+            if self._is_stale:
+                self._pipeline.probe()
+                self._pipeline.restart()
         except _PASSING as error:
             self._pause_for(error)
             return False
@@ -306,7 +265,7 @@ class WritingThread(threading.Thread):
 
     def _note_resumed(self) -> None:
         if self.paused is not None:
-            log.info("writing again", queued=len(self._trades), dropped=self.dropped_total)
+            log.info("writing again", queued=len(self._queue), dropped=self._queue.dropped_total)
             self.paused = None
 
     def _pause_for(self, error: StoreError) -> None:
@@ -330,10 +289,10 @@ class WritingThread(threading.Thread):
         if isinstance(error, StoreCorrupt):
             raise error  # the next start looks at the file and sets it aside
         log.error("the database refused; starting again from what is stored", reason=str(error))
-        while self.pipeline is not None:
+        while True:
             time.sleep(RECOVERY_S)
             try:
-                self.pipeline.restart()
+                self._pipeline.restart()
                 return
             except _PASSING as again:
                 self._pause_for(again)

@@ -3,20 +3,12 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+
+from core.report import Space
 
 DAY_S = 86_400.0
 KNOWN_AFTER_S = 600.0
 REMEMBERED_S = 86_400.0
-
-
-class Space(NamedTuple):
-    """Bytes in use and free; None where it isn't known."""
-
-    used_bytes: int | None = None
-    free_bytes: int | None = None
-    growth_bytes_per_day: float | None = None
-    days_left: float | None = None
 
 
 class Growth:

@@ -12,7 +12,7 @@ import structlog
 from core.errors import ExchangeError, StoreError
 from core.settings import Settings
 from ingest.binance.hosts import first_answering, rest_hosts
-from ingest.files.replay import find_recordings
+from ingest.files.recordings import find_recordings
 from ingest.store.reader import Reader
 
 log = structlog.get_logger()

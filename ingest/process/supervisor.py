@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import NamedTuple
 
@@ -163,16 +164,19 @@ def supervise(commands: Mapping[str, Sequence[str]], database_url: str) -> int:
     """Supervise the processes of one database, by role, until SIGTERM or SIGINT."""
     reader = Reader(database_url)
 
-    def heartbeat() -> Beat | None:
+    def heartbeat(role: str) -> Beat | None:
         try:
-            status = reader.status()
+            status = reader.status(role)
         except StoreError:
             return None
         return None if status is None else Beat(status.pid, status.heartbeat_ms)
 
     parent = ("--parent", str(os.getpid()))
     supervisor = Supervisor(
-        [Role(name, (*command, *parent), heartbeat) for name, command in commands.items()]
+        [
+            Role(name, (*command, *parent), partial(heartbeat, name))
+            for name, command in commands.items()
+        ]
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)

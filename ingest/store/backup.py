@@ -1,5 +1,6 @@
 """A copy of an SQLite database in use: one consistent state, checked before it gets its name."""
 
+import glob
 import os
 import sqlite3
 import time
@@ -7,13 +8,16 @@ from contextlib import closing
 from pathlib import Path
 
 from core.errors import StoreError
-from ingest.store.engine import place, sqlite_path
+from ingest.store.engine import migrate, place, sqlite_path
+from ingest.store.salvage import salvage
 
 BUSY_S = 5.0
 
 
-def back_up(url: str, target: Path, *, force: bool = False) -> int:
+def back_up(url: str, target: Path, *, force: bool = False, own: bool = False) -> int:
     """Copy a database into one file, also while a worker writes to it; return its bytes.
+
+    With `own` only what can't be fetched again: the user's tables and what imports brought.
 
     The copy holds one reader's snapshot for as long as it takes, so the write-ahead log can't
     be emptied meanwhile. It becomes visible under its name only when it is whole and checked.
@@ -37,7 +41,10 @@ def back_up(url: str, target: Path, *, force: bool = False) -> int:
         raise StoreError(f"{target} is the database itself.")
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        _copy(source, part)
+        if own:
+            _copy_own(source, part)
+        else:
+            _copy(source, part)
         _check(part)
         handle = os.open(part, os.O_RDONLY)
         try:
@@ -48,7 +55,7 @@ def back_up(url: str, target: Path, *, force: bool = False) -> int:
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"The backup to {target} failed ({error}).") from error
     finally:
-        for leftover in (part, Path(f"{part}-journal")):
+        for leftover in part.parent.glob(f"{glob.escape(part.name)}*"):
             leftover.unlink(missing_ok=True)
     return target.stat().st_size
 
@@ -69,6 +76,15 @@ def _copy(source: Path, part: Path) -> None:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _copy_own(source: Path, part: Path) -> None:
+    migrate(f"sqlite:///{part}")
+    found = salvage(source, part)
+    if found.lost:
+        raise StoreError(f"{source} can't be read everywhere: {found.words()}.")
+    with closing(sqlite3.connect(part)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 

@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.errors import SettingsError, StoreBusy, StoreCorrupt, StoreError, StoreFull
-from ingest.store.integrity import find_damage, is_ours, salvage, set_aside, suspect
+from ingest.store.integrity import find_damage, is_ours, set_aside, suspect
 from ingest.store.migrations import HEAD
+from ingest.store.salvage import salvage
 
 log = structlog.get_logger()
 
@@ -56,6 +57,8 @@ def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False)
         options = "-c timezone=UTC -c lock_timeout=5s"
         if read_only:
             options += " -c default_transaction_read_only=on"
+            # All that one transaction reads is of one state, as with SQLite.
+            options += r" -c default_transaction_isolation=repeatable\ read"
         return create_engine(
             url, pool_pre_ping=True, connect_args={"options": options, "connect_timeout": 10}
         )
@@ -215,9 +218,7 @@ def _replace_if_damaged(path: Path, engine: Engine, url: str) -> None:
             kept = salvage(aside, path)
             words = (
                 f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC: the database was damaged ({damage}) and"
-                f" was set aside as {aside.name}. Market data is fetched again;"
-                f" {kept.imports} imports ({kept.bars} bars, {kept.trades} trades) were"
-                f" {'kept' if kept.is_whole else 'kept in part: import the files again'}."
+                f" was set aside as {aside.name}. Market data is fetched again; {kept.words()}."
             )
             log.error("the database was damaged", database=str(path), notice=words)
             with engine.begin() as connection:

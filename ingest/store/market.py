@@ -71,9 +71,13 @@ _TRADES = (
 )
 _TRADES_UP = f"{_TRADES} AND trade_id >= ? ORDER BY trade_id LIMIT ?"
 _TRADES_DOWN = f"{_TRADES} AND trade_id < ? ORDER BY trade_id DESC LIMIT ?"
+FIRST_REVISION = "first_revision"
+"""Key in `meta`: above all revisions of symbols that were forgotten. One that comes back begins
+there, so that nobody takes it for what he has kept of the old one."""
 _SYMBOL_INSERT = (
     "INSERT INTO symbols (symbol, base, quote, status, subscribed, revision)"
-    " VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (symbol)"
+    " VALUES (?, ?, ?, ?, ?, COALESCE((SELECT CAST(value AS BIGINT) FROM meta"
+    f" WHERE key = '{FIRST_REVISION}'), 0)) ON CONFLICT (symbol)"
 )
 _SYMBOL_UPDATE = (
     f"{_SYMBOL_INSERT} DO UPDATE SET base = excluded.base, quote = excluded.quote,"

@@ -7,18 +7,23 @@ from typing import Any
 from ingest.store.transaction import Transaction
 
 _STATUS_SAVE = (
-    "INSERT INTO worker_status (id, pid, state, heartbeat_ms, payload) VALUES (1, ?, ?, ?, ?)"
-    " ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, state = excluded.state,"
+    "INSERT INTO process_status (role, pid, state, heartbeat_ms, payload) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (role) DO UPDATE SET pid = excluded.pid, state = excluded.state,"
     " heartbeat_ms = excluded.heartbeat_ms, payload = excluded.payload"
 )
 
 
 def save_status(
-    tx: Transaction, pid: int, state: str, heartbeat_ms: int, payload: Mapping[str, Any]
+    tx: Transaction,
+    role: str,
+    pid: int,
+    state: str,
+    heartbeat_ms: int,
+    payload: Mapping[str, Any],
 ) -> None:
-    """Say that the worker lives and what it is doing."""
+    """Say that the process of a role lives and what it is doing."""
     text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
-    tx.run(_STATUS_SAVE, int(pid), state, int(heartbeat_ms), text)
+    tx.run(_STATUS_SAVE, role, int(pid), state, int(heartbeat_ms), text)
 
 
 def set_meta(tx: Transaction, key: str, value: str) -> None:

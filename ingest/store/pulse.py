@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SIZE = 64 * 1024
+PULSE_ROLE = "worker"
+"""Whose heartbeat the file is."""
 
 
 class Beat(NamedTuple):

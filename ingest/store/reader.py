@@ -1,53 +1,37 @@
-"""Everything the web reads: market data, gaps and what the worker says of itself. Never writes."""
+"""Everything that is read: market data, gaps and what a process says of itself. Never writes."""
 
 import json
 import sqlite3
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection
 
-from core.errors import StoreError
 from core.types import TIMEFRAMES, Bars, Leg
-from ingest.store.engine import open_engine, sqlite_path, store_error, stored_version
-from ingest.store.migrations import HEAD
-from ingest.store.pulse import Pulse
+from ingest.store.columns import read_columns
+from ingest.store.connections import ReadConnections, run
+from ingest.store.pulse import PULSE_ROLE, Pulse
 
-LONGEST_READ_S = 10.0
-"""A reader at work keeps the write-ahead log from being emptied: none may take long."""
-_INSTRUCTIONS = 200_000
-"""SQLite looks at the clock after so many of its steps, about every few milliseconds."""
 
-_KINDS: dict[str, type[np.generic]] = {
-    "open_time_ms": np.int64,
-    "open": np.float64,
-    "high": np.float64,
-    "low": np.float64,
-    "close": np.float64,
-    "volume": np.float64,
-    "quote_volume": np.float64,
-    "trade_count": np.int64,
-    "taker_buy_volume": np.float64,
-    "complete": np.bool_,
-    "imported": np.bool_,
-}
-_READ_ROWS = 500
-# One look at the index a timeframe: a symbol may have millions of bars.
-_FIRST_BARS = ", ".join(
-    "(SELECT MIN(open_time_ms) FROM bars"
-    f" WHERE symbol_id = symbols.id AND timeframe_ms = {timeframe_ms})"
-    for timeframe_ms in TIMEFRAMES.values()
-)
+def _bar_times(extreme: str, lengths: Iterable[int]) -> str:
+    """MIN or MAX of a symbol's open times, a column each timeframe.
+
+    Each is one look at the index: a symbol may have millions of bars.
+    """
+    return "".join(
+        f", (SELECT {extreme}(open_time_ms) FROM bars"
+        f" WHERE symbol_id = symbols.id AND timeframe_ms = {int(length)})"
+        for length in lengths
+    )
+
+
+_WITH_CURSORS = "FROM symbols LEFT JOIN cursors ON cursors.symbol_id = symbols.id"
 _SYMBOLS = (
     "SELECT symbol, base, quote, status, subscribed, revision, last_event_time_ms, last_id,"
-    f" last_price, {_FIRST_BARS} FROM symbols LEFT JOIN cursors ON cursors.symbol_id = symbols.id"
+    f" last_price{_bar_times('MIN', TIMEFRAMES.values())} {_WITH_CURSORS}"
 )
 
 
@@ -65,6 +49,17 @@ class StoredSymbol:
     last_event_time_ms: int | None
     last_id: int | None
     last_price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What tells whether anything of a symbol has changed; None before its first live trade."""
+
+    revision: int
+    last_event_time_ms: int | None
+    last_price: float | None
+    newest_bars_ms: dict[int, int]
+    """Open time of the newest closed bar, by timeframe in ms; only of those that have bars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +95,32 @@ class GapCounts(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerStatus:
-    """The worker's last word about itself."""
+class ProcessStatus:
+    """The last word of the worker, or of another process with a role, about itself."""
 
     pid: int
     state: str
     heartbeat_ms: int
     payload: dict[str, Any]
+
+
+class Island(NamedTuple):
+    """What one file brought, as recorded when it was imported."""
+
+    file: str
+    kind: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All that is stored of one symbol; bars by timeframe: how many, and how many imported."""
+
+    symbol_id: int
+    subscribed: bool
+    bars: dict[int, tuple[int, int]]
+    trades: int
+    islands: tuple[Island, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,39 +132,38 @@ class DatabaseInfo:
     wal_bytes: int
 
 
-class Reader:
-    """Read-only access, safe for many threads.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a process asks at every tick, all as of one moment."""
 
-    Nothing is opened before the first call, so a process may fork between. A database that is
-    missing or broken raises `StoreError` and is tried anew by the next call.
-    """
+    symbols: dict[str, Freshness]
+    gaps: tuple[StoredGap, ...]
+    processes: dict[str, ProcessStatus]
+    meta: dict[str, str]
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._path = sqlite_path(url)
-        self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._inode: int | None = None
+
+class Reader(ReadConnections):
+    """What may be read, by subject; see `ReadConnections` for when it opens what."""
 
     # -- symbols and bars ---------------------------------------------------------------------
 
     def symbols(self) -> list[StoredSymbol]:
         """Every symbol in the store, by name."""
         with self._reading() as connection:
-            rows = self._run(connection, f"{_SYMBOLS} ORDER BY symbol").all()
+            rows = run(connection, f"{_SYMBOLS} ORDER BY symbol").all()
         return [_stored_symbol(row) for row in rows]
 
     def symbol(self, name: str) -> StoredSymbol | None:
         """One symbol; None when the store doesn't know it."""
         with self._reading() as connection:
-            row = self._run(connection, f"{_SYMBOLS} WHERE symbol = ?", name).first()
+            row = run(connection, f"{_SYMBOLS} WHERE symbol = ?", name).first()
         return None if row is None else _stored_symbol(row)
 
     def bar_range(self, symbol: str, timeframe_ms: int) -> tuple[int, int] | None:
         """Open times of the first and the last stored bar; None when there is none."""
         of_timeframe = "FROM bars WHERE symbol_id = symbols.id AND timeframe_ms = ?"
         with self._reading() as connection:
-            row = self._run(
+            row = run(
                 connection,
                 f"SELECT (SELECT MIN(open_time_ms) {of_timeframe}),"
                 f" (SELECT MAX(open_time_ms) {of_timeframe}) FROM symbols WHERE symbol = ?",
@@ -172,50 +185,88 @@ class Reader:
 
         `limit` keeps the first ones from `start_ms` on, or without a start the newest.
         """
-        return Bars(*self._columns(Bars, symbol, timeframe_ms, start_ms, end_ms, limit))
+        with self._reading() as connection:
+            return Bars(
+                *read_columns(connection, Bars, symbol, timeframe_ms, start_ms, end_ms, limit)
+            )
 
     def leg(self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int) -> Leg:
         """The same bars, of which only what a pair needs is read: half the time."""
-        return Leg(*self._columns(Leg, symbol, timeframe_ms, start_ms, end_ms, None))
-
-    def _columns(
-        self,
-        kind: type[Bars] | type[Leg],
-        symbol: str,
-        timeframe_ms: int,
-        start_ms: int | None,
-        end_ms: int | None,
-        limit: int | None,
-    ) -> list[np.ndarray[Any, Any]]:
-        names = kind.__slots__
-        values: list[Any] = [int(timeframe_ms)]
-        sql = f"SELECT {', '.join(names)} FROM bars WHERE symbol_id = ? AND timeframe_ms = ?"
-        if start_ms is not None:
-            sql += " AND open_time_ms >= ?"
-            values.append(int(start_ms))
-        if end_ms is not None:
-            sql += " AND open_time_ms < ?"
-            values.append(int(end_ms))
-        newest = limit is not None and start_ms is None
-        sql += " ORDER BY open_time_ms DESC" if newest else " ORDER BY open_time_ms"
-        if limit is not None:
-            sql += " LIMIT ?"
-            values.append(int(limit))
         with self._reading() as connection:
-            symbol_id = self._run(
-                connection, "SELECT id FROM symbols WHERE symbol = ?", symbol
-            ).scalar()
-            # Row by row into one array: thousands of rows alive at once would set off a
-            # collection of all the garbage of the process, which takes longer than reading.
-            found = (
-                iter(())
-                if symbol_id is None
-                else self._run(connection, sql, symbol_id, *values).yield_per(_READ_ROWS)
+            return Leg(*read_columns(connection, Leg, symbol, timeframe_ms, start_ms, end_ms, None))
+
+    def holdings(self, symbol: str) -> Holdings | None:
+        """Count what is stored of a symbol; None when the store doesn't know it."""
+        with self._reading() as connection:
+            found = run(
+                connection, "SELECT id, subscribed FROM symbols WHERE symbol = ?", symbol
+            ).first()
+            if found is None:
+                return None
+            key = int(found[0])
+            bars = run(
+                connection,
+                "SELECT timeframe_ms, COUNT(*), SUM(CASE WHEN imported THEN 1 ELSE 0 END)"
+                " FROM bars WHERE symbol_id = ? GROUP BY timeframe_ms ORDER BY timeframe_ms",
+                key,
+            ).all()
+            trades = run(connection, "SELECT COUNT(*) FROM trades WHERE symbol_id = ?", key)
+            islands = run(
+                connection,
+                "SELECT file, kind, rows FROM imports WHERE symbol_id = ? ORDER BY id",
+                key,
+            ).all()
+            return Holdings(
+                symbol_id=key,
+                subscribed=bool(found[1]),
+                bars={row[0]: (int(row[1]), int(row[2])) for row in bars},
+                trades=int(trades.scalar_one()),
+                islands=tuple(Island(*row) for row in islands),
             )
-            rows = np.fromiter(map(tuple, found), dtype=[(name, _KINDS[name]) for name in names])
-        if newest:
-            rows = rows[::-1]
-        return [np.ascontiguousarray(rows[name]) for name in names]
+
+    # -- what is asked at every tick ----------------------------------------------------------
+
+    def freshness(
+        self,
+        symbols: Sequence[str] | None = None,
+        timeframes_ms: Iterable[int] = tuple(TIMEFRAMES.values()),
+    ) -> dict[str, Freshness]:
+        """What tells whether anything has changed of these symbols (None: of all), in one query.
+
+        Bars were appended where a timeframe's newest one differs, and rewritten where the
+        revision does. A symbol that the store doesn't know is left out. Each symbol and timeframe
+        costs one look at the index.
+        """
+        with self._reading() as connection:
+            return _freshness(connection, symbols, tuple(timeframes_ms))
+
+    def snapshot(
+        self,
+        symbols: Sequence[str] | None = None,
+        timeframes_ms: Iterable[int] = tuple(TIMEFRAMES.values()),
+    ) -> Snapshot:
+        """Everything that a tick asks of these symbols (None: of all), from one state of the store.
+
+        `gaps` are those still open or lost for good.
+        """
+        with self._reading() as connection:
+            return Snapshot(
+                symbols=_freshness(connection, symbols, tuple(timeframes_ms)),
+                gaps=tuple(_gaps(connection, symbols, ("open", "unfillable"), None)),
+                processes=self._processes(connection),
+                meta=_meta(connection),
+            )
+
+    def _processes(self, connection: Connection) -> dict[str, ProcessStatus]:
+        rows = run(
+            connection, "SELECT role, pid, state, heartbeat_ms, payload FROM process_status"
+        ).all()
+        found = {row[0]: ProcessStatus(row[1], row[2], row[3], json.loads(row[4])) for row in rows}
+        beat = None if self._path is None else Pulse(self._path).last()
+        stored = found.get(PULSE_ROLE)
+        if beat is not None and (stored is None or beat.heartbeat_ms > stored.heartbeat_ms):
+            found[PULSE_ROLE] = ProcessStatus(*beat)  # the database takes no writes at the moment
+        return found
 
     # -- what is missing ----------------------------------------------------------------------
 
@@ -226,27 +277,13 @@ class Reader:
         start_ms: int | None = None,
     ) -> list[StoredGap]:
         """Gaps of these symbols (None: of all) in these states that end at or after a time."""
-        if not states or (symbols is not None and not symbols):
-            return []
-        sql = (
-            "SELECT symbol, from_id, to_id, from_ms, to_ms, state, reason FROM gaps"
-            f" JOIN symbols ON symbols.id = gaps.symbol_id WHERE state IN ({_marks(states)})"
-        )
-        values: list[Any] = list(states)
-        if symbols is not None:
-            sql += f" AND symbol IN ({_marks(symbols)})"
-            values += symbols
-        if start_ms is not None:
-            sql += " AND to_ms >= ?"
-            values.append(int(start_ms))
         with self._reading() as connection:
-            rows = self._run(connection, f"{sql} ORDER BY from_ms, symbol, from_id", *values).all()
-        return [StoredGap(*row) for row in rows]
+            return _gaps(connection, symbols, states, start_ms)
 
     def missing_ids(self) -> dict[str, MissingIds]:
         """Count ids still missing and the gaps they are in, for every symbol that misses any."""
         with self._reading() as connection:
-            rows = self._run(
+            rows = run(
                 connection,
                 "SELECT symbol, SUM(to_id - from_id + 1),"
                 " SUM(CASE WHEN state = 'open' THEN 1 ELSE 0 END),"
@@ -259,7 +296,7 @@ class Reader:
     def gap_counts(self) -> dict[str, GapCounts]:
         """How the gaps of every symbol that ever had one stand."""
         with self._reading() as connection:
-            rows = self._run(
+            rows = run(
                 connection,
                 "SELECT symbol, "
                 + ", ".join(
@@ -273,42 +310,34 @@ class Reader:
 
     # -- the worker and the database itself ---------------------------------------------------
 
-    def status(self) -> WorkerStatus | None:
-        """What the worker last said; None before there was one."""
+    def status(self, role: str) -> ProcessStatus | None:
+        """What the process of a role ("worker") last said; None before there was one."""
         with self._reading() as connection:
-            row = self._run(
-                connection, "SELECT pid, state, heartbeat_ms, payload FROM worker_status"
-            ).first()
-        stored = None if row is None else WorkerStatus(row[0], row[1], row[2], json.loads(row[3]))
-        beat = None if self._path is None else Pulse(self._path).last()
-        if beat is not None and (stored is None or beat.heartbeat_ms > stored.heartbeat_ms):
-            return WorkerStatus(*beat)  # the database takes no writes at the moment
-        return stored
+            return self._processes(connection).get(role)
 
     def meta(self) -> dict[str, str]:
         """Facts about the database: which source fills it, and why that one."""
         with self._reading() as connection:
-            rows = self._run(connection, "SELECT key, value FROM meta").all()
-        return {row[0]: row[1] for row in rows}
+            return _meta(connection)
 
     def has_imports(self) -> bool:
         """Tell whether anything was imported from dump files."""
         with self._reading() as connection:
-            return self._run(connection, "SELECT 1 FROM imports LIMIT 1").first() is not None
+            return run(connection, "SELECT 1 FROM imports LIMIT 1").first() is not None
 
     def database(self) -> DatabaseInfo:
         """Kind and size of the database."""
         with self._reading() as connection:
             if self._path is not None:
                 return DatabaseInfo("sqlite", _size(self._path), _size(Path(f"{self._path}-wal")))
-            size = self._run(connection, "SELECT pg_database_size(current_database())").scalar_one()
+            size = run(connection, "SELECT pg_database_size(current_database())").scalar_one()
         return DatabaseInfo("postgresql", int(size), 0)
 
     def is_writable(self) -> bool:
         """Tell whether the worker could write now; another writer at work counts as yes."""
         if self._path is None:
             with self._reading() as connection:
-                return not self._run(connection, "SELECT pg_is_in_recovery()").scalar_one()
+                return not run(connection, "SELECT pg_is_in_recovery()").scalar_one()
         try:
             with closing(
                 sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=0)
@@ -319,68 +348,6 @@ class Reader:
         except sqlite3.Error as error:
             return "locked" in str(error)
         return True
-
-    def close(self) -> None:
-        """Give every connection back; a later call opens new ones."""
-        with self._lock:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.dispose()
-
-    # -- connections --------------------------------------------------------------------------
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        try:
-            with self._open().connect() as connection, self._bounded(connection):
-                yield connection
-        except SQLAlchemyError as error:
-            # Pooled connections may be to a file that is gone; the next call starts afresh.
-            self.close()
-            raise store_error(error, self._url) from error
-
-    @contextmanager
-    def _bounded(self, connection: Connection) -> Iterator[None]:
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, sqlite3.Connection):
-            yield
-            return
-        deadline = time.monotonic() + LONGEST_READ_S
-        driver.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
-        try:
-            yield
-        finally:
-            driver.set_progress_handler(None, 0)
-
-    def _open(self) -> Engine:
-        with self._lock:
-            inode = _inode(self._path)
-            if self._engine is not None and inode == self._inode:
-                return self._engine
-            if self._engine is not None:
-                self._engine.dispose()  # the file was replaced
-                self._engine = None
-            engine = open_engine(self._url, read_only=True)
-            try:
-                with engine.connect() as connection:
-                    version = stored_version(connection)
-            except SQLAlchemyError:
-                engine.dispose()
-                raise
-            if version != HEAD:
-                engine.dispose()
-                raise StoreError(
-                    f"The database has schema {version or 'none'}, this version of the desk"
-                    f" reads {HEAD}; a start of the desk brings an older one up to date."
-                )
-            self._engine, self._inode = engine, inode
-            return engine
-
-    @staticmethod
-    def _run(connection: Connection, sql: str, *values: Any) -> Any:
-        if connection.dialect.paramstyle != "qmark":
-            sql = sql.replace("?", "%s")
-        return connection.exec_driver_sql(sql, values)
 
 
 def _stored_symbol(row: Any) -> StoredSymbol:
@@ -399,6 +366,61 @@ def _stored_symbol(row: Any) -> StoredSymbol:
     )
 
 
+def _freshness(
+    connection: Connection, symbols: Sequence[str] | None, lengths: tuple[int, ...]
+) -> dict[str, Freshness]:
+    if symbols is not None and not symbols:
+        return {}
+    sql = (
+        "SELECT symbol, revision, last_event_time_ms, last_price"
+        f"{_bar_times('MAX', lengths)} {_WITH_CURSORS}"
+    )
+    if symbols is not None:
+        sql += f" WHERE symbol IN ({_marks(symbols)})"
+    rows = run(connection, sql, *(symbols or ())).all()
+    return {
+        row[0]: Freshness(
+            row[1],
+            row[2],
+            row[3],
+            {
+                length: open_time_ms
+                for length, open_time_ms in zip(lengths, row[4:], strict=True)
+                if open_time_ms is not None
+            },
+        )
+        for row in rows
+    }
+
+
+def _gaps(
+    connection: Connection,
+    symbols: Sequence[str] | None,
+    states: Sequence[str],
+    start_ms: int | None,
+) -> list[StoredGap]:
+    if not states or (symbols is not None and not symbols):
+        return []
+    sql = (
+        "SELECT symbol, from_id, to_id, from_ms, to_ms, state, reason FROM gaps"
+        f" JOIN symbols ON symbols.id = gaps.symbol_id WHERE state IN ({_marks(states)})"
+    )
+    values: list[Any] = list(states)
+    if symbols is not None:
+        sql += f" AND symbol IN ({_marks(symbols)})"
+        values += symbols
+    if start_ms is not None:
+        sql += " AND to_ms >= ?"
+        values.append(int(start_ms))
+    rows = run(connection, f"{sql} ORDER BY from_ms, symbol, from_id", *values).all()
+    return [StoredGap(*row) for row in rows]
+
+
+def _meta(connection: Connection) -> dict[str, str]:
+    rows = run(connection, "SELECT key, value FROM meta").all()
+    return {row[0]: row[1] for row in rows}
+
+
 def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
@@ -408,10 +430,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _inode(path: Path | None) -> int | None:
-    try:
-        return None if path is None else path.stat().st_ino
-    except OSError:
-        return None

@@ -1,7 +1,13 @@
-"""Tables of the store; `migrations/` creates them, `writer.py` and `reader.py` use them.
+"""Tables of the store; `migrations/` creates them, one module a subject writes them.
 
 Times are UTC epoch milliseconds, prices and quantities floats, ids integers.
+
+Each table says whose it is. After damage the market's is fetched again, the user's is copied row
+by row with what it refers to, and a process starts anew: salvage goes by that, not by a list. The
+large tables are WITHOUT ROWID; no user's table is, for salvage finds its rows by number.
 """
+
+from typing import Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -18,6 +24,12 @@ from sqlalchemy import (
     Text,
 )
 
+Owner = Literal["market", "user", "process"]
+
+MARKET: dict[str, Owner] = {"owner": "market"}
+USER: dict[str, Owner] = {"owner": "user"}
+PROCESS: dict[str, Owner] = {"owner": "process"}
+
 metadata = MetaData()
 
 # One row a key: source, source_reason.
@@ -26,17 +38,20 @@ meta = Table(
     metadata,
     Column("key", String(40), primary_key=True),
     Column("value", Text, nullable=False),
+    info=PROCESS,
 )
 
-# One row, written every second by the one worker; `payload` is what /api/status shows, as JSON.
-worker_status = Table(
-    "worker_status",
+# One row a role, written every second by the one process that has it; `payload` is what it
+# reports of itself, a JSON object.
+process_status = Table(
+    "process_status",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("role", String(20), primary_key=True),
     Column("pid", Integer, nullable=False),
     Column("state", String(20), nullable=False),
     Column("heartbeat_ms", BigInteger, nullable=False),
     Column("payload", Text, nullable=False),
+    info=PROCESS,
 )
 
 symbols = Table(
@@ -51,6 +66,7 @@ symbols = Table(
     Column("subscribed", Boolean, nullable=False, default=False),
     # Rises in the transaction that rewrites or imports bars: whoever caches by it sees the change.
     Column("revision", BigInteger, nullable=False, default=0),
+    info=MARKET,
 )
 
 # Where the live feed of a symbol stands, written in the transaction of its trades.
@@ -65,6 +81,7 @@ cursors = Table(
     Column("whole_from_ms", BigInteger, nullable=False),
     # 1s bars are closed up to here (exclusive).
     Column("closed_until_ms", BigInteger, nullable=False),
+    info=MARKET,
 )
 
 trades = Table(
@@ -79,6 +96,7 @@ trades = Table(
     Column("last_id", BigInteger, nullable=False),
     Column("buyer_is_maker", Boolean, nullable=False),
     sqlite_with_rowid=False,
+    info=MARKET,
 )
 
 bars = Table(
@@ -100,6 +118,7 @@ bars = Table(
     Column("origin", SmallInteger, nullable=False),
     Column("imported", Boolean, nullable=False, default=False),
     sqlite_with_rowid=False,
+    info=MARKET,
 )
 
 # Ids that the live feed missed, both ends inclusive.
@@ -117,9 +136,11 @@ gaps = Table(
     Column("opened_ms", BigInteger, nullable=False),
     Column("closed_ms", BigInteger),
     Index("gaps_by_symbol_state", "symbol_id", "state"),
+    info=MARKET,
 )
 
-# Islands loaded from dump files: neither repair nor pruning touches them.
+# Islands loaded from dump files: neither repair nor pruning touches them. Their bars and trades
+# stand among the market's and are as much the user's as these rows.
 imports = Table(
     "imports",
     metadata,
@@ -134,4 +155,15 @@ imports = Table(
     Column("file", Text, nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("imported_ms", BigInteger, nullable=False),
+    info=USER,
 )
+
+
+def tables_of(owner: Owner) -> list[Table]:
+    """Every table of an owner, those that others refer to first."""
+    return [table for table in metadata.sorted_tables if table.info["owner"] == owner]
+
+
+def is_large(table: Table) -> bool:
+    """Whether a table may have millions of rows."""
+    return not table.dialect_options["sqlite"]["with_rowid"]

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from app.services import Desk
 from core.settings import Settings
 from core.types import Bar, Origin
 from ingest.store import gaps, market, process
-from ingest.store.engine import migrate, open_engine
+from ingest.store.engine import open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
@@ -103,25 +102,10 @@ def fill(database_url: str) -> None:
         gaps.open_gap(
             tx, ids["ETHUSDT"], 11, 14, LAST_OPEN_MS - 90_500, LAST_OPEN_MS, "reconnect", NOW_MS
         )
-        process.save_status(tx, 4242, "running", NOW_MS - 800, WORKER)
+        process.save_status(tx, "worker", 4242, "running", NOW_MS - 800, WORKER)
         process.set_meta(tx, "source", "simulated")
         process.set_meta(tx, "source_reason", "no exchange answers")
     writer.close()
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("empty") / "market.db"
-    migrate(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
-@pytest.fixture
-def database_url(empty_database: bytes, tmp_path: Path) -> str:
-    """A migrated, empty database of the test's own."""
-    path = tmp_path / "market.db"
-    path.write_bytes(empty_database)
-    return f"sqlite:///{path}"
 
 
 @pytest.fixture(scope="session")

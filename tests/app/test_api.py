@@ -135,11 +135,14 @@ def test_wrong_method_is_a_problem_that_names_the_right_ones(
         assert "GET" in response.headers["Allow"]
 
 
-def test_page_answers_every_other_path(client: FlaskClient) -> None:
-    for path in ("/", "/scanner", "/apis", "/analytics2"):
-        response = client.get(path)
-        assert response.status_code == 200
-        assert response.mimetype == "text/html"
+def test_page_answers_its_own_paths_and_every_other_is_a_page_of_404(client: FlaskClient) -> None:
+    page = client.get("/?symbol_a=SOLUSDT")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    for path in ("/nosuch", "/apis", "/analytics2", "/live/", "/nosuch?symbol_a=BTCUSDT"):
+        for method in ("get", "head", "post"):
+            response = client.open(path, method=method)
+            assert (response.status_code, response.mimetype) == (404, "text/html"), path
+        assert 'href="/"' in client.get(path).text
 
 
 def test_symbols_are_listed_with_what_is_known_of_them(client: FlaskClient) -> None:

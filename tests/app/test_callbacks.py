@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ from flask.testing import FlaskClient
 from plotly.utils import PlotlyJSONEncoder
 
 from app.services import Desk, open_desk
-from app.views import ids
+from app.services.status import DatabaseStatus, DeskStatus, ProcessState, SymbolStatus
+from app.views import VIEWS, ids
 from app.views.controls import FIELDS
 from app.views.links import control_values, query_of, read_link, read_query
+from app.views.live import ids as live_ids
 from app.views.live.callbacks import load_newer, load_screen
-from app.views.live.client_cursor import Cursor, read_cursor
+from app.views.live.client_cursor import ClientCursor, read_cursor
 from app.views.live.parameters import follow_controls, follow_link
-from app.views.shell.layout import build_layout
-from app.views.shell.notices import notices, source_badge
+from app.views.shell.layout import page_layout
+from app.views.shell.notices import notices
+from app.views.shell.strip import source_badge
+from core.report import BackfillReport, FeedReport, WorkerReport
 from core.settings import Settings
 from core.types import Bar, Origin
 from ingest.store import market, process
@@ -27,6 +32,7 @@ from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 
 MINUTE = 60_000
+NOW_MS = 1_795_401_000_000
 REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=120", "note": ""}
 
 
@@ -67,7 +73,7 @@ def close_bar(
             own_desk[1]["now"] += 60
             now_ms = int(own_desk[1]["now"] * 1000)
             feed = {"state": "live", "last_frame_ms": now_ms - 250, "trades_per_s": 12.5}
-            process.save_status(tx, 4242, "running", now_ms - 800, {"feed": feed})
+            process.save_status(tx, "worker", 4242, "running", now_ms - 800, {"feed": feed})
 
     return close
 
@@ -91,7 +97,7 @@ def components_of(tree: Any) -> list[Any]:
 
 
 def test_every_text_and_callback_has_its_element_once(desk: Dash, services: Desk) -> None:
-    layout = build_layout(services)
+    layout = page_layout(services, VIEWS, VIEWS[0])
     known = [part.id for part in components_of(layout) if getattr(part, "id", None)]
     assert len(known) == len(set(known))
     screen = load_screen(services, REQUEST)
@@ -111,7 +117,7 @@ def test_first_visitor_of_a_fresh_desk_finds_every_script(
     # A browser asks for scripts side by side, perhaps of a process that never served the page.
     fresh = own_desk[0]
     assert {"dash", "dash_bootstrap_components", "dash_ag_grid"} <= set(fresh.registered_paths)
-    assert f"{ids.DELTA}.data" in fresh.callback_map
+    assert f"{live_ids.DELTA}.data" in fresh.callback_map
 
 
 def test_link_and_controls_say_the_same(services: Desk) -> None:
@@ -221,11 +227,15 @@ def test_new_bar_is_a_delta_under_two_kilobytes(
 
 
 def test_rewritten_bars_ask_for_a_whole_screen(
-    own_services: Desk, own_writer: Writer, own_ids: dict[str, int]
+    own_services: Desk,
+    own_desk: tuple[Dash, dict[str, float]],
+    own_writer: Writer,
+    own_ids: dict[str, int],
 ) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
     with own_writer.transaction() as tx:
         market.rise_revision(tx, own_ids["ETHUSDT"])
+    own_desk[1]["now"] += 0.25
     assert load_newer(own_services, REQUEST, cursor)["reload"] is True
 
 
@@ -290,9 +300,9 @@ def test_cursor_of_another_result_gets_a_new_screen_and_no_rows(
         [],
         {},
         {"key": 3},
-        dict.fromkeys(Cursor.__dataclass_fields__, -1),
-        dict.fromkeys(Cursor.__dataclass_fields__, True),
-        dict.fromkeys(Cursor.__dataclass_fields__, float("nan")),
+        dict.fromkeys(ClientCursor.__dataclass_fields__, -1),
+        dict.fromkeys(ClientCursor.__dataclass_fields__, True),
+        dict.fromkeys(ClientCursor.__dataclass_fields__, float("nan")),
     ],
 )
 def test_what_is_no_cursor_is_ignored(services: Desk, raw: Any) -> None:
@@ -307,19 +317,19 @@ FORGED: list[Any] = [None, 7, -1.5, True, "", "x" * 5_000, "%00", [], [1], {}, {
 def test_forged_values_never_break_a_callback(
     services: Desk, client: FlaskClient, value: Any
 ) -> None:
-    inputs = [{"id": ids.INTERVAL, "property": "n_intervals", "value": value}]
+    inputs = [{"id": live_ids.INTERVAL, "property": "n_intervals", "value": value}]
     state = [
-        {"id": ids.REQUEST, "property": "data", "value": value},
-        {"id": ids.CURSOR, "property": "data", "value": value},
+        {"id": live_ids.REQUEST, "property": "data", "value": value},
+        {"id": live_ids.CURSOR, "property": "data", "value": value},
     ]
     answer = client.post(
         "/_dash-update-component",
         json={
-            "output": f"{ids.DELTA}.data",
-            "outputs": {"id": ids.DELTA, "property": "data"},
+            "output": f"{live_ids.DELTA}.data",
+            "outputs": {"id": live_ids.DELTA, "property": "data"},
             "inputs": inputs,
             "state": state,
-            "changedPropIds": [f"{ids.INTERVAL}.n_intervals"],
+            "changedPropIds": [f"{live_ids.INTERVAL}.n_intervals"],
         },
     )
     assert answer.status_code in (200, 204)
@@ -353,58 +363,71 @@ def test_a_store_that_cannot_be_read_is_said_on_screen(settings: Settings, tmp_p
     assert "not there" in json.dumps(screen["notices"])
 
 
-def status_of(**changes: Any) -> dict[str, Any]:
-    return {
-        "source": "binance",
-        "source_reason": None,
-        "worker": {"state": "running", "heartbeat_age_ms": 400},
-        "feed": {"state": "live", "age_ms": 300, "last_error": None},
-        "database": {"error": None},
-        "backfill": {"done": 3, "total": 3, "message": ""},
-        "now_ms": 1_795_401_000_000,
-    } | changes
+def status_of(
+    report: dict[str, Any] | None = None, error: str | None = None, **changes: Any
+) -> DeskStatus:
+    """A healthy desk, but for what is said of it."""
+    status = DeskStatus(
+        now_ms=NOW_MS,
+        source="binance",
+        database=DatabaseStatus("sqlite", error=error),
+        worker=ProcessState("running", 4242, 400),
+        report=replace(
+            WorkerReport(feed=feed_of(state="live", age_ms=300), backfill=BackfillReport(3, 3, "")),
+            **(report or {}),
+        ),
+    )
+    return replace(status, **changes)
+
+
+def feed_of(state: str, age_ms: int | None = None, last_error: str | None = None) -> FeedReport:
+    return FeedReport(
+        state=state,
+        last_frame_ms=None if age_ms is None else NOW_MS - age_ms,
+        last_error=last_error,
+    )
 
 
 @pytest.mark.parametrize(
     ("status", "level", "words"),
     [
-        (status_of(worker={"state": "absent"}), "bad", "The worker has not started yet"),
+        (status_of(worker=ProcessState()), "bad", "The worker has not started yet"),
         (
-            status_of(worker={"state": "silent", "heartbeat_age_ms": 240_000}),
+            status_of(worker=ProcessState("silent", 4242, 240_000)),
             "bad",
             "The worker is away since",
         ),
         (
-            status_of(feed={"state": "down", "age_ms": 9_000, "last_error": "refused"}),
+            status_of({"feed": feed_of("down", 9_000, "refused")}),
             "bad",
             "The feed is cut since",
         ),
         (
-            status_of(feed={"state": "blocked", "age_ms": None, "last_error": "451"}),
+            status_of({"feed": feed_of("blocked", None, "451")}),
             "bad",
             "refuses this location",
         ),
-        (status_of(database={"error": "malformed"}), "bad", "malformed"),
+        (status_of(error="malformed"), "bad", "malformed"),
         (
             status_of(source="simulated", source_reason="no host answered"),
             "warn",
             "Simulated market: no host answered",
         ),
         (
-            status_of(backfill={"done": 31, "total": 80, "message": "1m history"}),
+            status_of({"backfill": BackfillReport(31, 80, "1m history")}),
             "info",
             "1m history · 31 of 80",
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_words(status: dict[str, Any], level: str, words: str) -> None:
+def test_what_is_wrong_is_said_in_words(status: DeskStatus, level: str, words: str) -> None:
     lines = notices(status, None)
     assert [line.level for line in lines if words in line.words] == [level]
 
 
 def test_a_first_start_without_an_exchange_says_so_and_not_that_a_symbol_is_wrong() -> None:
-    feed = {"state": "connecting", "age_ms": None, "last_error": "host refuses connections"}
-    lines = notices(status_of(feed=feed, symbols=[]), None, "BTCUSDT: not ingested here")
+    feed = feed_of("connecting", None, "host refuses connections")
+    lines = notices(status_of({"feed": feed}), None, "BTCUSDT: not ingested here")
     words = " ".join(line.words for line in lines)
     assert "refuses connections" in words
     assert "waiting for the exchange" in words
@@ -412,9 +435,9 @@ def test_a_first_start_without_an_exchange_says_so_and_not_that_a_symbol_is_wron
 
 
 def test_an_unknown_symbol_does_not_hide_that_the_feed_is_cut() -> None:
-    feed = {"state": "down", "age_ms": 9_000, "last_error": "refused"}
-    stored = [{"symbol": "BTCUSDT"}]
-    lines = notices(status_of(feed=feed, symbols=stored), None, "NOPE: not ingested here")
+    feed = feed_of("down", 9_000, "refused")
+    stored = (SymbolStatus("BTCUSDT", 1, NOW_MS, 0, True, 0, 0, 0, 0, 0),)
+    lines = notices(status_of({"feed": feed}, symbols=stored), None, "NOPE: not ingested here")
     words = " ".join(line.words for line in lines)
     assert "NOPE: not ingested here" in words
     assert "The feed is cut" in words
@@ -423,7 +446,7 @@ def test_an_unknown_symbol_does_not_hide_that_the_feed_is_cut() -> None:
 def test_a_healthy_desk_is_quiet_and_green() -> None:
     assert notices(status_of(), None) == []
     assert source_badge(status_of(), None).look == "ok"
-    assert source_badge(status_of(feed={"state": "down"}), None).look == "bad"
+    assert source_badge(status_of({"feed": feed_of("down")}), None).look == "bad"
     assert source_badge(status_of(source="simulated"), None).label == "SIMULATED"
 
 

@@ -77,7 +77,7 @@ def test_every_health_figure_is_there_in_base_units(
             "space": SPACE,
             "stalled_symbols": ["DOGEUSDT"],
         }
-        process.save_status(tx, 1, "running", now_ms, payload)
+        process.save_status(tx, "worker", 1, "running", now_ms, payload)
     found = metrics(open_client(desk))
     last_event_ms = own_writer_last_event(desk)
     assert (
@@ -120,6 +120,7 @@ def test_every_health_figure_is_there_in_base_units(
     assert found["database_bytes",] > 0
     with own_writer.transaction() as tx:
         market.set_subscribed(tx, ["BTCUSDT"])
+    clock["now"] += 1
     left = metrics(open_client(desk))
     assert ("symbol_last_id", "BTCUSDT") in left
     assert not any("ETHUSDT" in labels for labels in left)  # its gaps are nobody's alarm now

@@ -286,6 +286,7 @@ def test_rewritten_bars_are_shown_once_the_revision_rises(
         changed = [bar._replace(close=bar.close * 1.01) for bar, _ in stored]
         market.upsert_bars(tx, own_ids["BTCUSDT"], MINUTE, changed, Origin.TRADES)
         market.rise_revision(tx, own_ids["BTCUSDT"])
+    own_desk[1]["now"] += 0.25
     after = strict_json(client.get(QUERY).data)
     assert after["as_of"] == before["as_of"]
     assert after["zscore"] > before["zscore"]
@@ -308,6 +309,7 @@ def test_pair_moves_on_when_both_legs_have_closed_a_bar(
             bar, _ = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
             following = bar._replace(open_time_ms=LAST_OPEN_MS + MINUTE)
             market.upsert_bars(tx, key, MINUTE, [following], Origin.TRADES)
+        own_desk[1]["now"] += 0.25
         after = strict_json(client.get(QUERY).data)
         assert after["as_of"] == as_of
     assert after["start"] == before["start"]
@@ -356,4 +358,5 @@ def test_imported_bars_are_named_as_the_source(
         bars = [bar for bar, _ in stored]
         market.upsert_bars(tx, key, MINUTE, bars, Origin.KLINE, imported=True)
         market.rise_revision(tx, key)
+    own_desk[1]["now"] += 0.25
     assert strict_json(client.get(QUERY).data)["source"] == "import"

@@ -9,9 +9,8 @@ from flask.testing import FlaskClient
 
 from app.requests.pair import BarsParameters, ExplainParameters, PairParameters
 from app.views import ids
-from app.views.controls import FIELDS, MORE_FIELDS, controls
+from app.views.controls import FIELDS, MORE_FIELDS, controls, placeholders
 from app.views.links import control_values, query_of, read_controls
-from app.views.shell.layout import placeholders
 from core.errors import ParameterErrors
 from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
 from core.parameters import Choice, Number, WholeNumber
@@ -55,7 +54,7 @@ def test_documentation_gives_type_bounds_and_default_of_every_parameter(
 def test_page_has_one_control_with_a_heading_for_every_parameter() -> None:
     assert sorted(FIELDS) == sorted(PAIR_PARAMETERS)
     spec = read_pair_spec({}, SETTINGS)
-    tree = controls(spec, ("BTCUSDT", "ETHUSDT"), placeholders(spec))
+    tree = controls(spec, ("BTCUSDT", "ETHUSDT"))
     found = [getattr(part, "id", None) for part in _parts(tree)]
     for field in PAIR_PARAMETERS:
         assert found.count(ids.control(field)) == 1, field

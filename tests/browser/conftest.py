@@ -120,7 +120,7 @@ class LiveDesk:
             for symbol, closes in self.closes.items():
                 cursor = FeedCursor(900, closes[-1], self.close_ms + 15_000, 0, self.close_ms)
                 market.save_cursor(tx, self.symbol_ids[symbol], cursor)
-            process.save_status(tx, 4242, "running", self.now_ms - 500, payload)
+            process.save_status(tx, "worker", 4242, "running", self.now_ms - 500, payload)
             process.set_meta(tx, "source", self.source)
             process.set_meta(tx, "source_reason", "no exchange answers here")
 

@@ -1,4 +1,4 @@
-"""What tests of the worker's side share: a migrated database file each, and a clock to turn."""
+"""What tests of the worker's side share: a store each, and a clock to turn."""
 
 import asyncio
 import heapq
@@ -8,29 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from math import fsum
-from pathlib import Path
 
 import pytest
 
 from core.types import TIMEFRAMES, Bar, Trade
-from ingest.store.engine import migrate, open_engine
+from ingest.store.engine import open_engine
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The bytes of a migrated, empty SQLite file: migrating once is enough."""
-    path = tmp_path_factory.mktemp("store") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
-@pytest.fixture
-def database_url(empty_database: bytes, tmp_path: Path) -> str:
-    path = tmp_path / "market.db"
-    path.write_bytes(empty_database)
-    return f"sqlite:///{path}"
 
 
 @pytest.fixture

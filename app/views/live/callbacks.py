@@ -6,8 +6,8 @@ import structlog
 from dash import Dash, Input, Output, State, no_update
 
 from app.services import Desk
-from app.views import ids
 from app.views.links import read_query
+from app.views.live import ids, parameters, scripts
 from app.views.live.client_cursor import read_cursor
 from app.views.live.screen import newer, whole_screen
 from core.errors import ParameterErrors
@@ -51,7 +51,9 @@ def explain_failure(error: Exception) -> None:
 
 
 def register(app: Dash, desk: Desk) -> None:
-    """Bind screen and delta."""
+    """Bind everything that makes the view live."""
+    parameters.register(app, desk)
+    scripts.register(app)
 
     @app.callback(
         Output(ids.SCREEN, "data"),

@@ -4,7 +4,8 @@ from typing import Any
 
 from dash import dcc, html
 
-from app.views import ids
+from app.views.ids import text
+from app.views.live import ids
 from app.views.live.figures import CAPTION, EQUITY_HEIGHT, HEIGHT
 from app.views.live.series import HEIGHTS
 from app.views.markup import aria
@@ -35,12 +36,12 @@ CAPTIONS: dict[str, tuple[str, list[Any]]] = {
         "Prices",
         [
             "change since left edge · ",
-            html.Span(id=ids.text("leg-a"), className="leg-a"),
+            html.Span(id=text("leg-a"), className="leg-a"),
             " · ",
-            html.Span(id=ids.text("leg-b"), className="leg-b"),
+            html.Span(id=text("leg-b"), className="leg-b"),
         ],
     ),
-    "spread": ("Spread", [html.Span(id=ids.text("spread-note"))]),
+    "spread": ("Spread", [html.Span(id=text("spread-note"))]),
     "z": (
         "z-score",
         [
@@ -53,7 +54,7 @@ CAPTIONS: dict[str, tuple[str, list[Any]]] = {
     "hedge": (
         "Hedge ratio",
         [
-            html.Span(id=ids.text("ols-note"), className="leg-a"),
+            html.Span(id=text("ols-note"), className="leg-a"),
             " · ",
             html.Span("Kalman ± 1 s.e.", className="leg-b"),
         ],

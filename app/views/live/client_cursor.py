@@ -9,7 +9,7 @@ _LARGEST = (1 << 53) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class ClientCursor:
     """Which rows of which result a client has drawn, and prints of what else it was told.
 
     `start_ms` is 0 while the client has no rows at all.
@@ -28,14 +28,14 @@ class Cursor:
     notices: int = 0
 
 
-def read_cursor(raw: object) -> Cursor | None:
+def read_cursor(raw: object) -> ClientCursor | None:
     """The cursor a client sent back; None for anything that isn't one."""
-    if not isinstance(raw, dict) or raw.keys() != Cursor.__dataclass_fields__.keys():
+    if not isinstance(raw, dict) or raw.keys() != ClientCursor.__dataclass_fields__.keys():
         return None
     values = dict(raw)
     key = values.pop("key")
     whole = all(type(value) is int and 0 <= value <= _LARGEST for value in values.values())
-    return Cursor(key, **values) if isinstance(key, str) and whole else None
+    return ClientCursor(key, **values) if isinstance(key, str) and whole else None
 
 
 def fingerprint(content: Any) -> int:

@@ -1,15 +1,44 @@
-"""The Live view: cards, linked charts, and the backtest beside them."""
+"""The Live view's tree: controls, cards, linked charts, and the backtest beside them."""
 
-from dash import html
+from dash import dcc, html
 
-from app.views import ids
+from app.services import Desk
+from app.views.controls import controls
+from app.views.ids import text
+from app.views.links import default_spec, listed_symbols
+from app.views.live import ids
 from app.views.live.cards import cards, summary
 from app.views.live.charts import equity_chart, pair_chart
 from app.views.live.round_trips import round_trips
 
 
-def live_view() -> html.Main:
-    """The tree; every number in it comes with the first screen."""
+def live_view(desk: Desk) -> html.Div:
+    """The tree; a link's own parameters and every number come with the first callbacks."""
+    symbols = listed_symbols(desk)
+    spec = default_spec(desk, symbols)
+    return html.Div(
+        [
+            dcc.Location(id=ids.URL, refresh=False),
+            *_stores(),
+            controls(spec, symbols),
+            _main(),
+        ]
+    )
+
+
+def _stores() -> list[dcc.Store | dcc.Interval]:
+    return [
+        dcc.Store(id=ids.REQUEST),
+        dcc.Store(id=ids.SCREEN),
+        dcc.Store(id=ids.RELOAD),
+        dcc.Store(id=ids.DELTA),
+        dcc.Store(id=ids.CURSOR),
+        dcc.Store(id=ids.BUSY, data=False),
+        dcc.Interval(id=ids.INTERVAL, interval=1_000),
+    ]
+
+
+def _main() -> html.Main:
     return html.Main(
         id=ids.MAIN,
         className="live",
@@ -30,7 +59,7 @@ def _backtest() -> html.Section:
     return html.Section(
         className="panel-desk",
         children=[
-            html.H2(["Backtest", html.Span(id=ids.text("fills-note"))]),
+            html.H2(["Backtest", html.Span(id=text("fills-note"))]),
             equity_chart(),
             summary(),
             html.P(
@@ -47,7 +76,7 @@ def _round_trips() -> html.Section:
             html.H2(
                 [
                     "Round trips",
-                    html.Span(id=ids.text("trips-note")),
+                    html.Span(id=text("trips-note")),
                     html.Span(
                         className="downloads",
                         children=[

@@ -9,6 +9,7 @@ from app.services import Desk
 from app.views import ids
 from app.views.controls import FIELDS, symbol_options
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
+from app.views.live.ids import REQUEST, URL
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec
 
@@ -78,26 +79,26 @@ def register(app: Dash, desk: Desk) -> None:
 
     @app.callback(
         output={
-            "search": Output(ids.URL, "search"),
+            "search": Output(URL, "search"),
             "controls": {field: Output(ids.control(field), "value") for field in FIELDS},
             "errors": {field: Output(ids.control_error(field), "children") for field in FIELDS},
             "looks": {field: Output(ids.control_field(field), "className") for field in FIELDS},
-            "request": Output(ids.REQUEST, "data"),
+            "request": Output(REQUEST, "data"),
             "options": [
                 Output(ids.control("symbol_a"), "options"),
                 Output(ids.control("symbol_b"), "options"),
             ],
         },
         inputs={
-            "search": Input(ids.URL, "search"),
+            "search": Input(URL, "search"),
             "swap": Input(ids.SWAP, "n_clicks"),
             "values": {field: Input(ids.control(field), "value") for field in FIELDS},
         },
-        state={"shown": State(ids.REQUEST, "data")},
+        state={"shown": State(REQUEST, "data")},
     )
     def parameters(
         search: object, swap: object, values: dict[str, Any], shown: object
     ) -> dict[str, Any]:
-        if ctx.triggered_id in (None, ids.URL):
+        if ctx.triggered_id in (None, URL):
             return follow_link(desk, search, shown)
         return follow_controls(desk, values, shown, swap=ctx.triggered_id == ids.SWAP)

@@ -4,7 +4,7 @@ from typing import Any
 
 import dash_ag_grid as dag
 
-from app.views import ids
+from app.views.live import ids
 
 # The grid's colours follow the page's theme, being css variables.
 THEME = """themeQuartz.withParams({

@@ -1,7 +1,7 @@
 """What the Live view shows: a whole screen once, then what is newer than a client's cursor."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,21 +11,16 @@ from dash import html
 from app.services import Desk
 from app.services.market import SymbolNotIngested
 from app.services.pairs import PairView
+from app.services.status import DeskStatus
 from app.views.controls import symbol_options
 from app.views.links import listed_symbols, query_of
-from app.views.live.client_cursor import Cursor, fingerprint
+from app.views.live.client_cursor import ClientCursor, fingerprint
 from app.views.live.figures import equity_figure, pair_figure
 from app.views.live.series import Drawn, drawn_rows, ends, forming_values, newer_rows
-from app.views.live.texts import (
-    SIDES,
-    empty_texts,
-    forming_note,
-    live_texts,
-    round_trip_rows,
-    status_texts,
-    time_text,
-)
-from app.views.shell.notices import Notice, notices, source_badge
+from app.views.live.texts import empty_texts, forming_note, live_texts, round_trip_rows
+from app.views.shell.notices import Notice, notices
+from app.views.shell.strip import source_badge, status_texts
+from app.views.text import SIDES, time_text
 from core.errors import StoreError
 from core.pair_spec import HEDGES, PairSpec
 from core.types import PairResult
@@ -48,7 +43,7 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         "symbols": symbol_options(listed_symbols(desk), spec.symbol_a, spec.symbol_b),
         "links": {name: f"/analytics/pair/{name}.csv?{key}" for name in ("trades", "equity")},
     }
-    cursor = Cursor(key)
+    cursor = ClientCursor(key)
     if view is not None and view.result is not None:
         result = view.result
         drawn = drawn_rows(result)
@@ -67,7 +62,9 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
     return _with_status(screen, cursor, status, notices(status, view, failure, note), view)
 
 
-def newer(desk: Desk, spec: PairSpec, cursor: Cursor, note: str = "") -> dict[str, Any] | None:
+def newer(
+    desk: Desk, spec: PairSpec, cursor: ClientCursor, note: str = ""
+) -> dict[str, Any] | None:
     """What a client at `cursor` lacks; None when nothing, `reload` when it needs a new screen."""
     key = query_of(spec, desk.settings)
     if cursor.key != key:
@@ -142,7 +139,7 @@ def _view(desk: Desk, spec: PairSpec) -> tuple[PairView | None, str]:
         return None, f"The database can't be read: {error}"
 
 
-def _outdated(cursor: Cursor, view: PairView, result: PairResult) -> bool:
+def _outdated(cursor: ClientCursor, view: PairView, result: PairResult) -> bool:
     """Whether rows that the client has drawn are no longer those of the result."""
     return (
         cursor.start_ms != result.start_ms
@@ -155,12 +152,12 @@ def _outdated(cursor: Cursor, view: PairView, result: PairResult) -> bool:
 
 
 def _advanced(
-    cursor: Cursor,
+    cursor: ClientCursor,
     view: PairView,
     result: PairResult,
     drawn: Drawn,
     forming: dict[str, Any],
-) -> Cursor:
+) -> ClientCursor:
     trips = result.backtest.round_trips
     return replace(
         cursor,
@@ -175,7 +172,7 @@ def _advanced(
     )
 
 
-def _trips(result: PairResult, told: Cursor) -> dict[str, Any]:
+def _trips(result: PairResult, told: ClientCursor) -> dict[str, Any]:
     """Round trips that are new, and those shown open that have moved on."""
     rows = round_trip_rows(result, told.trips_closed)
     shown = max(0, told.trips_shown - told.trips_closed)
@@ -189,11 +186,11 @@ def _forming(view: PairView, result: PairResult, drawn: Drawn) -> dict[str, Any]
 
 def _with_status(
     content: dict[str, Any],
-    cursor: Cursor,
-    status: Mapping[str, Any],
+    cursor: ClientCursor,
+    status: DeskStatus,
     lines: Sequence[Notice],
     view: PairView | None,
-    told: Cursor | None = None,
+    told: ClientCursor | None = None,
 ) -> dict[str, Any]:
     """Add strip, notices and the cursor's next state; what the client has is left out."""
     badge = asdict(source_badge(status, view))

@@ -1,28 +1,24 @@
-"""What runs in the browser (assets/desk.js): drawing, the clock's pauses, theme, toast, link."""
+"""What of the Live view runs in the browser (assets/desk_live.js)."""
 
 from dash import ClientsideFunction, Dash, Input, Output, State
 
-from app.views import ids
+from app.views import ids as page_ids
+from app.views.live import ids
 
 
 def _in_browser(name: str) -> ClientsideFunction:
-    return ClientsideFunction(namespace="desk", function_name=name)
+    return ClientsideFunction(namespace="desk_live", function_name=name)
 
 
 def register(app: Dash) -> None:
-    """Bind the functions of assets/desk.js."""
-    app.clientside_callback(
-        _in_browser("theme"),
-        Output(ids.THEME, "data"),
-        Input(ids.THEME_TOGGLE, "n_clicks"),
-    )
+    """Bind the functions of assets/desk_live.js."""
     app.clientside_callback(
         _in_browser("draw"),
         Output(ids.PAIR_CHART, "figure"),
         Output(ids.EQUITY_CHART, "figure"),
         Output(ids.CURSOR, "data"),
         Input(ids.SCREEN, "data"),
-        Input(ids.THEME, "data"),
+        Input(page_ids.THEME, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
@@ -37,20 +33,20 @@ def register(app: Dash) -> None:
         _in_browser("pause"),
         Output(ids.INTERVAL, "disabled"),
         Input(ids.BUSY, "data"),
-        Input(ids.HIDDEN, "data"),
+        Input(page_ids.HIDDEN, "data"),
     )
     app.clientside_callback(
         _in_browser("unfold"),
-        Output(ids.MORE, "is_open"),
-        Output(ids.MORE_TOGGLE, "aria-expanded"),
-        Input(ids.MORE_TOGGLE, "n_clicks"),
-        State(ids.MORE, "is_open"),
+        Output(page_ids.MORE, "is_open"),
+        Output(page_ids.MORE_TOGGLE, "aria-expanded"),
+        Input(page_ids.MORE_TOGGLE, "n_clicks"),
+        State(page_ids.MORE, "is_open"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
         _in_browser("copyLink"),
-        Output(ids.COPY_LINK, "children"),
-        Input(ids.COPY_LINK, "n_clicks"),
+        Output(page_ids.COPY_LINK, "children"),
+        Input(page_ids.COPY_LINK, "n_clicks"),
         State(ids.REQUEST, "data"),
         prevent_initial_call=True,
     )

@@ -1,17 +1,13 @@
-"""Numbers and states in the words of the page; pure.
+"""A pair's numbers in the words of the Live view; pure.
 
 Every function returns texts by key; the element that shows one has the id `ids.text(key)`.
 """
 
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from app.views.text import NONE, SIDES, count, duration_text, money, plain, short, signed, time_text
 from core.types import PairResult, RoundTrip
-
-NONE = "–"
-SIDES = {"long_spread": "▲ long", "short_spread": "▼ short", "flat": "flat", "no_data": "no data"}
 
 CARD_KEYS = (
     "z",
@@ -58,19 +54,6 @@ def empty_texts() -> dict[str, str]:
     )
 
 
-def time_text(time_ms: int, with_seconds: bool = False) -> str:
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return moment.strftime("%d %b %H:%M:%S" if with_seconds else "%d %b %H:%M")
-
-
-def duration_text(span_ms: float) -> str:
-    """A span in one unit that suits it: 45 s, 31 min, 5.2 h, 3 d."""
-    for unit_ms, unit, limit in ((1_000, "s", 100), (60_000, "min", 100), (3_600_000, "h", 48)):
-        if span_ms < unit_ms * limit:
-            return f"{_short(span_ms / unit_ms)} {unit}"
-    return f"{_short(span_ms / 86_400_000)} d"
-
-
 def forming_note(result: PairResult, zscore_provisional: float) -> str:
     """The line below the confirmed z: where the open bar stands, and how far entry is."""
     parts = []
@@ -84,7 +67,7 @@ def forming_note(result: PairResult, zscore_provisional: float) -> str:
         beyond = 0
         while beyond < len(zscore) and abs(zscore[-1 - beyond]) >= entry_z:
             beyond += 1
-        parts.append(f"beyond entry for {_count(beyond, 'bar')}")
+        parts.append(f"beyond entry for {count(beyond, 'bar')}")
     else:
         parts.append(f"{entry_z - abs(last):.2f} to entry")
     return " · ".join(parts)
@@ -109,7 +92,7 @@ def _round_trip(trip: RoundTrip, result: PairResult, seconds: bool) -> dict[str,
         "held_text": duration_text(trip.bars * result.spec.timeframe_ms),
         "why": trip.exit_reason.replace("_", " "),
         "pnl": round(trip.pnl, 2) if math.isfinite(trip.pnl) else None,
-        "pnl_text": _money(trip.pnl, "+").replace("-", "−"),
+        "pnl_text": money(trip.pnl, "+").replace("-", "−"),
     }
 
 
@@ -121,12 +104,12 @@ def _day(result: PairResult) -> str:
 def _cards(result: PairResult) -> dict[str, str]:
     spec = result.spec
     texts = {
-        "z": _signed(float(result.chosen.zscore[-1])),
-        "even": _plain(result.break_even_z, ".2f"),
+        "z": signed(float(result.chosen.zscore[-1])),
+        "even": plain(result.break_even_z, ".2f"),
         "even-note": f"{spec.fee_bps + spec.slippage_bps:g} bp a fill, 4 fills",
         "half-life": NONE,
         "half-life-note": _reason(result, "half_life_bars") or "does not revert",
-        "corr": _plain(result.correlation, ".2f"),
+        "corr": plain(result.correlation, ".2f"),
         "corr-note": _reason(result, "correlation") or f"returns, last {spec.window} bars",
     }
     if not math.isfinite(result.break_even_z):
@@ -134,7 +117,7 @@ def _cards(result: PairResult) -> dict[str, str]:
     if math.isfinite(result.half_life_bars):
         bars = result.half_life_bars
         hurst = f" · Hurst {result.hurst:.2f}" if math.isfinite(result.hurst) else ""
-        texts["half-life"] = f"{_short(bars)} bars"
+        texts["half-life"] = f"{short(bars)} bars"
         texts["half-life-note"] = duration_text(bars * spec.timeframe_ms) + hurst
     return texts | _hedge(result) | _cointegration(result) | _signal(result)
 
@@ -142,14 +125,14 @@ def _cards(result: PairResult) -> dict[str, str]:
 def _hedge(result: PairResult) -> dict[str, str]:
     ols, kalman = float(result.ols.hedge_ratio[-1]), float(result.kalman.hedge_ratio[-1])
     stderr = float(result.kalman_stderr[-1])
-    kalman_text = _plain(kalman, ".3f")
+    kalman_text = plain(kalman, ".3f")
     if math.isfinite(stderr):
         kalman_text += f" ± {stderr:.3f}"
     if result.spec.hedge == "ols":
-        shown, note = _plain(ols, ".3f"), f"OLS · Kalman {kalman_text}"
+        shown, note = plain(ols, ".3f"), f"OLS · Kalman {kalman_text}"
     else:
         error = f" ± {stderr:.3f}" if math.isfinite(stderr) else ""
-        shown, note = _plain(kalman, ".3f"), f"Kalman{error} · OLS {_plain(ols, '.3f')}"
+        shown, note = plain(kalman, ".3f"), f"Kalman{error} · OLS {plain(ols, '.3f')}"
     return {"hedge": shown, "hedge-note": note}
 
 
@@ -163,7 +146,7 @@ def _cointegration(result: PairResult) -> dict[str, str]:
     p_text = f"p {found.pvalue:.3f}" if found.pvalue >= 0.001 else "p < 0.001"
     return {
         "coint": p_text,
-        "coint-note": f"Engle-Granger, {legs[0]} on {legs[1]}, {_count(found.lags, 'lag')}",
+        "coint-note": f"Engle-Granger, {legs[0]} on {legs[1]}, {count(found.lags, 'lag')}",
     }
 
 
@@ -198,38 +181,20 @@ def _summary(result: PairResult) -> dict[str, str]:
     shown = len(result.backtest.round_trips)
     span = duration_text(result.as_of_ms - result.start_ms)
     return {
-        "pnl": _money(metrics.total_pnl, "+"),
+        "pnl": money(metrics.total_pnl, "+"),
         "trades": str(metrics.total_trades),
-        "win": _plain(100 * metrics.win_rate, ".0f", " %"),
-        "sharpe": _plain(metrics.sharpe, ".2f"),
-        "drawdown": _plain(100 * metrics.max_drawdown, ".2f", " %"),
-        "exposure": _plain(100 * metrics.exposure, ".0f", " %"),
-        "costs": _money(metrics.costs),
-        "capture": _plain(100 * metrics.reversion_capture, ".0f", " %"),
-        "factor": _plain(metrics.profit_factor, ".2f"),
-        "hold": _plain(metrics.avg_hold_bars, ".1f", " bars"),
-        "avg": _money(metrics.avg_pnl, "+"),
-        "turnover": _plain(metrics.turnover, ".1f", " ×"),
-        "trips-note": f"{_count(shown, 'trade')} in {span}" if shown else f"none in {span}",
+        "win": plain(100 * metrics.win_rate, ".0f", " %"),
+        "sharpe": plain(metrics.sharpe, ".2f"),
+        "drawdown": plain(100 * metrics.max_drawdown, ".2f", " %"),
+        "exposure": plain(100 * metrics.exposure, ".0f", " %"),
+        "costs": money(metrics.costs),
+        "capture": plain(100 * metrics.reversion_capture, ".0f", " %"),
+        "factor": plain(metrics.profit_factor, ".2f"),
+        "hold": plain(metrics.avg_hold_bars, ".1f", " bars"),
+        "avg": money(metrics.avg_pnl, "+"),
+        "turnover": plain(metrics.turnover, ".1f", " ×"),
+        "trips-note": f"{count(shown, 'trade')} in {span}" if shown else f"none in {span}",
     }
-
-
-def status_texts(status: Mapping[str, Any]) -> dict[str, str]:
-    """The strip at the top: feed age, missing ids, lag, trades a second."""
-    feed = status.get("feed") or {}
-    age_ms, lag_ms, rate = (feed.get(key) for key in ("age_ms", "lag_ms_p99", "trades_per_s"))
-    missing = sum(item.get("missing_ids") or 0 for item in status.get("symbols") or [])
-    return {
-        "feed-age": NONE if age_ms is None else _age(age_ms),
-        "missing": f"{missing:,}",
-        "lag": NONE if lag_ms is None else f"{lag_ms:.0f} ms",
-        "rate": NONE if rate is None else _short(rate),
-    }
-
-
-def _age(age_ms: float) -> str:
-    age_ms = max(0.0, age_ms)
-    return f"{age_ms / 1000:.1f} s" if age_ms < 10_000 else duration_text(age_ms)
 
 
 def _reason(result: PairResult, *fields: str) -> str:
@@ -238,23 +203,3 @@ def _reason(result: PairResult, *fields: str) -> str:
 
 def _base(symbol: str) -> str:
     return symbol.removesuffix("USDT") or symbol
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
-
-
-def _money(value: float, form: str = "") -> str:
-    return _plain(value, f"{form},.{0 if abs(value) >= 1_000 else 1}f")
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}" if math.isfinite(value) else NONE
-
-
-def _plain(value: float, form: str, unit: str = "") -> str:
-    return f"{value:{form}}{unit}" if math.isfinite(value) else NONE

@@ -1,30 +1,38 @@
-"""The page as dash serves it on every load: shell, controls and the Live view."""
+"""The page as dash serves it on every load: the shell, and in it the view that the path names."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
+from flask import request
 
 from app.services import Desk
 from app.views import ids
-from app.views.controls import MORE_FIELDS, controls
-from app.views.links import default_spec, listed_symbols
-from app.views.live.layout import live_view
 from app.views.markup import aria
-from core.pair_spec import PAIR_PARAMETERS, PairSpec
-from core.parameters import Derived
+from app.views.text import NONE
+from app.views.view import View
 
 
-def build_layout(desk: Desk) -> html.Div:
-    """Build the tree; a link's own parameters arrive with the first callback."""
-    symbols = listed_symbols(desk)
-    spec = default_spec(desk, symbols)
+def asked_view(views: Sequence[View]) -> View:
+    """The view whose page asks for its layout; the first one when it does not say.
+
+    Dash asks at one address for every path, so only the referrer tells them apart; the page's own
+    meta tag has browsers send it.
+    """
+    referrer = re.match(r"https?://[^/?#]*([^?#]*)", request.referrer or "")
+    return next((view for view in views if referrer and view.path == referrer[1]), views[0])
+
+
+def page_layout(desk: Desk, views: Sequence[View], shown: View) -> html.Div:
+    """Build the tree around one of the views."""
     return html.Div(
         className="desk",
         children=[
-            dcc.Location(id=ids.URL, refresh=False),
-            *_stores(),
-            _header(),
+            dcc.Store(id=ids.THEME),
+            dcc.Store(id=ids.HIDDEN, data=False),
+            _header(views, shown),
             html.Div(
                 className="notices",
                 role="status",
@@ -33,8 +41,7 @@ def build_layout(desk: Desk) -> html.Div:
                     html.Div(id=ids.NOTICES),
                 ],
             ),
-            controls(spec, symbols, placeholders(spec)),
-            live_view(),
+            shown.layout(desk),
             html.Div(
                 className="toasts",
                 **aria(live="polite", atomic="true"),
@@ -46,40 +53,12 @@ def build_layout(desk: Desk) -> html.Div:
     )
 
 
-def placeholders(spec: PairSpec) -> dict[str, str]:
-    """What the optional fields mean when they are left empty."""
-    return {field: _meaning(field, getattr(spec, field)) for field in MORE_FIELDS}
-
-
-def _meaning(field: str, default: Any) -> str:
-    derived = PAIR_PARAMETERS[field].default
-    if isinstance(derived, Derived):
-        return derived.words
-    if default is None:
-        return "none"
-    return default if isinstance(default, str) else f"{default:g}"
-
-
-def _stores() -> list[dcc.Store | dcc.Interval]:
-    return [
-        dcc.Store(id=ids.THEME),
-        dcc.Store(id=ids.REQUEST),
-        dcc.Store(id=ids.SCREEN),
-        dcc.Store(id=ids.RELOAD),
-        dcc.Store(id=ids.DELTA),
-        dcc.Store(id=ids.CURSOR),
-        dcc.Store(id=ids.BUSY, data=False),
-        dcc.Store(id=ids.HIDDEN, data=False),
-        dcc.Interval(id=ids.INTERVAL, interval=1_000),
-    ]
-
-
-def _header() -> html.Header:
+def _header(views: Sequence[View], shown: View) -> html.Header:
     return html.Header(
         className="top",
         children=[
             html.H1(["◧ ", "Pairdesk"]),
-            html.Nav(html.A("Live", href="/", className="on", **aria(current="page"))),
+            html.Nav([_link(view, view is shown) for view in views]),
             html.Div(
                 className="strip",
                 children=[
@@ -101,7 +80,12 @@ def _header() -> html.Header:
     )
 
 
+def _link(view: View, shown: bool) -> html.A:
+    marked = {"className": "on"} | aria(current="page") if shown else {}
+    return html.A(view.title, href=view.path, **marked)
+
+
 def _figure(label: str, key: str, *, keep: bool = False, after: bool = False) -> html.Span:
-    value = html.I("–", id=ids.text(key))
+    value = html.I(NONE, id=ids.text(key))
     children: list[Any] = [value, f" {label}"] if after else [f"{label} ", value]
     return html.Span(children, className=f"figure figure-{key}{' keep' if keep else ''}")

@@ -1,11 +1,12 @@
 """What the page says above the charts when something isn't as it should be; pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from app.services.pairs import PairView
-from app.views.live.texts import duration_text, time_text
+from app.services.status import DeskStatus
+from app.views.shell.strip import source_badge
+from app.views.text import duration_text, time_text
 
 Level = Literal["bad", "warn", "info"]
 
@@ -18,37 +19,8 @@ class Notice:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """Where the numbers come from, at a glance."""
-
-    label: str
-    look: Literal["ok", "warn", "bad"]
-    words: str
-
-
-def source_badge(status: Mapping[str, Any], view: PairView | None) -> Badge:
-    """Green for a live exchange, amber for anything made up or recorded, red when stale."""
-    source = (view.source if view else None) or status.get("source")
-    reason = str(status.get("source_reason") or "")
-    if source == "simulated":
-        return Badge("SIMULATED", "warn", reason or "made-up prices, not a market")
-    if source == "replay":
-        return Badge("REPLAY", "warn", reason or "recorded frames, not live prices")
-    if source == "import":
-        return Badge("IMPORTED", "warn", "bars loaded from dump files")
-    state = (status.get("feed") or {}).get("state")
-    if source is None:
-        return Badge("STARTING", "warn", "the worker has not said yet where prices come from")
-    if state != "live":
-        return Badge("BINANCE · CUT", "bad", "no live connection to the exchange")
-    if view is not None and view.result is not None and view.stale:
-        return Badge("BINANCE · STALE", "bad", "no new bar of this pair")
-    return Badge("LIVE · BINANCE", "ok", "live prices from the exchange")
-
-
 def notices(
-    status: Mapping[str, Any], view: PairView | None, failure: str = "", note: str = ""
+    status: DeskStatus, view: PairView | None, failure: str = "", note: str = ""
 ) -> list[Notice]:
     """Every line to show now, what matters most first.
 
@@ -70,28 +42,26 @@ def notices(
     return lines
 
 
-def _no_view(status: Mapping[str, Any], failure: str) -> Notice:
-    if status.get("symbols") == []:
+def _no_view(status: DeskStatus, failure: str) -> Notice:
+    if not status.symbols:
         return Notice("info", "No symbol is stored yet: waiting for the exchange to list them…")
     return Notice("bad", f"{failure}.")
 
 
-def _database(status: Mapping[str, Any]) -> list[Notice]:
-    database = status.get("database") or {}
-    error, notice = database.get("error"), database.get("notice")
+def _database(status: DeskStatus) -> list[Notice]:
+    error, notice = status.database.error, status.database.notice
     lines = [Notice("bad", f"The database can't be read: {error}.")] if error else []
     return lines + ([Notice("warn", notice)] if notice else [])
 
 
-def _worker(status: Mapping[str, Any]) -> list[Notice]:
-    worker = status.get("worker") or {}
-    if worker.get("state") == "absent":
+def _worker(status: DeskStatus) -> list[Notice]:
+    worker, paused = status.worker, status.report.paused
+    if worker.state == "absent":
         return [Notice("bad", "The worker has not started yet: nothing new is coming in.")]
-    paused = status.get("paused")
     if paused:
-        return [Notice("bad", f"Nothing is stored at the moment: {paused['reason']}")]
-    if worker.get("state") in ("silent", "stopped"):
-        age_ms = worker.get("heartbeat_age_ms")
+        return [Notice("bad", f"Nothing is stored at the moment: {paused.reason}")]
+    if not status.worker_lives:
+        age_ms = worker.heartbeat_age_ms
         since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""
         return [
             Notice("bad", f"The worker is away{since}. Shown is what was stored before; it resumes")
@@ -99,21 +69,20 @@ def _worker(status: Mapping[str, Any]) -> list[Notice]:
     return []
 
 
-def _feed(status: Mapping[str, Any]) -> list[Notice]:
-    feed = status.get("feed") or {}
-    if feed.get("state") in ("live", None):
+def _feed(status: DeskStatus) -> list[Notice]:
+    state, age_ms, error = status.feed.state, status.feed_age_ms, status.feed.last_error
+    if state == "live":
         return []
-    age_ms, error = feed.get("age_ms"), feed.get("last_error")
     since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""
     why = f" ({error})" if error else ""
-    if feed["state"] == "blocked":
+    if state == "blocked":
         return [Notice("bad", f"The exchange refuses this location{since}{why}; tried again later")]
-    if feed["state"] == "connecting" and age_ms is None:
+    if state == "connecting" and age_ms is None:
         return [Notice("info", f"Connecting to the exchange{why}…")]
     return [Notice("bad", f"The feed is cut{since}{why}. Shown is what was stored; trying again")]
 
 
-def _source(status: Mapping[str, Any], view: PairView | None) -> list[Notice]:
+def _source(status: DeskStatus, view: PairView | None) -> list[Notice]:
     badge = source_badge(status, view)
     if badge.label == "SIMULATED":
         return [Notice("warn", f"Simulated market: {badge.words}")]
@@ -122,13 +91,12 @@ def _source(status: Mapping[str, Any], view: PairView | None) -> list[Notice]:
     return []
 
 
-def _backfill(status: Mapping[str, Any]) -> list[Notice]:
-    backfill = status.get("backfill") or {}
-    done, total = backfill.get("done") or 0, backfill.get("total") or 0
-    if done >= total:
+def _backfill(status: DeskStatus) -> list[Notice]:
+    history = status.report.backfill
+    if history is None or history.done >= history.total:
         return []
-    words = str(backfill.get("message") or "loading history")
-    return [Notice("info", f"{words} · {done:,} of {total:,}")]
+    words = history.message or "loading history"
+    return [Notice("info", f"{words} · {history.done:,} of {history.total:,}")]
 
 
 def _pair(view: PairView, cut: bool) -> list[Notice]:
@@ -153,8 +121,8 @@ def _pair(view: PairView, cut: bool) -> list[Notice]:
     return lines
 
 
-def _clock(status: Mapping[str, Any], age_ms: float) -> str:
+def _clock(status: DeskStatus, age_ms: float) -> str:
     """When something last happened; long ago also how long."""
-    moment = time_text(int(status["now_ms"] - age_ms), with_seconds=True).rpartition(" ")[2]
+    moment = time_text(int(status.now_ms - age_ms), with_seconds=True).rpartition(" ")[2]
     ago = f", {duration_text(age_ms)} ago" if age_ms > 120_000 else ""
     return f"{moment} UTC{ago}"

@@ -1,4 +1,4 @@
-"""The html around the page: what must be there before any script of dash runs."""
+"""Html without dash: what must be there before any of its scripts run, and the page of a 404."""
 
 from dash import Dash
 
@@ -22,7 +22,28 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
+_NOT_FOUND = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Not found · Pairdesk</title>
+<link rel="icon" type="image/svg+xml" href="[icon]">
+<link rel="stylesheet" href="[style]">
+<script src="[theme]"></script>
+</head>
+<body>
+<header class="top"><h1>◧ Pairdesk</h1></header>
+<main class="not-found">
+<h2>There is nothing at this address.</h2>
+<p>The desk begins at <a href="/">Live</a>; a pair and its parameters stand after the ?.</p>
+</main>
+</body>
+</html>
+"""
 META_TAGS = [
+    # Which view a request of the layout is for is known from its referrer alone.
+    {"name": "referrer", "content": "same-origin"},
     {"name": "viewport", "content": "width=device-width, initial-scale=1"},
     {"name": "description", "content": "Pairdesk, a desk for crypto pairs trading"},
 ]
@@ -31,5 +52,15 @@ THEME_SCRIPT = "theme.js"
 
 def index_html(app: Dash) -> str:
     """Html of the page, with dash's own parts left to dash."""
-    theme, icon = app.get_asset_url(THEME_SCRIPT), app.get_asset_url("icon.svg")
-    return _PAGE.replace("[theme]", str(theme)).replace("[icon]", str(icon))
+    return _with_assets(app, _PAGE)
+
+
+def not_found_html(app: Dash) -> str:
+    """Html for a path that no view has."""
+    return _with_assets(app, _NOT_FOUND)
+
+
+def _with_assets(app: Dash, text: str) -> str:
+    for place, name in (("theme", THEME_SCRIPT), ("icon", "icon.svg"), ("style", "desk.css")):
+        text = text.replace(f"[{place}]", str(app.get_asset_url(name)))
+    return text

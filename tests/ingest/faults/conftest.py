@@ -113,12 +113,12 @@ class Desk:
 
     @property
     def payload(self) -> dict[str, Any]:
-        status = self.reader.status()
+        status = self.reader.status("worker")
         return {} if status is None else dict(status.payload)
 
     def is_complete(self) -> bool:
         """Whether this run's worker has all history."""
-        status = self.reader.status()
+        status = self.reader.status("worker")
         return (
             status is not None
             and status.heartbeat_ms > self._started_ms
@@ -314,12 +314,12 @@ class Processes:
 
     def pid(self) -> int | None:
         """Whose heartbeat was stored last."""
-        status = self.reader.status()
+        status = self.reader.status("worker")
         return None if status is None else status.pid
 
     def state(self) -> str | None:
         """The worker's own word; kept beside the database while that takes nothing."""
-        status = self.reader.status()
+        status = self.reader.status("worker")
         return None if status is None else status.state
 
     def rss_mb(self, process: "subprocess.Popen[bytes]") -> float:

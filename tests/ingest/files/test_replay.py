@@ -2,15 +2,18 @@
 
 import gzip
 import json
+import resource
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from core.errors import SettingsError
-from ingest.files.replay import Replay, find_recordings, read_frames, replay_files
+from ingest.files.recordings import Unread, find_recordings, read_frames, split_line
+from ingest.files.replay import Replay, replay_files
 from ingest.live.pipeline import Pipeline
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
@@ -174,3 +177,178 @@ def test_the_command_replays_into_a_database_of_its_own(tmp_path: Path) -> None:
     assert reader.meta()["source"] == "replay"
     assert len(reader.bars("BTCUSDT", 1_000)) >= 69
     reader.close()
+
+
+# -- recordings as they really come ----------------------------------------------------------------
+
+SENT = 1_723_161_600_000
+CASES = ROOT.parent / "shared" / "cases"
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        f"{SENT}000000 ",  # nanoseconds
+        f"{SENT}000: ",
+        f"{SENT}\t",
+        f"{SENT // 1_000}.000 ",
+        f"{SENT // 1_000}.0,",
+        "2024-08-09T00:00:00Z ",
+        "2024-08-09 00:00:00 ",
+        "2024-08-09T02:00:00.000+02:00 ",
+        "",  # a bare frame: when the exchange sent it
+        "\ufeff",
+        f"\ufeff{SENT}000000 ",
+    ],
+)
+def test_receive_time_is_read_in_every_form_recorders_write(stamp: str) -> None:
+    raw = frame(1, SENT)
+    assert split_line((stamp + raw).encode()) == (SENT * 1_000_000, raw.encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "# recorder 1.2", "9" * 5_000 + " {}", "1e999 {}", "9999-01-01 {}x", '{"a":1}', "7"],
+)
+def test_line_without_a_known_time_is_no_frame(line: str) -> None:
+    assert split_line(line.encode()) is None
+
+
+def recorded(count: int, first: int = 0) -> bytes:
+    return b"".join(
+        f"{SENT + i * 100}000000 {frame(i, SENT + i * 100)}\n".encode()
+        for i in range(first, first + count)
+    )
+
+
+def test_what_is_readable_of_a_cut_recording_is_replayed_and_the_cut_is_told(
+    writer: Writer, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.gz"
+    path.write_bytes(gzip.compress(recorded(5_000))[:-2_000])
+    _, replay = run(writer, [path])
+    result = replay.result
+    assert 3_000 < result.trades < 5_000
+    assert result.broken <= 1  # the line that was cut
+    assert "cut.gz can't be read to its end" in result.words()
+
+
+def test_recording_with_a_wrong_checksum_or_garbage_behind_it_loses_no_line(
+    writer: Writer, tmp_path: Path
+) -> None:
+    packed = bytearray(gzip.compress(recorded(300).rstrip(b"\n")))
+    packed[-6] ^= 0xFF
+    (tmp_path / "one.gz").write_bytes(packed)
+    (tmp_path / "two.gz").write_bytes(gzip.compress(recorded(300, 300)) + b"garbage")
+    (tmp_path / "bad.gz").write_bytes(b"\x1f\x8b" + b"\x00" * 50)
+    pipeline, replay = run(writer, sorted(tmp_path.glob("*.gz")))
+    assert (replay.result.trades, pipeline.trade_count) == (600, 600)
+    assert sorted(replay.result.unread.files) == ["bad.gz", "one.gz", "two.gz"]
+
+
+def test_lines_that_are_not_understood_are_counted(writer: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "frames.txt"
+    path.write_bytes(
+        b"# heading\n" + recorded(3) + b"noise\n" + b"x" * 9_000_000 + b"\n" + recorded(2, 3)
+    )
+    _, replay = run(writer, [path])
+    assert replay.result.trades == 5
+    assert replay.result.unread.lines == 3
+    assert "3 lines passed over" in replay.result.words()
+
+
+def test_long_line_in_a_small_gz_is_never_held_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(60):
+            file.write(b"0" * 2**20)
+        file.write(b"\n" + recorded(1))
+    unread = Unread()
+    tracemalloc.start()
+    found = list(read_frames([path], unread))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 1
+    assert unread.lines == 1
+    assert peak < 20 * 2**20
+
+
+@pytest.mark.parametrize("text", [b"", b"\x00\xff" * 500, b"hello\nworld\n", b"{}\n", b"5 {}\n"])
+def test_recording_of_which_nothing_is_understood_is_a_configuration_error(
+    tmp_path: Path, text: bytes
+) -> None:
+    path = tmp_path / "frames.txt"
+    path.write_bytes(text)
+    with pytest.raises(SettingsError, match=r"frames.txt: nothing to replay.*allowed"):
+        Replay([path]).symbols()
+
+
+def test_worker_whose_recording_is_not_understood_ends_for_good(tmp_path: Path) -> None:
+    path = tmp_path / "frames.txt"
+    path.write_text("hello\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "ingest", "--supervise"],
+        cwd=ROOT,
+        env={
+            "DATABASE_URL": f"sqlite:///{tmp_path}/market.db",
+            "SOURCE": f"replay:{path}",
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 78
+    assert "nothing to replay" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_absurd_times_and_symbols_make_no_bars(
+    writer: Writer, reader: Reader, tmp_path: Path
+) -> None:
+    path = tmp_path / "frames.txt"
+    far = SENT + 50 * 365 * 86_400_000
+    lines = [
+        f"{SENT}000000 {frame(0, far)}",
+        *(f"{SENT + i * 100}000000 {frame(i, SENT + i * 100)}" for i in range(1, 30)),
+        f"{SENT + 3_000}000000 {frame(30, SENT + 3_000, symbol='A+BUSDT')}",
+        f"{far}000000 {frame(31, SENT + 3_100)}",
+    ]
+    path.write_text("\n".join(lines))
+    _, replay = run(writer, [path])
+    assert (replay.result.trades, replay.result.broken) == (29, 3)
+    assert [item.symbol for item in reader.symbols()] == ["BTCUSDT"]
+    assert reader.bar_range("BTCUSDT", 1_000) == (SENT, SENT + 2_000)
+
+
+def test_files_are_opened_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{number}.txt" for number in range(40)]
+    for number, path in enumerate(paths):
+        path.write_bytes(recorded(3, number * 10))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 5, limits[1]))
+    try:
+        unread = Unread()
+        stamps = [received_ns for received_ns, _ in read_frames(paths[::-1], unread)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert not unread.files
+    assert len(stamps) == 120
+    assert stamps == sorted(stamps)
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"the reported recordings are not at {CASES}")
+@pytest.mark.parametrize(
+    ("pattern", "trades"),
+    [("20-*/cut.gz", 300), ("21-*/bom.txt", 30), ("21-*/iso.txt", 30), ("21-*/jsonl.txt", 30)],
+)
+def test_reported_recordings_are_replayed_as_far_as_they_can_be_read(
+    writer: Writer, pattern: str, trades: int
+) -> None:
+    _, replay = run(writer, list(CASES.glob(pattern)))
+    assert replay.result.trades >= trades
+    assert replay.result.unread.lines == 0

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from core.types import Trade
-from ingest.live.intake import AHEAD_MS, ExchangeClock, Intake
+from ingest.live.clock import ExchangeClock
+from ingest.live.intake import AHEAD_MS, Intake
 
 NOW_MS = 1_700_000_040_000
 

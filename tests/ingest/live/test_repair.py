@@ -10,7 +10,8 @@ from core.types import Trade
 from ingest.files.importer import ImportedSymbol
 from ingest.live import ports
 from ingest.live.backfill import Backfill
-from ingest.live.intake import ExchangeClock, Intake
+from ingest.live.clock import ExchangeClock
+from ingest.live.intake import Intake
 from ingest.live.pipeline import Pipeline
 from ingest.live.repair import Repair
 from ingest.store import market

@@ -16,14 +16,17 @@ import pytest
 from sqlalchemy import Engine
 
 from core.errors import StoreError
+from core.report import WorkerReport, to_mapping
 from core.types import Trade
+from ingest.live import trade_queue
 from ingest.live import writing_thread as writing_module
-from ingest.live.intake import ExchangeClock, Intake
-from ingest.live.jobs import Heartbeat
+from ingest.live.clock import ExchangeClock
+from ingest.live.intake import Intake
 from ingest.live.pipeline import Pipeline
-from ingest.live.writing_thread import Order, WritingPaused, WritingThread
-from ingest.store import checkpoints
-from ingest.store import reader as reader_module
+from ingest.live.trade_queue import TradeQueue
+from ingest.live.writing_thread import Order, Pauses, WritingPaused, WritingThread
+from ingest.process.heartbeat import Heartbeat
+from ingest.store import checkpoints, connections
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine
 from ingest.store.pulse import Pulse
@@ -57,13 +60,21 @@ class Desk:
         self.engine: Engine = open_engine(url, checkpoints=True)
         self.writer = Writer(self.engine)
         self.reader = Reader(url)
-        self.writing = WritingThread(lambda: None, time.monotonic)
-        self.writing.log_keeper = LogKeeper(self.engine, self.path)
         self.pulse = Pulse(self.path)
         self.pulse.prepare()
-        pipeline = Pipeline(self.writer, lambda: START_MS, self.writing.pause)
-        pipeline.start([Listing(symbol) for symbol in SYMBOLS])
-        self.writing.pipeline = pipeline
+        self.queue = TradeQueue(time.monotonic)
+        self.after_batch: Callable[[], object] = lambda: None
+        pauses = Pauses()
+        self.pipeline = Pipeline(self.writer, lambda: START_MS, pauses)
+        self.pipeline.start([Listing(symbol) for symbol in SYMBOLS])
+        self.writing = WritingThread(
+            self.queue,
+            self.pipeline,
+            pauses,
+            on_failure=lambda: None,
+            after_batch=lambda: self.after_batch(),
+            log_keeper=LogKeeper(self.engine, self.path),
+        )
         self.writing.start()
 
     def set_pages(self, count: int) -> None:
@@ -81,7 +92,7 @@ class Desk:
     def put(self, first_id: int, last_id: int) -> None:
         for trade_id in range(first_id, last_id + 1):
             for symbol in SYMBOLS:
-                self.writing.put(trade(symbol, trade_id))
+                self.queue.put(trade(symbol, trade_id))
 
     def stored(self) -> list[tuple[int, int, int]]:
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
@@ -122,45 +133,43 @@ def test_a_full_disk_pauses_the_writing_and_loses_no_trade(desk: Desk) -> None:
     desk.set_pages(100_000)
     wait_until(lambda: desk.stored() == [(900, 1, 900)] * 20, "all is stored")
     wait_until(lambda: desk.writing.paused is None, "going on")
-    assert desk.writing.dropped_total == 0
-    assert desk.writing.pipeline is not None
-    assert not any(chain.gaps for chain in desk.writing.pipeline.chains.values())
+    assert desk.queue.dropped_total == 0
+    assert not any(chain.gaps for chain in desk.pipeline.chains.values())
 
 
 def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing_module, "QUEUE_LIMIT", 2_000)
+    monkeypatch.setattr(trade_queue, "LIMIT", 2_000)
     desk.put(1, 50)
     wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20, "fifty are stored")
     desk.call(lambda: desk.set_pages(0))
     desk.put(51, 60)
     wait_until(lambda: desk.writing.paused, "paused")
     desk.put(61, 400)
-    assert desk.writing.queue_depth <= 2_000
-    dropped = desk.writing.dropped_total
+    assert len(desk.queue) <= 2_000
+    dropped = desk.queue.dropped_total
     assert dropped > 0
     desk.set_pages(100_000)
-    wait_until(lambda: not desk.writing.paused and desk.writing.queue_depth == 0, "all written")
+    wait_until(lambda: not desk.writing.paused and len(desk.queue) == 0, "all written")
     desk.put(401, 402)  # the next ids show what was dropped
     wait_until(lambda: all(last == 402 for _, _, last in desk.stored()), "the newest are stored")
     assert sum(missing.missing for missing in desk.reader.missing_ids().values()) == dropped
-    assert set(desk.writing.take_dropped()) <= set(SYMBOLS)
+    assert set(desk.queue.take_dropped()) <= set(SYMBOLS)
 
 
 def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None:
     def report() -> tuple[str, dict[str, object]]:
-        paused = desk.writing.paused
-        return "running", {"paused": paused._asdict() if paused else None}
+        return "running", to_mapping(WorkerReport(paused=desk.writing.paused))
 
     heartbeat = Heartbeat(desk.writer, desk.writing, report, desk.pulse)
-    asyncio.run(heartbeat.heartbeat())
+    asyncio.run(heartbeat.beat())
     desk.call(lambda: desk.set_pages(0))
     desk.put(1, 200)
     wait_until(lambda: desk.writing.paused, "paused")
     before_ms = int(time.time() * 1_000)
-    asyncio.run(heartbeat.heartbeat())
-    status = desk.reader.status()
+    asyncio.run(heartbeat.beat())
+    status = desk.reader.status("worker")
     assert status is not None
     assert (status.pid, status.state) == (os.getpid(), "paused")
     assert status.heartbeat_ms >= before_ms
@@ -170,8 +179,8 @@ def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None
     desk.set_pages(100_000)
     wait_until(lambda: desk.writing.paused is None, "going on")
     time.sleep(0.002)  # a later millisecond than the last beat
-    asyncio.run(heartbeat.heartbeat())
-    status = desk.reader.status()
+    asyncio.run(heartbeat.beat())
+    status = desk.reader.status("worker")
     assert status is not None
     assert status.state == "running"
     assert desk.pulse.last() is None  # a wall clock that steps back would bring it up again
@@ -207,7 +216,7 @@ def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit
     while not desk.writing.paused:
         desk.put(sent + 1, sent + 200)
         sent += 200
-        wait_until(lambda: desk.writing.paused or desk.writing.queue_depth == 0, "it is written")
+        wait_until(lambda: desk.writing.paused or len(desk.queue) == 0, "it is written")
         largest = max(largest, desk.log_size)
         assert sent < 40_000
     assert desk.writing.paused.reason == writing_module.LOG_HELD
@@ -224,7 +233,7 @@ def test_a_reader_that_holds_a_snapshot_does_not_let_the_log_grow_past_its_limit
 def test_a_read_that_takes_too_long_is_given_up_so_that_the_log_can_be_emptied(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader_module, "LONGEST_READ_S", 0.05)
+    monkeypatch.setattr(connections, "LONGEST_READ_S", 0.05)
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     with pytest.raises(StoreError, match="too long"), desk.reader._reading() as connection:
         connection.exec_driver_sql(endless)
@@ -235,11 +244,10 @@ def test_a_second_is_closed_as_soon_as_a_stored_trade_tells_that_it_is_over(desk
     closed: list[int] = []
 
     def close() -> None:
-        assert desk.writing.pipeline is not None
-        desk.writing.pipeline.close_bars(desk.writing.pipeline.event_time_ms)
-        closed.append(desk.writing.pipeline.event_time_ms)
+        desk.pipeline.close_bars(desk.pipeline.event_time_ms)
+        closed.append(desk.pipeline.event_time_ms)
 
-    desk.writing.after_batch = close
+    desk.after_batch = close
     desk.put(1, 500)  # two and a half seconds
     wait_until(lambda: closed and closed[-1] == START_MS + 2_500, "closed")
     bars = desk.reader.bars(SYMBOLS[0], 1_000)
@@ -250,12 +258,12 @@ def test_how_late_trades_are_stored_is_measured_from_receipt_and_from_the_event(
     desk: Desk,
 ) -> None:
     began = time.monotonic()
-    desk.writing.mark(40.0)
+    desk.queue.mark(40.0)
     desk.put(1, 1)
     wait_until(lambda: desk.stored() == [(1, 1, 1)] * 20, "one is stored")
-    wait_until(lambda: desk.writing.queue_depth == 0, "all is written")
+    wait_until(lambda: len(desk.queue) == 0, "all is written")
     lags: list[tuple[float, float]] = []
-    wait_until(lambda: lags.extend(desk.writing.take_lags()) or lags, "measured")
+    wait_until(lambda: lags.extend(desk.queue.take_lags()) or lags, "measured")
     ((stored_ms, total_ms),) = lags
     assert 0 < stored_ms <= (time.monotonic() - began) * 1_000
     assert total_ms == pytest.approx(stored_ms + 40.0)
@@ -315,21 +323,21 @@ def test_an_older_trade_does_not_answer_for_one_that_was_dropped_later(
     wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20, "fifty are stored")
     desk.call(lambda: None)  # the batch is through
     is_free = threading.Event()
-    monkeypatch.setattr(writing_module, "QUEUE_LIMIT", 40)
-    desk.writing.after_batch = lambda: is_free.wait(HANG_S)
+    monkeypatch.setattr(trade_queue, "LIMIT", 40)
+    desk.after_batch = lambda: is_free.wait(HANG_S)
     desk.put(51, 51)
     # Its batch holds the thread.
-    wait_until(lambda: desk.writing.written_count > 50 * len(SYMBOLS), "the next is written")
+    wait_until(lambda: desk.queue.written_count > 50 * len(SYMBOLS), "the next is written")
     desk.put(52, 60)
-    assert desk.writing.dropped_total > 0
-    assert desk.writing.take_dropped() == []  # older ones are still to be written
+    assert desk.queue.dropped_total > 0
+    assert desk.queue.take_dropped() == []  # older ones are still to be written
     is_free.set()
-    wait_until(lambda: desk.writing.queue_depth == 0, "all is written")
-    wait_until(lambda: set(desk.writing.take_dropped()) == set(SYMBOLS), "drops are told")
+    wait_until(lambda: len(desk.queue) == 0, "all is written")
+    wait_until(lambda: set(desk.queue.take_dropped()) == set(SYMBOLS), "drops are told")
 
 
 def test_a_doubt_is_applied_however_busy_the_feed_is(desk: Desk) -> None:
-    intake = Intake(desk.writing, ExchangeClock(lambda: START_MS / 1_000, lambda: 0.0))
+    intake = Intake(desk.queue, ExchangeClock(lambda: START_MS / 1_000, lambda: 0.0))
     assert intake.take_doubt()  # of the start
     assert not intake.take_doubt()
     desk.put(1, 100)
@@ -338,12 +346,12 @@ def test_a_doubt_is_applied_however_busy_the_feed_is(desk: Desk) -> None:
 
     def after_batch() -> None:
         if intake.take_doubt():
-            taken.append(desk.writing.written_count)
+            taken.append(desk.queue.written_count)
 
-    desk.writing.after_batch = after_batch
+    desk.after_batch = after_batch
     for number in range(101, 400):  # the queue never runs empty
         desk.put(number, number)
         time.sleep(0.001)
-    wait_until(lambda: desk.writing.queue_depth == 0, "all is written")
+    wait_until(lambda: len(desk.queue) == 0, "all is written")
     assert len(taken) == 1
     assert taken[0] >= 100 * len(SYMBOLS)

@@ -50,24 +50,34 @@ class Desk:
     master: "subprocess.Popen[str] | None" = None
     settings: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def url(self) -> str:
+        return self.settings.get("DATABASE_URL", f"sqlite:///{self.folder}/market.db")
+
     def start(self, app: str = TINY_APP, config: Path = ROOT / "gunicorn.conf.py") -> None:
         (self.folder / "tiny.py").write_text(app)
+        self._run("gunicorn", "-c", str(config), "--chdir", str(self.folder), "tiny:server")
+
+    def supervise(self) -> None:
+        """Start without the web, as beside PostgreSQL."""
+        self._run("ingest", "--supervise")
+
+    def _run(self, module: str, *arguments: str) -> None:
         environ = {
             "PATH": os.environ["PATH"],
             "PAIRDESK_MARK": self.mark,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "1",
-            "DATABASE_URL": f"sqlite:///{self.folder}/market.db",
+            "DATABASE_URL": self.url,
             "SOURCE": "binance",
             # Nobody listens there: the worker lives, and keeps trying.
             "BINANCE_REST_URL": "http://127.0.0.1:9",
             "BINANCE_WS_URL": "ws://127.0.0.1:9",
             **self.settings,
         }
-        command = [sys.executable, "-m", "gunicorn", "-c", str(config)]
         self.master = subprocess.Popen(
-            [*command, "--chdir", str(self.folder), "tiny:server"],
-            cwd=self.folder,
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT if module == "ingest" else self.folder,
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -89,9 +99,9 @@ class Desk:
 
     def worker_pid(self) -> int | None:
         """The worker's pid as its heartbeat tells it."""
-        reader = Reader(f"sqlite:///{self.folder}/market.db")
+        reader = Reader(self.url)
         try:
-            status = reader.status()
+            status = reader.status("worker")
         except StoreError:
             return None  # not migrated yet
         finally:
@@ -138,10 +148,25 @@ def test_one_command_runs_web_and_worker_restarts_the_worker_and_ends_all(desk: 
     assert re.search(rf"Pairdesk is on http://127\.0\.0\.1:{desk.port}", output)
     wait_until(lambda: not desk.processes(), "no process is left")
     reader = Reader(f"sqlite:///{desk.folder}/market.db")
-    status = reader.status()
+    status = reader.status("worker")
     reader.close()
     assert status is not None
     assert status.state == "stopped"
+
+
+def test_beside_postgres_a_supervisor_of_its_own_restarts_the_worker_and_ends_all(
+    desk: Desk, postgres_url: str
+) -> None:
+    desk.settings["DATABASE_URL"] = postgres_url
+    desk.supervise()
+    first = desk.wait_for_worker()
+    os.kill(first, signal.SIGKILL)
+    desk.wait_for_worker(but_not=first)
+    assert desk.master is not None
+    desk.master.send_signal(signal.SIGTERM)
+    output = desk.output()
+    assert desk.master.returncode == 0, output
+    wait_until(lambda: not desk.processes(), "no process is left")
 
 
 def test_kill_9_of_the_master_leaves_no_orphan(desk: Desk) -> None:
@@ -208,11 +233,14 @@ def test_a_worker_whose_heartbeat_stops_is_killed_and_replaced() -> None:
         now += 10.0  # every look at the clock is ten seconds later
         return now
 
-    pids: list[int] = []
+    def children() -> list[int]:
+        found = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+        return [int(pid) for pid in found.split()]
+
+    others, pids = children(), list[int]()
 
     def heartbeat() -> Beat | None:
-        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
-        pids.extend(int(pid) for pid in children.split() if int(pid) not in pids)
+        pids.extend(pid for pid in children() if pid not in (*others, *pids))
         if len(pids) > 1:
             supervisor.stop()
         return Beat(pids[-1], 1)  # it never changes

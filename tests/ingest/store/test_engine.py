@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -18,7 +19,7 @@ from core.errors import SettingsError, StoreBusy, StoreError
 from ingest.store import engine as engine_module
 from ingest.store import migrations
 from ingest.store.engine import migrate, open_engine
-from ingest.store.reader import Reader
+from ingest.store.reader import ProcessStatus, Reader
 from ingest.store.schema import metadata
 from ingest.store.transaction import Writer
 
@@ -42,6 +43,19 @@ def test_migrations_make_exactly_the_tables_that_the_code_uses(database_url: str
 def test_a_new_migration_cannot_be_forgotten_by_the_quick_start() -> None:
     scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
     assert scripts.get_current_head() == migrations.HEAD
+
+
+def test_a_database_of_the_last_release_keeps_what_its_worker_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/market.db"
+    upgrade = alembic.command.upgrade
+    with monkeypatch.context() as older:
+        older.setattr(alembic.command, "upgrade", lambda config, _: upgrade(config, "0001"))
+        migrate(url)
+    execute(url, "INSERT INTO worker_status VALUES (1, 77, 'live', 20, '{\"queue_depth\": 3}')")
+    migrate(url)
+    assert Reader(url).status("worker") == ProcessStatus(77, "live", 20, {"queue_depth": 3})
 
 
 def test_first_start_makes_folder_and_database_and_the_next_one_changes_nothing(

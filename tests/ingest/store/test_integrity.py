@@ -199,6 +199,36 @@ def test_a_backup_while_trades_are_written_is_one_sound_state(
     assert len(Reader(f"sqlite:///{target}").bars("BTCUSDT", HOUR)) == 4_000
 
 
+def test_a_backup_of_what_is_the_users_own_leaves_out_what_can_be_fetched(
+    path: Path, database_url: str, tmp_path: Path
+) -> None:
+    writer = Writer(open_engine(database_url))
+    with writer.transaction() as tx:
+        process.save_status(tx, "worker", 77, "live", 20, {})
+    target = tmp_path / "own.db"
+    assert back_up(database_url, target, own=True) == target.stat().st_size
+    writer.close()
+    assert [item.name for item in tmp_path.glob("own*")] == ["own.db"]
+    migrate(f"sqlite:///{target}")
+    reader = Reader(f"sqlite:///{target}")
+    assert len(reader.bars("BTCUSDT", HOUR)) == 4_000
+    assert reader.bar_range("BTCUSDT", 60_000) is None
+    assert reader.has_imports()
+    assert reader.status("worker") is None
+    reader.close()
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("SELECT count(*), max(trade_id) FROM trades").fetchone() == (1000, 1000)
+
+
+def test_a_backup_of_ones_own_that_would_lack_something_is_refused(
+    path: Path, database_url: str, tmp_path: Path
+) -> None:
+    damage(path, first=0.01, last=0.3)
+    with pytest.raises(StoreError, match="kept in part"):
+        back_up(database_url, tmp_path / "own.db", own=True)
+    assert list(tmp_path.glob("own*")) == []
+
+
 def test_a_backup_replaces_nothing_unasked(path: Path, database_url: str, tmp_path: Path) -> None:
     target = tmp_path / "mine.txt"
     target.write_text("mine")

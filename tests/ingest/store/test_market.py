@@ -97,10 +97,10 @@ def test_numpy_numbers_are_stored_as_numbers_and_not_as_blobs(
             whole(1),
             0,
         )
-        process.save_status(tx, 1, "live", whole(5), {})
+        process.save_status(tx, "worker", 1, "live", whole(5), {})
     path = database_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection:
-        for table in ("bars", "trades", "cursors", "gaps", "imports", "worker_status"):
+        for table in ("bars", "trades", "cursors", "gaps", "imports", "process_status"):
             row = connection.execute(f"SELECT * FROM {table}").fetchone()
             assert row is not None
             assert not any(isinstance(value, bytes) for value in row), (table, row)

@@ -1,22 +1,17 @@
-"""The same store on PostgreSQL; skipped where the environment names none to try on."""
+"""The same store on PostgreSQL."""
 
-import os
-import uuid
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import OperationalError
 
 from core.errors import StoreError
 from core.types import Bar, Origin, Trade
 from ingest.store import gaps, imports, market, process, pruning
 from ingest.store.engine import migrate, open_engine
 from ingest.store.market import BarChanges, FeedCursor
-from ingest.store.reader import Reader
+from ingest.store.reader import Freshness, Reader, Snapshot
 from ingest.store.schema import metadata
 from ingest.store.transaction import Writer
 
@@ -28,28 +23,6 @@ class Listed(NamedTuple):
     base: str = "BTC"
     quote: str = "USDT"
     status: str = "TRADING"
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A database of the test's own on the server that TEST_POSTGRES_URL names."""
-    server = os.environ.get("TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server to test on")
-    admin = create_engine(
-        server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT"
-    )
-    name = f"pairdesk_{uuid.uuid4().hex}"
-    try:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except OperationalError as error:
-        admin.dispose()
-        pytest.skip(f"the server that TEST_POSTGRES_URL names can't be used: {error.orig}")
-    yield make_url(admin.url).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.dispose()
 
 
 def test_a_worker_that_has_lost_its_lock_unawares_writes_nothing_more(postgres_url: str) -> None:
@@ -113,8 +86,8 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
             tx, btc, "klines", MINUTE, 0, 3 * MINUTE, None, None, "file", 3, 0
         )
         market.rise_revision(tx, btc)
-        process.save_status(tx, 5, "live", 6, {"queue_depth": 1})
-        process.save_status(tx, 5, "live", 7, {"queue_depth": 2})
+        process.save_status(tx, "worker", 5, "live", 6, {"queue_depth": 1})
+        process.save_status(tx, "worker", 5, "live", 7, {"queue_depth": 2})
         process.set_meta(tx, "source", "binance")
         assert pruning.prune_trades(tx, btc, 100, 70) == 70
         assert pruning.prune_bars(tx, MINUTE, 10 * MINUTE, 10) == 0
@@ -133,10 +106,22 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
     )
     assert reader.missing_ids() == {"BTCUSDT": (5, 1, 0)}
     assert [gap.from_id for gap in reader.gaps(["BTCUSDT"], start_ms=0)] == [605]
-    status = reader.status()
+    status = reader.status("worker")
     assert status is not None
     assert (status.heartbeat_ms, status.payload) == (7, {"queue_depth": 2})
     assert reader.meta() == {"source": "binance"}
+    fresh = {"BTCUSDT": Freshness(1, 2, 1.5, {MINUTE: 2 * MINUTE})}
+    assert reader.freshness(["BTCUSDT", "NOSUCH"]) == reader.freshness() == fresh
+    assert reader.freshness([]) == {}
+    assert reader.snapshot() == Snapshot(
+        symbols=fresh,
+        gaps=tuple(reader.gaps()),
+        processes={"worker": status},
+        meta={"source": "binance"},
+    )
+    with reader._reading() as connection:
+        level = connection.exec_driver_sql("SHOW transaction_isolation").scalar_one()
+    assert level == "repeatable read"  # a snapshot is of one state
     assert reader.has_imports()
     assert reader.is_writable()
     assert reader.database().kind == "postgresql"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.live.jobs import PRUNE_ROWS
+from ingest.live.upkeep import PRUNE_ROWS
 from ingest.store import pruning
 from ingest.store.engine import open_engine
 from ingest.store.transaction import Transaction, Writer

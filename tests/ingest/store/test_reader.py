@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from core.errors import StoreError
 from core.types import Bar, Origin
-from ingest.store import market, process
+from ingest.store import gaps, market, process
 from ingest.store.engine import migrate, open_engine
-from ingest.store.reader import DatabaseInfo, Reader, WorkerStatus
+from ingest.store.market import FeedCursor
+from ingest.store.reader import DatabaseInfo, Freshness, ProcessStatus, Reader, Snapshot, StoredGap
 from ingest.store.transaction import Writer
 
 SECOND, MINUTE = 1_000, 60_000
@@ -113,21 +115,26 @@ def test_range_and_symbols_tell_what_is_there(filled: Writer, reader: Reader) ->
     assert reader.symbol("NOSUCH") is None
 
 
-def test_listing_symbols_never_reads_through_the_bars(
-    filled: Writer, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def listened(reader: Reader) -> list[str]:
+    """The statements that a reader sends from now on."""
     statements: list[str] = []
-    run = Reader._run
-    monkeypatch.setattr(
-        Reader,
-        "_run",
-        staticmethod(
-            lambda connection, sql, *values: statements.append(sql) or run(connection, sql, *values)
-        ),
+    event.listen(
+        reader._open(), "before_cursor_execute", lambda _c, _k, sql, *_: statements.append(sql)
     )
+    return statements
+
+
+def test_what_is_asked_every_second_never_reads_through_the_bars(
+    filled: Writer, reader: Reader
+) -> None:
+    reader.symbols()
+    statements = listened(reader)
     reader.symbols()
     reader.bar_range("BTCUSDT", MINUTE)
-    assert len(statements) == 2
+    reader.freshness()
+    reader.freshness(["BTCUSDT", "ETHUSDT"])
+    statements = [sql for sql in statements if sql != "BEGIN"]
+    assert len(statements) == 4
     engine = open_engine(reader._url, read_only=True)
     with engine.connect() as connection:
         for sql in statements:
@@ -146,15 +153,74 @@ def test_revision_rises_only_for_the_symbol_that_changed(filled: Writer, reader:
     assert [item.revision for item in reader.symbols()] == [1, 0]
 
 
+def test_every_change_of_a_symbol_shows_in_its_freshness(filled: Writer, reader: Reader) -> None:
+    untouched = Freshness(0, None, None, {})
+    before = reader.freshness()
+    assert before == {
+        "BTCUSDT": Freshness(0, None, None, {SECOND: 4 * SECOND, MINUTE: 19 * MINUTE}),
+        "ETHUSDT": untouched,
+    }
+    with filled.transaction() as tx:
+        key = market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
+        market.upsert_bars(tx, key, MINUTE, [bar(20)], Origin.KLINE)
+    appended = Freshness(0, None, None, {SECOND: 4 * SECOND, MINUTE: 20 * MINUTE})
+    assert reader.freshness() == {"BTCUSDT": appended, "ETHUSDT": untouched}
+    with filled.transaction() as tx:
+        market.save_cursor(tx, key, FeedCursor(7, 100.5, 21 * MINUTE, 0, 5 * SECOND))
+        market.rise_revision(tx, key)
+    assert reader.freshness(["BTCUSDT"]) == {
+        "BTCUSDT": Freshness(1, 21 * MINUTE, 100.5, appended.newest_bars_ms)
+    }
+    assert reader.freshness(["ETHUSDT", "NOSUCH"]) == {"ETHUSDT": untouched}
+    only_minutes = reader.freshness(["BTCUSDT"], [MINUTE])
+    assert only_minutes["BTCUSDT"].newest_bars_ms == {MINUTE: 20 * MINUTE}
+    assert reader.freshness([]) == {}
+
+
+def test_a_tick_sees_one_state_of_the_store_while_a_writer_goes_on(
+    filled: Writer, reader: Reader
+) -> None:
+    with filled.transaction() as tx:
+        key = market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
+        gaps.open_gap(tx, key, 10, 19, MINUTE, 2 * MINUTE, "reconnect", 0)
+        process.save_status(tx, "worker", 77, "live", 20, {"queue_depth": 3})
+        process.save_status(tx, "analyst", 78, "idle", 21, {})
+        process.set_meta(tx, "source", "binance")
+
+    def write_between(_connection: object, _cursor: object, sql: str, *_: object) -> None:
+        if "FROM gaps" in sql:
+            with filled.transaction() as tx:
+                process.set_meta(tx, "source", "simulated")
+                gaps.open_gap(tx, key, 30, 39, MINUTE, 2 * MINUTE, "reconnect", 0)
+
+    event.listen(reader._open(), "before_cursor_execute", write_between)
+    gap = StoredGap("BTCUSDT", 10, 19, MINUTE, 2 * MINUTE, "open", "reconnect")
+    seen = reader.snapshot(["BTCUSDT"])
+    event.remove(reader._open(), "before_cursor_execute", write_between)
+    assert seen == Snapshot(
+        symbols=reader.freshness(["BTCUSDT"]),
+        gaps=(gap,),
+        processes={
+            "worker": ProcessStatus(77, "live", 20, {"queue_depth": 3}),
+            "analyst": ProcessStatus(78, "idle", 21, {}),
+        },
+        meta={"source": "binance"},
+    )
+    assert reader.snapshot(["ETHUSDT"]).gaps == ()
+    assert len(reader.snapshot().gaps) == 2
+    assert reader.snapshot().meta == {"source": "simulated"}
+
+
 def test_status_and_meta_come_back_as_they_were_said(filled: Writer, reader: Reader) -> None:
-    assert reader.status() is None
+    assert reader.status("worker") is None
     payload = {"feed": {"state": "live", "lag_ms_p50": None}, "quarantined": 0}
     with filled.transaction() as tx:
-        process.save_status(tx, 1, "starting", 10, {})
-        process.save_status(tx, 77, "live", 20, payload)
+        process.save_status(tx, "worker", 1, "starting", 10, {})
+        process.save_status(tx, "worker", 77, "live", 20, payload)
         process.set_meta(tx, "source", "binance")
         process.set_meta(tx, "source", "simulated")
-    assert reader.status() == WorkerStatus(77, "live", 20, payload)
+    assert reader.status("worker") == ProcessStatus(77, "live", 20, payload)
+    assert reader.status("analyst") is None
     assert reader.meta() == {"source": "simulated"}
     assert not reader.has_imports()
 

@@ -1,9 +1,10 @@
-/* Drawing: colours of the theme into figures, rows into traces, y to what is in view. */
+/* Drawing, for any view: colours of the theme into figures, rows into traces, y to what is in view.
+   It is reached as window.pairdesk.charts. */
 (function () {
   "use strict";
 
   const NARROW = 600;
-  let forming = null;
+  let forming = null; // draws the open bar again
   const BLANK = {
     data: [],
     layout: {
@@ -94,13 +95,13 @@
   }
 
   /** Draw the bar that is still open: dotted, over the charts, at next to no cost a second. */
-  function drawForming(id, values, span) {
+  function drawForming(id, layerId, values, span) {
     const plot = plotOf(id);
-    const layer = document.getElementById("live-forming");
+    const layer = document.getElementById(layerId);
     if (!layer) {
       return;
     }
-    forming = { id, values, span };
+    forming = () => drawForming(id, layerId, values, span);
     if (!plot || !values || !span) {
       layer.replaceChildren();
       return;
@@ -156,7 +157,7 @@
     if (!plot.pairdeskWatched) {
       plot.pairdeskWatched = true;
       for (const event of ["plotly_afterplot", "plotly_relayouting"]) {
-        plot.on(event, () => forming && drawForming(forming.id, forming.values, forming.span));
+        plot.on(event, () => forming && forming());
       }
       plot.on("plotly_relayout", (change) => {
         if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
@@ -166,7 +167,7 @@
     }
     fit(plot);
     if (forming) {
-      drawForming(forming.id, forming.values, forming.span);
+      forming();
     }
   }
 
@@ -215,5 +216,7 @@
     return low <= high ? [low - margin, high + margin] : null;
   }
 
-  window.pairdeskCharts = { figure, setEnds, append, drawForming, redraw, watch };
+  window.pairdesk = Object.assign(window.pairdesk || {}, {
+    charts: { figure, setEnds, append, drawForming, redraw, watch },
+  });
 })();

@@ -1,0 +1,86 @@
+"""What the store said a moment ago, shared by every client of this process."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from core.errors import StoreError
+
+Value = TypeVar("Value")
+
+TICK_LOOK_MS = 250
+"""A tick is a second long: what it shows of the store is at most this old."""
+STATUS_LOOK_MS = 1_000
+"""What people read of worker and feed, ages aside, is at most this old."""
+
+
+class SharedLook(Generic[Value]):
+    """Reads at most once in `every_ms`, in whichever thread asks first; the others share it.
+
+    While one thread reads, the rest go on with the look before. A store that can't be read is not
+    asked more often either: its error is shared as well. `now_ms` is the desk's own clock: when it
+    is set, what was seen before is looked at again.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Value],
+        now_ms: Callable[[], int],
+        every_ms: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read = read
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._every_ms = every_ms
+        self._reading = threading.Lock()
+        self._last: _Taken[Value] | None = None
+
+    def value(self) -> Value:
+        """The newest look, taken now if the last one is too old.
+
+        Raises
+        ------
+        StoreError
+            The look failed.
+        """
+        taken = self._last
+        if taken is None or self._is_old(taken):
+            taken = self._renewed(taken)
+        if taken.failure is not None:
+            raise StoreError(taken.failure)
+        assert taken.value is not None
+        return taken.value
+
+    def _is_old(self, taken: "_Taken[Value]") -> bool:
+        waited_ms = 1_000 * (self._monotonic() - taken.at_s)
+        return max(waited_ms, abs(self._now_ms() - taken.now_ms)) >= self._every_ms
+
+    def _renewed(self, before: "_Taken[Value] | None") -> "_Taken[Value]":
+        if not self._reading.acquire(blocking=before is None) and before is not None:
+            return before
+        try:
+            taken = self._last
+            # Somebody may have looked while this thread waited.
+            if taken is None or self._is_old(taken):
+                taken = self._last = self._take()
+            return taken
+        finally:
+            self._reading.release()
+
+    def _take(self) -> "_Taken[Value]":
+        begun = self._monotonic(), self._now_ms()
+        try:
+            return _Taken(*begun, self._read())
+        except StoreError as error:
+            return _Taken(*begun, None, str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken(Generic[Value]):
+    at_s: float
+    now_ms: int
+    value: Value | None
+    failure: str | None = None

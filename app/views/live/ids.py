@@ -1,0 +1,25 @@
+"""Component ids of the Live view."""
+
+MAIN = "live-main"
+URL = "live-url"
+"""The address bar. Each view has one of its own: dash runs a callback as soon as one of its outputs
+is on the page, and complains when the rest is not."""
+
+# What is on screen: the parameters as validated (a query), the whole screen, the newest delta and
+# how far the client has come.
+REQUEST = "live-request"
+SCREEN = "live-screen"
+RELOAD = "live-reload"
+DELTA = "live-delta"
+CURSOR = "live-cursor"
+
+# The clock: `BUSY` while a delta is under way.
+INTERVAL = "live-interval"
+BUSY = "live-busy"
+
+PAIR_CHART = "live-pair-chart"
+FORMING = "live-forming"
+EQUITY_CHART = "live-equity-chart"
+ROUND_TRIPS = "live-round-trips"
+TRADES_CSV = "live-trades-csv"
+EQUITY_CSV = "live-equity-csv"

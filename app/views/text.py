@@ -1,0 +1,46 @@
+"""Numbers and times in the words of the page; pure."""
+
+import math
+from datetime import UTC, datetime
+
+NONE = "–"
+SIDES = {"long_spread": "▲ long", "short_spread": "▼ short", "flat": "flat", "no_data": "no data"}
+
+
+def time_text(time_ms: int, with_seconds: bool = False) -> str:
+    """A moment in UTC."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return moment.strftime("%d %b %H:%M:%S" if with_seconds else "%d %b %H:%M")
+
+
+def duration_text(span_ms: float) -> str:
+    """A span in one unit that suits it: 45 s, 31 min, 5.2 h, 3 d."""
+    for unit_ms, unit, limit in ((1_000, "s", 100), (60_000, "min", 100), (3_600_000, "h", 48)):
+        if span_ms < unit_ms * limit:
+            return f"{short(span_ms / unit_ms)} {unit}"
+    return f"{short(span_ms / 86_400_000)} d"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def short(value: float) -> str:
+    """Few digits: one decimal below ten."""
+    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
+
+
+def money(value: float, form: str = "") -> str:
+    """An amount, with a decimal while it is small."""
+    return plain(value, f"{form},.{0 if abs(value) >= 1_000 else 1}f")
+
+
+def signed(value: float) -> str:
+    """A z-score, with its sign."""
+    return f"{value:+.2f}" if math.isfinite(value) else NONE
+
+
+def plain(value: float, form: str, unit: str = "") -> str:
+    """A number in a format, or the dash for what is undefined."""
+    return f"{value:{form}}{unit}" if math.isfinite(value) else NONE

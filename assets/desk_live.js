@@ -1,0 +1,170 @@
+/* What of the Live view's callbacks runs in the browser; app/views/live/scripts.py binds desk_live. */
+(function () {
+  "use strict";
+
+  const IDS = {
+    busy: "live-busy",
+    copyLink: "copy-link",
+    equityChart: "live-equity-chart",
+    equityCsv: "live-equity-csv",
+    forming: "live-forming",
+    legs: ["control-symbol-a", "control-symbol-b"],
+    pairChart: "live-pair-chart",
+    roundTrips: "live-round-trips",
+    signal: "live-signal",
+    tradesCsv: "live-trades-csv",
+  };
+  const RELOAD_PAUSE_MS = 5000;
+  const PATIENCE_MS = 10000;
+
+  // The screen shown: its figures' arrays grow with every delta.
+  let shown = null;
+  let shownAt = 0;
+  let watchdog = null;
+  let silent = false;
+  let symbolsListed = 0;
+
+  // Looked up when they are needed: scripts are loaded in no order.
+  const shell = () => window.pairdesk.shell;
+  const charts = () => window.pairdesk.charts;
+  const unchanged = () => shell().unchanged();
+  const set = (id, props) => shell().set(id, props);
+
+  function writeSignal(content) {
+    if (content.signal) {
+      const look = { long_spread: "long", short_spread: "short" }[content.signal] || "";
+      set(IDS.signal, { className: look });
+    }
+    const words = shell().textOf("z");
+    if (words && shown) {
+      document.title = `z ${words} · ${shell().textOf("leg-a")}/${shell().textOf("leg-b")} · Pairdesk`;
+    }
+  }
+
+  function spanOf(cursor) {
+    return { first: cursor.first_ms, last: cursor.last_ms, step: shown.step_ms };
+  }
+
+  function showScreen(screen) {
+    shown = screen;
+    shownAt = Date.now();
+    shell().write(screen.texts);
+    shell().writeStrip(screen.strip);
+    writeSignal(screen);
+    shell().writeNotices(screen.notices);
+    set(IDS.roundTrips, { rowData: screen.trips });
+    if (screen.symbols.length !== symbolsListed) {
+      // Symbols that came in since the page was opened.
+      symbolsListed = screen.symbols.length;
+      for (const leg of IDS.legs) {
+        set(leg, { options: screen.symbols });
+      }
+    }
+    set(IDS.tradesCsv, { href: screen.links.trades });
+    set(IDS.equityCsv, { href: screen.links.equity });
+    const span = screen.figures ? spanOf(screen.cursor) : null;
+    if (span) {
+      charts().setEnds(screen.figures.pair, screen.ends, span);
+    }
+    charts().drawForming(IDS.pairChart, IDS.forming, screen.forming, span);
+    shell().toast(screen.crossing);
+  }
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    desk_live: {
+      draw(screen) {
+        if (!screen) {
+          return [unchanged(), unchanged(), unchanged()];
+        }
+        const isNew = screen !== shown;
+        if (isNew) {
+          showScreen(screen);
+        }
+        const figures = screen.figures || {};
+        setTimeout(() => charts().watch(IDS.pairChart), 0);
+        return [
+          charts().figure(figures.pair, IDS.pairChart),
+          charts().figure(figures.equity, IDS.equityChart),
+          isNew ? screen.cursor : unchanged(),
+        ];
+      },
+
+      extend(delta, cursor) {
+        if (!delta || !shown || !cursor || delta.key !== cursor.key) {
+          return [unchanged(), unchanged()];
+        }
+        if (delta.reload) {
+          const due = Date.now() - shownAt > RELOAD_PAUSE_MS || !shown.figures;
+          return [unchanged(), due ? Date.now() : unchanged()];
+        }
+        if (delta.rows && delta.after !== cursor.last_ms) {
+          return [unchanged(), unchanged()];
+        }
+        shell().write(delta.texts);
+        shell().writeStrip(delta.strip);
+        writeSignal(delta);
+        shell().writeNotices(delta.notices);
+        const next = { ...cursor, ...delta.cursor };
+        const span = shown.figures ? spanOf(next) : null;
+        if (delta.rows) {
+          charts().append(shown.figures.pair, delta, span);
+          charts().append(shown.figures.equity, delta, span);
+          if (delta.trips) {
+            set(IDS.roundTrips, { rowTransaction: { ...delta.trips, async: false } });
+          }
+          charts().redraw(IDS.equityChart);
+          charts().redraw(IDS.pairChart);
+        }
+        if (delta.forming) {
+          charts().drawForming(IDS.pairChart, IDS.forming, delta.forming, span);
+        }
+        shell().toast(delta.crossing);
+        return [next, unchanged()];
+      },
+
+      /** The clock stands while a delta is under way or nobody looks; silence never stops it. */
+      pause(busy) {
+        clearTimeout(watchdog);
+        if (busy) {
+          watchdog = setTimeout(() => {
+            silent = true;
+            const moment = new Date().toISOString().slice(11, 19);
+            shell().writeSilence(
+              `No answer from the desk's server since ${moment} UTC. Trying again.`,
+            );
+            set(IDS.busy, { data: false });
+          }, PATIENCE_MS);
+        } else if (silent) {
+          silent = false; // this call is the watchdog's own: the next answer clears the words
+        } else {
+          shell().writeSilence("");
+        }
+        return Boolean(busy) || document.hidden;
+      },
+
+      unfold(clicks, open) {
+        return [!open, String(!open)];
+      },
+
+      copyLink(clicks, request) {
+        if (!clicks || !request) {
+          return unchanged();
+        }
+        const link = `${location.origin}${location.pathname}?${request.query}`;
+        const done = (words) => {
+          set(IDS.copyLink, { children: words });
+          setTimeout(() => set(IDS.copyLink, { children: "Copy link" }), 2000);
+        };
+        if (!navigator.clipboard) {
+          // Not a secure context: the address bar holds the same link.
+          return "Copy from address bar";
+        }
+        navigator.clipboard.writeText(link).then(
+          () => done("Copied"),
+          () => done("Copy from address bar"),
+        );
+        return unchanged();
+      },
+    },
+  });
+})();

@@ -1,0 +1,132 @@
+"""What a process says of itself: stored beside its heartbeat, a row a role, and shown by the desk.
+
+Whoever writes or shows a report uses these names; as a mapping it travels through the store only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+Report = TypeVar("Report")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReport:
+    """How the connection to the exchange is; None where nothing is known."""
+
+    state: str = "down"
+    """live, connecting, down, blocked, replaying or ended"""
+    host: str | None = None
+    last_frame_ms: int | None = None
+    trades_per_s: float | None = None
+    lag_ms_p50: float | None = None
+    """From the exchange's event to its receipt here, trades of the last second."""
+    lag_ms_p99: float | None = None
+    reconnects: int | None = None
+    last_error: str | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Why connections ended or failed, and how often."""
+    store_lag_ms_p50: float | None = None
+    """From receipt to being stored."""
+    store_lag_ms_p99: float | None = None
+    total_lag_ms_p50: float | None = None
+    """From the exchange's event to being stored."""
+    total_lag_ms_p99: float | None = None
+    trades_received: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why nothing is written, and since when."""
+
+    reason: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes in use and free; None where it isn't known."""
+
+    used_bytes: int | None = None
+    free_bytes: int | None = None
+    growth_bytes_per_day: float | None = None
+    days_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillReport:
+    """How far the history has got, in requests."""
+
+    done: int = 0
+    total: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationReport:
+    """How our minutes have compared with the exchange's since the start."""
+
+    checked: int = 0
+    repaired: int = 0
+    disagreed: int = 0
+    examples: tuple[str, ...] = ()
+    """The newest disagreements, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What the process that ingests says of itself."""
+
+    feed: FeedReport = FeedReport()
+    quarantined: int | None = None
+    """Frames set aside as broken, foreign or absurd."""
+    queue_depth: int | None = None
+    dropped: int | None = None
+    """Trades that found the queue full."""
+    paused: Pause | None = None
+    space: Space = Space()
+    backfill: BackfillReport | None = None
+    symbols_left_out: tuple[str, ...] = ()
+    stalled_symbols: tuple[str, ...] = ()
+    reconciliation: ReconciliationReport | None = None
+
+
+def to_mapping(report: Any) -> dict[str, Any]:
+    """A report as JSON can hold it."""
+    return asdict(report)
+
+
+def from_mapping(kind: type[Report], stored: Mapping[str, Any]) -> Report:
+    """Make a report of what was stored, perhaps by an older or a newer version.
+
+    What the mapping lacks, or has in another form, keeps its default; names that are unknown here
+    are passed over.
+    """
+    hints = get_type_hints(kind)
+    given = {}
+    for part in fields(cast(Any, kind)):
+        try:
+            if part.name in stored:
+                given[part.name] = _read(hints[part.name], stored[part.name])
+        except TypeError:
+            continue  # the default stands
+    return kind(**given)
+
+
+def _read(hint: Any, value: Any) -> Any:
+    """The value in the form that the hint asks for; TypeError when it isn't of that form."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return None if value is None else _read(inner[0], value)
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return from_mapping(cast(type[Any], hint), value)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_read(inner[0], item) for item in value)
+    if origin is Mapping and isinstance(value, Mapping):
+        return {str(key): _read(inner[1], item) for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is not type(value):
+        raise TypeError(f"{value!r} is no {hint}")
+    return value

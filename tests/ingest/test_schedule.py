@@ -1,0 +1,56 @@
+"""What runs again and again: no task is lost for its name, or for what happens to another."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from core.errors import ExchangeError, StoreBusy, WritingPaused
+from ingest.schedule import every, start_scheduler
+
+
+class Subject:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.runs = 0
+        self.error = error
+
+    async def run_once(self) -> None:
+        self.runs += 1
+        if self.error is not None:
+            raise self.error
+
+
+async def run_each(tasks: dict[str, Callable[[], Awaitable[None]]]) -> None:
+    """Let the scheduler take them, and run each as it does."""
+    scheduler = start_scheduler()
+    for name, task in tasks.items():
+        every(scheduler, name, 60.0, task)
+    for name in tasks:
+        await scheduler.get_job(name).func()
+    scheduler.shutdown(wait=False)
+
+
+def test_two_subjects_whose_methods_have_one_name_both_run() -> None:
+    first, second = Subject(), Subject()
+    asyncio.run(run_each({"repair gaps": first.run_once, "reconcile": second.run_once}))
+    assert (first.runs, second.runs) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ExchangeError("no host"), "a task has to wait"),
+        (StoreBusy("held"), "a task has to wait"),
+        (WritingPaused("disk full"), ""),  # whoever pauses has said so
+        (ValueError("a defect"), "a task failed"),
+    ],
+)
+def test_what_fails_is_told_and_leaves_the_others_running(
+    error: Exception, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing, other = Subject(error), Subject()
+    asyncio.run(run_each({"failing": failing.run_once, "other": other.run_once}))
+    assert (failing.runs, other.runs) == (1, 1)
+    output = capsys.readouterr().out
+    assert told in output
+    assert bool(told) == bool(output)
