@@ -43,6 +43,13 @@ class Replayed:
         return f"{told}; {self.unread.words()}" if self.unread.words() else told
 
 
+Write = Callable[[Callable[[], None]], None]
+
+
+def _directly(work: Callable[[], None]) -> None:
+    work()
+
+
 class Replay:
     """One pass of recorded frames through a pipeline whose clock is the recording's.
 
@@ -50,7 +57,6 @@ class Replay:
     ----------
     paths : files of `<receive time> <raw frame>` lines, gzip allowed.
     speed : 1 is real time; None is as fast as possible.
-    write : runs work on the pipeline, in the thread that writes.
     monotonic, sleep : how real time passes.
     should_stop : asked once a batch.
     """
@@ -60,14 +66,12 @@ class Replay:
         paths: Sequence[Path],
         speed: float | None = None,
         *,
-        write: Callable[[Callable[[], None]], None] = lambda work: work(),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._paths = paths
         self._speed = speed
-        self._write = write
         self._monotonic = monotonic
         self._sleep = sleep
         self._should_stop = should_stop
@@ -106,8 +110,13 @@ class Replay:
         self._about_ms = int(median(times))
         return [ImportedSymbol(name, *split_symbol(name), "TRADING") for name in sorted(found)]
 
-    def run(self, pipeline: Pipeline) -> Replayed:
-        """Send every trade through the pipeline; at the end, close what has ended by then."""
+    def run(self, pipeline: Pipeline, write: Write = _directly) -> Replayed:
+        """Send every trade through the pipeline; at the end, close what has ended by then.
+
+        Parameters
+        ----------
+        write : runs work on the pipeline, in the thread that writes.
+        """
         result, batch = self.result, list[Trade]()
         started, closed_ms = self._monotonic(), 0
         for received_ns, frame in read_frames(self._paths, result.unread):
@@ -122,21 +131,21 @@ class Replay:
                 due = (self.now_ms - result.first_received_ms) / 1_000 / self._speed
                 ahead = due - (self._monotonic() - started)
                 if ahead > 0.02:
-                    closed_ms = self._flush(pipeline, batch, closed_ms)
+                    closed_ms = self._flush(pipeline, write, batch, closed_ms)
                     self._sleep(ahead)
             trade = self._parse(frame, result)
             if trade is not None:
                 batch.append(trade)
             if len(batch) >= BATCH:
-                closed_ms = self._flush(pipeline, batch, closed_ms)
+                closed_ms = self._flush(pipeline, write, batch, closed_ms)
             if result.frames % BATCH == 0 and self._should_stop():
                 break
         result.last_received_ms = self.now_ms
-        self._flush(pipeline, batch, closed_ms)
+        self._flush(pipeline, write, batch, closed_ms)
         # Nothing more will come: no grace, and the recorder's clock counts too, in reason.
         known_ms = pipeline.event_time_ms
         until_ms = max(known_ms, min(self.now_ms, known_ms + MAX_SILENCE_MS))
-        self._write(lambda: pipeline.close_bars(until_ms))
+        write(lambda: pipeline.close_bars(until_ms))
         return result
 
     def _parse(self, frame: bytes, result: Replayed) -> Trade | None:
@@ -162,13 +171,13 @@ class Replay:
         about_ms = self._about_ms
         return about_ms is None or abs(trade.trade_time_ms - about_ms) <= MAX_SPAN_MS
 
-    def _flush(self, pipeline: Pipeline, batch: list[Trade], closed_ms: int) -> int:
+    def _flush(self, pipeline: Pipeline, write: Write, batch: list[Trade], closed_ms: int) -> int:
         if batch:
-            self._write(lambda: pipeline.ingest(batch))
+            write(lambda: pipeline.ingest(batch))
             batch.clear()
         until = pipeline.event_time_ms - GRACE_MS
         if until // 1_000 > closed_ms // 1_000:
-            self._write(lambda: pipeline.close_bars(until))
+            write(lambda: pipeline.close_bars(until))
             return until
         return closed_ms
 

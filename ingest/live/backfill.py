@@ -29,15 +29,21 @@ RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DAY_MS = 86_400_000
 LOG_EVERY = 100
+COMPLETE = "complete"
 
 
 @dataclass(slots=True)
-class Progress:
+class HistoryProgress:
     """How far the history has got."""
 
     done: int = 0
     total: int = 0
     message: str = "waiting for the exchange"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it is stored."""
+        return self.message == COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Backfill:
     symbols: Sequence[str]
     days: int
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    progress: Progress = field(default_factory=Progress)
+    progress: HistoryProgress = field(default_factory=HistoryProgress)
     _tails: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def run(self, start_ms: int) -> None:
@@ -95,7 +101,7 @@ class Backfill:
         finally:
             for task in (*first_minutes, *self._tails):
                 task.cancel()
-        self.progress.message = "complete"
+        self.progress.message = COMPLETE
         log.info("history is complete", requests=self.progress.done, seconds=self._since(started))
 
     def _log_progress(self) -> None:

@@ -91,7 +91,7 @@ class Upkeep:
 
     async def mend_bars(self) -> None:
         """Fetch the exchange's own bars for newer ones that are missing or incomplete."""
-        if self.backfill.progress.message != "complete":
+        if not self.backfill.progress.is_complete:
             return
         for timeframe in ("1m", "5m", "15m", "1h"):
             end_ms = floor_to(self.clock_ms() - MEND_DELAY_MS, TIMEFRAMES[timeframe])

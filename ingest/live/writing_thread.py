@@ -82,7 +82,7 @@ class WritingThread(threading.Thread):
         pipeline: Pipeline,
         pauses: Pauses,
         *,
-        on_failure: Callable[[], None],
+        on_failure: Callable[[], object],
         after_batch: Callable[[], object] = lambda: None,
         log_keeper: LogKeeper | None = None,
         monotonic: Callable[[], float] = time.monotonic,

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ingest.process.disk_space import DAY_S, KNOWN_AFTER_S, Growth
+from ingest.process.disk_space import DAY_S, KNOWN_AFTER_S, DiskSpace
 
 GIGABYTE = 2**30
 
 
 def test_days_left_are_free_space_over_growth_and_unknown_at_first() -> None:
     now = 0.0
-    growth = Growth(lambda: now)
+    growth = DiskSpace(lambda: now)
     for minute in range(121):
         now = minute * 60.0
         growth.note(GIGABYTE + minute * 2**20, 10 * GIGABYTE)
@@ -22,7 +22,7 @@ def test_days_left_are_free_space_over_growth_and_unknown_at_first() -> None:
 
 def test_a_database_that_no_longer_grows_has_no_day_on_which_the_disk_is_full() -> None:
     now = 0.0
-    growth = Growth(lambda: now)
+    growth = DiskSpace(lambda: now)
     growth.note(GIGABYTE, GIGABYTE)
     now = 0.4 * DAY_S
     growth.note(2 * GIGABYTE, GIGABYTE)
