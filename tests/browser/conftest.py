@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response, expect,
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
+from app.views import VIEWS
+from app.views.view import View
 from core.settings import Settings
 from core.types import Bar, Origin
 from ingest.store import market, process
@@ -137,7 +139,9 @@ def start_desk(
     """Starts desks, each over a store of its own, and stops them at the end."""
     closing: list[Callable[[], None]] = []
 
-    def start(*, filled: bool = True, source: str = "binance") -> LiveDesk:
+    def start(
+        *, filled: bool = True, source: str = "binance", views: Sequence[View] = VIEWS
+    ) -> LiveDesk:
         database_url = f"sqlite:///{tmp_path_factory.mktemp('desk') / 'market.db'}"
         migrate(database_url)
         writer = Writer(open_engine(database_url))
@@ -151,7 +155,7 @@ def start_desk(
         else:
             desk.report()
         reader = Reader(database_url)
-        app = create_app(Settings.from_mapping({}), reader, lambda: desk.now_ms / 1000)
+        app = create_app(Settings.from_mapping({}), reader, lambda: desk.now_ms / 1000, views)
         server = make_server(
             "127.0.0.1", 0, app.server, threaded=True, request_handler=QuietHandler
         )
