@@ -96,7 +96,7 @@ def split_streams(base: str, symbols: Sequence[str]) -> tuple[str, list[list[str
     return url, [rest[start : start + STREAMS_PER_MESSAGE] for start in starts]
 
 
-class Intake:
+class FrameSorter:
     """Sorts the frames of all connections: trades go on, broken ones are counted."""
 
     def __init__(
@@ -159,7 +159,7 @@ class Connection:
         socket: Socket,
         host: str,
         batches: Sequence[Sequence[str]],
-        intake: Intake,
+        sorter: FrameSorter,
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
@@ -173,7 +173,7 @@ class Connection:
         """Set when a new connection should take over: old age, or the server is shutting down."""
         self._socket = socket
         self._batches = batches
-        self._intake = intake
+        self._sorter = sorter
         self._clock = clock
         self._sleep = sleep
         self._silence_limit_s = silence_limit_s
@@ -216,7 +216,7 @@ class Connection:
             await asyncio.gather(*parts, return_exceptions=True)
 
     async def _read(self) -> None:
-        recv, take, clock = self._socket.recv, self._intake.take, self._clock
+        recv, take, clock = self._socket.recv, self._sorter.take, self._clock
         while True:
             arrived = take(await recv())
             if isinstance(arrived, Trade):

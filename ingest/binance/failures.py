@@ -18,7 +18,6 @@ from websockets.exceptions import (
 
 Action: TypeAlias = Literal["retry", "next_host", "blocked", "hold"]
 
-BLOCKED_STATUSES = frozenset((403, 451))
 HOLD_STATUSES = frozenset((418, 429))
 BLOCK_S = 300.0
 """A host that refuses us is asked again after this long at the earliest."""

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from core.types import Trade
-from ingest.binance.connection import MAX_STREAMS, Connection, Intake, Socket, open_socket
+from ingest.binance.connection import MAX_STREAMS, Connection, FrameSorter, Socket, open_socket
 from ingest.binance.hosts import host_name
 from ingest.binance.lane import FeedState, Gate, Lane, Sleep
 from ingest.binance.weights import Hold
@@ -81,7 +81,7 @@ class TradeStream:
         self._max_age_s = max_age_s
         self._silence_limit_s = silence_limit_s
         self._failures: dict[str, int] = {}
-        self._intake = Intake(symbols, on_trade, clock, wall_clock)
+        self._sorter = FrameSorter(symbols, on_trade, clock, wall_clock)
         gate = Gate(hosts, clock, hold)
         self._lanes = [
             Lane(
@@ -113,16 +113,16 @@ class TradeStream:
         """How the feed stands now; of several connections the worst one counts."""
         order: tuple[FeedState, ...] = ("blocked", "down", "connecting", "live")
         worst = min(self._lanes, key=lambda lane: order.index(lane.state))
-        intake = self._intake
+        sorter = self._sorter
         return StreamState(
             state=worst.state,
             host=host_name(worst.host),
-            last_frame_ms=intake.last_frame_ms,
+            last_frame_ms=sorter.last_frame_ms,
             reconnects=sum(max(0, lane.connections - 1) for lane in self._lanes),
-            last_error=intake.last_error,
-            quarantined=intake.quarantined,
+            last_error=sorter.last_error,
+            quarantined=sorter.quarantined,
             silent_symbols=tuple(
-                name for lane in self._lanes for name in lane.silent_symbols(intake.last_trade_at)
+                name for lane in self._lanes for name in lane.silent_symbols(sorter.last_trade_at)
             ),
             failures=dict(self._failures),
         )
@@ -151,7 +151,7 @@ class TradeStream:
             socket,
             host,
             batches,
-            self._intake,
+            self._sorter,
             clock=self._clock,
             sleep=self._sleep,
             silence_limit_s=limit_s,
@@ -160,7 +160,7 @@ class TradeStream:
         )
 
     def _note_failure(self, host: str, words: str) -> None:
-        self._intake.last_error = f"{host_name(host)}: {words}"
+        self._sorter.last_error = f"{host_name(host)}: {words}"
         reason = re.sub(r"\d+", "…", words)
         if reason not in self._failures and len(self._failures) >= MAX_REASONS:
             reason = "other"

@@ -30,7 +30,6 @@ class Replayed:
     others: int = 0
     broken: int = 0
     first_received_ms: int = 0
-    last_received_ms: int = 0
     unread: Unread = field(default_factory=Unread)
 
     def words(self, new: int | None = None) -> str:
@@ -140,7 +139,6 @@ class Replay:
                 closed_ms = self._flush(pipeline, write, batch, closed_ms)
             if result.frames % BATCH == 0 and self._should_stop():
                 break
-        result.last_received_ms = self.now_ms
         self._flush(pipeline, write, batch, closed_ms)
         # Nothing more will come: no grace, and the recorder's clock counts too, in reason.
         known_ms = pipeline.event_time_ms

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CONNECTS_PER_5_MIN = 300
-MESSAGES_PER_S = 5
 IN_FLIGHT_S = 0.25
 """Requests that were sent before their sender could know of a ban break no rule."""
 

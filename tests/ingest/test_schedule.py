@@ -1,12 +1,16 @@
 """What runs again and again: no task is lost for its name, or for what happens to another."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from core.errors import ExchangeError, StoreBusy, WritingPaused
 from ingest.schedule import every, start_scheduler
+
+ROOT = Path(__file__).parents[2]
 
 
 class Subject:
@@ -54,3 +58,12 @@ def test_what_fails_is_told_and_leaves_the_others_running(
     output = capsys.readouterr().out
     assert told in output
     assert bool(told) == bool(output)
+
+
+def test_the_architecture_page_tells_of_every_task() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "ingest").rglob("*.py"))
+    tasks = set(re.findall(r'every\(\s*scheduler,\s*"([^"]+)"', code))
+    page = (ROOT / "docs" / "architecture.md").read_text().partition("## What runs when")[2]
+    told = re.findall(r"^\| ([a-z ]+)", page, re.MULTILINE)
+    assert len(tasks) >= 11
+    assert [name for name in sorted(tasks) if not any(row.startswith(name) for row in told)] == []
