@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-Report = TypeVar("Report")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def to_mapping(report: Any) -> dict[str, Any]:
     return asdict(report)
 
 
-def from_mapping(kind: type[Report], stored: Mapping[str, Any]) -> Report:
+def from_mapping(kind: type[T], stored: Mapping[str, Any]) -> T:
     """Make a report of what was stored, perhaps by an older or a newer version.
 
     What the mapping lacks, or has in another form, keeps its default; names that are unknown here
