@@ -115,7 +115,8 @@ class PairSpec:
             0,
             None,
             label="Stop z",
-            about="|z| at which it is given up; above entry_z; default none",
+            about="|z| at which it is given up; above entry_z",
+            without="none",
             check=CrossCheck(
                 lambda stop_z, given: stop_z > given["entry_z"],
                 "must be above entry_z ({entry_z:g})",
@@ -130,7 +131,8 @@ class PairSpec:
             20_000,
             label="Longest hold",
             unit="bars",
-            about="Bars after which a position is closed; default none",
+            about="Bars after which a position is closed",
+            without="none",
         ),
     ]
     hedge: Annotated[
@@ -159,7 +161,8 @@ class PairSpec:
             0,
             24,
             label="Lags",
-            about="Lagged changes in the cointegration test; default by AIC",
+            about="Lagged changes in the cointegration test",
+            without="by AIC",
         ),
     ]
     bars: Annotated[

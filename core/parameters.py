@@ -60,6 +60,8 @@ class Parameter(ABC):
     """What the page calls it."""
     unit: str = ""
     default: Any = None
+    without: str = ""
+    """What it means to have no value, in words, where the default is None."""
     required: bool = False
     check: CrossCheck | None = None
 
@@ -84,11 +86,16 @@ class Parameter(ABC):
         return self.check.allowed if self.check else self.takes
 
     @property
-    def description(self) -> str:
-        """What it means and which default it has, where that is no plain value."""
+    def default_words(self) -> str:
+        """Which default it has, where that is no plain value."""
         if isinstance(self.default, Derived | DeskDefault):
-            return f"{self.about}; default {self.default.words}"
-        return self.about
+            return self.default.words
+        return self.without
+
+    @property
+    def description(self) -> str:
+        """What it means, and its default where that is no plain value."""
+        return f"{self.about}; default {self.default_words}" if self.default_words else self.about
 
     @property
     def plain_default(self) -> Any:
@@ -192,7 +199,7 @@ class Symbol(Parameter):
 
     @property
     def description(self) -> str:
-        return f"{self.about}; upper or lower case"
+        return f"{super().description}; upper or lower case"
 
     def convert(self, value: object) -> str:
         if not isinstance(value, str):
@@ -208,7 +215,7 @@ class TimeMs(Parameter):
 
     @property
     def description(self) -> str:
-        return f"{self.about}; {self.takes}"
+        return f"{super().description}; {self.takes}"
 
     def convert(self, value: object) -> int:
         time_ms = value if isinstance(value, int) and not isinstance(value, bool) else -1

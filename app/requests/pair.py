@@ -28,7 +28,7 @@ ExplainParameters = parameters(
     {
         **PairParameters.table,
         "time": TimeMs(
-            about="Open time of the bar whose z is taken apart; default the last closed one"
+            about="Open time of the bar whose z is taken apart", without="the last closed one"
         ),
     },
 )

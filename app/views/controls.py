@@ -69,11 +69,9 @@ def placeholders(spec: PairSpec) -> dict[str, str]:
 
 
 def _meaning(field: str, default: Any) -> str:
-    derived = PAIR_PARAMETERS[field].default
-    if isinstance(derived, Derived):
-        return derived.words
-    if default is None:
-        return "none"
+    parameter = PAIR_PARAMETERS[field]
+    if default is None or isinstance(parameter.default, Derived):
+        return parameter.default_words
     return default if isinstance(default, str) else f"{default:g}"
 
 

@@ -62,6 +62,7 @@ def test_page_has_one_control_with_a_heading_for_every_parameter() -> None:
     assert {"Long leg (A)", "Window, bars", "Hedge ratio", "Fee, bp a fill"} <= texts
     assert placeholders(spec)["hedge_window"] == "5 × window"
     assert placeholders(spec)["stop_z"] == "none"
+    assert placeholders(spec)["lags"] == "by AIC"  # "none" would read as no lags at all
     assert placeholders(spec)["fee_bps"] == "10"
 
 

@@ -138,6 +138,7 @@ def test_table_and_spec_say_the_same():
     assert set(get_args(Timeframe)) == set(TIMEFRAMES)
     for name, parameter in PAIR_PARAMETERS.items():
         assert parameter.label, name
+        assert parameter.default is not None or parameter.without, name
         if isinstance(parameter.default, DeskDefault):
             assert parameter.default.setting in Settings.model_fields
     with pytest.raises(TypeError):
