@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ingest.store.engine import open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.market import listing, plain_bar, reverting_legs
 
 MINUTE = 60_000
 BARS = 1_500
@@ -43,52 +43,23 @@ WORKER = {
 }
 
 
-@dataclass(frozen=True)
-class Listing:
-    symbol: str
-    base: str
-    quote: str = "USDT"
-    status: str = "TRADING"
-
-
 def minute_bars(closes: np.ndarray, last_open_ms: int = LAST_OPEN_MS) -> list[Bar]:
     """Complete 1m bars with these closes, the last one opening at `last_open_ms`."""
     first_ms = last_open_ms - (len(closes) - 1) * MINUTE
     opens = np.concatenate([closes[:1], closes[:-1]])
     return [
-        Bar(
-            first_ms + index * MINUTE,
-            float(open_),
-            float(max(open_, close)),
-            float(min(open_, close)),
-            float(close),
-            1.0,
-            float(close),
-            3,
-            0.5,
-            True,
-        )
+        plain_bar(first_ms + index * MINUTE, float(open_), float(close))
         for index, (open_, close) in enumerate(zip(opens, closes, strict=True))
     ]
 
 
-def cointegrated_closes(rows: int = BARS, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
-    """Closes of two legs whose log spread reverts with a half-life of about ten bars."""
-    rng = np.random.default_rng(seed)
-    x = np.log(3_000.0) + rng.normal(0, 8e-4, rows).cumsum()
-    spread = np.zeros(rows)
-    for row, shock in enumerate(rng.normal(0, 1.2e-3, rows - 1), start=1):
-        spread[row] = 0.93 * spread[row - 1] + shock
-    return np.exp(1.5 + 1.1 * x + spread), np.exp(x)
-
-
 def fill(database_url: str) -> None:
     """BTCUSDT and ETHUSDT side by side, SOLUSDT long before them, DOGEUSDT without bars."""
-    closes_a, closes_b = cointegrated_closes()
+    closes_a, closes_b = reverting_legs(BARS, seed=7, persistence=0.93)
     names = ("BTC", "ETH", "SOL", "DOGE")
     writer = Writer(open_engine(database_url))
     with writer.transaction() as tx:
-        ids = market.ensure_symbols(tx, [Listing(f"{name}USDT", name) for name in names])
+        ids = market.ensure_symbols(tx, [listing(name) for name in names])
         market.upsert_bars(tx, ids["BTCUSDT"], MINUTE, minute_bars(closes_a), Origin.TRADES)
         market.upsert_bars(tx, ids["ETHUSDT"], MINUTE, minute_bars(closes_b), Origin.TRADES)
         long_ago = minute_bars(closes_b[:20], LAST_OPEN_MS - 10_000 * MINUTE)
@@ -170,7 +141,7 @@ def own_writer(database_url: str) -> Iterator[Writer]:
 def own_ids(own_writer: Writer) -> dict[str, int]:
     names = ("BTC", "ETH", "SOL", "DOGE")
     with own_writer.transaction() as tx:
-        return market.ensure_symbols(tx, [Listing(f"{name}USDT", name) for name in names])
+        return market.ensure_symbols(tx, [listing(name) for name in names])
 
 
 @pytest.fixture

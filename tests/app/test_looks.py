@@ -16,6 +16,7 @@ from core.settings import Settings
 from ingest.store import market
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.waiting import HANG_S
 
 PAIRS = ("symbol_a=BTCUSDT&symbol_b=ETHUSDT", "symbol_a=ETHUSDT&symbol_b=BTCUSDT&window=60")
 
@@ -78,7 +79,7 @@ def test_nobody_waits_for_a_slow_look_who_has_the_one_before() -> None:
         moments.taken += 1
         if moments.taken == 2:
             reading.set()
-            assert release.wait(10)
+            assert release.wait(HANG_S)
         return moments.taken
 
     look = SharedLook(slow, lambda: moments.now_ms, 250, lambda: moments.monotonic_s)
@@ -87,10 +88,10 @@ def test_nobody_waits_for_a_slow_look_who_has_the_one_before() -> None:
     seen: list[int] = []
     thread = threading.Thread(target=lambda: seen.append(look.value()))
     thread.start()
-    assert reading.wait(10)
+    assert reading.wait(HANG_S)
     assert look.value() == 1
     release.set()
-    thread.join(10)
+    thread.join(HANG_S)
     assert (seen, look.value(), moments.taken) == ([2], 2, 2)
 
 
@@ -99,7 +100,7 @@ def test_the_first_look_is_taken_once_however_many_ask_for_it() -> None:
     entered, release = threading.Semaphore(0), threading.Event()
 
     def slow() -> int:
-        assert release.wait(10)
+        assert release.wait(HANG_S)
         return moments.read()
 
     look = SharedLook(slow, lambda: moments.now_ms, 250, lambda: moments.monotonic_s)
@@ -113,10 +114,10 @@ def test_the_first_look_is_taken_once_however_many_ask_for_it() -> None:
     for thread in threads:
         thread.start()
     for _ in threads:
-        assert entered.acquire(timeout=10)
+        assert entered.acquire(timeout=HANG_S)
     release.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(HANG_S)
     assert seen == [1] * 8
 
 

@@ -16,12 +16,13 @@ from app import create_app
 from app.views import VIEWS
 from app.views.view import View
 from core.settings import Settings
-from core.types import Bar, Origin
+from core.types import Origin
 from ingest.store import market, process
 from ingest.store.engine import migrate, open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.market import listing, plain_bar
 from tests.support.waiting import HANG_S
 
 MINUTE = 60_000
@@ -37,14 +38,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-@dataclass(frozen=True)
-class Listing:
-    symbol: str
-    base: str
-    quote: str = "USDT"
-    status: str = "TRADING"
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -81,7 +74,7 @@ class LiveDesk:
         with self.writer.transaction() as tx:
             for symbol, closes in self.closes.items():
                 bars = [
-                    _bar(first_ms + row * MINUTE, closes[max(0, row - 1)], close)
+                    plain_bar(first_ms + row * MINUTE, closes[max(0, row - 1)], close)
                     for row, close in enumerate(closes)
                 ]
                 market.upsert_bars(tx, self.symbol_ids[symbol], MINUTE, bars, Origin.TRADES)
@@ -92,7 +85,7 @@ class LiveDesk:
         with self.writer.transaction() as tx:
             for symbol, closes in self.closes.items():
                 close = closes[-1] * (1 + changes.get(symbol, 0.0))
-                bar = _bar(self.close_ms, closes[-1], close)
+                bar = plain_bar(self.close_ms, closes[-1], close)
                 market.upsert_bars(tx, self.symbol_ids[symbol], MINUTE, [bar], Origin.TRADES)
                 closes.append(close)
         self.close_ms += MINUTE
@@ -127,11 +120,6 @@ class LiveDesk:
             process.set_meta(tx, "source_reason", "no exchange answers here")
 
 
-def _bar(open_time_ms: int, open_: float, close: float) -> Bar:
-    high, low = max(open_, close), min(open_, close)
-    return Bar(open_time_ms, open_, high, low, close, 1.0, close, 3, 0.5, True)
-
-
 @pytest.fixture(scope="session")
 def start_desk(
     tmp_path_factory: pytest.TempPathFactory,
@@ -147,7 +135,7 @@ def start_desk(
         writer = Writer(open_engine(database_url))
         with writer.transaction() as tx:
             symbol_ids = market.ensure_symbols(
-                tx, [Listing(f"{name}USDT", name) for name in ("BTC", "ETH", "SOL")]
+                tx, [listing(name) for name in ("BTC", "ETH", "SOL")]
             )
         desk = LiveDesk("", writer, symbol_ids, source=source)
         if filled:

@@ -17,6 +17,7 @@ from ingest.store import gaps, market
 from ingest.store.lock import worker_lock
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[3]
 DAY = 1_704_412_800_000  # 2024-01-05
@@ -194,7 +195,7 @@ def test_the_commands_import_tell_and_forget(tmp_path: Path) -> None:
             env={"DATABASE_URL": f"sqlite:///{tmp_path}/market.db", "PATH": "/usr/bin:/bin"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_S,
             check=False,
         )
 

@@ -3,7 +3,6 @@
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -16,6 +15,7 @@ from ingest.files.summary import ImportResult
 from ingest.store import market, pruning
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 
 DAY = 1_704_412_800_000  # 2024-01-05
 DAY_MS = 86_400_000
@@ -30,13 +30,6 @@ TRADE_HEADER = (
 )
 
 Load = Callable[..., list[ImportResult]]
-
-
-class Listed(NamedTuple):
-    symbol: str
-    base: str
-    quote: str
-    status: str
 
 
 def kline(number: int, length: int = MINUTE, start: int = DAY, scale: int = 1) -> str:
@@ -168,7 +161,9 @@ def test_aggregate_trades_build_the_bars_that_the_exchanges_klines_show(
     assert seconds.imported.all()
     assert reader.bars("BTCUSDT", 5 * MINUTE).complete.tolist() == [False]
     with writer.transaction() as tx:
-        (symbol_id,) = market.ensure_symbols(tx, [Listed("BTCUSDT", "", "", "")], True).values()
+        (symbol_id,) = market.ensure_symbols(
+            tx, [listing("BTC", base="", quote="", status="")], True
+        ).values()
         stored = market.trades_around(tx, symbol_id, DAY, DAY + DAY_MS, 0)
     assert [item.trade_id for item in stored] == list(range(1_200))
     assert stored[1] == Trade("BTCUSDT", 1, 101.5, 0.5, DAY + 250, DAY + 250, 2, 3, False)
@@ -415,7 +410,7 @@ def test_import_neither_subscribes_a_symbol_nor_renames_a_known_one(
     load: Load, save: Save, writer: Writer, reader: Reader
 ) -> None:
     with writer.transaction() as tx:
-        market.ensure_symbols(tx, [Listed("BTCUSDT", "BTC", "USDT", "TRADING")])
+        market.ensure_symbols(tx, [listing("BTC")])
         market.set_subscribed(tx, ["BTCUSDT"])
     load(save("BTCUSDT-1m-2024-01.csv", GOOD), save("PEPEFDUSD-1m-2024-01.csv", GOOD))
     shown = [(item.symbol, item.base, item.quote, item.subscribed) for item in reader.symbols()]
@@ -431,7 +426,9 @@ def test_retention_never_prunes_what_was_imported(
     )
     before = [rows(reader.bars("BTCUSDT", length)) for length in TIMEFRAMES.values()]
     with writer.transaction() as tx:
-        (symbol_id,) = market.ensure_symbols(tx, [Listed("BTCUSDT", "", "", "")], True).values()
+        (symbol_id,) = market.ensure_symbols(
+            tx, [listing("BTC", base="", quote="", status="")], True
+        ).values()
         assert pruning.prune_trades(tx, symbol_id, DAY + 10**12, 1_000) == 0
         for length in TIMEFRAMES.values():
             assert pruning.prune_bars(tx, length, DAY + 10**12, 1_000) == 0

@@ -296,7 +296,7 @@ def test_worker_whose_recording_is_not_understood_ends_for_good(tmp_path: Path) 
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
     assert done.returncode == 78

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,19 +31,12 @@ from ingest.store.engine import open_engine
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 from tests.support.waiting import HANG_S, wait_until
 
 ROOT = Path(__file__).parents[3]
 START_MS = 1_700_000_040_000
 SYMBOLS = [f"S{number:02d}USDT" for number in range(20)]
-
-
-@dataclass(frozen=True)
-class Listing:
-    symbol: str
-    base: str = "S"
-    quote: str = "USDT"
-    status: str = "TRADING"
 
 
 def trade(symbol: str, trade_id: int) -> Trade:
@@ -66,7 +58,7 @@ class Desk:
         self.after_batch: Callable[[], object] = lambda: None
         pauses = Pauses()
         self.pipeline = Pipeline(self.writer, lambda: START_MS, pauses)
-        self.pipeline.start([Listing(symbol) for symbol in SYMBOLS])
+        self.pipeline.start([listing(symbol.removesuffix("USDT")) for symbol in SYMBOLS])
         self.writing = WritingThread(
             self.queue,
             self.pipeline,

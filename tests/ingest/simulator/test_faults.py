@@ -1,7 +1,7 @@
 """The simulated exchange misbehaves as told, and notices when its clients do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,17 +15,10 @@ from core.errors import FrameError
 from ingest.binance.frames import parse_frame
 from ingest.simulator import SimulatedExchange, serve
 from ingest.simulator.faults import GARBAGE, ODD_FRAMES, UNKNOWN_EVENT
+from tests.support.simulator import in_loop
 from tests.support.waiting import HANG_S
 
 TWO = "/stream?streams=btcusdt@aggTrade/ethusdt@aggTrade"
-
-
-def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    def run(**arguments: Any) -> None:
-        asyncio.run(test(**arguments))
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 @asynccontextmanager

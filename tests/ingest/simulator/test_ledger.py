@@ -10,23 +10,14 @@ from core.types import Trade
 from ingest.simulator.ledger import DAY_MS, TRADE_DAYS, Ledger
 from ingest.simulator.listing import LISTINGS
 from ingest.simulator.market import BLOCK_MS
+from tests.support.simulator import Clock
 
 NOW_MS = 1_788_000_123_456
 
 
-class Clock:
-    """Seconds since the epoch, moved by hand."""
-
-    def __init__(self, now_ms: int = NOW_MS) -> None:
-        self.now_ms = now_ms
-
-    def __call__(self) -> float:
-        return self.now_ms / 1_000
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW_MS)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from ingest.simulator.ledger import DAY_MS, Ledger
 from ingest.simulator.rest import RestApi
+from tests.support.simulator import Clock
 
 NOW_MS = 1_788_000_123_456
 MINUTE = 60_000
@@ -17,18 +18,9 @@ OPEN_MINUTE = NOW_MS // MINUTE * MINUTE
 Get = Callable[..., Any]
 
 
-class Clock:
-    """Seconds since the epoch, moved by hand."""
-
-    now_ms = NOW_MS
-
-    def __call__(self) -> float:
-        return self.now_ms / 1_000
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW_MS)
 
 
 @pytest.fixture

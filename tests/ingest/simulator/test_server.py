@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.uri import parse_uri
 
 from ingest.simulator import SessionLimits, SimulatedExchange, serve
+from tests.support.simulator import in_loop
 from tests.support.waiting import ENDLESS_S, HANG_S, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -42,14 +43,6 @@ def client(exchange: SimulatedExchange) -> httpx.AsyncClient:
 async def read(ws: ClientConnection) -> Any:
     async with asyncio.timeout(HANG_S):
         return orjson.loads(await ws.recv())
-
-
-def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def run() -> None:
-        asyncio.run(test())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 @in_loop

@@ -11,17 +11,9 @@ from ingest.simulator.ledger import Ledger
 from ingest.simulator.market import BLOCK_MS
 from ingest.simulator.publisher import Publisher
 from ingest.simulator.stream import Stream, Subscriptions, open_address, parse_stream
+from tests.support.simulator import Clock
 
 NOW_MS = 1_788_000_000_500
-
-
-class Clock:
-    """Seconds since the epoch, moved by hand."""
-
-    now_ms = NOW_MS
-
-    def __call__(self) -> float:
-        return self.now_ms / 1_000
 
 
 class Listener:
@@ -40,7 +32,7 @@ class Listener:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW_MS)
 
 
 @pytest.fixture

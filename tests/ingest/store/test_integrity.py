@@ -21,14 +21,11 @@ from ingest.store.lock import worker_lock
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 
 ROOT = Path(__file__).parents[3]
 HOUR = 3_600_000
 PAGE = 4_096
-
-
-class Listing:
-    symbol, base, quote, status = "BTCUSDT", "BTC", "USDT", "TRADING"
 
 
 def bars(first: int, count: int) -> list[Bar]:
@@ -41,7 +38,7 @@ def fill(url: str) -> None:
     """4,000 imported hours and 1,000 trades, 20,000 fetched minutes and trades of the feed."""
     writer = Writer(open_engine(url, checkpoints=True))
     with writer.transaction() as tx:
-        key = market.ensure_symbols(tx, [Listing()])["BTCUSDT"]
+        key = market.ensure_symbols(tx, [listing("BTC")])["BTCUSDT"]
         market.upsert_bars(tx, key, HOUR, bars(0, 4_000), Origin.KLINE, imported=True)
         imports.record_import(
             tx, key, "klines", HOUR, 0, 4_000 * HOUR, None, None, "a.zip", 4_000, 1
@@ -108,7 +105,7 @@ def test_imports_around_a_page_that_cannot_be_read_are_kept_and_the_user_is_told
     path = Path(database_url.removeprefix("sqlite:///"))
     writer = Writer(open_engine(database_url, checkpoints=True))
     with writer.transaction() as tx:
-        key = market.ensure_symbols(tx, [Listing()])["BTCUSDT"]
+        key = market.ensure_symbols(tx, [listing("BTC")])["BTCUSDT"]
         market.upsert_bars(tx, key, HOUR, bars(0, 4_000), Origin.KLINE, imported=True)
         imports.record_import(
             tx, key, "klines", HOUR, 0, 4_000 * HOUR, None, None, "a.zip", 4_000, 1

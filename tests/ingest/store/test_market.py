@@ -3,26 +3,21 @@
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from core.errors import StoreError
 from core.types import Bar, Origin, Trade
+from ingest.binance.answers import SymbolInfo
 from ingest.store import gaps, imports, market, process, pruning
 from ingest.store.market import BarChanges, FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 
 MINUTE = 60_000
-
-
-class Listed(NamedTuple):
-    symbol: str
-    base: str = "BTC"
-    quote: str = "USDT"
-    status: str = "TRADING"
 
 
 def bar(number: int, close: float = 100.0, complete: bool = True) -> Bar:
@@ -36,7 +31,7 @@ def trade(trade_id: int, time_ms: int) -> Trade:
 @pytest.fixture
 def btc(writer: Writer) -> int:
     with writer.transaction() as tx:
-        return market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
+        return market.ensure_symbols(tx, [listing("BTC")])["BTCUSDT"]
 
 
 def upsert(
@@ -227,14 +222,14 @@ def test_every_trade_of_a_second_is_found_from_any_anchor(
 def test_cursor_and_symbols_survive_a_restart(writer: Writer, btc: int, reader: Reader) -> None:
     cursor = FeedCursor(10, 1.5, 20, 30, 40)
     with writer.transaction() as tx:
-        market.ensure_symbols(tx, [Listed("ETHUSDT", "ETH")])
+        market.ensure_symbols(tx, [listing("ETH")])
         market.set_subscribed(tx, ["BTCUSDT"])
         market.save_cursor(tx, btc, FeedCursor(1, 1.0, 2, 3, 4))
         market.save_cursor(tx, btc, cursor)
         assert market.cursors(tx) == {"BTCUSDT": cursor}
     with writer.transaction() as tx:
         market.set_subscribed(tx, ["ETHUSDT"])
-        same = market.ensure_symbols(tx, [Listed("BTCUSDT", "BTC", "USDT", "HALT")])
+        same = market.ensure_symbols(tx, [listing("BTC", status="HALT")])
     assert same == {"BTCUSDT": btc}
     shown = [(item.symbol, item.status, item.subscribed, item.last_id) for item in reader.symbols()]
     assert shown == [("BTCUSDT", "HALT", False, 10), ("ETHUSDT", "TRADING", True, None)]
@@ -244,7 +239,7 @@ def test_guess_does_not_replace_what_the_exchange_said(
     writer: Writer, btc: int, reader: Reader
 ) -> None:
     with writer.transaction() as tx:
-        guess = Listed("BTCUSDT", "BT", "CUSDT", "IMPORTED")
+        guess = SymbolInfo("BTCUSDT", "BT", "CUSDT", "IMPORTED")
         assert market.ensure_symbols(tx, [guess], keep_existing=True) == {"BTCUSDT": btc}
     symbol = reader.symbol("BTCUSDT")
     assert symbol is not None
@@ -307,7 +302,7 @@ def test_retention_prunes_old_bars_and_never_imported_ones(
     writer: Writer, btc: int, reader: Reader
 ) -> None:
     with writer.transaction() as tx:
-        eth = market.ensure_symbols(tx, [Listed("ETHUSDT", "ETH")])["ETHUSDT"]
+        eth = market.ensure_symbols(tx, [listing("ETH")])["ETHUSDT"]
         market.upsert_bars(tx, btc, MINUTE, [bar(number) for number in range(20)], Origin.KLINE)
         # More than the island, as roll-ups reach beyond it: they must not block what follows.
         island = [bar(number) for number in range(5, 13)]

@@ -1,7 +1,5 @@
 """The same store on PostgreSQL."""
 
-from typing import NamedTuple
-
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -14,15 +12,9 @@ from ingest.store.market import BarChanges, FeedCursor
 from ingest.store.reader import Freshness, Reader, Snapshot
 from ingest.store.schema import metadata
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 
 MINUTE = 60_000
-
-
-class Listed(NamedTuple):
-    symbol: str
-    base: str = "BTC"
-    quote: str = "USDT"
-    status: str = "TRADING"
 
 
 def test_a_worker_that_has_lost_its_lock_unawares_writes_nothing_more(postgres_url: str) -> None:
@@ -54,8 +46,8 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     writer, reader = Writer(engine), Reader(postgres_url)
     with writer.transaction() as tx:
-        btc = market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
-        assert market.ensure_symbols(tx, [Listed("BTCUSDT", "X")], keep_existing=True) == {
+        btc = market.ensure_symbols(tx, [listing("BTC")])["BTCUSDT"]
+        assert market.ensure_symbols(tx, [listing("BTC", base="X")], keep_existing=True) == {
             "BTCUSDT": btc
         }
         market.set_subscribed(tx, ["BTCUSDT"])

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,15 +17,9 @@ from ingest.store.engine import migrate, open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import DatabaseInfo, Freshness, ProcessStatus, Reader, Snapshot, StoredGap
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 
 SECOND, MINUTE = 1_000, 60_000
-
-
-class Listed(NamedTuple):
-    symbol: str
-    base: str = "BTC"
-    quote: str = "USDT"
-    status: str = "TRADING"
 
 
 def bar(number: int, length: int = MINUTE) -> Bar:
@@ -42,7 +35,7 @@ def path_of(url: str) -> Path:
 def filled(writer: Writer) -> Writer:
     """Ten minutes of BTCUSDT and three seconds that begin before them."""
     with writer.transaction() as tx:
-        ids = market.ensure_symbols(tx, [Listed("BTCUSDT"), Listed("ETHUSDT", "ETH")])
+        ids = market.ensure_symbols(tx, [listing("BTC"), listing("ETH")])
         minutes = [bar(number) for number in range(10, 20)]
         market.upsert_bars(tx, ids["BTCUSDT"], MINUTE, minutes, Origin.KLINE)
         seconds = [bar(number, SECOND) for number in range(2, 5)]
@@ -148,7 +141,7 @@ def test_what_is_asked_every_second_never_reads_through_the_bars(
 
 def test_revision_rises_only_for_the_symbol_that_changed(filled: Writer, reader: Reader) -> None:
     with filled.transaction() as tx:
-        ids = market.ensure_symbols(tx, [Listed("BTCUSDT")])
+        ids = market.ensure_symbols(tx, [listing("BTC")])
         market.rise_revision(tx, ids["BTCUSDT"])
     assert [item.revision for item in reader.symbols()] == [1, 0]
 
@@ -161,7 +154,7 @@ def test_every_change_of_a_symbol_shows_in_its_freshness(filled: Writer, reader:
         "ETHUSDT": untouched,
     }
     with filled.transaction() as tx:
-        key = market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
+        key = market.ensure_symbols(tx, [listing("BTC")])["BTCUSDT"]
         market.upsert_bars(tx, key, MINUTE, [bar(20)], Origin.KLINE)
     appended = Freshness(0, None, None, {SECOND: 4 * SECOND, MINUTE: 20 * MINUTE})
     assert reader.freshness() == {"BTCUSDT": appended, "ETHUSDT": untouched}
@@ -181,7 +174,7 @@ def test_a_tick_sees_one_state_of_the_store_while_a_writer_goes_on(
     filled: Writer, reader: Reader
 ) -> None:
     with filled.transaction() as tx:
-        key = market.ensure_symbols(tx, [Listed("BTCUSDT")])["BTCUSDT"]
+        key = market.ensure_symbols(tx, [listing("BTC")])["BTCUSDT"]
         gaps.open_gap(tx, key, 10, 19, MINUTE, 2 * MINUTE, "reconnect", 0)
         process.save_status(tx, "worker", 77, "live", 20, {"queue_depth": 3})
         process.save_status(tx, "analyst", 78, "idle", 21, {})
@@ -274,7 +267,7 @@ def test_database_that_was_replaced_is_read_anew(
 
 def test_page_is_readable_while_a_writer_is_at_work(filled: Writer, reader: Reader) -> None:
     with filled.transaction() as tx:
-        ids = market.ensure_symbols(tx, [Listed("BTCUSDT")])
+        ids = market.ensure_symbols(tx, [listing("BTC")])
         market.upsert_bars(tx, ids["BTCUSDT"], MINUTE, [bar(20)], Origin.KLINE)
         assert reader.bar_range("BTCUSDT", MINUTE) == (10 * MINUTE, 19 * MINUTE)
         assert reader.is_writable()
