@@ -19,16 +19,10 @@ from ingest.store.reader import Reader
 from ingest.store.salvage import salvage
 from ingest.store.schema import USER, is_large, metadata, tables_of
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 
 PAGE = 4_096
 ROWS = 1_000
-
-
-class Listed:
-    base, quote, status = "BTC", "USDT", "TRADING"
-
-    def __init__(self, symbol: str) -> None:
-        self.symbol = symbol
 
 
 @pytest.fixture
@@ -62,7 +56,7 @@ def fill(url: str) -> Path:
     migrate(url)
     writer = Writer(open_engine(url, checkpoints=True))
     with writer.transaction() as tx:
-        ids = market.ensure_symbols(tx, [Listed("BTCUSDT"), Listed("ETHUSDT")])
+        ids = market.ensure_symbols(tx, [listing("BTC"), listing("ETH")])
         key = ids["ETHUSDT"]
         market.upsert_bars(
             tx, key, 60_000, [Bar(0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1, 1.0, True)], Origin.KLINE
