@@ -9,6 +9,7 @@ import pytest
 
 from core.types import Bar
 from ingest.files.importer import ImportedSymbol
+from ingest.live import ports
 from ingest.live.pipeline import Pipeline
 from ingest.live.reconcile import Reconciliation
 from ingest.store.transaction import Writer
@@ -20,13 +21,13 @@ START = 1_700_000_040_000
 
 
 class Compared:
-    """Twenty minutes of one symbol, stored live, and the job that compares them."""
+    """Twenty minutes of one symbol, stored live, and what compares them."""
 
     def __init__(self, writer: Writer, market: Any) -> None:
         self.market = market
         self.pipeline = Pipeline(writer, self.now_ms)
         self.pipeline.start([ImportedSymbol(NAME, "AAA", "USDT", "TRADING")])
-        self.job = Reconciliation(market, self.store, self.pipeline, self.now_ms)
+        self.reconciliation = Reconciliation(market, self.store, self.pipeline, self.now_ms)
         while market.trades[market.made].trade_time_ms < START + 20 * MINUTE:
             self.pipeline.ingest(market.make(50))
             self.pipeline.close_bars(self.pipeline.event_time_ms)
@@ -38,8 +39,8 @@ class Compared:
         return work()
 
     def look(self) -> tuple[int, int, int]:
-        asyncio.run(self.job.run_once())
-        findings = self.job.findings
+        asyncio.run(self.reconciliation.run_once())
+        findings = self.reconciliation.findings
         return findings.checked, findings.repaired, findings.disagreed
 
     def minute(self, number: int) -> Bar:
@@ -80,9 +81,11 @@ def test_a_wrong_bar_is_built_again(compared: Compared, database_url: str) -> No
     assert compared.minute(5) == right
 
 
-def test_a_trade_that_went_missing_unnoticed_is_fetched(
-    compared: Compared, database_url: str
+@pytest.mark.parametrize("page_limit", [1_000, 7])
+def test_a_trade_that_went_missing_unnoticed_is_fetched_however_many_pages_a_minute_has(
+    compared: Compared, database_url: str, page_limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ports, "PAGE_LIMIT", page_limit)
     right = compared.minute(7)
     lost = next(
         t
@@ -122,7 +125,7 @@ def test_a_bar_that_stays_different_is_told_and_ours_stands(
     monkeypatch.setattr(compared.market, "klines", skewed)
     assert compared.look()[1:] == (0, 1)
     assert compared.minute(9) == ours
-    assert NAME in compared.job.findings.examples[0]
+    assert NAME in compared.reconciliation.findings.examples[0]
 
 
 def test_minutes_that_the_exchange_has_not_yet_are_compared_later(compared: Compared) -> None:
