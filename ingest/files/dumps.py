@@ -17,6 +17,8 @@ from core.types import TIMEFRAMES
 
 MAX_LINE = 4_096
 """Bytes; a row has some 200. A longer one is not read to its end."""
+MAX_BLANK_LINES = 100
+"""As many may end a file."""
 MAX_TEXT_BYTES = 32 * 2**30
 """Text of one file; a month of the busiest symbol's trades is some 8 GB."""
 REPORT_LINES = 8_192
@@ -123,6 +125,13 @@ def size_bytes(dump: DumpFile) -> int:
     return size
 
 
+def state(dump: DumpFile) -> tuple[int, int]:
+    """What differs where the file was written to in between."""
+    with _translated(dump.path):
+        status = dump.path.stat()
+        return status.st_size, status.st_mtime_ns
+
+
 def read_lines(dump: DumpFile, on_bytes: OnBytes) -> Iterator[tuple[int, bytes]]:
     """Yield number and text of every line, stripped; none of them is blank, and there is one."""
     read = number = 0
@@ -136,7 +145,7 @@ def read_lines(dump: DumpFile, on_bytes: OnBytes) -> Iterator[tuple[int, bytes]]
             if line.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise ImportFileError(f"{dump.path}: is UTF-16 text; save it as UTF-8")
         stripped = line.strip()
-        if not stripped:
+        if not stripped and number - (blank or number) < MAX_BLANK_LINES:
             blank = blank or number
             continue
         if blank:

@@ -14,7 +14,7 @@ from core.bars import PARENTS, SECOND_MS, STEP_BACK_MS, roll_up
 from core.errors import ImportFileError
 from core.symbols import split_symbol
 from core.types import Bar, Origin, Trade
-from ingest.files.dumps import DumpFile, OnBytes, describe, read_lines, size_bytes
+from ingest.files.dumps import DumpFile, OnBytes, describe, read_lines, size_bytes, state
 from ingest.files.judging import (
     DAY_MS,
     TOLD_HOLES,
@@ -112,7 +112,10 @@ class _FileImport:
     def run(self) -> ImportResult:
         """Check the whole file, then write it."""
         total = size_bytes(self._dump)
+        before = state(self._dump)
         judge = self._check(total)
+        if state(self._dump) != before:  # still being downloaded
+            raise ImportFileError(f"{self._dump.path}: changed while it was checked")
         self._begin(judge)
         if isinstance(judge, TradeJudge):
             start_ms, end_ms = self._write_trades(judge, total)
@@ -329,7 +332,8 @@ class _FileImport:
                 self._count(
                     tx, market.upsert_bars(tx, self._symbol_id, parent, bars, origin, imported=True)
                 )
-        self._sleep(PAUSE_S)
+        if children:  # a file full of holes has thousands of stretches without
+            self._sleep(PAUSE_S)
 
     def _write(
         self, trades: list[Trade], timeframe_ms: int, bars: list[Bar], origin: Origin

@@ -10,7 +10,7 @@ import pytest
 from core.errors import ImportFileError
 from core.types import Trade
 from ingest.files import dumps
-from ingest.files.importer import ImportedSymbol, import_files
+from ingest.files.importer import ImportedSymbol, Progress, import_files
 from ingest.files.judging import NOT_OVER, OFF_GRID, STEPPED_BACK, STILL_TO_COME, SeenRows
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult, RefusedFile
@@ -150,14 +150,15 @@ def test_step_back_beyond_reason_is_left_out_and_told(
 
 
 def test_stored_trades_of_a_second_are_found_behind_a_step_back(writer: Writer) -> None:
-    times = [1_000, 3_500, 3_600, 2_100, 2_200, 3_700, 9_000]
+    # More that step back than the walk takes at once.
+    times = [1_000, 3_500, 3_600, *[2_100] * 300, 3_700, 9_000]
     trades = [Trade("BTCUSDT", n, 5.0, 1.0, time, time, n, n, True) for n, time in enumerate(times)]
     with writer.transaction() as tx:
         listing = ImportedSymbol("BTCUSDT", "BTC", "USDT", "TRADING")
         (symbol_id,) = market.ensure_symbols(tx, [listing]).values()
         market.insert_trades(tx, symbol_id, trades)
-        found = market.trades_around(tx, symbol_id, 3_000, 4_000, 5)
-    assert [trade.trade_id for trade in found] == [1, 2, 5]
+        found = market.trades_around(tx, symbol_id, 3_000, 4_000, 304)
+    assert [trade.trade_id for trade in found] == [1, 2, 303]
 
 
 # -- names and packing -----------------------------------------------------------------------------
@@ -431,6 +432,13 @@ def test_endless_line_in_a_zip_is_not_read_to_its_end(
     assert 0 < sum(read) < 100_000
 
 
+def test_blank_lines_end_a_file_but_not_without_end(load: Load, save: Save, reader: Reader) -> None:
+    load(save("BTCUSDT-1h-2024-01.csv", [hour(0), "", "", ""]))
+    assert opens(reader) == [0]
+    with pytest.raises(ImportFileError, match="line 2: the line is blank"):
+        load(save("BTCUSDT-1h-2024-02.csv", [hour(0), *[""] * 200]))
+
+
 def test_what_is_no_regular_file_is_not_opened(load: Load, tmp_path: Path) -> None:
     pipe = tmp_path / "BTCUSDT-1h-2024-01.csv"
     os.mkfifo(pipe)
@@ -442,6 +450,21 @@ def test_what_is_no_regular_file_is_not_opened(load: Load, tmp_path: Path) -> No
     (tmp_path / "BTCUSDT-1h-2024-03.csv").symlink_to("/dev/zero")
     with pytest.raises(ImportFileError, match="is no regular file"):
         load(tmp_path / "BTCUSDT-1h-2024-03.csv")
+
+
+def test_file_that_changes_while_it_is_checked_is_refused_whole(
+    writer: Writer, save: Save, reader: Reader
+) -> None:
+    path = save("BTCUSDT-1h-2024-01.csv", [hour(n) for n in range(5)])
+
+    def append(_: Progress) -> None:
+        with path.open("a") as file:
+            file.write("half a row of a download")
+
+    (result,) = import_files([path], writer, append, sleep=lambda _: None)
+    assert isinstance(result, RefusedFile)
+    assert "changed while it was checked" in result.reason
+    assert reader.symbols() == []
 
 
 def test_text_beyond_the_limit_is_refused_by_its_size(
