@@ -207,6 +207,7 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     body["warnings"] = list(view.warnings)
     if result:
         body["warnings"] += _explained(missing, reasons, view.warnings)
+        body["warnings"] += _missing_bars(result)
         body["warnings"] += _null_rows(body["series"])
         body["warnings"] += _null_exits(body["backtest"]["trades"])
     return body
@@ -319,6 +320,18 @@ def _explained(missing: list[str], reasons: Mapping[str, str], given: Iterable[s
         if name not in explained:
             lines.append(f"{name}: {reason}")
     return lines + [f"{name}: {reason}" for name, reason in left.items()]
+
+
+def _missing_bars(result: PairResult) -> list[str]:
+    """Tell of all the rows, not only of the points that are sent, where either leg has no bar."""
+    missing = np.flatnonzero(np.isnan(result.rows.close_a))
+    if not len(missing):
+        return []
+    first, last = result.rows.open_time_ms[missing[[0, -1]]]
+    return [
+        f"bars: {len(missing)} of {len(result.rows)} rows have no whole bar of both legs, between"
+        f" {iso(int(first))} and {iso(int(last) + result.spec.timeframe_ms)}"
+    ]
 
 
 def _null_rows(series: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from dash import Dash
 from flask.testing import FlaskClient
 
+from app.api.values import iso
 from app.services import Desk
 from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
 from core.types import Origin
@@ -316,6 +317,32 @@ def test_pair_moves_on_when_both_legs_have_closed_a_bar(
     assert after["series"]["zscore"][-2] == before["zscore"]
     known = before["backtest"]["equity"]["value"]
     assert after["backtest"]["equity"]["value"][:-1] == known
+
+
+def test_hole_before_the_points_that_are_sent_is_told(
+    own_desk: Any,
+    own_writer: Writer,
+    own_ids: dict[str, int],
+    open_client: Callable[[Dash], FlaskClient],
+) -> None:
+    query = "/analytics/pair?window=20&bars=500&points=20"
+    whole = strict_json(open_client(own_desk[0]).get(query).data)
+    assert not any(line.startswith("bars: ") for line in whole["warnings"])
+    start = LAST_OPEN_MS - 200 * MINUTE
+    with own_writer.transaction() as tx:
+        tx.run(
+            "DELETE FROM bars WHERE symbol_id = ? AND open_time_ms >= ? AND open_time_ms < ?",
+            own_ids["ETHUSDT"],
+            start,
+            start + 57 * MINUTE,
+        )
+        market.rise_revision(tx, own_ids["ETHUSDT"])
+    answer = strict_json(open_client(own_desk[0]).get(query).data)
+    (told,) = [line for line in answer["warnings"] if line.startswith("bars: ")]
+    assert told == (
+        f"bars: 57 of {whole['bars']} rows have no whole bar of both legs, between {iso(start)}"
+        f" and {iso(start + 57 * MINUTE)}"
+    )
 
 
 def test_incomplete_last_bar_gives_null_with_its_reason(
