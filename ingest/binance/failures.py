@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, TypeAlias
@@ -15,6 +15,8 @@ from websockets.exceptions import (
     ProxyError,
     WebSocketException,
 )
+
+from ingest.binance.waits import asked_wait_s
 
 Action: TypeAlias = Literal["retry", "next_host", "blocked", "hold"]
 
@@ -51,7 +53,7 @@ class Failure:
 
     `retry`: the same host again. `next_host`: another one, this one later. `blocked`: this host
     refuses us, try it no sooner than in five minutes. `hold`: nothing is to be asked of any host
-    for `hold_s` seconds.
+    for `hold_s` seconds. Of the others `hold_s` is about their one host: it asked for so long.
     """
 
     action: Action
@@ -59,11 +61,13 @@ class Failure:
     hold_s: float = 0.0
 
 
-def classify_failure(error: BaseException) -> Failure:
-    """Judge an exception of connecting, requesting or reading."""
+def classify_failure(error: BaseException, now_s: float) -> Failure:
+    """Judge an exception of connecting, requesting or reading; `now_s` as in `classify_status`."""
     if isinstance(error, InvalidStatus):
         response = error.response
-        return classify_status(response.status_code, response.headers.get("Retry-After"))
+        # The library's own headers raise where one is given twice.
+        headers = httpx.Headers(list(response.headers.raw_items()))
+        return classify_status(response.status_code, headers, bytes(response.body or b""), now_s)
     if isinstance(error, SilentFeedError):
         return Failure("retry", str(error))
     if isinstance(error, ConnectionClosed):
@@ -79,30 +83,34 @@ def classify_failure(error: BaseException) -> Failure:
     return Failure("next_host", f"{type(error).__name__}: {error}"[:200])
 
 
-def classify_status(status: int, retry_after: str | None = None) -> Failure:
-    """Judge an HTTP status other than success, of a request or of a WebSocket upgrade."""
-    if status == 451:
-        return Failure("blocked", "the exchange does not serve this location (HTTP 451)")
-    if status == 403:
-        return Failure("blocked", "the exchange's firewall refuses this address (HTTP 403)")
+def classify_status(status: int, headers: Mapping[str, str], body: bytes, now_s: float) -> Failure:
+    """Judge an HTTP status other than success, of a request or of a WebSocket upgrade.
+
+    Parameters
+    ----------
+    now_s : the exchange's clock, where the answer itself has no `Date`.
+    """
+    wait_s = asked_wait_s(headers, body, now_s)
     if status in HOLD_STATUSES:
-        hold_s = parse_retry_after(retry_after)
-        if hold_s is None:
-            hold_s = DEFAULT_HOLD_S[status]
-        why = "too many requests" if status == 429 else "this address is banned for a while"
-        return Failure("hold", f"{why} (HTTP {status}), asked to wait {hold_s:g} s", hold_s)
+        return refused_for_a_while(status, wait_s)
+    hold_s = wait_s or 0.0
+    if status == 451:
+        return Failure("blocked", "the exchange does not serve this location (HTTP 451)", hold_s)
+    if status == 403:
+        words = "the exchange's firewall refuses this address (HTTP 403)"
+        return Failure("blocked", words, hold_s)
     if status >= 500:
-        return Failure("next_host", f"the host is out of order (HTTP {status})")
+        return Failure("next_host", f"the host is out of order (HTTP {status})", hold_s)
     if 300 <= status < 400:
-        return Failure("next_host", f"the host points elsewhere (HTTP {status})")
-    return Failure("next_host", f"the host answers HTTP {status}")
+        return Failure("next_host", f"the host points elsewhere (HTTP {status})", hold_s)
+    return Failure("next_host", f"the host answers HTTP {status}", hold_s)
 
 
-def parse_retry_after(value: str | None) -> float | None:
-    """Read the header's seconds; None where it is missing or something else."""
-    if value is None or not value.strip().isdecimal():
-        return None
-    return float(value)
+def refused_for_a_while(status: int, wait_s: float | None) -> Failure:
+    """Say that nobody may ask for as long as the exchange says, or for a guess of ours."""
+    hold_s = DEFAULT_HOLD_S[status] if wait_s is None else wait_s
+    why = "too many requests" if status == 429 else "this address is banned for a while"
+    return Failure("hold", f"{why} (HTTP {status}), asked to wait {hold_s:.0f} s", hold_s)
 
 
 def backoff_delays(rng: Random, first: float = 0.5, cap: float = 30.0) -> Iterator[float]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -99,11 +100,12 @@ async def _ping(client: httpx.AsyncClient, host: str) -> tuple[str, str | None]:
     try:
         response = await client.get(f"{host}/api/v3/ping")
     except NETWORK_ERRORS as error:
-        return host, classify_failure(error).words
+        return host, classify_failure(error, time.time()).words
     if response.status_code != 200:
-        return host, classify_status(
-            response.status_code, response.headers.get("Retry-After")
-        ).words
+        failure = classify_status(
+            response.status_code, response.headers, response.content, time.time()
+        )
+        return host, failure.words
     # A hotel's sign-in page answers 200 as well.
     if not response.text.lstrip().startswith("{"):
         return host, "the answer is not the exchange's"

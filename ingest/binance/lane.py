@@ -40,29 +40,31 @@ ATTEMPTS_WINDOW_S = 300.0
 class Gate:
     """What all lanes share: hosts that refuse us, a wait asked for, the attempts made."""
 
-    def __init__(
-        self, hosts: Sequence[str], clock: Callable[[], float], hold: Hold | None = None
-    ) -> None:
+    def __init__(self, hosts: Sequence[str], clock: Callable[[], float], hold: Hold) -> None:
         self.hosts = tuple(hosts)
         self._clock = clock
         self._blocked_until = dict.fromkeys(self.hosts, -float("inf"))
-        self._hold = hold or Hold()
+        self._resting_until = dict.fromkeys(self.hosts, -float("inf"))
+        self._hold = hold
         self._attempts: deque[float] = deque()
 
     @property
     def all_blocked(self) -> bool:
-        return all(self.is_blocked(host) for host in self.hosts)
+        return all(until > self._clock() for until in self._blocked_until.values())
 
-    def is_blocked(self, host: str) -> bool:
-        """Tell whether a host refuses us, and is not to be asked yet."""
-        return self._blocked_until[host] > self._clock()
+    def judge(self, error: BaseException) -> Failure:
+        """Classify an error; a date in it is read by the exchange's clock."""
+        return classify_failure(error, self._hold.exchange_clock())
 
     def note(self, host: str, failure: Failure) -> None:
         """Remember what a failure means for every lane."""
+        now = self._clock()
+        if failure.action == "hold":
+            self._hold.extend(now + failure.hold_s, failure.words)
+            return
         if failure.action == "blocked":
-            self._blocked_until[host] = self._clock() + BLOCK_S
-        elif failure.action == "hold":
-            self._hold.extend(self._clock() + failure.hold_s, failure.words)
+            self._blocked_until[host] = now + max(BLOCK_S, failure.hold_s)
+        self._resting_until[host] = now + failure.hold_s
 
     def count_attempt(self) -> None:
         """Count one connect against the exchange's limit."""
@@ -73,15 +75,19 @@ class Gate:
         now = self._clock()
         while self._attempts and self._attempts[0] <= now - ATTEMPTS_WINDOW_S:
             self._attempts.popleft()
-        until = max(self._hold.until, min(self._blocked_until.values()))
+        until = max(self._hold.until, min(self._not_before(host) for host in self.hosts))
         if len(self._attempts) >= MAX_ATTEMPTS:
             until = max(until, self._attempts[0] + ATTEMPTS_WINDOW_S)
         return max(0.0, until - now)
 
     def host_from(self, index: int) -> str | None:
-        """Choose the host at `index`, or the next one that does not refuse us."""
+        """Choose the host at `index`, or the next one that may be asked."""
         turned = self.hosts[index:] + self.hosts[:index]
-        return next((host for host in turned if not self.is_blocked(host)), None)
+        now = self._clock()
+        return next((host for host in turned if self._not_before(host) <= now), None)
+
+    def _not_before(self, host: str) -> float:
+        return max(self._blocked_until[host], self._resting_until[host])
 
 
 class Lane:
@@ -181,7 +187,7 @@ class Lane:
             try:
                 socket = await self._connect(url)
             except (*NETWORK_ERRORS, UnicodeError) as error:
-                self._back_off(host, classify_failure(error), brought_trade=False)
+                self._back_off(host, self._gate.judge(error), brought_trade=False)
                 continue
             self.connections += 1
             _log.info("feed connected", host=host, symbols=len(self.symbols))
@@ -235,7 +241,7 @@ class Lane:
         error = _reason(lost)
         if lost.age_s >= SETTLED_S:
             self._quick = backoff_delays(self._rng, cap=QUICK_CAP_S)
-        self._back_off(lost.host, classify_failure(error), lost.first_trade.is_set())
+        self._back_off(lost.host, self._gate.judge(error), lost.first_trade.is_set())
 
     def _back_off(self, host: str, failure: Failure, brought_trade: bool) -> None:
         self._failing = not brought_trade

@@ -39,8 +39,10 @@ from ingest.binance.failures import (
     backoff_delays,
     classify_failure,
     classify_status,
+    refused_for_a_while,
 )
 from ingest.binance.hosts import host_name, is_loopback
+from ingest.binance.waits import asked_wait_s
 from ingest.binance.weights import Hold, WeightBudget
 
 _log = structlog.get_logger()
@@ -50,12 +52,15 @@ PAGE_LIMIT = 1_000
 """Most rows of one answer; the exchange documents nothing above."""
 UNKNOWN_SYMBOL = -1121
 ILLEGAL_CHARACTERS = -1100
+TOO_MUCH_WEIGHT = -1003
 # Refusals that are about the server's state, not about the request.
-TRANSIENT_CODES = frozenset((-1000, -1001, -1003, -1007, -1008, -1016))
+TRANSIENT_CODES = frozenset((-1000, -1001, -1007, -1008, -1016))
 AVOID_S = 30.0
 """A host that failed is passed over for this long while another one works."""
 SETTLE_MS = 5_000
 """The exchange's database may lag its streams by as much: what is newer it may not know yet."""
+LONGEST_REST_S = 60.0
+"""A wait that all hosts ask for, each for itself, is sat through up to this long."""
 SERVER_TIME_S = 600.0
 """How long a measured difference between the exchange's clock and ours is believed."""
 # More symbols than this in one URL: the whole list costs the same and can't be refused.
@@ -69,6 +74,7 @@ class _Host:
         self.base = base
         self.avoid_until = -float("inf")
         self.blocked_until = -float("inf")
+        self.resting_until = -float("inf")
         self.words = ""
 
 
@@ -107,7 +113,10 @@ class RestClient:
         self._proving = asyncio.Lock()
         self._proven = False
         self._slots = asyncio.Semaphore(concurrency)
-        self._budget = WeightBudget(clock=clock, wall_clock=wall_clock, sleep=sleep, hold=hold)
+        self._hold = hold or Hold(wall_clock)
+        self._budget = WeightBudget(
+            clock=clock, wall_clock=wall_clock, sleep=sleep, hold=self._hold
+        )
         self._attempt_timeout_s = attempt_timeout_s
         self._attempts = max(4, len(hosts))
         self._server_offset_ms: float | None = None
@@ -274,6 +283,7 @@ class RestClient:
         self, path: str, params: Mapping[str, str], weight: int, read: Callable[[bytes], T]
     ) -> "T | _Failed":
         """Ask one host once, when the budget allows; raises what asking again can't change."""
+        await self._let_rest()
         async with self._budget.spend(weight):
             host = self._pick()
             outcome = await self._ask(host, path, params, read)
@@ -284,11 +294,28 @@ class RestClient:
         host.words = outcome.words
         if outcome.action == "hold":
             self._budget.hold(outcome.hold_s, outcome.words)
-        elif outcome.action == "blocked":
-            host.blocked_until = self._clock() + BLOCK_S
+            return _Failed(host, outcome)
+        now = self._clock()
+        host.resting_until = now + outcome.hold_s
+        if outcome.action == "blocked":
+            host.blocked_until = now + max(BLOCK_S, outcome.hold_s)
         else:
-            host.avoid_until = self._clock() + AVOID_S
+            host.avoid_until = now + max(AVOID_S, outcome.hold_s)
         return _Failed(host, outcome)
+
+    async def _let_rest(self) -> None:
+        """Wait while every host that serves us has asked for a wait of its own."""
+        while True:
+            now = self._clock()
+            serving = [host for host in self._hosts if host.blocked_until <= now]
+            first = min(serving, key=lambda host: host.resting_until, default=None)
+            if first is None or first.resting_until <= now:
+                return
+            wait_s = first.resting_until - now
+            if wait_s > LONGEST_REST_S:
+                words = f"{host_name(first.base)}: {first.words}"
+                raise ExchangeError(f"no requests for another {wait_s:.0f} s: {words}")
+            await self._sleep(wait_s)
 
     async def _ask(
         self, host: _Host, path: str, params: Mapping[str, str], read: Callable[[bytes], T]
@@ -297,12 +324,12 @@ class RestClient:
             async with asyncio.timeout(self._attempt_timeout_s):
                 response = await self._http.get(host.base + path, params=dict(params))
         except NETWORK_ERRORS as error:
-            return classify_failure(error)
+            return classify_failure(error, self._hold.exchange_clock())
         used = response.headers.get("x-mbx-used-weight-1m", "")
         if used.isdecimal():
             self._budget.observe(int(used))
         if response.status_code != 200:
-            return _judge_refusal(response)
+            return _judge_refusal(response, self._hold.exchange_clock())
         try:
             return read(response.content)
         except (msgspec.DecodeError, UnicodeError, RecursionError, FrameError) as error:
@@ -320,14 +347,17 @@ class RestClient:
         allowed = [host for host in self._hosts if host.blocked_until <= now]
         if not allowed:
             _raise_blocked(self._hosts)
-        return min(allowed, key=lambda host: host.avoid_until)
+        return min(allowed, key=lambda host: (max(host.resting_until, now), host.avoid_until))
 
 
-def _judge_refusal(response: httpx.Response) -> Failure:
+def _judge_refusal(response: httpx.Response, now_s: float) -> Failure:
     """Turn an error answer into a Failure; raise where the request itself is at fault."""
-    refusal = read_refusal(response.content) if response.status_code == 400 else None
+    status, headers, body = response.status_code, response.headers, response.content
+    refusal = read_refusal(body) if status == 400 else None
     if refusal is None:
-        return classify_status(response.status_code, response.headers.get("Retry-After"))
+        return classify_status(status, headers, body, now_s)
+    if refusal.code == TOO_MUCH_WEIGHT:  # whatever status it comes with
+        return refused_for_a_while(429, asked_wait_s(headers, body, now_s))
     words = f"the exchange says: {refusal.msg[:200]} (code {refusal.code})"
     if refusal.code in TRANSIENT_CODES:
         return Failure("next_host", words)

@@ -82,7 +82,7 @@ class TradeStream:
         self._silence_limit_s = silence_limit_s
         self._failures: dict[str, int] = {}
         self._sorter = FrameSorter(symbols, on_trade, clock, wall_clock)
-        gate = Gate(hosts, clock, hold)
+        gate = Gate(hosts, clock, hold or Hold(wall_clock))
         self._lanes = [
             Lane(
                 symbols[start : start + max_streams],

@@ -16,9 +16,15 @@ WINDOW_S = 60.0
 
 
 class Hold:
-    """Until when nothing is to be asked of the exchange: it bans addresses, not connections."""
+    """Until when nothing is to be asked of the exchange: it bans addresses, not connections.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    exchange_clock : seconds of the exchange's clock: by it a wait's end is told where it is a date.
+    """
+
+    def __init__(self, exchange_clock: Callable[[], float] = time.time) -> None:
+        self.exchange_clock = exchange_clock
         self.until = -float("inf")
         self.words = ""
 

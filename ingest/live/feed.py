@@ -102,7 +102,7 @@ class LiveFeed:
         SettingsError
             The exchange knows none of the symbols.
         """
-        hold = Hold()
+        hold = Hold(lambda: self._clock.now_ms() / 1_000.0)
         async with contextlib.aclosing(
             RestClient(rest_urls, wall_clock=self._wall_clock, hold=hold)
         ) as rest:

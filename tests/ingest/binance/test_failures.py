@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from datetime import UTC, datetime
 from itertools import islice
 from random import Random
 
@@ -24,8 +25,10 @@ from ingest.binance.failures import (
     backoff_delays,
     classify_failure,
     classify_status,
-    parse_retry_after,
 )
+from ingest.binance.waits import asked_wait_s
+
+NOW_S = datetime(2026, 10, 21, 7, 20, tzinfo=UTC).timestamp()
 
 
 def upgrade_refused(status: int, **headers: str) -> InvalidStatus:
@@ -62,7 +65,7 @@ def upgrade_refused(status: int, **headers: str) -> InvalidStatus:
     ids=lambda value: repr(value)[:50],
 )
 def test_each_failure_has_its_verdict_and_words(error: Exception, action: str, words: str) -> None:
-    failure = classify_failure(error)
+    failure = classify_failure(error, NOW_S)
     assert failure.action == action
     assert words in failure.words
     assert isinstance(error, (*NETWORK_ERRORS, UnicodeError))
@@ -73,20 +76,65 @@ def test_cause_is_found_below_what_libraries_wrap_around_it() -> None:
     middle = OSError("All connection attempts failed")
     middle.__cause__ = ExceptionGroup("both", [ConnectionRefusedError(111, "refused")])
     outer.__cause__ = middle
-    assert classify_failure(outer) == Failure("next_host", "the host refuses connections")
+    assert classify_failure(outer, NOW_S) == Failure("next_host", "the host refuses connections")
 
 
 @pytest.mark.parametrize(("status", "fallback_s"), [(429, 60.0), (418, 120.0)])
 def test_wait_asked_for_is_taken_and_a_missing_one_guessed(status: int, fallback_s: float) -> None:
-    assert classify_failure(upgrade_refused(status, Retry_After="17")).hold_s == 17.0
-    for nonsense in (None, "soon", "-5", "", "1e9"):
-        failure = classify_status(status, nonsense)
+    assert classify_failure(upgrade_refused(status, Retry_After="17"), NOW_S).hold_s == 17.0
+    for nonsense in (None, "soon", "-5", "", "1e9", "Wed, 99 Nov 2026 07:28:00 GMT"):
+        headers = {} if nonsense is None else {"Retry-After": nonsense}
+        failure = classify_status(status, headers, b"banned until soon", NOW_S)
         assert (failure.action, failure.hold_s) == ("hold", fallback_s)
 
 
-def test_retry_after_reads_whole_seconds_only() -> None:
-    assert parse_retry_after(" 30 ") == 30.0
-    assert parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT") is None
+@pytest.mark.parametrize(
+    ("retry_after", "date", "body", "wait_s"),
+    [
+        (" 30 ", None, "", 30.0),
+        ("30, 45", None, "", 45.0),  # given twice
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None, "", 480.0),
+        ("Wednesday, 21-Oct-26 07:28:00 GMT", None, "", 480.0),
+        ("Wed Oct 21 07:28:00 2026", None, "", 480.0),
+        # Our clock says 07:20, the exchange's 07:27: it is the exchange's date.
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:27:00 GMT", "", 60.0),
+        ("Wed, 21 Oct 2026 07:19:00 GMT", None, "", 1.0),
+        ("0", None, "", 1.0),
+        (None, None, "IP banned until 1792567500000. Please", 300.0),
+        (None, None, "IP banned until 1792567500000000. Please", 300.0),
+        (None, "Wed, 21 Oct 2026 07:24:00 GMT", "IP banned until 1792567500000.", 60.0),
+        ("30", None, "IP banned until 1792567500000.", 300.0),
+        ("600", None, "IP banned until 1792567500000.", 600.0),
+        ("9" * 5_000, None, "", 259_200.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None, "", 259_200.0),
+        (None, None, "IP banned until 9999999999999999.", 259_200.0),
+        (None, None, "IP banned until 100000000000000.", None),
+        (None, "Wed, 21 Oct 2026 07:24:00 GMT", "", None),
+    ],
+)
+def test_each_legal_form_of_a_wait_is_read_by_the_exchanges_clock(
+    retry_after: str | None, date: str | None, body: str, wait_s: float | None
+) -> None:
+    given = {"Retry-After": retry_after, "Date": date}
+    headers = {name: value for name, value in given.items() if value is not None}
+    assert asked_wait_s(headers, body.encode(), NOW_S) == wait_s
+
+
+def test_a_refused_upgrade_says_its_wait_in_body_date_or_twice() -> None:
+    def judged(body: bytes, *headers: tuple[str, str]) -> float:
+        refused = InvalidStatus(Response(418, "", Headers(headers), body))
+        return classify_failure(refused, NOW_S).hold_s
+
+    assert judged(b'{"code":-1003,"msg":"IP banned until 1792567500000."}') == 300.0
+    assert judged(b"", ("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")) == 480.0
+    assert judged(b"", ("Retry-After", "20"), ("Retry-After", "50")) == 50.0
+    assert judged(b"") == 120.0
+
+
+def test_a_host_that_is_out_of_order_may_say_for_how_long() -> None:
+    busy = classify_status(503, {"Retry-After": "90"}, b"", NOW_S)
+    assert (busy.action, busy.hold_s) == ("next_host", 90.0)
+    assert classify_status(503, {}, b"", NOW_S).hold_s == 0.0
 
 
 def test_delays_double_to_their_cap_and_never_leave_their_band() -> None:

@@ -51,7 +51,13 @@ def aggregate(trade_id: int, **changes: Any) -> dict[str, Any]:
 class Desk:
     """A client whose exchange is a function, and whose time is the test's."""
 
-    def __init__(self, time: Any, answer: Any, hosts: tuple[str, ...] = HOSTS[:1]) -> None:
+    def __init__(
+        self,
+        time: Any,
+        answer: Any,
+        hosts: tuple[str, ...] = HOSTS[:1],
+        hold: Hold | None = None,
+    ) -> None:
         self.requests: list[httpx.Request] = []
         self.times: list[float] = []
         self.time = time
@@ -72,6 +78,7 @@ class Desk:
             time.sleep,
             wall_clock=time.wall_clock,
             rng=Random(1),
+            hold=hold,
         )
 
     @property
@@ -332,6 +339,70 @@ def test_retry_after_holds_every_caller(virtual_time: Any, status: int) -> None:
     assert all(trades[0].trade_id == 1 for trades in results)
     # The first one was told; nobody asked any host before the time was over.
     assert [at for at in desk.times if at < 40.0] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "msg"),
+    [
+        # The epoch of these tests is 2023-11-14 22:14:00.
+        (429, {"Retry-After": "Tue, 14 Nov 2023 22:14:40 GMT"}, "x"),
+        (418, {}, "Way too much; IP banned until 1700000080000. Please use WebSocket"),
+        (400, {}, "Way too much; IP banned until 1700000080000. Please use WebSocket"),
+        # The exchange is an hour ahead of us, and says so.
+        (
+            418,
+            {
+                "Date": "Tue, 14 Nov 2023 23:14:00 GMT",
+                "Retry-After": "Tue, 14 Nov 2023 23:14:40 GMT",
+            },
+            "x",
+        ),
+    ],
+)
+def test_a_wait_in_any_legal_form_holds_every_caller_and_the_feed(
+    virtual_time: Any, status: int, headers: dict[str, str], msg: str
+) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        if virtual_time.now < 40.0:
+            return httpx.Response(status, json={"code": -1003, "msg": msg}, headers=headers)
+        return httpx.Response(200, json=[aggregate(1)])
+
+    hold = Hold(virtual_time.wall_clock)
+    desk = Desk(virtual_time, answer, HOSTS, hold)
+    results = desk.run(*[lambda client: client.agg_trades("BTCUSDT")] * 20)
+    assert all(trades[0].trade_id == 1 for trades in results)
+    assert [at for at in desk.times if at < 40.0] == [0.0]
+    assert hold.until == pytest.approx(40.0)
+
+
+def test_a_lone_host_that_asks_for_a_while_is_left_alone_for_it(virtual_time: Any) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if virtual_time.now < 45.0:
+            return httpx.Response(503, headers={"Retry-After": "45"})
+        return httpx.Response(200, json={})
+
+    desk = Desk(virtual_time, answer)
+    desk.run(*[lambda client: client.ping()] * 3)
+    assert [at for at in desk.times if at < 45.0] == [0.0]
+    assert len(desk.requests) == 4
+
+
+def test_a_host_that_asks_for_a_long_while_is_told_and_the_next_one_asked(
+    virtual_time: Any,
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "one.example":
+            return httpx.Response(503, headers={"Retry-After": "600"})
+        return httpx.Response(200, json={})
+
+    both = Desk(virtual_time, answer, HOSTS[:2])
+    both.run(lambda client: client.ping(), lambda client: client.ping())
+    assert both.hosts == ["one.example", "two.example", "two.example"]
+    alone = Desk(virtual_time, answer)
+    (error,) = alone.run(lambda client: client.ping())
+    assert "no requests for another 600 s: one.example: the host is out of order" in str(error)
+    assert len(alone.requests) == 1
 
 
 def test_hold_reaches_callers_when_requests_were_going_well(virtual_time: Any) -> None:

@@ -309,6 +309,43 @@ def test_wait_asked_for_holds_all_hosts(exchange: FakeExchange, status: int) -> 
     assert exchange.times == [0.0, 90.0]
 
 
+def test_an_upgrade_refused_until_a_date_is_tried_again_at_that_date(
+    exchange: FakeExchange,
+) -> None:
+    # The epoch of these tests is 2023-11-14 22:14:00.
+    def answer(socket: FakeSocket) -> None:
+        if exchange.time.now < 90.0:
+            raise refused(429, Retry_After="Tue, 14 Nov 2023 22:15:30 GMT")
+
+    exchange.answer = answer
+    stream = exchange.stream(hosts=("wss://one", "wss://two"))
+
+    async def script() -> None:
+        await exchange.time.advance(100.0)
+
+    play(stream, script)
+    assert exchange.times == [0.0, 90.0]
+
+
+def test_a_host_that_asks_for_a_rest_is_left_alone_and_is_not_called_blocked(
+    exchange: FakeExchange,
+) -> None:
+    def answer(socket: FakeSocket) -> None:
+        raise refused(503, Retry_After="200")
+
+    exchange.answer = answer
+    stream = exchange.stream()
+    states = []
+
+    async def script() -> None:
+        await exchange.time.advance(210.0)
+        states.append(stream.state.state)
+
+    play(stream, script)
+    assert exchange.times == [0.0, 200.0]
+    assert states == ["down"]
+
+
 @pytest.mark.parametrize(("symbols", "limit_s"), [(FOUR, 15.0), (FOUR[:3], 60.0)])
 def test_connection_that_falls_silent_is_replaced(
     exchange: FakeExchange, symbols: tuple[str, ...], limit_s: float
