@@ -320,13 +320,14 @@ def test_pair_moves_on_when_both_legs_have_closed_a_bar(
 
 
 def test_hole_before_the_points_that_are_sent_is_told(
+    client: FlaskClient,
     own_desk: Any,
     own_writer: Writer,
     own_ids: dict[str, int],
     open_client: Callable[[Dash], FlaskClient],
 ) -> None:
     query = "/analytics/pair?window=20&bars=500&points=20"
-    whole = strict_json(open_client(own_desk[0]).get(query).data)
+    whole = strict_json(client.get(query).data)
     assert not any(line.startswith("bars: ") for line in whole["warnings"])
     start = LAST_OPEN_MS - 200 * MINUTE
     with own_writer.transaction() as tx:
