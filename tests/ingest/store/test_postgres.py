@@ -121,3 +121,34 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
         connection.exec_driver_sql("DELETE FROM bars")
     writer.close()
     reader.close()
+
+
+def test_imports_are_compared_and_taken_back_on_postgres(postgres_url: str) -> None:
+    migrate(postgres_url)
+    writer, reader = Writer(open_engine(postgres_url)), Reader(postgres_url)
+    with writer.transaction() as tx:
+        eth = market.ensure_symbols(tx, [listing("ETH")])["ETHUSDT"]
+        bars = [bar(number) for number in range(5)]
+        market.upsert_bars(tx, eth, MINUTE, bars, Origin.KLINE, imported=True)
+        trades = [Trade("ETHUSDT", n, 1.5, 2.5, n, n, n, n, True) for n in range(1, 8)]
+        market.insert_trades(tx, eth, trades)
+        imports.record_import(tx, eth, "aggTrades", None, 1, 8, 1, 7, "trades.csv", 7, 0)
+        assert imports.prices_near(tx, eth, 2 * MINUTE) == [(2 * MINUTE, 100), (3 * MINUTE, 100)]
+        market.rise_revision(tx, eth)
+    holdings = reader.holdings("ETHUSDT")
+    assert holdings is not None
+    assert (holdings.bars, holdings.trades) == ({MINUTE: (5, 5)}, 7)
+    with writer.transaction() as tx:
+        assert imports.own_bars(tx, eth, MINUTE, 2) == 2
+        assert [imports.forget_bars(tx, eth, MINUTE, True, 2) for _ in range(3)] == [2, 1, 0]
+        assert imports.forget_bars(tx, eth, MINUTE, False, 9) == 2
+        assert [imports.forget_trades(tx, eth, True, 4) for _ in range(3)] == [4, 3, 0]
+        imports.forget_islands(tx, eth)
+        assert imports.is_bare(tx, eth)
+        imports.forget_symbol(tx, eth)
+        market.ensure_symbols(tx, [listing("ETH")])
+    back = reader.symbol("ETHUSDT")
+    assert back is not None
+    assert back.revision > 1
+    writer.close()
+    reader.close()
