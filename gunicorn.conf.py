@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from dotenv import load_dotenv
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent
@@ -19,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 from core.errors import PairdeskError, SettingsError  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from ingest.process.console import configure_logging  # noqa: E402
+from ingest.process.environment import read_dotenv  # noqa: E402
 from ingest.process.keeper import Keeper  # noqa: E402
 from ingest.process.kernels import keep_kernels  # noqa: E402
 from ingest.process.source import resolve_source  # noqa: E402
@@ -39,9 +39,9 @@ def _checked_settings() -> Settings:
     return resolve_source(settings, ROOT, os.environ)
 
 
-load_dotenv(ROOT / ".env")
 configure_logging()
 try:
+    read_dotenv(ROOT / ".env")
     settings = _checked_settings()
 except SettingsError as error:
     print(error, file=sys.stderr)

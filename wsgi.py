@@ -4,9 +4,8 @@ import gc
 import os
 from pathlib import Path
 
-from dotenv import load_dotenv
-
 from core.settings import Settings
+from ingest.process.environment import read_dotenv
 from ingest.process.kernels import keep_kernels
 from ingest.store.engine import sqlite_path
 from ingest.store.reader import Reader
@@ -14,7 +13,7 @@ from ingest.store.reader import Reader
 ROOT = Path(__file__).resolve().parent
 
 
-load_dotenv(ROOT / ".env")
+read_dotenv(ROOT / ".env")
 settings = Settings.from_mapping(os.environ)
 url = settings.resolved_database_url(ROOT)
 keep_kernels(ROOT, sqlite_path(url), os.environ)

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from core.errors import SettingsError
 from core.symbols import SYMBOL_RULE, read_symbol
@@ -16,16 +16,57 @@ DEFAULT_SYMBOLS = (
     "DOTUSDT,TRXUSDT,BCHUSDT,NEARUSDT,UNIUSDT,ATOMUSDT,ETCUSDT,APTUSDT,ARBUSDT,SUIUSDT"
 )
 MAX_SYMBOLS = 1_000
+_PROXY_PORTS = {"http": 80, "https": 443, "socks5h": 1080}
+_PROXY_WORDS = "http://, https:// or socks5:// before host:port or user:password@host:port"
+_SECRET = frozenset(
+    ["database_url", "binance_ws_url", "binance_rest_url", "http_proxy", "https_proxy", "all_proxy"]
+)
+"""What may hold a password: never shown, not even where it can't be used."""
+_PROXY_VARIABLES = frozenset(("http_proxy", "https_proxy", "all_proxy", "no_proxy"))
 SourceKind = Literal["auto", "binance", "simulated", "replay"]
 
 
 def _database_url(value: str) -> str:
-    if value.startswith("sqlite:///") and not value.endswith((":memory:", "/")):
+    path = value.removeprefix("sqlite:///")
+    if path != value and not path.endswith((":memory:", "/")) and not re.search(r"^~|[?\0]", path):
         return value
     for scheme in ("postgres://", "postgresql://", "postgresql+psycopg://"):
         if value.startswith(scheme) and len(value) > len(scheme):
-            return "postgresql+psycopg://" + value.removeprefix(scheme)
+            return _postgres_url(value.removeprefix(scheme))
     raise ValueError
+
+
+def _postgres_url(rest: str) -> str:
+    """Write name and password into the one place where the driver's URL type hides them."""
+    parts = urlsplit(f"//{rest}")
+    user_info, _, host = parts.netloc.rpartition("@")
+    if "@" in parts.path or parts.fragment:
+        raise ValueError  # a / or # in the password that is not written %2F or %23
+    urlsplit(f"//{host}").port  # noqa: B018 (raises for a port that can't be)
+    user, _, password = user_info.partition(":")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    user, password = query.pop("user", unquote(user)), query.pop("password", unquote(password))
+    named = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+    at = f"{named}@" if named else ""
+    options = f"?{urlencode(query)}" if query else ""
+    return f"postgresql+psycopg://{at}{host}{parts.path}{options}"
+
+
+def _proxy(value: str) -> str:
+    """Write a proxy the one way that both libraries read; a SOCKS proxy resolves the names."""
+    parts = urlsplit(value if "://" in value else f"http://{value}")
+    scheme = "socks5h" if parts.scheme in ("socks", "socks5") else parts.scheme
+    if scheme not in _PROXY_PORTS or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError
+    host = (parts.hostname or "").encode("idna").decode()
+    if not re.fullmatch(r"[\w.:%-]+", host):
+        raise ValueError
+    user_info = ""
+    if parts.username is not None:
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        user_info = f"{quote(user, safe='')}:{quote(password, safe='')}@"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{user_info}{shown}:{parts.port or _PROXY_PORTS[scheme]}"
 
 
 def _source(value: str) -> str:
@@ -68,24 +109,39 @@ class Settings(BaseModel):
         int, Field(ge=1, le=64, description="a whole number from 1 to 64")
     ] = 2
     database_url: Annotated[
-        str,
+        SecretStr,
         BeforeValidator(_database_url),
-        Field(description="sqlite:///path/to/file.db, postgres://… or postgresql://…"),
-    ] = "sqlite:///data/market.db"
+        Field(
+            description="sqlite:///path/to/file.db (the home folder written out, not as ~),"
+            " postgres://… or postgresql://… (@ / # in a password as %40 %2F %23)"
+        ),
+    ] = SecretStr("sqlite:///data/market.db")
     source: Annotated[
         str,
         BeforeValidator(_source),
         Field(description="auto, binance, simulated or replay:PATH"),
     ] = "auto"
     binance_ws_url: Annotated[
-        str | None,
+        SecretStr | None,
         _base_url("wss", "ws"),
         Field(description="a base such as wss://host:port or ws://host:port"),
     ] = None
     binance_rest_url: Annotated[
-        str | None,
+        SecretStr | None,
         _base_url("https", "http"),
         Field(description="a base such as https://host:port or http://host:port"),
+    ] = None
+    http_proxy: Annotated[
+        SecretStr | None, BeforeValidator(_proxy), Field(description=_PROXY_WORDS)
+    ] = None
+    https_proxy: Annotated[
+        SecretStr | None, BeforeValidator(_proxy), Field(description=_PROXY_WORDS)
+    ] = None
+    all_proxy: Annotated[
+        SecretStr | None, BeforeValidator(_proxy), Field(description=_PROXY_WORDS)
+    ] = None
+    no_proxy: Annotated[
+        str | None, Field(description="names, addresses and nets that go past the proxy, or *")
     ] = None
     symbols: Annotated[
         str,
@@ -118,6 +174,8 @@ class Settings(BaseModel):
     def from_mapping(cls, variables: Mapping[str, str]) -> "Settings":
         """Validate environment variables; unset and empty ones take their defaults.
 
+        Those of proxies may be in lower case, as everywhere, and those count first.
+
         Raises
         ------
         SettingsError
@@ -128,13 +186,18 @@ class Settings(BaseModel):
             for key, value in variables.items()
             if key.isupper() and value.strip() and key.lower() in cls.model_fields
         }
+        given |= {
+            key: value.strip()
+            for key, value in variables.items()
+            if key in _PROXY_VARIABLES and value.strip()
+        }
         try:
             return cls(**given)
         except ValidationError as error:
             lines = []
             for key in dict.fromkeys(str(item["loc"][0]) for item in error.errors()):
                 allowed = cls.model_fields[key].description
-                shown = "(hidden)" if key == "database_url" else repr(given[key])
+                shown = "(hidden)" if key in _SECRET else repr(given[key])
                 lines.append(f"{key.upper()}={shown} is not usable; allowed: {allowed}")
             raise SettingsError("\n".join(lines)) from None
 
@@ -160,7 +223,7 @@ class Settings(BaseModel):
 
     @property
     def is_sqlite(self) -> bool:
-        return self.database_url.startswith("sqlite:")
+        return self.database_url.get_secret_value().startswith("sqlite:")
 
     def sqlite_path(self, root: PurePath) -> PurePath:
         """File of the embedded database: a relative one is below `root`.
@@ -168,11 +231,13 @@ class Settings(BaseModel):
         Simulated and replayed markets have files of their own beside the real one: their
         trade ids are another id space.
         """
-        path = root / self.database_url.removeprefix("sqlite:///")
+        path = root / self.database_url.get_secret_value().removeprefix("sqlite:///")
         if self.source_kind in ("simulated", "replay"):
             path = path.with_name(f"{path.stem}-{self.source_kind}{path.suffix}")
         return path
 
     def resolved_database_url(self, root: PurePath) -> str:
-        """URL for SQLAlchemy, with the file that belongs to the source."""
-        return f"sqlite:///{self.sqlite_path(root)}" if self.is_sqlite else self.database_url
+        """URL for SQLAlchemy, password and all, with the file that belongs to the source."""
+        if self.is_sqlite:
+            return f"sqlite:///{self.sqlite_path(root)}"
+        return self.database_url.get_secret_value()

@@ -7,12 +7,11 @@ import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
-from dotenv import load_dotenv
-
 from core.errors import PairdeskError, SettingsError
 from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.process.console import configure_logging
+from ingest.process.environment import read_dotenv
 from ingest.process.lifeline import follow_parent
 from ingest.process.source import resolve_source
 from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
@@ -102,7 +101,7 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
         from ingest.simulator.server import run
 
         return run(options.port, options.seed, options.rate, options.with_parent)
-    load_dotenv(ROOT / ".env")
+    read_dotenv(ROOT / ".env")
     settings = Settings.from_mapping(environ)
     if options.command == "import":
         return _import(options, settings)

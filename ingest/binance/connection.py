@@ -14,7 +14,8 @@ from core.errors import FrameError
 from core.types import Trade
 from ingest.binance.failures import NETWORK_ERRORS, SilentFeedError
 from ingest.binance.frames import Shutdown, parse_control, parse_frame
-from ingest.binance.hosts import is_loopback
+from ingest.binance.hosts import host_name
+from ingest.binance.proxies import DIRECT, Proxies
 from ingest.binance.quick_frames import QuickConnection
 
 _log = structlog.get_logger()
@@ -57,8 +58,13 @@ class LibrarySocket:
         await self._inner.close()
 
 
-async def open_socket(url: str, ping_every_s: float = 20.0, pong_within_s: float = 20.0) -> Socket:
-    """Connect with the library's pings on; loopback goes past proxies."""
+async def open_socket(
+    url: str,
+    ping_every_s: float = 20.0,
+    pong_within_s: float = 20.0,
+    proxies: Proxies = DIRECT,
+) -> Socket:
+    """Connect with the library's pings on, the way that `proxies` say."""
     inner = await websockets.connect(
         url,
         ping_interval=ping_every_s,
@@ -69,7 +75,7 @@ async def open_socket(url: str, ping_every_s: float = 20.0, pong_within_s: float
         max_queue=1_024,
         compression=None,
         create_connection=QuickConnection,
-        proxy=None if is_loopback(url) else True,
+        proxy=proxies.for_url(url),
     )
     assert isinstance(inner, QuickConnection)
     return LibrarySocket(inner)
@@ -224,7 +230,7 @@ class Connection:
                 if not self.first_trade.is_set():
                     self.first_trade.set()
             elif arrived is not None:
-                _log.info("server is shutting down", host=self.host)
+                _log.info("server is shutting down", host=host_name(self.host))
                 self.replace.set()
 
     async def _ask(self) -> None:

@@ -1,7 +1,6 @@
 """Which hosts are asked, in which order, and whether any of them answers."""
 
 import asyncio
-import ipaddress
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ import httpx
 
 from core.settings import Settings
 from ingest.binance.failures import NETWORK_ERRORS, classify_failure, classify_status
+from ingest.binance.proxies import DIRECT, Proxies
 
 # Market-data-only hosts first: they carry all this project needs, and serve more places.
 WS_HOSTS = (
@@ -40,7 +40,7 @@ def ws_hosts(settings: Settings) -> tuple[str, ...]:
     """List the WebSocket bases to try, the preferred one first."""
     if settings.binance_ws_url is None:
         return WS_HOSTS
-    base = settings.binance_ws_url
+    base = settings.binance_ws_url.get_secret_value()
     return (base.removesuffix("/ws").removesuffix("/stream"),)
 
 
@@ -48,34 +48,23 @@ def rest_hosts(settings: Settings) -> tuple[str, ...]:
     """List the REST bases to try, the preferred one first."""
     if settings.binance_rest_url is None:
         return REST_HOSTS
-    return (settings.binance_rest_url.removesuffix("/api/v3").removesuffix("/api"),)
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL points at this machine: no proxy can reach it for us."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    base = settings.binance_rest_url.get_secret_value()
+    return (base.removesuffix("/api/v3").removesuffix("/api"),)
 
 
 async def first_answering(
     hosts: tuple[str, ...],
     timeout_s: float = 10.0,
     transport: httpx.AsyncBaseTransport | None = None,
+    proxies: Proxies = DIRECT,
 ) -> FirstAnswer:
     """Ping all REST hosts at once; the first good answer wins.
 
     Returns as soon as one host answers or all have failed; `timeout_s` bounds the rest. A host
     that refuses this location counts as not answering.
     """
-    trust_env = not any(is_loopback(host) for host in hosts)
-    async with httpx.AsyncClient(
-        transport=transport, trust_env=trust_env, timeout=timeout_s
-    ) as client:
+    client = proxies.client(hosts, httpx.Timeout(timeout_s), httpx.Limits(), transport)
+    async with client:
         pings = {asyncio.create_task(_ping(client, host)): host for host in hosts}
         failures: dict[str, str] = {}
         try:
@@ -129,5 +118,5 @@ def _no_answer_words(hosts: tuple[str, ...], failures: dict[str, str]) -> str:
 
 
 def host_name(host: str) -> str:
-    """Shorten a base URL to what a person calls the host."""
-    return urlsplit(host).netloc
+    """Shorten a base URL to what a person calls the host, without the name and password in it."""
+    return urlsplit(host).netloc.rpartition("@")[2]

@@ -16,6 +16,7 @@ from ingest.binance.failures import (
     backoff_delays,
     classify_failure,
 )
+from ingest.binance.hosts import host_name
 from ingest.binance.weights import Hold
 
 _log = structlog.get_logger()
@@ -190,7 +191,7 @@ class Lane:
                 self._back_off(host, self._gate.judge(error), brought_trade=False)
                 continue
             self.connections += 1
-            _log.info("feed connected", host=host, symbols=len(self.symbols))
+            _log.info("feed connected", host=host_name(host), symbols=len(self.symbols))
             fresh = self._open_connection(self, socket, host, batches)
             self._open.add(fresh)
             return fresh
@@ -221,7 +222,7 @@ class Lane:
         if old.task.done():
             _reason(old)
         self._drop(old)
-        _log.info("feed switched over", host=fresh.host)
+        _log.info("feed switched over", host=host_name(fresh.host))
         return fresh
 
     async def _read_until_due(self, current: Connection) -> None:
@@ -247,7 +248,9 @@ class Lane:
         self._failing = not brought_trade
         self._gate.note(host, failure)
         self._on_failure(host, failure.words)
-        _log.warning("feed failure", host=host, reason=failure.words, action=failure.action)
+        _log.warning(
+            "feed failure", host=host_name(host), reason=failure.words, action=failure.action
+        )
         if failure.action == "blocked":
             self._not_before = self._clock()
             return

@@ -41,7 +41,8 @@ from ingest.binance.failures import (
     classify_status,
     refused_for_a_while,
 )
-from ingest.binance.hosts import host_name, is_loopback
+from ingest.binance.hosts import host_name
+from ingest.binance.proxies import DIRECT, Proxies
 from ingest.binance.waits import asked_wait_s
 from ingest.binance.weights import Hold, WeightBudget
 
@@ -103,6 +104,7 @@ class RestClient:
         concurrency: int = 8,
         attempt_timeout_s: float = 20.0,
         hold: Hold | None = None,
+        proxies: Proxies = DIRECT,
     ) -> None:
         if not hosts:
             raise ValueError("at least one host is needed")
@@ -121,11 +123,11 @@ class RestClient:
         self._attempts = max(4, len(hosts))
         self._server_offset_ms: float | None = None
         self._server_offset_at = 0.0
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            trust_env=not any(is_loopback(base) for base in hosts),
-            timeout=httpx.Timeout(15.0, connect=5.0),  # the exchange gives up after 10 s
-            limits=httpx.Limits(max_connections=concurrency),
+        self._http = proxies.client(
+            hosts,
+            httpx.Timeout(15.0, connect=5.0),  # the exchange gives up after 10 s
+            httpx.Limits(max_connections=concurrency),
+            transport,
         )
 
     async def aclose(self) -> None:
@@ -290,7 +292,7 @@ class RestClient:
         self._proven = not isinstance(outcome, Failure)
         if not isinstance(outcome, Failure):
             return outcome
-        _log.info("request failed", host=host.base, path=path, reason=outcome.words)
+        _log.info("request failed", host=host_name(host.base), path=path, reason=outcome.words)
         host.words = outcome.words
         if outcome.action == "hold":
             self._budget.hold(outcome.hold_s, outcome.words)

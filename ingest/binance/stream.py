@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -16,6 +17,7 @@ from core.types import Trade
 from ingest.binance.connection import MAX_STREAMS, Connection, FrameSorter, Socket, open_socket
 from ingest.binance.hosts import host_name
 from ingest.binance.lane import FeedState, Gate, Lane, Sleep
+from ingest.binance.proxies import DIRECT, Proxies
 from ingest.binance.weights import Hold
 
 MAX_AGE_S = 23 * 3_600.0 + 50 * 60.0
@@ -61,7 +63,7 @@ class TradeStream:
         on_trade: Callable[[Trade, int], None],
         *,
         on_connected: Callable[[], None] | None = None,
-        connect: Callable[[str], Coroutine[Any, Any, Socket]] = open_socket,
+        connect: Callable[[str], Coroutine[Any, Any, Socket]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         sleep: Sleep = asyncio.sleep,
@@ -71,6 +73,7 @@ class TradeStream:
         silence_limit_s: float | None = None,
         max_streams: int = MAX_STREAMS,
         hold: Hold | None = None,
+        proxies: Proxies = DIRECT,
     ) -> None:
         if not hosts or not symbols:
             raise ValueError("at least one host and one symbol are needed")
@@ -87,7 +90,7 @@ class TradeStream:
             Lane(
                 symbols[start : start + max_streams],
                 gate,
-                connect=connect,
+                connect=connect or partial(open_socket, proxies=proxies),
                 open_connection=self._open_connection,
                 on_failure=self._note_failure,
                 clock=clock,

@@ -14,6 +14,7 @@ from core.errors import ExchangeBlocked, ExchangeError
 from core.report import BackfillReport, FeedReport, ReconciliationReport, WorkerReport
 from core.settings import Settings
 from core.types import TIMEFRAMES
+from ingest.binance.proxies import Proxies
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream
 from ingest.binance.weights import Hold
@@ -102,9 +103,15 @@ class LiveFeed:
         SettingsError
             The exchange knows none of the symbols.
         """
+        proxies = Proxies.of(self._settings)
         hold = Hold(lambda: self._clock.now_ms() / 1_000.0)
         async with contextlib.aclosing(
-            RestClient(rest_urls, wall_clock=self._wall_clock, hold=hold)
+            RestClient(
+                rest_urls,
+                wall_clock=self._wall_clock,
+                hold=hold,
+                proxies=proxies,
+            )
         ) as rest:
             listings = await self._find_symbols(rest)
             await writing.call(lambda: self.pipeline.start(listings), Order.URGENT)
@@ -116,6 +123,7 @@ class LiveFeed:
                 on_connected=self._intake.doubt,
                 hold=hold,
                 wall_clock=self._wall_clock,
+                proxies=proxies,
             )
             backfill = Backfill(
                 rest,

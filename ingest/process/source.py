@@ -12,6 +12,7 @@ import structlog
 from core.errors import ExchangeError, StoreError
 from core.settings import Settings
 from ingest.binance.hosts import first_answering, rest_hosts
+from ingest.binance.proxies import Proxies
 from ingest.files.recordings import find_recordings
 from ingest.store.reader import Reader
 
@@ -46,7 +47,9 @@ def resolve_source(
     if not settings.is_sqlite:
         reason = "with PostgreSQL the source is always Binance"
     else:
-        answer = asyncio.run(first_answering(rest_hosts(settings), answer_s))
+        answer = asyncio.run(
+            first_answering(rest_hosts(settings), answer_s, proxies=Proxies.of(settings))
+        )
         reason = answer.reason
         if answer.host is None:
             if _has_imports(settings, root):

@@ -84,4 +84,5 @@ def test_symbols_are_upper_case_and_named_once():
 
 def test_base_urls_lose_their_trailing_slash():
     settings = Settings.from_mapping({"BINANCE_REST_URL": "http://127.0.0.1:9/"})
-    assert settings.binance_rest_url == "http://127.0.0.1:9"
+    assert settings.binance_rest_url is not None
+    assert settings.binance_rest_url.get_secret_value() == "http://127.0.0.1:9"

@@ -14,7 +14,6 @@ from ingest.binance.hosts import (
     WS_HOSTS,
     FirstAnswer,
     first_answering,
-    is_loopback,
     rest_hosts,
     ws_hosts,
 )
@@ -62,23 +61,6 @@ def test_override_is_the_only_rest_host(suffix: str) -> None:
 def test_unusable_override_stops_the_start_and_names_the_key(url: str) -> None:
     with pytest.raises(SettingsError, match="BINANCE_WS_URL"):
         settings(BINANCE_WS_URL=url)
-
-
-@pytest.mark.parametrize(
-    ("url", "loopback"),
-    [
-        ("ws://127.0.0.1:9", True),
-        ("http://127.8.8.8", True),
-        ("http://[::1]:8", True),
-        ("http://LOCALHOST:8", True),
-        ("https://data-api.binance.vision", False),
-        ("http://10.0.0.1", False),
-        ("https://localhost.example", False),
-        ("nonsense", False),
-    ],
-)
-def test_only_this_machine_goes_past_proxies(url: str, loopback: bool) -> None:
-    assert is_loopback(url) is loopback
 
 
 def test_one_answering_host_is_enough() -> None:

@@ -1,0 +1,46 @@
+"""The environment of a root: `.env` beside the project, read once, before the settings."""
+
+import codecs
+import io
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from core.errors import SettingsError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, which it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_dotenv(path: Path) -> None:
+    """Take variables that the environment doesn't have from a file; a missing one is none.
+
+    UTF-8, and what editors and shells mark with a byte order mark: PowerShell writes UTF-16.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read, or is in an encoding that nothing names.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SettingsError(f"{path.name} can't be read ({error.strerror})") from None
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"{path.name}, line {line}: not {encoding.upper()}; save the file as UTF-8"
+        ) from None
+    if "\0" in text:
+        raise SettingsError(f"{path.name} holds characters of code 0; save the file as UTF-8")
+    load_dotenv(stream=io.StringIO(text))
