@@ -104,7 +104,7 @@ def trade(
     table = np.empty((n // 2 + 2, _COLUMNS))
     book = _run(
         rows.open_a, rows.close_a, rows.open_b, rows.close_b, tradable, breaks, position,
-        exit_code, hedge_ratio, notional, rate, FLAT, 0, equity, table,
+        exit_code, hedge_ratio, notional, rate, FLAT, equity, table,
     )  # fmt: skip
     return equity, table[: _list_open(book, table, n)], book.side != 0
 
@@ -185,13 +185,61 @@ def _round_trips(
     return tuple(map(partial(tuple.__new__, RoundTrip), zip(*columns, strict=True)))
 
 
+class Line(NamedTuple):
+    """One closed trip as the kernel lists it; rows are numbered from the first one on."""
+
+    side: float
+    entry: float
+    exit: float
+    decided: float
+    left: float
+    reason: float
+    quantity_a: float
+    quantity_b: float
+    gross: float
+    costs: float
+    traded: float
+
+
+def trade_on(
+    spec: PairSpec,
+    rows: PairRows,
+    hedge: HedgeSeries,
+    given: Conditions,
+    position: IntArray,
+    exit_code: IntArray,
+    book: "Book",
+) -> tuple[FloatArray, list[Line], "Book"]:
+    """Fill and mark new rows alone, going on from the book that the rows before them left.
+
+    Returns
+    -------
+    (equity, trips closed on these rows, book), to the bit what one run over all rows gives.
+    """
+    equity = np.empty(len(rows))
+    table = np.empty((len(rows) // 2 + 2, _COLUMNS))
+    after = Book(
+        *_run(
+            rows.open_a, rows.close_a, rows.open_b, rows.close_b, given.tradable, given.breaks,
+            position, exit_code, hedge.hedge_ratio, float(spec.notional),
+            (spec.fee_bps + spec.slippage_bps) / 1e4, book, equity, table,
+        )
+    )  # fmt: skip
+    return equity, [Line(*line) for line in table[: after.trips - book.trips].tolist()], after
+
+
 class Book(NamedTuple):
     """What is carried from one row to the next."""
 
+    rows: int = 0  # how many there were; what follows numbers rows from the first of them on
+    target: int = 0  # what the last close decided to hold
+    asked: int = 0  # row of the last decision to hold something, and its hedge ratio
+    asked_ratio: float = 0.0
+    left: int = 0  # row that decided to leave the open trip, and its exit code
+    left_code: int = 0
     side: int = 0
     entry_row: int = 0
     decided: int = 0  # row whose close decided on the open trip
-    changed: int = 0  # row of the last decision of all
     trips: int = 0  # closed ones
     quantity_a: float = 0.0
     quantity_b: float = 0.0
@@ -216,59 +264,64 @@ FLAT = Book()
 @njit(cache=True, nogil=True)
 def _run(  # type: ignore[no-untyped-def]
     open_a, close_a, open_b, close_b, tradable, breaks, position, exit_code, hedge_ratio,
-    notional, rate, book, start, equity, table,
+    notional, rate, book, equity, table,
 ):  # fmt: skip
     (
-        side, entry_row, decided, changed, trips, quantity_a, quantity_b, entry_a, entry_b,
-        trip_costs, trip_traded, open_pnl, mark_a, mark_b, last_row, last_a, last_b, realised,
-        costs,
+        seen, target, asked, asked_ratio, left, left_code, side, entry_row, decided, trips,
+        quantity_a, quantity_b, entry_a, entry_b, trip_costs, trip_traded, open_pnl, mark_a,
+        mark_b, last_row, last_a, last_b, realised, costs,
     ) = book  # fmt: skip
-    for row in range(start, len(position)):
-        target = position[row - 1] if row > 0 else 0
-        if breaks[row]:
-            target = 0
-        broken = side != 0 and breaks[row]
-        if broken or (tradable[row] and side != 0 and target != side):
-            out_a, out_b = (last_a, last_b) if broken else (open_a[row], open_b[row])
+    listed = 0
+    for index in range(len(position)):
+        row = seen + index
+        wanted = 0 if breaks[index] else target
+        broken = side != 0 and breaks[index]
+        if broken or (tradable[index] and side != 0 and wanted != side):
+            out_a, out_b = (last_a, last_b) if broken else (open_a[index], open_b[index])
             gross = quantity_a * (out_a - entry_a) + quantity_b * (out_b - entry_b)
             traded = abs(quantity_a) * out_a + abs(quantity_b) * out_b
             costs += traded * rate
             realised += gross
-            line = table[trips]
+            line = table[listed]
             line[_SIDE], line[_ENTRY] = side, entry_row
             line[_EXIT] = last_row if broken else row
-            line[_DECIDED], line[_LEFT] = decided, row if broken else changed
-            line[_REASON] = BREAK if broken else exit_code[changed]
+            line[_DECIDED], line[_LEFT] = decided, row if broken else left
+            line[_REASON] = BREAK if broken else left_code
             line[_QUANTITY_A], line[_QUANTITY_B] = quantity_a, quantity_b
             line[_GROSS], line[_COSTS] = gross, trip_costs + traded * rate
             line[_TRADED] = trip_traded + traded
-            trips += 1
+            listed += 1
             side = 0
-        if tradable[row]:
-            if side == 0 and target != 0:
-                side = target
+        if tradable[index]:
+            if side == 0 and wanted != 0:
+                side = wanted
                 entry_row = row
-                decided = changed
-                beta = hedge_ratio[decided]
-                entry_a, entry_b = open_a[row], open_b[row]
+                decided = asked
+                beta = asked_ratio
+                entry_a, entry_b = open_a[index], open_b[index]
                 quantity_a = side * notional / ((1.0 + abs(beta)) * entry_a)
                 quantity_b = -side * beta * notional / ((1.0 + abs(beta)) * entry_b)
                 trip_traded = abs(quantity_a) * entry_a + abs(quantity_b) * entry_b
                 trip_costs = trip_traded * rate
                 costs += trip_costs
-            last_row, last_a, last_b = row, close_a[row], close_b[row]
-        if not math.isnan(close_a[row]):
-            mark_a, mark_b = close_a[row], close_b[row]
+            last_row, last_a, last_b = row, close_a[index], close_b[index]
+        if not math.isnan(close_a[index]):
+            mark_a, mark_b = close_a[index], close_b[index]
         open_pnl = 0.0
         if side != 0:
             open_pnl = quantity_a * (mark_a - entry_a) + quantity_b * (mark_b - entry_b)
-        equity[row] = notional + realised + open_pnl - costs
-        if position[row] != (position[row - 1] if row > 0 else 0):
-            changed = row
+        equity[index] = notional + realised + open_pnl - costs
+        if position[index] != target:
+            # An order to the other side may come before the one to leave could be filled.
+            if side != 0 and target == side:
+                left, left_code = row, exit_code[index]
+            target = position[index]
+            if target != 0:
+                asked, asked_ratio = row, hedge_ratio[index]
     return Book(
-        side, entry_row, decided, changed, trips, quantity_a, quantity_b, entry_a, entry_b,
-        trip_costs, trip_traded, open_pnl, mark_a, mark_b, last_row, last_a, last_b, realised,
-        costs,
+        seen + len(position), target, asked, asked_ratio, left, left_code, side, entry_row,
+        decided, trips + listed, quantity_a, quantity_b, entry_a, entry_b, trip_costs,
+        trip_traded, open_pnl, mark_a, mark_b, last_row, last_a, last_b, realised, costs,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """z-score to position: the one state machine behind live signal, backtest and alerts."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -42,7 +43,7 @@ class State(NamedTuple):
     held: int = FLAT
     missing: int = 0  # rows in a row without the z that decides
     blocked: int = FLAT  # the side that has to re-arm
-    filled: int = -1  # row whose open filled the entry; -1 while it waits for a tradable row
+    age: int = -1  # rows since the one whose open filled the entry; -1 while it waits for one
     # The spread as it stood when the position was decided on.
     intercept: float = math.nan
     hedge_ratio: float = math.nan
@@ -52,6 +53,24 @@ class State(NamedTuple):
 
 START = State()
 """The state before the first row."""
+
+
+class Progress(NamedTuple):
+    """What whoever decides as bars come keeps from one bar to the next."""
+
+    state: State = START
+    still_a: int = 0  # rows without a trade up to now, a leg each
+    still_b: int = 0
+
+
+BORN = Progress()
+"""Before the first row."""
+
+
+def revive(stored: Sequence[Any]) -> Progress:
+    """Make a progress of what came back from the store as plain lists."""
+    state, still_a, still_b = stored
+    return Progress(State(*state), still_a, still_b)
 
 
 def conditions(
@@ -69,21 +88,33 @@ def conditions(
     breaks : (n,) rows that begin after a price jumped as only a redenomination does.
     suspended : the exchange lists a leg as not trading now, which stops the last row.
     """
+    return _conditions(spec, rows, hedge_ratio, breaks, suspended, 0, 0)[0]
+
+
+def _conditions(
+    spec: PairSpec,
+    rows: PairRows,
+    hedge_ratio: FloatArray,
+    breaks: BoolArray,
+    suspended: bool,
+    still_a: int,
+    still_b: int,
+) -> tuple[Conditions, int, int]:
     tradable, may_enter, halted = np.empty((3, len(rows)), dtype=np.bool_)
     # Only bars that are there count as still: what is missing may have traded.
     longest = max(HALTED_ROWS, -(-HALTED_MS // spec.timeframe_ms))
-    _judge(
+    still_a, still_b = _judge(
         rows.close_a, rows.traded_a, rows.traded_b, hedge_ratio, longest, suspended,
-        tradable, may_enter, halted,
+        still_a, still_b, tradable, may_enter, halted,
     )  # fmt: skip
-    return Conditions(tradable, may_enter, halted, breaks)
+    return Conditions(tradable, may_enter, halted, breaks), int(still_a), int(still_b)
 
 
 @njit(cache=True, nogil=True)
 def _judge(  # type: ignore[no-untyped-def]
-    close_a, traded_a, traded_b, hedge_ratio, longest, suspended, tradable, may_enter, halted
-):
-    still_a = still_b = 0
+    close_a, traded_a, traded_b, hedge_ratio, longest, suspended, still_a, still_b,
+    tradable, may_enter, halted,
+):  # fmt: skip
     for row in range(len(close_a)):
         present = not math.isnan(close_a[row])
         still_a = 0 if traded_a[row] else still_a + present
@@ -93,6 +124,7 @@ def _judge(  # type: ignore[no-untyped-def]
         if suspended and row == len(close_a) - 1:
             halted[row] = True
         may_enter[row] = hedge_ratio[row] > 0.0 and not halted[row]
+    return still_a, still_b
 
 
 def decide_positions(
@@ -122,17 +154,56 @@ def decide_positions(
     With `anchored` exits the z of a held position is (y − α − βx − mean)/std with all four as at
     the decision d: the mean can't come to meet it. Entry and re-arming look at the row's own z.
     """
+    return _positions(spec, y, x, hedge, given, START)[:2]
+
+
+def decide_on(
+    spec: PairSpec,
+    rows: PairRows,
+    y: FloatArray,
+    x: FloatArray,
+    hedge: HedgeSeries,
+    breaks: BoolArray,
+    progress: Progress = BORN,
+) -> tuple[Conditions, IntArray, IntArray, Progress]:
+    """Judge and decide on new rows, going on from where the rows before them ended.
+
+    Parameters
+    ----------
+    rows, y, x, hedge, breaks : (n,) the new rows alone.
+    progress : as it was returned for the rows before.
+
+    Returns
+    -------
+    What `conditions` and `decide_positions` give for these rows over all rows since `BORN`, to
+    the bit, and the progress to go on from.
+    """
+    given, still_a, still_b = _conditions(
+        spec, rows, hedge.hedge_ratio, breaks, False, progress.still_a, progress.still_b
+    )
+    position, exit_code, state = _positions(spec, y, x, hedge, given, progress.state)
+    return given, position, exit_code, Progress(state, still_a, still_b)
+
+
+def _positions(
+    spec: PairSpec,
+    y: FloatArray,
+    x: FloatArray,
+    hedge: HedgeSeries,
+    given: Conditions,
+    state: State,
+) -> tuple[IntArray, IntArray, State]:
     position = np.zeros(len(hedge.zscore), dtype=np.int64)
     exit_code = np.zeros(len(hedge.zscore), dtype=np.int64)
     stop_z = math.inf if spec.stop_z is None else float(spec.stop_z)
     max_hold = 0 if spec.max_hold_bars is None else spec.max_hold_bars
-    _decide(
+    state = _decide(
         y, x, hedge.zscore, hedge.intercept, hedge.hedge_ratio, hedge.spread_mean,
         hedge.spread_std, given.tradable, given.may_enter, given.halted, given.breaks,
         float(spec.entry_z), float(spec.exit_z), stop_z, max_hold, spec.exit_rule == "anchored",
-        START, 0, position, exit_code,
+        state, 0, position, exit_code,
     )  # fmt: skip
-    return position, exit_code
+    return position, exit_code, state
 
 
 def anchored_zscore(
@@ -149,15 +220,15 @@ def _decide(  # type: ignore[no-untyped-def]
     tradable, may_enter, halted, breaks,
     entry_z, exit_z, stop_z, max_hold, anchored, state, start, position, exit_code,
 ):  # fmt: skip
-    held, missing, blocked, filled, alpha, beta, mean, std = state
+    held, missing, blocked, age, alpha, beta, mean, std = state
     for row in range(start, len(zscore)):
         z = zscore[row]
         if held != FLAT:
             if anchored:
                 z = (y[row] - alpha - beta * x[row] - mean) / std
             missing = missing + 1 if math.isnan(z) else 0
-            if filled < 0 and tradable[row]:
-                filled = row
+            if age >= 0 or tradable[row]:
+                age += 1
             outward = -held * z  # how far z stands out on the position's own side
             code = 0
             if breaks[row]:
@@ -168,13 +239,13 @@ def _decide(  # type: ignore[no-untyped-def]
                 code = _STOP
             elif outward <= exit_z:
                 code = _REVERT
-            elif max_hold > 0 and filled >= 0 and row + 1 - filled >= max_hold:
+            elif max_hold > 0 and age >= 0 and age + 1 >= max_hold:
                 code = _TIME
             elif missing > MAX_MISSING_ROWS:
                 code = _NO_DATA
             if code:
                 blocked = held if code == _STOP or code >= _TIME else FLAT
-                held, filled = FLAT, -1
+                held, age = FLAT, -1
                 exit_code[row] = code
         else:
             if blocked != FLAT and -blocked * z <= exit_z:
@@ -189,4 +260,4 @@ def _decide(  # type: ignore[no-untyped-def]
                 alpha, beta = intercept[row], hedge_ratio[row]
                 mean, std = spread_mean[row], spread_std[row]
         position[row] = held
-    return State(held, missing, blocked, filled, alpha, beta, mean, std)
+    return State(held, missing, blocked, age, alpha, beta, mean, std)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.backtest import _COLUMNS, FLAT, _run, run_backtest
+from core.backtest import _COLUMNS, FLAT, Book, _run, run_backtest
 from core.signals import BREAK, EXIT_REASONS, conditions, decide_positions
 from core.types import HedgeSeries, Inherited, PairRows
 
@@ -46,7 +46,7 @@ def twin(spec, rows, hedge, given, position, code, first=0):
     rate, n = (spec.fee_bps + spec.slippage_bps) / 1e4, len(rows)
     trips, equity, open_trip, cash = [], [], None, spec.notional
     mark = last = (0.0, 0.0)
-    last_row, decided_at = 0, None
+    last_row, decided_at, left_at = 0, None, None
 
     def leave(row, price, left, reason):
         nonlocal cash, open_trip
@@ -67,7 +67,7 @@ def twin(spec, rows, hedge, given, position, code, first=0):
                 leave(last_row, last, row, "break")
         elif given.tradable[row]:
             if open_trip and target != open_trip["side"]:
-                leave(row, price, decided_at, EXIT_REASONS[code[decided_at]])
+                leave(row, price, left_at, EXIT_REASONS[code[left_at]])
             if open_trip is None and target:
                 b = hedge.hedge_ratio[decided_at]
                 q = (target * spec.notional / ((1 + abs(b)) * price[0]),
@@ -83,6 +83,8 @@ def twin(spec, rows, hedge, given, position, code, first=0):
         held = open_trip["q"][0] * mark[0] + open_trip["q"][1] * mark[1] if open_trip else 0.0
         equity.append(cash + held)
         if position[row] != (position[row - 1] if row else 0):
+            if open_trip and target == open_trip["side"]:
+                left_at = row
             decided_at = row
     return np.array(equity), trips, open_trip
 
@@ -222,17 +224,18 @@ def test_rows_fed_one_by_one_give_the_bits_of_the_whole_run(spec):
         spec(stop_z=3.5, max_hold_bars=6), rows, hedge, range(50, 400, 90)
     )
 
-    def run(upto, book, start, equity, table):
+    def run(start, end, book, equity, table):
         prices = (getattr(rows, name) for name in ("open_a", "close_a", "open_b", "close_b"))
         columns = (*prices, given.tradable, given.breaks, position, code, hedge.hedge_ratio)
-        return _run(*(c[:upto] for c in columns), 1e4, 1.2e-3, book, start, equity, table)
+        return _run(*(c[start:end] for c in columns), 1e4, 1.2e-3, book, equity[start:end], table)
 
     whole, stepped = np.empty(400), np.empty(400)
     table, stepped_table = np.zeros((202, _COLUMNS)), np.zeros((202, _COLUMNS))
-    final = run(400, FLAT, 0, whole, table)
+    final = run(0, 400, FLAT, whole, table)
     book = FLAT
     for row in range(400):
-        book = run(row + 1, book, row, stepped, stepped_table)
+        # What it closes comes first in the table that it is given.
+        book = run(row, row + 1, book, stepped, stepped_table[Book(*book).trips :])
     assert tuple(book) == tuple(final)
     assert BREAK in table[:, 5]
     np.testing.assert_array_equal(stepped, whole)
@@ -317,3 +320,13 @@ def test_an_anchored_trip_shows_the_z_that_it_was_left_by(spec):
         assert not position[left]
         assert trip.exit_z == pytest.approx((s[left] - hedge.spread_mean[decided]) / 0.01)
         assert trip.exit_z != pytest.approx(hedge.zscore[left])
+
+
+def test_a_trip_whose_exit_waits_keeps_its_reason_when_the_other_side_is_asked_for_meanwhile(spec):
+    """Left at row 2 for reversion, the other side decided at row 3, nothing trades before row 5."""
+    rows, hedge = simple()
+    hedge.zscore[:] = [-2.5, -2.4, 0.0, 2.5, 2.5, 2.4, 2.4, 2.4]
+    rows.traded_b[3:5] = False
+    first, second = backtest_of(spec(), rows, hedge)[0].round_trips
+    assert (first.exit_reason, first.exit_z, first.exit_time_ms) == ("revert", 0.0, 300_000)
+    assert (second.side, second.entry_z, second.entry_time_ms) == ("short_spread", 2.5, 300_000)
