@@ -109,7 +109,7 @@ async def a_server_that_shuts_down_at_once(desks: Any) -> None:
 async def a_database_that_lags_five_seconds(desks: Any) -> None:
     async with desks.open() as desk:
         desk.faults.lag_ms = 5_000
-        desk.faults.drop_next = 300
+        desk.faults.drop_next = 60
         await until(lambda: not desk.faults.drop_next, "dropped")
         await desk.live()
         desk.faults.close_all(1006)
@@ -122,7 +122,7 @@ async def bans_in_the_middle_of_a_repair(desks: Any) -> Conduct:
     async with desks.open() as desk:
         for status in (429, 418):
             desk.faults.ban(status, 4.0)
-            desk.faults.drop_next = 300
+            desk.faults.drop_next = 60
             await until(lambda: not desk.faults.drop_next, "dropped")
             await desk.live()
         conduct = desk.faults.conduct
@@ -134,11 +134,11 @@ async def bans_in_the_middle_of_a_repair(desks: Any) -> Conduct:
 async def requests_that_fail_or_come_back_empty(desks: Any) -> None:
     async with desks.open() as desk:
         desk.faults.rest_status, desk.faults.rest_times = 503, 3
-        desk.faults.drop_next = 100
+        desk.faults.drop_next = 60
         await until(lambda: not desk.faults.drop_next, "dropped")
         await desk.live()
         desk.faults.is_empty = True
-        desk.faults.drop_next = 100
+        desk.faults.drop_next = 60
         await asyncio.sleep(4.0)
         desk.faults.is_empty = False
         await desk.live()
@@ -156,7 +156,7 @@ async def frames_told_twice_and_out_of_order(desks: Any) -> None:
 @scenario
 async def garbage_between_frames(desks: Any) -> None:
     async with desks.open() as desk:
-        desk.faults.garbage_every = 10
+        desk.faults.garbage_every = 5
         await until(lambda: desk.payload["quarantined"] >= 100, "frames set aside")
         desk.faults.garbage_every = 0
 
