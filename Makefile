@@ -20,8 +20,9 @@ run: $(VENV)/.compiled
 	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac
 	@exec $(PY) -m gunicorn wsgi:server
 
+# Two files at a time: much of it waits. In order, so that what computes and what waits mix.
 test: $(VENV)/.installed-dev chromium postgres
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
