@@ -165,7 +165,7 @@ def vectorbt_backtest() -> Callable[[], object]:
     return run
 
 
-PLAN = plan_rows(SPEC, 0, (1_440 + 5 * 600 + 2 * 120 - 1) * MINUTE)
+PLAN = plan_rows(SPEC, 0, (1_440 + 10 * 600 + 2 * 120 - 1) * MINUTE)
 
 
 def ours_whole() -> object:

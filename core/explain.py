@@ -1,11 +1,16 @@
 """Every number behind one z-score, so that a spreadsheet can reproduce it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from core.pair import RowPlan, analyse_pair, rows_from
+import numpy as np
+
+from core.bars import align
+from core.blocks import Run, plan_runs, run_of
+from core.hedges import course_of, fit_hedge
+from core.pair import RowPlan, rows_from
 from core.reasons import why_undefined
-from core.regression import log_prices
-from core.types import FloatArray, HedgeSeries, Leg, PairRows, PairSpec
+from core.regression import CHANGE_ROWS
+from core.types import FloatArray, Leg, PairRows, PairSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,7 +19,7 @@ class Explanation:
 
     `rows` are those of the z window and of the fit, the row itself last; `hedge_ratio` and
     `intercept` are, for each of them, what its `spread` was priced with: the fit of the explained
-    row for OLS, its own prior for Kalman.
+    row for a rolling fit, its own prior for Kalman.
     """
 
     open_time_ms: int
@@ -51,41 +56,57 @@ def explain_zscore(
     Notes
     -----
     Computed on history cut off after the row: what isn't there can't have been used.
-    OLS: hedge ratio b and intercept a of least squares on the fit's rows, spread = log_a − a −
-    b·log_b with that one fit, z = (spread − mean)/std over the window's rows, std with ddof = 1.
-    Kalman: the filter runs from the first row of history on, so a window alone can't reproduce
+    Rolling fits: hedge ratio b and intercept a of the fit's rows, spread = log_a − a − b·log_b with
+    that one fit, z = (spread − mean)/std over the window's rows, std with ddof = 1.
+    Kalman: the filter runs from where its block's run begins, so a window alone can't reproduce
     its hedge ratio; every row shows its prior, and z follows from the spreads as above.
     """
-    timeframe_ms = spec.timeframe_ms
-    cut = replace(plan, start_ms=plan.history_start_ms, end_ms=open_time_ms + timeframe_ms)
-    result = analyse_pair(spec, cut, leg_a, leg_b)
-    chosen: HedgeSeries = result.chosen
-    row = len(result.rows) - 1
-    window_first = max(0, row - spec.window)
-    fit_first = 0 if spec.hedge == "kalman" else max(0, row - spec.hedge_window)
-    first = window_first if spec.hedge == "kalman" else min(fit_first, window_first)
-    log_a, log_b = log_prices(result.rows.close_a), log_prices(result.rows.close_b)
-    reasons = why_undefined(spec, spec.hedge, log_a, log_b, chosen, row)
-    log_a, log_b = log_a[first:], log_b[first:]
-    hedge_ratio, intercept = chosen.hedge_ratio[first:].copy(), chosen.intercept[first:].copy()
-    spread = chosen.spread[first:]
-    if spec.hedge == "ols":
-        hedge_ratio[:], intercept[:] = chosen.hedge_ratio[row], chosen.intercept[row]
+    timeframe_ms, filtered = spec.timeframe_ms, spec.hedge == "kalman"
+    begin, first, asked = (
+        time_ms // timeframe_ms for time_ms in (plan.history_start_ms, plan.start_ms, open_time_ms)
+    )
+    begin += run_of(plan_runs(spec, begin, first, asked + 1), asked - begin).begin
+    rows = align(leg_a, leg_b, timeframe_ms, begin * timeframe_ms, open_time_ms + timeframe_ms)
+    row = len(rows) - 1
+    run = Run(0, 0, row + 2)
+    course = course_of(rows, begin, (run,))
+    series = fit_hedge(spec, spec.hedge, course, 0).series
+    looked_back = course.known_before(row)
+    piece = row - len(looked_back)
+    window_first = max(piece, row - spec.window)
+    fit_first = max(piece, row - spec.hedge_window)
+    if filtered:
+        fit_first = piece
+    elif spec.hedge == "returns":
+        fit_first = max(piece, fit_first - CHANGE_ROWS)
+    shown = window_first if filtered else min(fit_first, window_first)
+    log_a, log_b = course.y[shown:-1], course.x[shown:-1]
+    hedge_ratio, intercept = series.hedge_ratio[shown:], series.intercept[shown:]
+    spread = series.spread[shown:]
+    if not filtered:
+        hedge_ratio = np.full(len(spread), series.hedge_ratio[row])
+        intercept = np.full(len(spread), series.intercept[row])
         spread = log_a - intercept - hedge_ratio * log_b
-        spread[-1] = chosen.spread[row]  # the very number that z was made of
-    start_ms = int(result.rows.open_time_ms[0])
+        spread[-1] = series.spread[row]  # the very number that z was made of
     return Explanation(
         open_time_ms=open_time_ms,
-        fit_start_ms=start_ms + fit_first * timeframe_ms,
-        window_start_ms=start_ms + window_first * timeframe_ms,
-        spread_mean=float(chosen.spread_mean[row]),
-        spread_std=float(chosen.spread_std[row]),
-        zscore=float(chosen.zscore[row]),
-        rows=rows_from(result.rows, first),
+        fit_start_ms=(begin + fit_first) * timeframe_ms,
+        window_start_ms=(begin + window_first) * timeframe_ms,
+        spread_mean=float(series.spread_mean[row]),
+        spread_std=float(series.spread_std[row]),
+        zscore=float(series.zscore[row]),
+        rows=rows_from(rows, shown),
         log_a=log_a,
         log_b=log_b,
         hedge_ratio=hedge_ratio,
         intercept=intercept,
         spread=spread,
-        reasons=reasons,
+        reasons=why_undefined(
+            spec,
+            spec.hedge,
+            looked_back,
+            not np.isnan(log_a[-1]),
+            float(series.hedge_ratio[row]),
+            float(series.spread_std[row]),
+        ),
     )

@@ -84,11 +84,9 @@ def truncation_check(
 
 
 def _causal(result: PairResult) -> dict[str, FloatArray]:
-    series = {
-        f"{name}.{field}": getattr(hedge, field)
-        for name, hedge in (("ols", result.ols), ("kalman", result.kalman))
-        for field in HedgeSeries.__slots__
-    }
+    series = {f"{name}.hedge_ratio": ratio for name, ratio in result.hedge_ratios.items()}
+    for field in HedgeSeries.__slots__:
+        series[f"{result.spec.hedge}.{field}"] = getattr(result.chosen, field)
     series["kalman.stderr"] = result.kalman_stderr
     series["position"] = result.position.astype(np.float64)
     series["equity"] = result.backtest.equity
@@ -113,9 +111,7 @@ def placebo_check(
     proves nothing: closed trades of a mean-reversion rule mostly win on random walks too.
     """
     rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
-    first_index = plan.history_start_ms // spec.timeframe_ms
-    skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
-    _, _, real = trade_rows(spec, rows, first_index, skip)
+    _, _, real = trade_rows(spec, plan, rows)
     covariance = _covariance(rows)
     if covariance is None:
         nothing = math.nan
@@ -128,7 +124,7 @@ def placebo_check(
     win_rates = np.empty(runs)
     for run in range(runs):
         walk = _walk(rows, covariance, rng)
-        _, _, placebo = trade_rows(spec, walk, first_index, skip)
+        _, _, placebo = trade_rows(spec, plan, walk)
         returns[run] = placebo.metrics.total_return
         win_rates[run] = placebo.metrics.win_rate
     known = win_rates[~np.isnan(win_rates)]

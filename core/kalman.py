@@ -100,12 +100,27 @@ def kalman_hedge(
     ----------
     West and Harrison, *Bayesian Forecasting and Dynamic Models*, ch. 6.3 (discount factors).
     """
-    n = len(y)
-    out = np.full((7, n), np.nan)
+    out = np.full((STDERR + 1, len(y)), np.nan)
+    advance(y, x, first_index, hedge_window, window, NOTHING_SEEN, 0, out, discount)
+    return HedgeSeries(*out[:STDERR]), out[STDERR]
+
+
+def advance(
+    y: FloatArray,
+    x: FloatArray,
+    first_index: int,
+    hedge_window: int,
+    window: int,
+    state: State,
+    start: int,
+    out: FloatArray,
+    discount: float | None = None,
+) -> State:
+    """Carry the filter on over the rows from `start`, from `state`; fills (7, n) `out`."""
     if discount is None:
         discount = 1.0 - 2.0 / (hedge_window + 1.0)
-    _kalman(y, x, first_index, discount, window, NOTHING_SEEN, 0, out)
-    return HedgeSeries(*out[:STDERR]), out[STDERR]
+    after: State = _kalman(y, x, first_index, discount, window, state, start, out)
+    return after
 
 
 @njit(cache=True)

@@ -1,25 +1,24 @@
 """The whole computation of one pair: bars of two legs in, everything shown of them out."""
 
 import math
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from core.backtest import run_backtest
-from core.bars import align, break_rows
-from core.kalman import kalman_hedge
-from core.reasons import explain_missing
-from core.regression import full_sample_ols, log_prices, rolling_hedge
+from core.bars import align
+from core.blocks import block_rows, plan_runs, run_in_rows
+from core.hedges import Course, FittedHedge, course_of, fit_hedge
+from core.pair_spec import HEDGES
+from core.reasons import explain_missing, name_breaks, why_undefined
+from core.regression import full_sample_ols
 from core.signals import conditions, decide_positions
 from core.spread import break_even_z, half_life_bars, hurst, return_correlation
 from core.stationarity import cointegration
 from core.types import (
     Backtest,
-    FloatArray,
+    HedgeNow,
     HedgeSeries,
     IntArray,
     Leg,
-    NextRow,
     PairResult,
     PairRows,
     PairSpec,
@@ -33,6 +32,8 @@ class RowPlan:
 
     history_start_ms: int
     start_ms: int
+    present_ms: int
+    """First of the rows that the statistics of the present are taken over, up to the last."""
     end_ms: int
     missing_rows: int
     """Rows that the calculation should begin earlier but aren't stored."""
@@ -41,20 +42,36 @@ class RowPlan:
 def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
     """Choose the rows for a pair whose common stored bars open from first to last.
 
-    The left edge is a multiple of `step`, the largest power of two ≤ bars/4, so it stands still
-    for `step` bars: what a chart or a backtest showed a minute ago it shows again. Before it
-    come 5·hedge_window + 2·window rows in which the filters forget where they began.
+    The left edge is the newest multiple of `step` that leaves `bars` rows, `step` the largest
+    power of two ≤ bars/4, so it stands still for `step` bars: what a chart showed a minute ago it
+    shows again. With `since` it is that bar. History begins where the run of its block does, see
+    `core.blocks`.
+
+    Raises
+    ------
+    ValueError
+        `since` is after the last bar.
     """
     timeframe_ms = spec.timeframe_ms
-    first, last = first_open_ms // timeframe_ms, last_open_ms // timeframe_ms
-    step = 1 << max(0, int(math.log2(spec.bars / 4.0)))
-    start = (last - spec.bars + 1) // step * step
-    history_start = start - 5 * spec.hedge_window - 2 * spec.window
+    first, end = first_open_ms // timeframe_ms, last_open_ms // timeframe_ms + 1
+    if spec.since is None:
+        step = 1 << max(0, int(math.log2(spec.bars / 4.0)))
+        present = end - spec.bars
+        start = present // step * step
+    else:
+        present = start = spec.since // timeframe_ms
+        if start >= end:
+            raise ValueError("since is after the last bar")
+    run_in, size = run_in_rows(spec), block_rows(spec.hedge_window)
+    # Enough is what the rows asked for need; said is a number that stands as long as the edge.
+    missing = first - (start - run_in) if first > present - run_in else 0
+    start = max(start, first)
     return RowPlan(
-        history_start_ms=max(history_start, first) * timeframe_ms,
-        start_ms=max(start, first) * timeframe_ms,
-        end_ms=(last + 1) * timeframe_ms,
-        missing_rows=max(0, first - history_start),
+        history_start_ms=max(start // size * size - run_in, first) * timeframe_ms,
+        start_ms=start * timeframe_ms,
+        present_ms=max(present, first) * timeframe_ms,
+        end_ms=end * timeframe_ms,
+        missing_rows=missing,
     )
 
 
@@ -70,95 +87,96 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
     -------
     PairResult; undefined scalars are NaN with a reason.
     """
-    timeframe_ms = spec.timeframe_ms
-    rows = align(leg_a, leg_b, timeframe_ms, plan.history_start_ms, plan.end_ms)
-    first_index = plan.history_start_ms // timeframe_ms
-    # One missing row more: the fit and the window that the forming bar will be judged by.
-    y = np.append(log_prices(rows.close_a), np.nan)
-    x = np.append(log_prices(rows.close_b), np.nan)
-    ols = _fit_ols(spec, y, x, first_index)
-    kalman, stderr = _fit_kalman(spec, y, x, first_index)
-    chosen = kalman if spec.hedge == "kalman" else ols
-    whole = (y, x, ols, kalman)
-    y, x = y[:-1], x[:-1]
-    next_row = NextRow(
-        hedge_ratio=float(chosen.hedge_ratio[-1]),
-        intercept=float(chosen.intercept[-1]),
-        spread_mean=float(chosen.spread_mean[-1]),
-        spread_std=float(chosen.spread_std[-1]),
-    )
-    recent_spread = _recent_spread(spec, y, x, chosen)
+    computed = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
+    course = _course(spec, plan, computed)
+    skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
+    rows, count = rows_from(computed, skip), len(computed) - skip
 
-    skip = (plan.start_ms - plan.history_start_ms) // timeframe_ms
-    correlation = return_correlation(rows.close_a, rows.close_b, spec.window)
-    rows = rows_from(rows, skip)
-    ols, kalman = _results(ols, skip), _results(kalman, skip)
-    chosen = kalman if spec.hedge == "kalman" else ols
-    y, x = y[skip:], x[skip:]
-    position, backtest, reasons = _trade(spec, rows, y, x, chosen)
-    reasons = {f"backtest.{name}": words for name, words in reasons.items()}
-    cointegrated, words = cointegration(y, x, spec.lags)
+    chosen = fit_hedge(spec, spec.hedge, course, 0)
+    position, backtest, reasons = _trade(spec, computed, course, chosen.series, skip)
+    series = series_from(chosen.series, skip)
+    before, is_present = course.known_before(course.end - 1), not math.isnan(rows.close_a[-1])
+    hedge_ratios, hedges, why, stderr = {}, {}, {}, chosen.stderr
+    for hedge in HEDGES:
+        # One after the other: of those that do not trade little is kept.
+        fit = chosen if hedge == spec.hedge else fit_hedge(spec, hedge, course, skip)
+        hedge_ratios[hedge] = fit.series.hedge_ratio[-count:].copy()
+        hedges[hedge] = _now(fit)
+        why[hedge] = why_undefined(
+            spec, hedge, before, is_present, hedges[hedge].hedge_ratio,
+            float(fit.series.spread_std[-1]),
+        )  # fmt: skip
+        stderr = fit.stderr[-count:].copy() if hedge == "kalman" else stderr
+    why_next = why_undefined(
+        spec, spec.hedge, course.known_before(course.end), False, chosen.next_row.hedge_ratio,
+        chosen.next_row.spread_std,
+    )  # fmt: skip
+    if "break_even_z" in why_next:
+        reasons["zscore_provisional"] = why_next["break_even_z"]
+
+    begin = max((plan.present_ms - plan.history_start_ms) // spec.timeframe_ms, course.last_break)
+    y, x = course.y[begin:-1], course.x[begin:-1]
+    found, words = cointegration(y, x, spec.lags)
     reasons |= words
+    correlation = return_correlation(
+        computed.close_a[course.last_break :], computed.close_b[course.last_break :], spec.window
+    )
+    hedge_ratio = float(series.hedge_ratio[-1])
     result = PairResult(
         spec=spec,
         history_start_ms=plan.history_start_ms,
         start_ms=plan.start_ms,
         as_of_ms=plan.end_ms,
         rows=rows,
-        ols=ols,
-        kalman=kalman,
-        kalman_stderr=stderr[skip:-1],
-        next_row=next_row,
+        chosen=series,
+        hedge_ratios=hedge_ratios,
+        kalman_stderr=stderr,
+        hedges=hedges,
+        next_row=chosen.next_row,
         position=position,
         ols_full_sample=full_sample_ols(y, x),
         break_even_z=break_even_z(
             spec.exit_z,
-            float(chosen.hedge_ratio[-1]),
-            float(chosen.spread_std[-1]),
+            hedge_ratio,
+            float(series.spread_std[-1]),
             spec.fee_bps,
             spec.slippage_bps,
         ),
-        signal=_signal(int(position[-1]), float(chosen.zscore[-1])),
+        signal=_signal(int(position[-1]), float(series.zscore[-1])),
+        signal_note=_signal_note(hedge_ratio),
         correlation=correlation,
-        half_life_bars=half_life_bars(recent_spread),
-        hurst=hurst(recent_spread),
-        cointegration=cointegrated,
+        half_life_bars=half_life_bars(chosen.held_out),
+        hurst=hurst(chosen.held_out),
+        cointegration=found,
         backtest=backtest,
-        reasons=reasons,
+        reasons={},
     )
-    explain_missing(result, *whole, recent_spread, plan.missing_rows)
-    return result
+    reasons |= explain_missing(result, why, course, begin, chosen.held_out, plan.missing_rows)
+    return replace(result, reasons=reasons | name_breaks(spec, computed, course.breaks[:-1]))
 
 
 def trade_rows(
-    spec: PairSpec, rows: PairRows, first_index: int, skip: int
+    spec: PairSpec, plan: RowPlan, rows: PairRows
 ) -> tuple[HedgeSeries, IntArray, Backtest]:
-    """Only what trades: the chosen hedge, positions and backtest of the rows after `skip`.
+    """Only what trades: the chosen hedge of all computed rows, positions and backtest of the shown.
 
-    `rows` begin with the history, `first_index` is the absolute bar number of the first.
+    `rows` are those of the plan, history included.
     """
-    y, x = log_prices(rows.close_a), log_prices(rows.close_b)
-    if spec.hedge == "kalman":
-        hedge, _ = _fit_kalman(spec, y, x, first_index)
-    else:
-        hedge = _fit_ols(spec, y, x, first_index)
-    hedge = HedgeSeries(*(getattr(hedge, name)[skip:] for name in HedgeSeries.__slots__))
-    rows, y, x = rows_from(rows, skip), y[skip:], x[skip:]
-    position, backtest, _ = _trade(spec, rows, y, x, hedge)
-    return hedge, position, backtest
-
-
-def _trade(
-    spec: PairSpec, rows: PairRows, y: FloatArray, x: FloatArray, hedge: HedgeSeries
-) -> tuple[IntArray, Backtest, dict[str, str]]:
-    given = conditions(spec, rows, hedge.hedge_ratio, break_rows(rows))
-    position, exit_code = decide_positions(spec, y, x, hedge, given)
-    return position, *run_backtest(spec, rows, y, x, hedge, given, position, exit_code)
+    course = _course(spec, plan, rows)
+    series = fit_hedge(spec, spec.hedge, course, 0).series
+    skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
+    position, backtest, _ = _trade(spec, rows, course, series, skip)
+    return series, position, backtest
 
 
 def rows_from(rows: PairRows, first: int) -> PairRows:
     """The rows from number `first` on."""
     return PairRows(*(getattr(rows, name)[first:] for name in PairRows.__slots__))
+
+
+def series_from(series: HedgeSeries, first: int) -> HedgeSeries:
+    """The rows of a hedge from number `first` on."""
+    return HedgeSeries(*(getattr(series, name)[first:] for name in HedgeSeries.__slots__))
 
 
 def provisional_zscore(result: PairResult, close_a: float, close_b: float) -> float:
@@ -170,41 +188,49 @@ def provisional_zscore(result: PairResult, close_a: float, close_b: float) -> fl
     return (spread - row.spread_mean) / row.spread_std
 
 
-def _fit_ols(spec: PairSpec, y: FloatArray, x: FloatArray, first_index: int) -> HedgeSeries:
-    return rolling_hedge(
-        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
+def _course(spec: PairSpec, plan: RowPlan, rows: PairRows) -> Course:
+    begin, first, end = (
+        time_ms // spec.timeframe_ms
+        for time_ms in (plan.history_start_ms, plan.start_ms, plan.end_ms)
     )
+    return course_of(rows, begin, plan_runs(spec, begin, first, end + 1))
 
 
-def _fit_kalman(
-    spec: PairSpec, y: FloatArray, x: FloatArray, first_index: int
-) -> tuple[HedgeSeries, FloatArray]:
-    return kalman_hedge(
-        y, x, first_index=first_index, hedge_window=spec.hedge_window, window=spec.window
+def _trade(
+    spec: PairSpec, rows: PairRows, course: Course, hedge: HedgeSeries, skip: int
+) -> tuple[IntArray, Backtest, dict[str, str]]:
+    """Decide on all computed rows, or flat from `since` on; count from row `skip` on."""
+    begin = 0 if spec.since is None else skip
+    rows, breaks = rows_from(rows, begin), course.breaks[begin:-1]
+    y, x = course.y[begin:-1], course.x[begin:-1]
+    hedge = series_from(hedge, begin)
+    given = conditions(spec, rows, hedge.hedge_ratio, breaks)
+    position, exit_code = decide_positions(spec, y, x, hedge, given)
+    first = skip - begin
+    backtest, reasons = run_backtest(spec, rows, y, x, hedge, given, position, exit_code, first)
+    reasons = {f"backtest.{name}": words for name, words in reasons.items()}
+    return position[first:], backtest, reasons
+
+
+def _now(fit: FittedHedge) -> HedgeNow:
+    return HedgeNow(
+        hedge_ratio=float(fit.series.hedge_ratio[-1]),
+        intercept=float(fit.series.intercept[-1]),
+        zscore=float(fit.series.zscore[-1]),
+        effectiveness=fit.effectiveness,
     )
-
-
-def _results(series: HedgeSeries, skip: int) -> HedgeSeries:
-    """The result rows of a series computed over history and the row after the last."""
-    return HedgeSeries(*(getattr(series, name)[skip:-1] for name in HedgeSeries.__slots__))
-
-
-def _recent_spread(spec: PairSpec, y: FloatArray, x: FloatArray, chosen: HedgeSeries) -> FloatArray:
-    """The last hedge_window rows of the spread: with the latest fit (OLS), or e (Kalman).
-
-    All NaN where under 90 % of them are present.
-    """
-    if spec.hedge == "kalman":
-        spread = chosen.spread[:-1][-spec.hedge_window :]
-    else:
-        intercept, hedge_ratio = float(chosen.intercept[-2]), float(chosen.hedge_ratio[-2])
-        spread = y[-spec.hedge_window :] - intercept - hedge_ratio * x[-spec.hedge_window :]
-    if np.count_nonzero(~np.isnan(spread)) < 0.9 * len(spread):
-        return np.full(len(spread), np.nan)
-    return spread
 
 
 def _signal(position: int, zscore: float) -> Signal:
     if position:
         return "long_spread" if position > 0 else "short_spread"
     return "no_data" if math.isnan(zscore) else "flat"
+
+
+def _signal_note(hedge_ratio: float) -> str | None:
+    if hedge_ratio <= 0.0:
+        return (
+            f"no entry: the hedge ratio {hedge_ratio:.4g} is not positive, "
+            "both legs would stand on one side"
+        )
+    return None

@@ -18,6 +18,7 @@ from core.parameters import (
     Number,
     Parameter,
     Symbol,
+    TimeMs,
     WholeNumber,
     fill_in,
     read_parameters,
@@ -25,9 +26,17 @@ from core.parameters import (
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES, Timeframe
 
-Hedge: TypeAlias = Literal["ols", "kalman"]
+Hedge: TypeAlias = Literal["ols", "kalman", "ratio", "shrunk", "returns"]
 
-HEDGES: Mapping[str, str] = MappingProxyType({"ols": "OLS", "kalman": "Kalman"})
+HEDGES: Mapping[Hedge, str] = MappingProxyType(
+    {
+        "ols": "OLS",
+        "kalman": "Kalman",
+        "ratio": "Price ratio",
+        "shrunk": "Shrunk to 1",
+        "returns": "Returns",
+    }
+)
 """Each way of hedging, and what the page calls it."""
 
 ExitRule: TypeAlias = Literal["moving", "anchored"]
@@ -137,7 +146,9 @@ class PairSpec:
     ]
     hedge: Annotated[
         Hedge,
-        Choice(HEDGES, label="Hedge ratio", about="How the hedge ratio is found", default="ols"),
+        Choice(
+            {**HEDGES}, label="Hedge ratio", about="How the hedge ratio is found", default="ols"
+        ),
     ]
     hedge_window: Annotated[
         int,
@@ -173,6 +184,19 @@ class PairSpec:
             label="Bars shown",
             about="Least number of result rows",
             default=4_320,
+        ),
+    ]
+    since: Annotated[
+        int | None,
+        TimeMs(
+            label="Since",
+            about="Bar that the result rows begin with, flat, instead of `bars` of them",
+            without="the last `bars` rows",
+            check=CrossCheck(
+                lambda since, given: since % TIMEFRAMES[given["timeframe"]] == 0,
+                "must be the open time of a {timeframe} bar",
+                "the open time of a bar, as epoch milliseconds or ISO 8601",
+            ),
         ),
     ]
     fee_bps: Annotated[

@@ -1,10 +1,15 @@
 """Why a number of a pair is undefined, in plain words."""
 
 import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import numpy as np
 
-from core.types import BoolArray, FloatArray, Hedge, HedgeSeries, PairResult, PairSpec
+from core.bars import BREAK_FACTOR
+from core.hedges import Course
+from core.regression import CHANGE_ROWS, changes
+from core.types import BoolArray, FloatArray, Hedge, PairResult, PairRows, PairSpec
 
 NO_BAR = "the last bar is missing or incomplete in one leg"
 TOO_SHORT = "too few stored bars to fill the windows"
@@ -13,27 +18,32 @@ SPREAD_STILL = "the spread does not move inside the window"
 
 
 def why_undefined(
-    spec: PairSpec, hedge: Hedge, y: FloatArray, x: FloatArray, series: HedgeSeries, row: int
+    spec: PairSpec,
+    hedge: Hedge,
+    before: BoolArray,
+    is_present: bool,
+    hedge_ratio: float,
+    spread_std: float,
 ) -> dict[str, str]:
     """Say why numbers of one hedge are undefined at a row.
 
     Parameters
     ----------
-    hedge : the one that `series` is of, whichever trades.
-    y, x, series : (n,) log prices from the start of history on, and what came of them.
-    row : index of the row, which may be one still to come, with prices of NaN.
+    hedge : the one that the numbers are of, whichever trades.
+    before : which of the rows that this one may look back to are present.
+    is_present : whether the row itself is; one still to come is not.
 
     Returns
     -------
     Name of each undefined number to its reason; the hedge ratio of a missing row is its prior.
     """
-    bar = NO_BAR if math.isnan(y[row] + x[row]) else ""
+    bar = "" if is_present else NO_BAR
     fit = width = still = ""
-    if math.isnan(series.hedge_ratio[row]):
-        fit = width = _why_no_fit(spec, hedge, ~np.isnan(y + x)[:row])
-    elif math.isnan(series.spread_std[row]):
-        width = _why_no_window(spec, ~np.isnan(y + x)[:row])
-    elif series.spread_std[row] == 0.0:
+    if math.isnan(hedge_ratio):
+        fit = width = _why_no_fit(spec, hedge, before)
+    elif math.isnan(spread_std):
+        width = _why_no_window(spec, before)
+    elif spread_std == 0.0:
         still = SPREAD_STILL
     reasons = {
         "hedge_ratio": fit,
@@ -49,71 +59,77 @@ def why_undefined(
 
 def explain_missing(
     result: PairResult,
-    y: FloatArray,
-    x: FloatArray,
-    ols: HedgeSeries,
-    kalman: HedgeSeries,
-    recent_spread: FloatArray,
+    why: Mapping[Hedge, Mapping[str, str]],
+    course: Course,
+    begin: int,
+    held_out: FloatArray,
     missing_rows: int,
-) -> None:
+) -> dict[str, str]:
     """Give every undefined scalar of a result its reason, and name what deserves a warning.
 
     Parameters
     ----------
-    y, x, ols, kalman : log prices from the start of history to the row to come, and their series.
-    recent_spread : what half-life and Hurst exponent were taken of.
+    why : of each hedge what is undefined at the last row.
+    course, begin : log prices, and the row that the statistics of the present begin with.
+    held_out : what half-life and Hurst exponent were taken of.
     missing_rows : rows that the calculation should begin earlier but aren't stored.
     """
-    spec, reasons, last = result.spec, result.reasons, len(y) - 2
-    why: dict[Hedge, dict[str, str]] = {
-        "ols": why_undefined(spec, "ols", y, x, ols, last),
-        "kalman": why_undefined(spec, "kalman", y, x, kalman, last),
+    spec, chosen = result.spec, why[result.spec.hedge]
+    reasons = {
+        name: chosen[name] for name in ("spread", "zscore", "break_even_z") if name in chosen
     }
-    chosen = why[spec.hedge]
-    series = kalman if spec.hedge == "kalman" else ols
-    why_next = why_undefined(spec, spec.hedge, y, x, series, last + 1)
     for hedge, of_hedge in why.items():
-        for name, words in of_hedge.items():
-            if name in ("hedge_ratio", "intercept"):
-                reasons[f"{name}.{hedge}"] = words
+        for name in ("hedge_ratio", "intercept"):
+            if name in of_hedge:
+                reasons[f"{name}.{hedge}"] = of_hedge[name]
         if "zscore" in of_hedge:
             reasons[f"zscores.{hedge}"] = of_hedge["zscore"]
-    for name in ("spread", "zscore", "break_even_z"):
-        if name in chosen:
-            reasons[name] = chosen[name]
-    if "break_even_z" in why_next:
-        reasons["zscore_provisional"] = why_next["break_even_z"]
+        if math.isnan(result.hedges[hedge].effectiveness):
+            reasons[f"hedge_effectiveness.{hedge}"] = _why_no_effectiveness(spec, course)
     if math.isnan(result.kalman_stderr[-1]):
         reasons["hedge_ratio.kalman_stderr"] = why["kalman"].get(
             "break_even_z", "the filter's errors are too persistent for a band"
         )
     if math.isnan(result.ols_full_sample):
-        few = np.count_nonzero(~np.isnan(result.rows.close_a)) < 3
+        few = np.count_nonzero(~np.isnan(course.y[begin:-1])) < 3
         reasons["hedge_ratio.ols_full_sample"] = "under 3 rows are present" if few else B_STILL
     if math.isnan(result.correlation):
-        reasons["correlation"] = _why_no_correlation(spec, (y + x)[: last + 1])
-    no_spread = chosen.get("hedge_ratio") or _why_no_spread(recent_spread)
+        reasons["correlation"] = _why_no_correlation(spec, course)
+    no_spread = chosen.get("hedge_ratio") or _why_no_spread(held_out)
     if math.isnan(result.half_life_bars):
-        few = np.count_nonzero(~np.isnan(np.diff(recent_spread))) < 20
+        few = np.count_nonzero(~np.isnan(np.diff(held_out))) < 20
         words = "under 20 pairs of rows" if few else "the spread does not revert"
         reasons["half_life_bars"] = no_spread or words
     if math.isnan(result.hurst):
-        reasons["hurst"] = no_spread or _why_no_hurst(recent_spread)
+        reasons["hurst"] = no_spread or _why_no_hurst(held_out)
     if missing_rows:
         reasons["history"] = (
             f"begins {missing_rows} bars later than the calculation asks for: "
             "the first rows are still warming up"
         )
-    ratio = result.chosen.hedge_ratio[-1]
-    if ratio == 0.0:
-        reasons["hedge_ratio"] = "0 leaves no leg B"
-    elif ratio < 0.0:
-        reasons["hedge_ratio"] = f"{ratio:.4g} is not positive: both legs on one side"
+    return reasons
+
+
+def name_breaks(spec: PairSpec, rows: PairRows, breaks: BoolArray) -> dict[str, str]:
+    """Name each leg, time and factor of the breaks among the rows."""
+    present = np.flatnonzero(rows.present)
+    told = []
+    for row in np.flatnonzero(breaks).tolist():
+        before = present[np.searchsorted(present, row) - 1]
+        moment = datetime.fromtimestamp(rows.open_time_ms[row] / 1000, UTC)
+        for symbol, close in ((spec.symbol_a, rows.close_a), (spec.symbol_b, rows.close_b)):
+            factor = float(close[row] / close[before])
+            if max(factor, 1.0 / factor) >= BREAK_FACTOR:
+                told.append(f"{symbol} × {factor:.4g} at {moment:%Y-%m-%dT%H:%M:%SZ}")
+    if not told:
+        return {}
+    return {"breaks": f"{', '.join(told)}: no window, fit or position reaches over it"}
 
 
 def _why_no_fit(spec: PairSpec, hedge: Hedge, before: BoolArray) -> str:
     """`before` says which rows before the one in question are present."""
-    if len(before) < spec.window:
+    needed = spec.window + (CHANGE_ROWS if hedge == "returns" else 0)
+    if len(before) < needed:
         return TOO_SHORT
     if hedge == "kalman":
         few = before.sum() < spec.window
@@ -121,6 +137,11 @@ def _why_no_fit(spec: PairSpec, hedge: Hedge, before: BoolArray) -> str:
     fit = before[-spec.hedge_window :]
     if fit.sum() < 0.9 * len(fit):
         return f"under 90 % of the {len(fit)} rows of the fit are present"
+    if hedge == "returns":
+        changed = before[CHANGE_ROWS:] & before[:-CHANGE_ROWS]
+        fit = changed[-spec.hedge_window :]
+        if fit.sum() < 0.9 * len(fit):
+            return f"under 90 % of the {len(fit)} changes of the fit are known"
     return B_STILL
 
 
@@ -144,8 +165,17 @@ def _why_no_hurst(recent: FloatArray) -> str:
     return "outside (0, 1)" if np.ptp(present) > 0.0 else "the spread does not move"
 
 
-def _why_no_correlation(spec: PairSpec, both: FloatArray) -> str:
+def _why_no_correlation(spec: PairSpec, course: Course) -> str:
+    both = (course.y + course.x)[course.last_break : -1]
     returns = np.diff(both[-spec.window - 1 :])
     if np.count_nonzero(~np.isnan(returns)) < 0.9 * spec.window:
         return f"under 90 % of the last {spec.window} returns are present"
     return "a leg does not move"
+
+
+def _why_no_effectiveness(spec: PairSpec, course: Course) -> str:
+    recent = changes(course.y[course.last_break : -1])[-spec.hedge_window :]
+    recent = recent[~np.isnan(recent)]
+    if len(recent) >= 0.9 * spec.hedge_window and np.ptp(recent) == 0.0:
+        return "leg A does not move"
+    return f"under 90 % of the last {spec.hedge_window} changes have a hedge ratio from before"

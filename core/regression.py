@@ -131,7 +131,7 @@ def advance(
     start: int,
     out: FloatArray,
 ) -> Sums:
-    """Carry a fit on over the rows from `start`, whose state is `state`; fills (6, n) `out`."""
+    """Carry a fit on over the rows from `start`, from `state`; fills six rows of `out`."""
     code = ROLLING_HEDGES.index(hedge)
     change_y, change_x = (changes(y), changes(x)) if hedge == "returns" else (y, x)
     after: Sums = _rolling(

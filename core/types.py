@@ -1,5 +1,6 @@
 """The domain's vocabulary: what flows from the exchange through the store to the screen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
@@ -155,6 +156,17 @@ class Subwindows:
 
 
 @dataclass(frozen=True, slots=True)
+class HedgeNow:
+    """What one way of hedging says at the last row."""
+
+    hedge_ratio: float
+    intercept: float
+    zscore: float
+    effectiveness: float
+    """Share of leg A's variance that it took away of late."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cointegration:
     """Engle-Granger in the stronger direction; `pvalue_both` allows for its being the better."""
 
@@ -251,22 +263,21 @@ class PairResult:
     start_ms: int
     as_of_ms: int
     rows: PairRows
-    ols: HedgeSeries
-    kalman: HedgeSeries
+    chosen: HedgeSeries
+    """Of the hedge that the spec asks for; it alone drives signal and backtest."""
+    hedge_ratios: Mapping[Hedge, FloatArray]
     kalman_stderr: FloatArray
+    hedges: Mapping[Hedge, HedgeNow]
     next_row: NextRow
     position: IntArray
     ols_full_sample: float
     break_even_z: float
     signal: Signal
+    signal_note: str | None
+    """Why nothing is entered, whatever z is."""
     correlation: float
     half_life_bars: float
     hurst: float
     cointegration: Cointegration | None
     backtest: Backtest
     reasons: dict[str, str]
-
-    @property
-    def chosen(self) -> HedgeSeries:
-        """The series of the hedge that the spec asks for; it alone drives signal and backtest."""
-        return self.kalman if self.spec.hedge == "kalman" else self.ols

@@ -1,7 +1,6 @@
 """`/analytics/pair/explain`: every number behind one z-score."""
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import ISO, UNDEFINED, finite_tree, iso, number, spec_fields, text
+from app.api.values import ISO, UNDEFINED, finite_tree, iso, number, spec_fields, spec_values, text
 from app.requests.pair import ExplainParameters, pair_request
 from app.services import Desk
 from app.services.pairs import RowNotThere
@@ -99,7 +98,7 @@ def explain_json(spec: PairSpec, told: Explanation) -> dict[str, Any]:
     }
     reasons = told.reasons | {"expected_reversion": told.reasons.get("zscore", UNDEFINED)}
     return {
-        **asdict(spec),
+        **spec_values(spec),
         "time": iso(told.open_time_ms),
         "fit": _span(told.fit_start_ms, told.open_time_ms, spec.timeframe_ms),
         "z_window": _span(told.window_start_ms, told.open_time_ms, spec.timeframe_ms),

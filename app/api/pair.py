@@ -20,12 +20,14 @@ from app.api.values import (
     number,
     numbers,
     spec_fields,
+    spec_values,
     text,
     times,
 )
 from app.requests.pair import PairParameters, pair_request
 from app.services import Desk
 from app.services.pairs import PairView
+from core.pair_spec import HEDGES
 from core.types import FloatArray, Inherited, Metrics, PairResult, RoundTrip
 
 ROUND_TRIP_COLUMNS = (
@@ -50,14 +52,13 @@ GapAnswer = Schema.from_dict(
 )
 HedgeRatioAnswer = Schema.from_dict(
     {
-        "ols": number("rolling, from the rows before"),
-        "kalman": number("prior of the last row"),
-        "kalman_stderr": number(),
+        **{hedge: number(f"{words}, known before the last row") for hedge, words in HEDGES.items()},
+        "kalman_stderr": number("if the filter's errors were white"),
         "ols_full_sample": number("in-sample; drives nothing"),
     },
     name="HedgeRatio",
 )
-BothHedgesAnswer = Schema.from_dict({"ols": number(), "kalman": number()}, name="BothHedges")
+HedgesAnswer = Schema.from_dict({hedge: number() for hedge in HEDGES}, name="Hedges")
 SubwindowsAnswer = Schema.from_dict(
     {
         "passing": fields.Integer(metadata={"description": "sixths whose pvalue_both < 0.1"}),
@@ -126,13 +127,18 @@ PairAnswer = Schema.from_dict(
         "stale": fields.Boolean(),
         "gaps": fields.List(fields.Nested(GapAnswer)),
         "hedge_ratio": fields.Nested(HedgeRatioAnswer),
-        "intercept": fields.Nested(BothHedgesAnswer),
+        "intercept": fields.Nested(HedgesAnswer),
+        "hedge_effectiveness": fields.Nested(
+            HedgesAnswer,
+            metadata={"description": "share of leg A's variance that each took away of late"},
+        ),
         "spread": number("log units"),
         "zscore": number("at the close of the last bar"),
         "zscore_provisional": number("the forming bar taken as the next"),
-        "zscores": fields.Nested(BothHedgesAnswer),
+        "zscores": fields.Nested(HedgesAnswer),
         "break_even_z": number(),
         "signal": text("long_spread, short_spread, flat or no_data"),
+        "signal_note": text("why nothing is entered, whatever z is", null=True),
         "correlation": number("of log returns over the window"),
         "half_life_bars": number(),
         "hurst": number(),
@@ -167,7 +173,7 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     """Body of `/analytics/pair`; series stay arrays, whose NaN the JSON encoder writes as null."""
     spec, result = view.spec, view.result
     body: dict[str, Any] = {
-        **asdict(spec),
+        **spec_values(spec),
         "points": points,
         "as_of": iso(result.as_of_ms) if result else None,
         "start": iso(result.start_ms) if result else None,
@@ -189,6 +195,7 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     scalars = _scalars(view)
     body.update(finite_tree(scalars))
     body["signal"] = result.signal if result else "no_data"
+    body["signal_note"] = result.signal_note if result else None
     body["cointegration"] = None
     if result and result.cointegration:
         body["cointegration"] = finite_tree(asdict(result.cointegration))
@@ -215,34 +222,34 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
 
 def _scalars(view: PairView) -> dict[str, Any]:
     result = view.result
+    nothing = dict.fromkeys(HEDGES, NAN)
     if result is None:
         return {
-            "hedge_ratio": dict.fromkeys(
-                ("ols", "kalman", "kalman_stderr", "ols_full_sample"), NAN
-            ),
-            "intercept": {"ols": NAN, "kalman": NAN},
+            "hedge_ratio": nothing | {"kalman_stderr": NAN, "ols_full_sample": NAN},
+            "intercept": nothing,
+            "hedge_effectiveness": nothing,
             "spread": NAN,
             "zscore": NAN,
             "zscore_provisional": NAN,
-            "zscores": {"ols": NAN, "kalman": NAN},
+            "zscores": nothing,
             "break_even_z": NAN,
             "correlation": NAN,
             "half_life_bars": NAN,
             "hurst": NAN,
         }
-    ols, kalman, chosen = result.ols, result.kalman, result.chosen
+    now = result.hedges
     return {
         "hedge_ratio": {
-            "ols": _last(ols.hedge_ratio),
-            "kalman": _last(kalman.hedge_ratio),
+            **{hedge: now[hedge].hedge_ratio for hedge in HEDGES},
             "kalman_stderr": _last(result.kalman_stderr),
             "ols_full_sample": result.ols_full_sample,
         },
-        "intercept": {"ols": _last(ols.intercept), "kalman": _last(kalman.intercept)},
-        "spread": _last(chosen.spread),
-        "zscore": _last(chosen.zscore),
+        "intercept": {hedge: now[hedge].intercept for hedge in HEDGES},
+        "hedge_effectiveness": {hedge: now[hedge].effectiveness for hedge in HEDGES},
+        "spread": _last(result.chosen.spread),
+        "zscore": _last(result.chosen.zscore),
         "zscore_provisional": view.zscore_provisional,
-        "zscores": {"ols": _last(ols.zscore), "kalman": _last(kalman.zscore)},
+        "zscores": {hedge: now[hedge].zscore for hedge in HEDGES},
         "break_even_z": result.break_even_z,
         "correlation": result.correlation,
         "half_life_bars": result.half_life_bars,

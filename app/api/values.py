@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import fields
 
 from app.requests.fields import answer_field
-from core.pair_spec import PAIR_PARAMETERS
+from core.pair_spec import PAIR_PARAMETERS, PairSpec
 
 NAN = math.nan
 UNDEFINED = "undefined on these bars"
@@ -73,3 +74,8 @@ def numbers() -> fields.List[float]:
 def spec_fields() -> dict[str, fields.Field[Any]]:
     """What was asked for, as used."""
     return {name: answer_field(entry) for name, entry in PAIR_PARAMETERS.items()}
+
+
+def spec_values(spec: PairSpec) -> dict[str, Any]:
+    """The values of those fields."""
+    return {**asdict(spec), "since": iso(spec.since)}

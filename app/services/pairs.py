@@ -13,7 +13,7 @@ from app.services.cache import ResultCache
 from app.services.looks import SharedLook
 from app.services.market import SymbolNotIngested
 from core import pair as pairs
-from core.errors import PairdeskError
+from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
@@ -23,6 +23,9 @@ from ingest.store.reader import Freshness, Reader, Snapshot, StoredGap
 
 CLOSING_GRACE_MS = 15_000
 """A bar not closed this long after its end makes a result stale."""
+
+MAX_ROWS_SINCE = 100_000
+"""Result rows that `since` may ask for: 69 days of minutes."""
 
 log = structlog.get_logger()
 
@@ -84,6 +87,8 @@ class PairService:
         ------
         SymbolNotIngested
             The store doesn't know a leg.
+        ParameterErrors
+            `since` asks for too many rows.
         StoreError
             The store can't be read.
         """
@@ -95,8 +100,9 @@ class PairService:
         warnings: list[str] = []
         plan = self._plan(spec, legs)
         if plan is None:
+            since = " of `since` or later" if spec.since is not None else ""
             warnings.append(
-                f"bars: no {spec.timeframe} bars that {spec.symbol_a} and {spec.symbol_b}"
+                f"bars: no {spec.timeframe} bars{since} that {spec.symbol_a} and {spec.symbol_b}"
                 " have in common are stored yet"
             )
             return PairView(
@@ -192,7 +198,13 @@ class PairService:
             return None
         first_ms = max(first for first, _ in known)
         last_ms = min(last for _, last in known)
-        return pairs.plan_rows(spec, first_ms, last_ms) if first_ms <= last_ms else None
+        if max(first_ms, spec.since or 0) > last_ms:
+            return None
+        if spec.since is not None and last_ms - spec.since >= MAX_ROWS_SINCE * spec.timeframe_ms:
+            earliest = last_ms - (MAX_ROWS_SINCE - 1) * spec.timeframe_ms
+            words = f"must be within the last {MAX_ROWS_SINCE} bars"
+            raise ParameterErrors([FieldError("since", words, f"from {earliest} on")])
+        return pairs.plan_rows(spec, first_ms, last_ms)
 
     def _first_bar_ms(self, symbol: str, timeframe_ms: int, leg: Freshness) -> int:
         """Open time of the first stored bar, read again when anything of the symbol changed."""

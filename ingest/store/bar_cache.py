@@ -9,11 +9,13 @@ import numpy as np
 from core.types import Leg
 from ingest.store.reader import Reader
 
-KEPT_ROWS = 500_000
-"""Rows of all symbols and timeframes together, some 17 MB; the least recently used go first."""
+KEPT_ROWS = 2_000_000
+"""Rows of all symbols and timeframes together, some 70 MB at most; the least recently used go
+first. Twenty symbols of one timeframe are 400,000 at default parameters."""
 
-LONGEST_LEG = 100_000
-"""Rows of one leg: 20,000 results, the step before them, and the longest history."""
+LONGEST_LEG = 350_000
+"""Rows of one leg: 100,000 results, a block of 131,072 that they begin in, and its run's 104,000
+before it."""
 
 
 @dataclass(frozen=True, slots=True)

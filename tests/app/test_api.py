@@ -78,7 +78,7 @@ def test_every_bad_parameter_of_a_request_is_named(client: FlaskClient) -> None:
     assert [error["field"] for error in body["errors"]] == ["window", "hedge", "bars", "extra"]
     allowed = {error["field"]: error["allowed"] for error in body["errors"]}
     assert allowed["window"] == "a whole number from 10 to 2000"
-    assert allowed["hedge"] == "one of ols, kalman"
+    assert allowed["hedge"] == "one of ols, kalman, ratio, shrunk, returns"
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_openapi_lists_every_route_and_parameter(desk: Dash, client: FlaskClient
     assert set(parameters) == {
         *("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "stop_z"),
         *("exit_rule", "lags"),
-        *("max_hold_bars", "hedge", "hedge_window", "bars", "fee_bps", "slippage_bps"),
+        *("max_hold_bars", "hedge", "hedge_window", "bars", "since", "fee_bps", "slippage_bps"),
         *("notional", "points"),
     }
     assert parameters["window"]["minimum"] == 10

@@ -95,7 +95,7 @@ def test_charts_draw_the_numbers_of_the_result(
     assert (traces["z"]["x0"], traces["z"]["dx"]) == (result.start_ms, MINUTE)
     np.testing.assert_allclose(traces["z"]["y"], result.chosen.zscore, atol=6e-4)
     np.testing.assert_allclose(traces["spread"]["y"], 100 * result.chosen.spread, atol=6e-4)
-    np.testing.assert_allclose(traces["ols"]["y"], result.ols.hedge_ratio, rtol=1e-3)
+    np.testing.assert_allclose(traces["ols"]["y"], result.hedge_ratios["ols"], rtol=1e-3)
     np.testing.assert_allclose(traces["a"]["customdata"], result.rows.close_a)
     change = 100 * (result.rows.close_a[-1] / result.rows.close_a[0] - 1)
     assert traces["a"]["y"][-1] == pytest.approx(change, abs=6e-4)

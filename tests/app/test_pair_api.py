@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from app.api.values import iso
 from app.services import Desk
-from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
+from core.pair_spec import HEDGES, PAIR_PARAMETERS, read_pair_spec
 from core.types import Origin
 from ingest.store import market
 from ingest.store.transaction import Writer
@@ -32,6 +32,7 @@ PARAMETERS = {
     "hedge": "ols",
     "hedge_window": 100,
     "lags": None,
+    "since": None,
     "fee_bps": 7.5,
     "slippage_bps": 1.5,
     "notional": 10_000.0,
@@ -41,6 +42,7 @@ KEYS = {
     *PARAMETERS,
     *("as_of", "start", "history_start", "source", "bars", "stale", "gaps", "hedge_ratio"),
     *("intercept", "spread", "zscore", "zscore_provisional", "zscores", "break_even_z", "signal"),
+    *("signal_note", "hedge_effectiveness"),
     *("correlation", "half_life_bars", "hurst", "cointegration", "series", "backtest", "warnings"),
 }
 SERIES = {"time", "close_a", "close_b", "hedge_ratio", "spread", "zscore", "position"}
@@ -78,9 +80,10 @@ def body(client: FlaskClient) -> dict[str, Any]:
 
 def test_pair_answers_with_every_key_of_the_contract(body: dict[str, Any]) -> None:
     assert set(body) == KEYS
-    assert set(body["hedge_ratio"]) == {"ols", "kalman", "kalman_stderr", "ols_full_sample"}
-    assert set(body["intercept"]) == {"ols", "kalman"}
-    assert set(body["zscores"]) == {"ols", "kalman"}
+    hedges = {"ols", "kalman", "ratio", "shrunk", "returns"}
+    assert set(body["hedge_ratio"]) == {*hedges, "kalman_stderr", "ols_full_sample"}
+    for name in ("intercept", "zscores", "hedge_effectiveness"):
+        assert set(body[name]) == hedges
     assert set(body["series"]) == SERIES
     assert set(body["backtest"]) == BACKTEST
     assert set(body["backtest"]["equity"]) == {"time", "value", "drawdown"}
@@ -157,9 +160,47 @@ def test_numbers_arrive_unrounded(body: dict[str, Any], services: Desk) -> None:
     asked = {name: body[name] for name in PAIR_PARAMETERS} | {"bars": 600}
     result = services.pairs.view(read_pair_spec(asked, services.settings)).result
     assert result is not None
-    assert body["zscore"] == result.ols.zscore[-1]
-    assert body["series"]["spread"] == result.ols.spread[-500:].tolist()
+    assert body["zscore"] == result.chosen.zscore[-1]
+    assert body["series"]["spread"] == result.chosen.spread[-500:].tolist()
     assert body["correlation"] == result.correlation
+
+
+@pytest.mark.parametrize("hedge", HEDGES)
+def test_a_bar_has_the_same_z_whoever_asks_for_it(client: FlaskClient, hedge: str) -> None:
+    """For other numbers of bars, since a bar, and taken apart: the same digits."""
+    query = f"/analytics/pair?window=30&hedge_window=100&entry_z=1.5&hedge={hedge}"
+    long = strict_json(client.get(f"{query}&bars=1500").data)
+    short = strict_json(client.get(f"{query}&bars=60").data)
+    since = long["series"]["time"][-90]
+    exact = strict_json(client.get(f"{query}&since={since}").data)
+    assert (exact["since"], exact["start"]) == (iso(since), iso(since))
+    assert exact["bars"] == 90
+    assert exact["backtest"]["since"] == iso(since)
+    assert exact["backtest"]["inherited"] is None
+    for answer, rows in ((short, 60), (exact, 90)):
+        for name in ("hedge_ratio", "spread", "zscore"):
+            assert answer["series"][name][-rows:] == long["series"][name][-rows:]
+        for name in ("hedge_ratio", "intercept", "zscores", "hedge_effectiveness"):
+            there = {key: value for key, value in answer[name].items() if key in HEDGES}
+            assert there == {key: long[name][key] for key in there}
+    assert short["signal"] == long["signal"]
+    told = strict_json(
+        client.get(query.replace("pair?", f"pair/explain?time={since}&bars=90&")).data
+    )
+    assert told["zscore"] == long["series"]["zscore"][-90]
+
+
+def test_rows_since_a_bar_that_is_still_to_come_are_none_and_too_many_are_refused(
+    client: FlaskClient,
+) -> None:
+    answer = strict_json(client.get(f"{QUERY}&since={LAST_OPEN_MS + MINUTE}").data)
+    assert (answer["bars"], answer["signal"]) == (0, "no_data")
+    assert "of `since` or later" in answer["warnings"][0]
+    for since in (LAST_OPEN_MS - 1, 0):
+        refused = client.get(f"{QUERY}&since={since}")
+        assert refused.status_code == 400
+        (error,) = strict_json(refused.data)["errors"]
+        assert error["field"] == "since"
 
 
 def test_every_null_has_a_reason(client: FlaskClient) -> None:
@@ -169,7 +210,7 @@ def test_every_null_has_a_reason(client: FlaskClient) -> None:
     assert answer["zscore"] is None
     assert answer["signal"] == "no_data"
     nulls = {name for name, value in answer.items() if value is None} - {
-        *("stop_z", "max_hold_bars", "lags")
+        *("stop_z", "max_hold_bars", "lags", "since", "signal_note")
     }
     nulls |= {
         f"{group}.{name}"

@@ -21,7 +21,8 @@ OTHERS: dict[str, Any] = {
     "symbol_a": "SOLUSDT", "symbol_b": "XRPUSDT", "timeframe": "5m", "window": 60,
     "entry_z": 1.75, "exit_z": 0.25, "exit_rule": "anchored", "lags": 4,
     "stop_z": 3.5, "max_hold_bars": 50, "hedge": "kalman",
-    "hedge_window": 250, "bars": 900, "fee_bps": 3.25, "slippage_bps": 0.0, "notional": 123.5,
+    "hedge_window": 250, "bars": 900, "since": 1_795_401_000_000, "fee_bps": 3.25,
+    "slippage_bps": 0.0, "notional": 123.5,
 }  # fmt: skip
 """A usable value of every parameter, none of them its default."""
 

@@ -84,14 +84,14 @@ def test_pair_is_computed_once_until_something_changes(
     again = services.pairs.view(spec)
     assert first.result is not None
     assert again.result is not None
-    np.testing.assert_array_equal(again.result.ols.zscore, first.result.ols.zscore)
+    np.testing.assert_array_equal(again.result.chosen.zscore, first.result.chosen.zscore)
 
 
 def test_cached_result_is_the_computed_one(services: Desk) -> None:
     result = services.pairs.view(spec_of(services)).result
     assert result is not None
     copied = pickle.loads(pickle.dumps(result))
-    np.testing.assert_array_equal(copied.kalman.zscore, result.kalman.zscore)
+    np.testing.assert_array_equal(copied.hedge_ratios["kalman"], result.hedge_ratios["kalman"])
     assert copied.spec == result.spec
     assert repr(copied.backtest.round_trips) == repr(result.backtest.round_trips)
 
@@ -177,8 +177,8 @@ def test_rows_without_a_number_are_blamed_on_all_that_may_be_behind_them(
 ) -> None:
     view = services.pairs.view(spec_of(services))
     assert view.result is not None
-    still = replace(view.result.ols, zscore=np.full(len(view.result.rows), math.nan))
-    body = pair_json(replace(view, result=replace(view.result, ols=still)), 7)
+    still = replace(view.result.chosen, zscore=np.full(len(view.result.rows), math.nan))
+    body = pair_json(replace(view, result=replace(view.result, chosen=still)), 7)
     (line,) = [line for line in body["warnings"] if line.startswith("series.zscore: ")]
     assert "7 of 7" in line
     assert "does not move" in line

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from core.pair import analyse_pair, plan_rows, provisional_zscore
+from core.pair_spec import HEDGES
 from core.types import Bars
 
 MINUTE = 60_000
@@ -38,7 +39,10 @@ def test_left_edge_stands_on_a_step_and_leaves_enough_rows(spec, bars):
         start, end = plan.start_ms // MINUTE, plan.end_ms // MINUTE
         assert start % step == 0
         assert bars <= end - start < bars + step
-        assert start - plan.history_start_ms // MINUTE == 5 * 300 + 2 * 60
+        begin = plan.history_start_ms // MINUTE
+        assert (begin + 10 * 300 + 2 * 60) % 4096 == 0  # the run of a block
+        assert 0 <= start - (begin + 10 * 300 + 2 * 60) < 4096
+        assert plan.present_ms // MINUTE == end - bars
         assert plan.missing_rows == 0
 
 
@@ -49,7 +53,7 @@ def test_results_begin_where_stored_history_does_when_it_is_short(spec, legs):
     assert result.reasons["history"].startswith("begins ")
 
 
-@pytest.mark.parametrize("hedge", ["ols", "kalman"])
+@pytest.mark.parametrize("hedge", HEDGES)
 def test_a_later_request_shows_the_same_past_to_the_bit(spec, legs, hedge):
     """While `start` stands: z, positions, equity and every closed trade are what they were."""
     parameters = spec(hedge=hedge, bars=1000)
@@ -62,11 +66,11 @@ def test_a_later_request_shows_the_same_past_to_the_bit(spec, legs, hedge):
         compared += 1
         n = len(before.rows)
         for name in ("hedge_ratio", "intercept", "spread", "spread_mean", "spread_std", "zscore"):
-            for hedge_name in ("ols", "kalman"):
-                np.testing.assert_array_equal(
-                    getattr(getattr(before, hedge_name), name),
-                    getattr(getattr(after, hedge_name), name)[:n],
-                )
+            np.testing.assert_array_equal(
+                getattr(before.chosen, name), getattr(after.chosen, name)[:n]
+            )
+        for name in HEDGES:
+            np.testing.assert_array_equal(before.hedge_ratios[name], after.hedge_ratios[name][:n])
         np.testing.assert_array_equal(before.position, after.position[:n])
         np.testing.assert_array_equal(before.backtest.equity, after.backtest.equity[:n])
         closed = [t for t in before.backtest.round_trips if t.exit_reason != "open"]
@@ -74,7 +78,7 @@ def test_a_later_request_shows_the_same_past_to_the_bit(spec, legs, hedge):
     assert compared >= 2
 
 
-@pytest.mark.parametrize("hedge", ["ols", "kalman"])
+@pytest.mark.parametrize("hedge", HEDGES)
 def test_provisional_z_becomes_the_z_of_the_bar_that_closes_there(spec, legs, hedge):
     parameters = spec(hedge=hedge)
     for rows in (5000, 5050, 5100):
@@ -112,7 +116,12 @@ def test_incomplete_bar_gives_no_z(spec, legs):
 
 def test_hedges_are_what_drives_signal_and_backtest(spec, legs):
     ols, kalman = analyse(spec(hedge="ols"), legs), analyse(spec(hedge="kalman"), legs)
-    np.testing.assert_array_equal(ols.kalman.zscore, kalman.kalman.zscore)
-    assert ols.chosen is ols.ols
-    assert kalman.chosen is kalman.kalman
+    assert ols.hedges == kalman.hedges
+    for result in (ols, kalman):
+        now = result.hedges[result.spec.hedge]
+        assert result.chosen.zscore[-1] == now.zscore
+        assert result.chosen.intercept[-1] == now.intercept
+        np.testing.assert_array_equal(
+            result.chosen.hedge_ratio, result.hedge_ratios[result.spec.hedge]
+        )
     assert not np.array_equal(ols.position, kalman.position)

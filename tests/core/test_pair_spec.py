@@ -33,7 +33,7 @@ def test_nothing_asked_for_means_the_documented_defaults():
     assert asdict(read_pair_spec({}, SETTINGS)) == {
         "symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT", "timeframe": "1m", "window": 120,
         "entry_z": 2.0, "exit_z": 0.5, "stop_z": None, "max_hold_bars": None, "hedge": "ols",
-        "exit_rule": "moving", "lags": None,
+        "exit_rule": "moving", "lags": None, "since": None,
         "hedge_window": 600, "bars": 4_320, "fee_bps": 7.5, "slippage_bps": 1.5,
         "notional": 10_000.0,
     }  # fmt: skip
@@ -54,7 +54,8 @@ def test_nothing_asked_for_means_the_documented_defaults():
         ("fee_bps", ("0", "1000"), ("-1", "1000.1")),
         ("slippage_bps", ("0", "1000"), ("-1", "1000.1")),
         ("notional", ("0.01", "1e12"), ("0", "1.1e12")),
-        ("hedge", ("ols", "kalman"), ("OLS", "magic", None, ["ols"])),
+        ("since", ("0", 60_000, "1795401000000"), ("60001", "2026-11-23T02:30:01Z", "x")),
+        ("hedge", ("ols", "kalman", "ratio", "shrunk", "returns"), ("OLS", "magic", None, ["ols"])),
         ("timeframe", ("1s", "1h"), ("1d", "60000", 60_000)),
         ("symbol_a", ("btcusdt", "A.B-C_1"), ("", "A B", "A" * 21, 5, "\ud800/")),
     ],

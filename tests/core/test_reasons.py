@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-import core.pair
-from core.kalman import kalman_hedge
+from core import kalman
 from core.pair import analyse_pair, plan_rows
+from core.windows import STDERR
 
 MINUTE = 60_000
-N = 4_000
+N = 4_400
 NO_BAR = "the last bar is missing or incomplete in one leg"
 TOO_SHORT = "too few stored bars to fill the windows"
 B_STILL = "leg B does not move"
@@ -121,15 +121,18 @@ def test_one_hedge_without_a_z_does_not_lend_its_reason_to_the_other(analysed, l
     result = analysed(y, x)
     assert reasons_of(result, "ols") == (B_STILL,) * 3
     assert reasons_of(result, "kalman") == (None, None, None)
-    assert math.isfinite(result.kalman.zscore[-1])
+    assert math.isfinite(result.hedges["kalman"].zscore)
 
 
 def test_errors_too_persistent_for_a_band_are_named(analysed, logs, monkeypatch):
-    def bandless(*legs, **options):
-        series, stderr = kalman_hedge(*legs, **options)
-        return series, np.full(len(stderr), np.nan)
+    advance = kalman.advance
 
-    monkeypatch.setattr(core.pair, "kalman_hedge", bandless)
+    def bandless(*arguments):
+        after = advance(*arguments)
+        arguments[-1][STDERR] = np.nan
+        return after
+
+    monkeypatch.setattr(kalman, "advance", bandless)
     words = "the filter's errors are too persistent for a band"
     assert analysed(*logs).reasons["hedge_ratio.kalman_stderr"] == words
 
@@ -146,7 +149,7 @@ def test_half_life_and_hurst_of_the_filter_need_nine_tenths_of_their_rows(analys
     assert math.isnan(result.half_life_bars)
     assert math.isnan(result.hurst)
     assert result.reasons["half_life_bars"] == result.reasons["hurst"] == words
-    assert math.isfinite(result.kalman.zscore[-1])
+    assert math.isfinite(result.hedges["kalman"].zscore)
 
 
 def test_half_life_says_whether_rows_or_reversion_are_lacking(analysed, logs):
@@ -159,15 +162,15 @@ def test_half_life_says_whether_rows_or_reversion_are_lacking(analysed, logs):
     assert jumping.reasons["half_life_bars"] == "the spread does not revert"
 
 
-@pytest.mark.parametrize("ratio", [-0.7, 0.0])
-def test_a_hedge_ratio_that_hedges_nothing_is_warned_about_and_never_traded(analysed, logs, ratio):
+def test_a_hedge_ratio_that_hedges_nothing_enters_nothing_and_says_so(analysed, logs):
     y, x = logs
-    result = analysed(y - (0.8 - ratio) * x, x, fee_bps=0.0)
-    assert result.ols.hedge_ratio[-1] < 0.5
-    assert (np.abs(result.ols.zscore[result.ols.hedge_ratio <= 0.0]) > 2.0).any()
-    trips = result.backtest.round_trips
-    assert all(trip.quantity_a * trip.quantity_b < 0 for trip in trips)
+    result = analysed(y - 1.5 * x, x, fee_bps=0.0)  # the hedge ratio is about -0.7
+    assert result.chosen.hedge_ratio.max() < 0.0
+    assert (np.abs(result.chosen.zscore) > 2.0).sum() > 20
+    assert result.backtest.round_trips == ()
+    assert not result.position.any()
+    assert "both legs would stand on one side" in result.signal_note
     still = analysed(np.full(N, 5.0), x)
-    assert still.ols.hedge_ratio[-1] == 0.0
-    assert still.reasons["hedge_ratio"] == "0 leaves no leg B"
-    assert "hedge_ratio" not in analysed(y, x).reasons
+    assert still.chosen.hedge_ratio[-1] == 0.0
+    assert still.signal_note.startswith("no entry: the hedge ratio 0 is not positive")
+    assert analysed(y, x).signal_note is None

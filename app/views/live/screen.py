@@ -21,7 +21,7 @@ from app.views.live.texts import empty_texts, forming_note, live_texts, round_tr
 from app.views.shell.notices import Notice, notices
 from app.views.shell.strip import source_badge, status_texts
 from app.views.text import SIDES, time_text
-from core.errors import StoreError
+from core.errors import ParameterErrors, StoreError
 from core.pair_spec import HEDGES, PairSpec
 from core.types import PairResult
 
@@ -133,8 +133,8 @@ def _view(desk: Desk, spec: PairSpec) -> tuple[PairView | None, str]:
     """The pair's view, or in words why there is none."""
     try:
         return desk.pairs.view(spec), ""
-    except SymbolNotIngested as missing:
-        return None, str(missing)
+    except (SymbolNotIngested, ParameterErrors) as refused:
+        return None, str(refused)
     except StoreError as error:
         return None, f"The database can't be read: {error}"
 
@@ -214,7 +214,7 @@ def _captions(spec: PairSpec, quote: str) -> dict[str, str]:
     """Words beside headings that follow from the parameters alone."""
     fill = f"{spec.fee_bps + spec.slippage_bps:g}"
     notes = (quote, "next-open fills", f"{fill} bp a fill", HEDGES[spec.hedge])
-    model = "ln A − α − β ln B" if spec.hedge == "ols" else "one-step error of the Kalman hedge"
+    model = "one-step error of the Kalman hedge" if spec.hedge == "kalman" else "ln A − α − β ln B"
     return {
         "leg-a": spec.symbol_a,
         "leg-b": spec.symbol_b,

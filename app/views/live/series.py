@@ -46,11 +46,12 @@ def drawn_rows(result: PairResult) -> Drawn:
 
 def columns(result: PairResult, drawn: Drawn, begin: int) -> dict[str, Column]:
     """Values from row `begin` on of everything that has one a row."""
-    rows, ols, kalman, chosen = result.rows, result.ols, result.kalman, result.chosen
+    rows, chosen = result.rows, result.chosen
+    ols, kalman = result.hedge_ratios["ols"], result.hedge_ratios["kalman"]
     first, here = drawn.first_row(result), slice(begin, None)
     band = 2 * chosen.spread_std[here]
-    ratio, stderr = kalman.hedge_ratio[here], result.kalman_stderr[here]
-    digits = _decimals(ols.hedge_ratio, kalman.hedge_ratio)
+    ratio, stderr = kalman[here], result.kalman_stderr[here]
+    digits = _decimals(ols, kalman)
     return {
         "a": _numbers(_change(rows.close_a, first)[here], 3),
         "b": _numbers(_change(rows.close_b, first)[here], 3),
@@ -61,7 +62,7 @@ def columns(result: PairResult, drawn: Drawn, begin: int) -> dict[str, Column]:
         "mean": _numbers(100 * chosen.spread_mean[here], 3),
         "spread": _numbers(100 * chosen.spread[here], 3),
         "z": _numbers(chosen.zscore[here], 3),
-        "ols": _numbers(ols.hedge_ratio[here], digits),
+        "ols": _numbers(ols[here], digits),
         "kalman": _numbers(ratio, digits),
         "kalman_low": _numbers(ratio - stderr, digits),
         "kalman_high": _numbers(ratio + stderr, digits),
@@ -76,7 +77,8 @@ def marks(result: PairResult, drawn: Drawn, begin: int) -> dict[str, dict[str, C
     Entries and exits stand at the z that decided.
     """
     position = result.position
-    before = np.concatenate(([0], position[:-1]))
+    held = position[0] if result.backtest.inherited else 0
+    before = np.concatenate(([held], position[:-1]))
     changed = (position != before) & (np.arange(len(position)) >= begin)
     zscore = result.chosen.zscore
 
@@ -101,10 +103,11 @@ def ends(result: PairResult, drawn: Drawn) -> dict[str, list[Any]]:
     first, chosen, spec = drawn.first_row(result), result.chosen, result.spec
     change_a = _change(result.rows.close_a, first)[first:]
     change_b = _change(result.rows.close_b, first)[first:]
-    ratio, stderr = result.kalman.hedge_ratio[first:], result.kalman_stderr[first:]
-    ols, kalman = _last(result.ols.hedge_ratio), _last(ratio)
+    ols_ratio = result.hedge_ratios["ols"][first:]
+    ratio, stderr = result.hedge_ratios["kalman"][first:], result.kalman_stderr[first:]
+    ols, kalman = _last(ols_ratio), _last(ratio)
     zscore, spread = _last(chosen.zscore), _last(100 * chosen.spread)
-    hedge_pixel = _span(result.ols.hedge_ratio[first:], ratio + stderr, ratio - stderr)
+    hedge_pixel = _span(ols_ratio, ratio + stderr, ratio - stderr)
     place_a, place_b = _apart(
         _last(change_a), _last(change_b), _span(change_a, change_b) / HEIGHTS["price"]
     )

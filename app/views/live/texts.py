@@ -7,7 +7,10 @@ import math
 from typing import Any
 
 from app.views.text import NONE, SIDES, count, duration_text, money, plain, short, signed, time_text
+from core.pair_spec import HEDGES, Hedge
 from core.types import PairResult, RoundTrip
+
+_DRAWN_HEDGES: tuple[Hedge, ...] = ("ols", "kalman")
 
 CARD_KEYS = (
     "z",
@@ -123,17 +126,16 @@ def _cards(result: PairResult) -> dict[str, str]:
 
 
 def _hedge(result: PairResult) -> dict[str, str]:
-    ols, kalman = float(result.ols.hedge_ratio[-1]), float(result.kalman.hedge_ratio[-1])
-    stderr = float(result.kalman_stderr[-1])
-    kalman_text = plain(kalman, ".3f")
-    if math.isfinite(stderr):
-        kalman_text += f" ± {stderr:.3f}"
-    if result.spec.hedge == "ols":
-        shown, note = plain(ols, ".3f"), f"OLS · Kalman {kalman_text}"
-    else:
-        error = f" ± {stderr:.3f}" if math.isfinite(stderr) else ""
-        shown, note = plain(kalman, ".3f"), f"Kalman{error} · OLS {plain(ols, '.3f')}"
-    return {"hedge": shown, "hedge-note": note}
+    chosen, stderr = result.spec.hedge, float(result.kalman_stderr[-1])
+    band = {"kalman": f" ± {stderr:.3f}"} if math.isfinite(stderr) else {}
+    ratios = {hedge: plain(now.hedge_ratio, ".3f") for hedge, now in result.hedges.items()}
+    others = [
+        f"{HEDGES[hedge]} {ratios[hedge]}{band.get(hedge, '')}"
+        for hedge in _DRAWN_HEDGES
+        if hedge != chosen
+    ]
+    note = " · ".join([f"{HEDGES[chosen]}{band.get(chosen, '')}", *others])
+    return {"hedge": ratios[chosen], "hedge-note": note}
 
 
 def _cointegration(result: PairResult) -> dict[str, str]:
