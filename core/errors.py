@@ -55,7 +55,15 @@ class ImportFileError(PairdeskError):
 
 
 class StoreError(PairdeskError):
-    """The database can't be used: missing, broken or of another version."""
+    """The database can't be used: missing, broken or of another version.
+
+    The message is for the log and the console. `public` is what a visitor may read: without
+    hosts, users, paths and what the driver says.
+    """
+
+    def __init__(self, words: str, public: str | None = None) -> None:
+        super().__init__(words)
+        self.public = words if public is None else public
 
 
 class StoreBusy(StoreError):

@@ -4,7 +4,10 @@ import re
 
 # Up to the last @ before the path: a password may hold one itself.
 _USER_INFO = re.compile(r"(?<=://)[^/\s\"'<>]*@")
-_PARAMETER = re.compile(r"(?i)(?<![a-z])((?:ssl)?password|passwd|pwd)(\s*[=:]\s*)[^&\s\"',;)]+")
+_PARAMETER = re.compile(
+    r"(?i)(?<![a-z])((?:ssl)?password|passwd|pwd)(\s*[=:]\s*)"
+    r"(?:'[^']*'|\"[^\"]*\"|[^&\s\"',;)]+)"
+)
 
 
 def masked(text: str) -> str:

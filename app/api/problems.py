@@ -86,7 +86,7 @@ def _not_ingested(error: SymbolNotIngested) -> Response:
 
 def _store_failed(error: StoreError) -> Response:
     log.warning("store not readable", path=request.path, error=str(error))
-    response = problem(503, f"The store can't be read: {error}")
+    response = problem(503, f"The store can't be read: {error.public}")
     response.headers["Retry-After"] = "5"
     return response
 

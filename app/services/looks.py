@@ -50,7 +50,8 @@ class SharedLook(Generic[Value]):
         if taken is None or self._is_old(taken):
             taken = self._renewed(taken)
         if taken.failure is not None:
-            raise StoreError(taken.failure)
+            # Each with a traceback of its own.
+            raise StoreError(str(taken.failure), taken.failure.public)
         assert taken.value is not None
         return taken.value
 
@@ -75,7 +76,7 @@ class SharedLook(Generic[Value]):
         try:
             return _Taken(*begun, self._read())
         except StoreError as error:
-            return _Taken(*begun, None, str(error))
+            return _Taken(*begun, None, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +84,4 @@ class _Taken(Generic[Value]):
     at_s: float
     now_ms: int
     value: Value | None
-    failure: str | None = None
+    failure: StoreError | None = None

@@ -123,7 +123,7 @@ class StatusService:
         try:
             stock, look = self._stock.value(), self._look.value()
         except StoreError as error:
-            return replace(status, database=replace(status.database, error=str(error)))
+            return replace(status, database=replace(status.database, error=error.public))
         described = self._described
         if described is None or described.stock is not stock or described.look is not look:
             described = _Described(stock, look, _filled(status, stock, look))

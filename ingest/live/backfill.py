@@ -170,7 +170,8 @@ class Backfill:
                 return False
             except (ExchangeError, StoreError) as error:
                 delay = RETRY_S[min(tries, len(RETRY_S) - 1)]
-                self.progress.message = f"waiting for the exchange: {error}"
+                told = error.public if isinstance(error, StoreError) else error
+                self.progress.message = f"waiting for the exchange: {told}"
                 log.warning("history has to wait", symbol=symbol, reason=str(error), delay_s=delay)
                 tries += 1
                 await self.sleep(delay)

@@ -270,11 +270,11 @@ class WritingThread(threading.Thread):
 
     def _pause_for(self, error: StoreError) -> None:
         self._is_stale = True
-        self._note_pause(str(error))
+        self._note_pause(error.public, str(error))
 
-    def _note_pause(self, reason: str) -> None:
+    def _note_pause(self, reason: str, for_the_log: str | None = None) -> None:
         if self.paused is None:
-            log.error("writing pauses; trades are kept", reason=reason)
+            log.error("writing pauses; trades are kept", reason=for_the_log or reason)
             self.paused = Pause(reason, int(time.time() * 1_000))
 
     def _refuse_work(self, error: StoreError | None = None) -> None:

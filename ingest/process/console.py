@@ -3,9 +3,12 @@
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
+from structlog.typing import EventDict
+
+from core.masking import masked
 
 
 class _Console:
@@ -20,9 +23,25 @@ class _Console:
             sys.stderr.flush()
 
 
+def _mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = masked(value)
+    return event
+
+
+class _MaskedFormatter(logging.Formatter):
+    """What libraries log, without the passwords that may be in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
 def configure_logging() -> None:
     """Send every log line to stderr; called by roots only."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_MaskedFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # Its "maximum number of running instances reached" is how overlapping runs are meant to end.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     structlog.configure(
@@ -30,6 +49,9 @@ def configure_logging() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
+            # A traceback of `rich` shows the values of variables, and takes seconds.
+            structlog.processors.format_exc_info,
+            _mask,
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

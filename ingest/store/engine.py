@@ -5,7 +5,7 @@ import sqlite3
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import structlog
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.errors import SettingsError, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from core.masking import masked
 from ingest.store.integrity import find_damage, is_ours, set_aside, suspect
 from ingest.store.migrations import HEAD
 from ingest.store.salvage import salvage
@@ -25,14 +26,59 @@ BUSY_TIMEOUT_S = 5.0
 MIGRATION_LOCK_S = 60.0
 POSTGRES_LOCK = 0x5041_4952  # "PAIR"
 
-_TRANSIENT = ("database is locked", "database table is locked", "deadlock", "lock timeout")
-_ABSENT = ("unable to open database file",)
-_FULL = ("disk is full", "no space left", "disk full")
-_CORRUPT = ("not a database", "malformed", "disk image")
-_BROKEN = ("disk i/o error",)
-_TOO_LONG = ("interrupted",)
-_FOREIGN = ("no such table", "no such column", "has no column", "does not exist")
-_UNREACHABLE = ("connection refused", "could not translate", "failed to resolve", "timeout expired")
+
+class _Meaning(NamedTuple):
+    """What is meant by what the driver says, with room for where and for the driver's words."""
+
+    fragments: tuple[str, ...]
+    kind: type[StoreError]
+    words: str
+
+
+_MEANINGS = (
+    _Meaning(
+        ("database is locked", "database table is locked", "deadlock", "lock timeout"),
+        StoreBusy,
+        "The database{where} is busy: another process holds it{detail}.",
+    ),
+    _Meaning(
+        ("unable to open database file",),
+        StoreError,
+        "The database{where} is not there or may not be opened; a start of the desk makes it.",
+    ),
+    _Meaning(
+        ("disk is full", "no space left", "disk full"),
+        StoreFull,
+        "There is no space left for the database{where}{detail}.",
+    ),
+    _Meaning(
+        ("not a database", "malformed", "disk image"),
+        StoreCorrupt,
+        "The database{where} is broken or is no database{detail}.",
+    ),
+    _Meaning(
+        ("interrupted",),
+        StoreError,
+        "The database{where} took too long to answer; it was given up.",
+    ),
+    _Meaning(
+        ("disk i/o error",),
+        StoreError,
+        "The database{where} is broken or is no database{detail}.",
+    ),
+    _Meaning(
+        ("no such table", "no such column", "has no column", "does not exist"),
+        StoreError,
+        "The database{where} does not have the tables of this version{detail};"
+        " a start of the desk brings it up to date.",
+    ),
+    _Meaning(
+        ("connection refused", "could not translate", "failed to resolve", "timeout expired"),
+        StoreError,
+        "The database{where} can't be reached{detail}.",
+    ),
+    _Meaning(("",), StoreError, "The database{where} can't be used{detail}."),
+)
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -108,46 +154,25 @@ def _sqlite_uri(path: Path, read_only: bool) -> str:
 
 
 def place(url: str | URL) -> str:
-    """Say where a database is, without its password."""
+    """Say where a database is, without its password: for the log, not for visitors."""
     if isinstance(url, str):
         path = sqlite_path(url)
-        return str(path) if path else make_url(url).render_as_string(hide_password=True)
+        return str(path) if path else place(make_url(url))
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    return url.render_as_string(hide_password=True)
+    # What follows the question mark may hold a password too, such as that of a key.
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def store_error(error: SQLAlchemyError, url: str | URL) -> StoreError:
     """Say in plain words what a database error means to whoever runs the desk."""
-    where = place(url)
-    detail = str(error.orig if isinstance(error, DBAPIError) else error).strip()
-    words = detail.lower()
-
-    def has(*fragments: str) -> bool:
-        return any(fragment in words for fragment in fragments)
-
-    if has(*_TRANSIENT):
-        return StoreBusy(f"The database {where} is busy: another process holds it ({detail}).")
-    if has(*_ABSENT):
-        return StoreError(
-            f"The database {where} is not there or may not be opened; a start of the desk makes it."
-        )
-    if has(*_FULL):
-        return StoreFull(f"There is no space left for the database {where} ({detail}).")
-    if has(*_CORRUPT):
-        return StoreCorrupt(f"The database {where} is broken or is no database ({detail}).")
-    if has(*_TOO_LONG):
-        return StoreError(f"The database {where} took too long to answer; it was given up.")
-    if has(*_BROKEN):
-        return StoreError(f"The database {where} is broken or is no database ({detail}).")
-    if has(*_FOREIGN):
-        return StoreError(
-            f"The database {where} does not have the tables of this version ({detail});"
-            " a start of the desk brings it up to date."
-        )
-    if has(*_UNREACHABLE):
-        return StoreError(f"The database {where} can't be reached ({detail}).")
-    return StoreError(f"The database {where} can't be used ({detail}).")
+    detail = masked(str(error.orig if isinstance(error, DBAPIError) else error).strip())
+    said = detail.lower()
+    meaning = next(one for one in _MEANINGS if any(part in said for part in one.fragments))
+    return meaning.kind(
+        meaning.words.format(where=f" {place(url)}", detail=f" ({detail})"),
+        meaning.words.format(where="", detail=""),
+    )
 
 
 def stored_version(connection: Connection) -> str | None:

@@ -1,6 +1,8 @@
 from pathlib import PurePosixPath
+from traceback import format_exception
 
 import pytest
+from sqlalchemy import make_url
 
 from core.errors import SettingsError
 from core.settings import Settings
@@ -57,6 +59,52 @@ def test_both_spellings_of_postgres_mean_the_installed_driver(scheme):
     settings = Settings.from_mapping({"DATABASE_URL": f"{scheme}://u:p@host:5432/desk"})
     assert settings.resolved_database_url(ROOT) == "postgresql+psycopg://u:p@host:5432/desk"
     assert not settings.is_sqlite
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("postgres://u:p%40ss@host/desk", "u:p%40ss@host/desk"),
+        ("postgres://u:p@ss@host:1/desk", "u:p%40ss@host:1/desk"),
+        ("postgres://host/desk?user=u&password=p@ss", "u:p%40ss@host/desk"),
+        ("postgres://u@host/desk?password=secret&sslmode=require",
+         "u:secret@host/desk?sslmode=require"),
+        ("postgres:///desk?host=/run/postgresql", "/desk?host=%2Frun%2Fpostgresql"),
+        ("postgres://[::1]:5432/desk", "[::1]:5432/desk"),
+    ],
+)  # fmt: skip
+def test_a_password_stands_where_it_is_hidden_however_it_was_given(given, read):
+    settings = Settings.from_mapping({"DATABASE_URL": given})
+    url = settings.resolved_database_url(ROOT)
+    assert url == f"postgresql+psycopg://{read}"
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(make_url(url))):
+        assert "p%40ss" not in shown
+        assert "p@ss" not in shown
+        assert "secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("DATABASE_URL", "postgres://u:secret@host:port/desk"),
+        ("DATABASE_URL", "postgres://u:secret@host:99999/desk"),
+        ("DATABASE_URL", "postgres://u:sec/secret@host/desk"),
+        ("DATABASE_URL", "postgres://u:sec#secret@host/desk"),
+        ("DATABASE_URL", "postgres://u:12/secret@host/desk"),
+        ("DATABASE_URL", "postgres://u:secret@[::1/desk"),
+        ("DATABASE_URL", "mysql://host/desk?password=secret"),
+        ("DATABASE_URL", "sqlite:///~/secret.db"),
+        ("DATABASE_URL", "sqlite:///secret.db?mode=ro"),
+        ("BINANCE_WS_URL", "wss://me:secret@host:port"),
+        ("BINANCE_REST_URL", "https://me:secret@host/?x"),
+    ],
+)
+def test_a_value_that_may_hold_a_password_is_refused_unseen(key, value):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({key: value})
+    assert str(caught.value).startswith(f"{key}=(hidden) is not usable; allowed: ")
+    assert "secret" not in str(caught.value)
+    assert "secret" not in "".join(format_exception(caught.value))
 
 
 @pytest.mark.parametrize(

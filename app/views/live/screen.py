@@ -136,7 +136,7 @@ def _view(desk: Desk, spec: PairSpec) -> tuple[PairView | None, str]:
     except (SymbolNotIngested, ParameterErrors) as refused:
         return None, str(refused)
     except StoreError as error:
-        return None, f"The database can't be read: {error}"
+        return None, f"The database can't be read: {error.public}"
 
 
 def _outdated(cursor: ClientCursor, view: PairView, result: PairResult) -> bool:

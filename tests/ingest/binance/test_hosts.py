@@ -14,6 +14,7 @@ from ingest.binance.hosts import (
     WS_HOSTS,
     FirstAnswer,
     first_answering,
+    host_name,
     rest_hosts,
     ws_hosts,
 )
@@ -61,6 +62,13 @@ def test_override_is_the_only_rest_host(suffix: str) -> None:
 def test_unusable_override_stops_the_start_and_names_the_key(url: str) -> None:
     with pytest.raises(SettingsError, match="BINANCE_WS_URL"):
         settings(BINANCE_WS_URL=url)
+
+
+def test_a_base_with_a_password_is_named_without_it() -> None:
+    assert host_name("wss://me:secret@stream.example:9443/x") == "stream.example:9443"
+    answer = ask(lambda _: httpx.Response(503), hosts=("https://me:secret@one.example",))
+    assert answer.reason.startswith("one.example does not answer")
+    assert "secret" not in repr(settings(BINANCE_WS_URL="wss://me:secret@stream.example"))
 
 
 def test_one_answering_host_is_enough() -> None:

@@ -133,8 +133,10 @@ def test_broken_file_is_called_broken(tmp_path: Path) -> None:
 
 def test_password_is_not_in_the_message_of_an_unreachable_server() -> None:
     with pytest.raises(StoreError, match="reached") as caught:
-        migrate("postgresql+psycopg://desk:secret@127.0.0.1:1/desk")
+        migrate("postgresql+psycopg://desk:secret@127.0.0.1:1/desk?sslpassword=secret")
     assert "secret" not in str(caught.value)
+    assert "desk:***@127.0.0.1:1/desk can't be reached" in str(caught.value)
+    assert caught.value.public == "The database can't be reached."
 
 
 def test_write_transaction_holds_the_lock_from_its_start(
