@@ -40,7 +40,7 @@ check: $(VENV)/.installed-dev
 # Hours: every fault again and again, the parser and the store against a million odd inputs.
 # SOAK_SHARE=0.05 does a twentieth of it; SOAK='-k kill' picks some.
 soak: $(VENV)/.installed-dev
-	$(PY) -m pytest -m soak -s $(SOAK) tests/ingest
+	$(PY) -m pytest -m soak -s $(SOAK) tests/app tests/ingest
 
 bench: $(VENV)/.installed-bench
 	NUMBA_CACHE_DIR=$$(mktemp -d) $(PY) -m benchmarks

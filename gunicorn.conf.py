@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from core.errors import PairdeskError, SettingsError  # noqa: E402
 from core.settings import Settings  # noqa: E402
-from ingest.process.console import configure_logging  # noqa: E402
+from ingest.process.console import LineFormatter, configure_logging  # noqa: E402
 from ingest.process.environment import read_dotenv  # noqa: E402
 from ingest.process.keeper import Keeper  # noqa: E402
 from ingest.process.kernels import keep_kernels  # noqa: E402
@@ -66,8 +66,11 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def on_starting(_server: Any) -> None:
+def on_starting(server: Any) -> None:
     """Bring the database to this version's schema before anything opens it."""
+    # gunicorn's own lines quote what it was sent, a header of kilobytes if need be.
+    for handler in server.log.error_log.handlers:
+        handler.setFormatter(LineFormatter(server.log.error_fmt, server.log.datefmt))
     try:
         migrate(settings.resolved_database_url(ROOT))
     except PairdeskError as error:

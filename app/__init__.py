@@ -11,6 +11,7 @@ from flask_caching import Cache
 from flask_compress import Compress
 
 from app.api import register_api
+from app.requests.body import WritableJson
 from app.services import open_desk
 from app.services.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
 from app.views import VIEWS
@@ -23,7 +24,6 @@ from core.settings import Settings
 from ingest.store.reader import Reader
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 def create_app(
@@ -37,8 +37,8 @@ def create_app(
     The desk with its services is at `app.server.extensions["pairdesk"]`.
     """
     server = Flask(__name__, static_folder=None)
+    server.json = WritableJson(server)
     server.config.update(
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         CACHE_TYPE="SimpleCache",
         CACHE_THRESHOLD=KEPT_RESULTS,
         CACHE_DEFAULT_TIMEOUT=KEPT_SECONDS,

@@ -291,5 +291,8 @@ def fill_in(table: Mapping[str, Parameter], values: Values, settings: Settings) 
 
 
 def printable(text: str, length: int = 80) -> str:
-    """Foreign text, cut and safe to put into JSON."""
-    return text[:length].encode("utf-8", "backslashreplace").decode()
+    """Foreign text on one line, cut; what has no shape of its own is shown as its escape."""
+    return "".join(
+        part if part.isprintable() else part.encode("unicode_escape").decode()
+        for part in text[:length]
+    )

@@ -1,8 +1,10 @@
 """Settings of the whole test run, made before anything of ours is imported."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from ingest.process.kernels import keep_kernels
@@ -17,3 +19,10 @@ pytest_plugins = ["tests.support.databases"]
 slow = [HealthCheck.too_slow]
 settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def soak_times() -> Callable[[int], int]:
+    """How often a long test does what it does; `SOAK_SHARE=0.05` makes the hours minutes."""
+    share = float(os.environ.get("SOAK_SHARE", "1"))
+    return lambda times: max(1, round(times * share))

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.services.market import SymbolNotIngested
 from core.errors import FieldError, ParameterErrors, StoreError
+from core.parameters import printable
 
 CONTENT_TYPE = "application/problem+json"
 _API_PATH = re.compile(r"/(analytics|api|healthz|readyz|metrics|docs|openapi\.json)(/|$)")
@@ -106,7 +107,7 @@ def _detail(status: int, error: HTTPException) -> str:
     if status == 404:
         return "There is nothing at this path; /openapi.json lists what there is."
     if status == 405:
-        return f"{request.method} is not possible here."
+        return f"{printable(request.method)} is not possible here."
     if status == 429:
         return f"Too many requests: {error.description}."
     return error.description or HTTPStatus(status).phrase

@@ -11,7 +11,7 @@ from app.services import Desk
 from app.views.controls import FIELDS, MAIN_FIELDS
 from core.errors import ParameterErrors, StoreError
 from core.pair_spec import PAIR_PARAMETERS, PairSpec, read_pair_spec
-from core.parameters import Choice
+from core.parameters import Choice, printable
 from core.settings import Settings
 
 MAX_LINK = 2_000
@@ -53,7 +53,7 @@ def read_link(search: str, desk: Desk, symbols: Sequence[str]) -> Link:
     for field in ("symbol_a", "symbol_b"):
         known = given[field].upper() in symbols or not symbols
         if not known and given[field].upper() != getattr(default, field):
-            complaints.append(f"{_label(field)}: {given[field][:40]} is not on this desk")
+            complaints.append(f"{_label(field)}: {printable(given[field], 40)} is not on this desk")
             given[field] = getattr(default, field)
     if given["symbol_a"] == given["symbol_b"] and symbols:
         complaints.append("Hedge leg: must differ from the long leg")
@@ -137,7 +137,7 @@ def _parse(search: str) -> tuple[dict[str, str], list[str]]:
     complaints: list[str] = []
     for key, value in parse_qsl(search.removeprefix("?"), keep_blank_values=True):
         if key not in FIELDS:
-            complaints.append(f"{key[:40]}: is not a parameter of this page")
+            complaints.append(f"{printable(key, 40)}: is not a parameter of this page")
         elif key in given:
             complaints.append(f"{_label(key)}: given twice")
         else:

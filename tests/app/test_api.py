@@ -1,5 +1,6 @@
 """The rest of the API: bad input, stored rows, status, health, documentation, limits."""
 
+import io
 import json
 import re
 import time
@@ -391,3 +392,34 @@ def test_page_does_not_load_the_documentation(client: FlaskClient) -> None:
     page = client.get("/").text
     assert "swagger" not in page
     assert not re.search(r'(src|href)="(https?:)?//', page)
+
+
+@pytest.mark.parametrize(
+    "path", ["/_dash-update-component", "/analytics/pair", "/api/status", "/api/nope", "/metrics"]
+)
+@pytest.mark.parametrize("method", ["post", "get", "delete"])
+def test_long_body_is_refused_before_it_is_read(
+    client: FlaskClient, path: str, method: str
+) -> None:
+    content = b'"' + b"x" * (64 * 1024) + b'"'
+    response = client.open(path, method=method, data=content, content_type="application/json")
+    assert "65,536 bytes" in problem(response, 413)["detail"]
+
+
+def test_long_body_that_does_not_say_its_length_is_refused_while_it_is_read(
+    client: FlaskClient,
+) -> None:
+    body = io.BytesIO(b'"' + b"x" * (64 * 1024) + b'"')
+    response = client.post(
+        "/_dash-update-component",
+        input_stream=body,
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    problem(response, 413)
+
+
+def test_body_up_to_the_limit_is_read(client: FlaskClient) -> None:
+    content = b'"' + b"x" * (64 * 1024 - 2) + b'"'
+    response = client.post("/_dash-update-component", data=content, content_type="application/json")
+    assert problem(response, 400)["errors"][0]["message"] == "must be an object"

@@ -214,10 +214,3 @@ def in_time_zone() -> Callable[[str], AbstractContextManager[None]]:
         time.tzset()
 
     return change
-
-
-@pytest.fixture(scope="session")
-def soak_times() -> Callable[[int], int]:
-    """How often a long test does what it does; `SOAK_SHARE=0.05` makes the hours minutes."""
-    share = float(os.environ.get("SOAK_SHARE", "1"))
-    return lambda times: max(1, round(times * share))
