@@ -22,6 +22,7 @@ from ingest.process.environment import read_dotenv  # noqa: E402
 from ingest.process.keeper import Keeper  # noqa: E402
 from ingest.process.kernels import keep_kernels  # noqa: E402
 from ingest.process.source import resolve_source  # noqa: E402
+from ingest.process.web_worker import WholeRequestWorker  # noqa: E402
 from ingest.store.engine import migrate, sqlite_path  # noqa: E402
 
 CONFIGURATION_ERROR = 78
@@ -53,7 +54,8 @@ bind = (
     if ":" in settings.host
     else (f"{settings.host}:{settings.port}")
 )
-worker_class = "gthread"
+worker_class = WholeRequestWorker
+worker_connections = 500  # below the files that a process may have open by default
 workers = settings.web_concurrency
 threads = 8
 preload_app = True
