@@ -235,6 +235,65 @@ class TimeMs(Parameter):
         raise ValueError
 
 
+@dataclass(frozen=True)
+class Flag(Parameter):
+    """Yes or no."""
+
+    takes = "true or false"
+
+    def convert(self, value: object) -> bool:
+        given = (
+            {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+        )
+        if isinstance(given, bool):
+            return given
+        raise ValueError
+
+
+@dataclass(frozen=True)
+class Text(Parameter):
+    """Words of the user's own, kept as they are; a default of "" means that they may be empty."""
+
+    longest: int = 200
+
+    @property
+    def takes(self) -> str:
+        return f"text of at most {self.longest} characters"
+
+    def read(self, value: object) -> str:
+        if value == "" and self.default == "":
+            return ""
+        return str(super().read(value))
+
+    def convert(self, value: object) -> str:
+        if isinstance(value, str) and len(value) <= self.longest and value.isprintable():
+            return value
+        raise ValueError
+
+
+@dataclass(frozen=True)
+class Names(Parameter):
+    """A list of short names, each once; `each` judges one by itself."""
+
+    each: Callable[[str], str]
+    about_each: str
+    most: int = 50
+
+    @property
+    def takes(self) -> str:
+        return f"a list of at most {self.most} names: {self.about_each}"
+
+    def convert(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple) or len(value) > self.most:
+            raise ValueError
+        names = []
+        for name in value:
+            if not isinstance(name, str):
+                raise ValueError
+            names.append(self.each(name))
+        return tuple(dict.fromkeys(names))
+
+
 def read_parameters(table: Mapping[str, Parameter], given: object) -> dict[str, Any]:
     """Judge foreign values: a query string's, a JSON body's, a stored rule's, a callback's.
 
