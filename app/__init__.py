@@ -7,15 +7,14 @@ from pathlib import Path
 
 from dash import Dash, html
 from flask import Flask
-from flask_caching import Cache
 from flask_compress import Compress
 
 from app.api import register_api
 from app.requests.body import WritableJson
 from app.services import open_desk
-from app.services.cache import KEPT_RESULTS, KEPT_SECONDS, ResultCache
 from app.views import VIEWS
 from app.views.guard import guard_callbacks, guard_paths
+from app.views.quick import answer_quickly
 from app.views.shell.callbacks import register as register_shell
 from app.views.shell.layout import asked_view, page_layout
 from app.views.shell.page import META_TAGS, THEME_SCRIPT, index_html
@@ -39,9 +38,6 @@ def create_app(
     server = Flask(__name__, static_folder=None)
     server.json = WritableJson(server)
     server.config.update(
-        CACHE_TYPE="SimpleCache",
-        CACHE_THRESHOLD=KEPT_RESULTS,
-        CACHE_DEFAULT_TIMEOUT=KEPT_SECONDS,
         COMPRESS_MIMETYPES=[
             "text/html",
             "text/css",
@@ -54,7 +50,7 @@ def create_app(
         ],
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
-    desk = open_desk(settings, reader, clock, ResultCache(Cache(server)))
+    desk = open_desk(settings, reader, clock)
     server.extensions["pairdesk"] = desk
     Compress(server)
 
@@ -82,6 +78,7 @@ def create_app(
     register_api(server, desk)
     guard_paths(dash_app, [view.path for view in views])
     guard_callbacks(dash_app)
+    answer_quickly(dash_app, [output for view in views for output in view.quick])
     # Dash sets itself up in its first request, and whatever else comes at that moment finds it
     # half done: scripts that answer 404. So it is done here, before anybody asks.
     with server.test_request_context("/_dash-dependencies"):

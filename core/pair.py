@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from core.backtest import run_backtest
 from core.bars import align
@@ -19,6 +20,7 @@ from core.types import (
     HedgeSeries,
     IntArray,
     Leg,
+    NextRow,
     PairResult,
     PairRows,
     PairSpec,
@@ -179,7 +181,14 @@ def series_from(series: HedgeSeries, first: int) -> HedgeSeries:
     return HedgeSeries(*(getattr(series, name)[first:] for name in HedgeSeries.__slots__))
 
 
-def provisional_zscore(result: PairResult, close_a: float, close_b: float) -> float:
+class KnowsNextRow(Protocol):
+    """A result, or what was kept of one."""
+
+    @property
+    def next_row(self) -> NextRow: ...
+
+
+def provisional_zscore(result: KnowsNextRow, close_a: float, close_b: float) -> float:
     """z-score of the forming bar taken as the next row; NaN where the next row has none."""
     row = result.next_row
     if not (row.spread_std > 0.0 and close_a > 0.0 and close_b > 0.0):

@@ -5,6 +5,7 @@ Whoever writes or shows a report uses these names; as a mapping it travels throu
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -103,7 +104,7 @@ def from_mapping(kind: type[T], stored: Mapping[str, Any]) -> T:
     What the mapping lacks, or has in another form, keeps its default; names that are unknown here
     are passed over.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(cast(Any, kind))
     given = {}
     for part in fields(cast(Any, kind)):
         try:
@@ -112,6 +113,12 @@ def from_mapping(kind: type[T], stored: Mapping[str, Any]) -> T:
         except TypeError:
             continue  # the default stands
     return kind(**given)
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    # Resolved once: it takes milliseconds, and the desk reads a report at every look.
+    return get_type_hints(kind)
 
 
 def _read(hint: Any, value: Any) -> Any:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.services.cache import ResultCache
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
@@ -27,7 +26,6 @@ def open_desk(
     settings: Settings,
     reader: Reader,
     clock: Callable[[], float] = time.time,
-    cache: ResultCache | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Desk:
     """Make the services over one store and one clock; nothing is read before the first question."""
@@ -39,7 +37,7 @@ def open_desk(
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
     return Desk(
         settings,
-        PairService(settings, reader, look, now_ms, cache or ResultCache()),
+        PairService(settings, reader, look, now_ms),
         MarketService(reader),
         StatusService(settings, reader, look, stock, now_ms),
     )

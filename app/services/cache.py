@@ -1,40 +1,141 @@
-"""Results kept until they no longer hold, each computed by one thread at a time."""
+"""What was computed, kept until it no longer holds, each by one thread at a time."""
 
-import hashlib
+import sys
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from flask_caching.backends.simplecache import SimpleCache
+import numpy as np
+from flask import Flask
+from flask_caching.backends.base import BaseCache
 
 Value = TypeVar("Value")
 
-KEPT_RESULTS = 64
-KEPT_SECONDS = 3_600
+RESULT_BYTES = 24 * 2**20
+"""Whole results: some 25 of the default length. What is shown of many more pairs is kept apart."""
+SHOWN_BYTES = 16 * 2**20
+"""What ticks show of a result, a few kB a pair."""
+ANSWER_BYTES = 12 * 2**20
+"""Prepared answers, plain and compressed."""
+
+
+class BoundedCache(BaseCache):
+    """A backend of flask-caching that keeps objects, the least recently used going first.
+
+    All callers get the same object, so arrays are made read-only.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[Hashable, _Sized] = OrderedDict()
+        self._lock = threading.Lock()
+        self.size_bytes = 0
+
+    @classmethod
+    def factory(
+        cls, app: Flask, config: dict[str, Any], args: list[Any], kwargs: dict[str, Any]
+    ) -> "BoundedCache":
+        """Make one for flask-caching; its bound is in `CACHE_THRESHOLD`."""
+        return cls(config["CACHE_THRESHOLD"])
+
+    def get(self, key: Hashable) -> Any:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None:
+                return None
+            self._kept.move_to_end(key)
+            return kept.value
+
+    def set(self, key: Hashable, value: Any, timeout: int | timedelta | None = None) -> bool:
+        sized = _Sized(value, _settle(value))
+        with self._lock:
+            self._drop(key)
+            self._kept[key] = sized
+            self.size_bytes += sized.size_bytes
+            while self.size_bytes > self._most_bytes and len(self._kept) > 1:
+                self._drop(next(iter(self._kept)))
+        return True
+
+    def delete(self, key: Hashable) -> bool:
+        with self._lock:
+            return self._drop(key)
+
+    def has(self, key: Hashable) -> bool:
+        return key in self._kept
+
+    def clear(self) -> bool:
+        with self._lock:
+            self._kept.clear()
+            self.size_bytes = 0
+        return True
+
+    def _drop(self, key: Hashable) -> bool:
+        dropped = self._kept.pop(key, None)
+        if dropped is not None:
+            self.size_bytes -= dropped.size_bytes
+        return dropped is not None
+
+
+class _Sized(NamedTuple):
+    value: Any
+    size_bytes: int
+
+
+def _settle(value: Any) -> int:
+    """Make the arrays of a value read-only; returns about how many bytes it takes."""
+    size_bytes = 0
+    for part in _parts(value):
+        if isinstance(part, np.ndarray):
+            part.flags.writeable = False
+            size_bytes += part.nbytes
+        else:
+            size_bytes += sys.getsizeof(part)
+    return size_bytes
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    yield value
+    inner: Any = ()
+    if is_dataclass(value):
+        inner = (getattr(value, part.name) for part in fields(value))
+    elif isinstance(value, Mapping):
+        inner = (part for item in value.items() for part in item)
+    elif isinstance(value, list | tuple):
+        inner = value
+    for part in inner:
+        yield from _parts(part)
 
 
 class Backend(Protocol):
     """What is asked of a flask-caching backend."""
 
-    def get(self, key: str) -> Any: ...
+    def get(self, key: Any) -> Any: ...
 
-    def set(self, key: str, value: Any) -> bool | None: ...
+    def set(self, key: Any, value: Any) -> bool | None: ...
 
 
 class ResultCache:
-    """A bounded cache without stampedes: whoever asks for what is being computed waits for it.
-
-    The backend keeps pickles: every caller gets a copy of its own.
-    """
+    """A cache without stampedes: whoever asks for what is being computed waits for it."""
 
     def __init__(self, backend: Backend | None = None) -> None:
-        self._backend = backend or SimpleCache(threshold=KEPT_RESULTS, default_timeout=KEPT_SECONDS)
+        self._backend = backend or BoundedCache(RESULT_BYTES)
         self._guard = threading.Lock()
-        self._computing: dict[str, tuple[threading.Lock, int]] = {}
+        self._computing: dict[Hashable, tuple[threading.Lock, int]] = {}
 
-    def get_or_compute(self, name: str, compute: Callable[[], Value]) -> Value:
-        """The value kept under `name`, or what `compute` returns, which is kept then."""
-        key = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()
+    def get(self, key: Hashable) -> Any:
+        """What is kept under a key, else None."""
+        return self._backend.get(key)
+
+    def set(self, key: Hashable, value: Any) -> None:
+        """Keep a value that was made otherwise."""
+        self._backend.set(key, value)
+
+    def get_or_compute(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """The value kept under `key`, or what `compute` returns, which is kept then."""
         value: Value | None = self._backend.get(key)
         if value is not None:
             return value
@@ -49,13 +150,13 @@ class ResultCache:
         finally:
             self._leave(key)
 
-    def _enter(self, key: str) -> threading.Lock:
+    def _enter(self, key: Hashable) -> threading.Lock:
         with self._guard:
             lock, waiting = self._computing.get(key, (threading.Lock(), 0))
             self._computing[key] = (lock, waiting + 1)
             return lock
 
-    def _leave(self, key: str) -> None:
+    def _leave(self, key: Hashable) -> None:
         with self._guard:
             lock, waiting = self._computing[key]
             if waiting == 1:

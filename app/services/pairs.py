@@ -1,15 +1,17 @@
 """A pair as of now: the store's bars through core's numbers, kept until something changes."""
 
 import math
+import pickle
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, fields
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import structlog
 
-from app.services.cache import ResultCache
+from app.services.cache import SHOWN_BYTES, BoundedCache, ResultCache
 from app.services.looks import SharedLook
 from app.services.market import SymbolNotIngested
 from core import pair as pairs
@@ -17,12 +19,16 @@ from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
-from core.types import Leg, PairResult
+from core.types import Leg, NextRow, PairResult
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot, StoredGap
 
 CLOSING_GRACE_MS = 15_000
 """A bar not closed this long after its end makes a result stale."""
+MOST_ANALYSES = 2
+"""Results computed at once for whoever waits; ticks have a turn of their own beside them."""
+
+Value = TypeVar("Value")
 
 MAX_ROWS_SINCE = 100_000
 """Result rows that `since` may ask for: 69 days of minutes."""
@@ -30,31 +36,65 @@ MAX_ROWS_SINCE = 100_000
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
-    """The part of a view that stays the same until a bar closes or is rewritten."""
+class AnalysisKey(NamedTuple):
+    """What decides a result: while these stay the same, so do its numbers."""
 
-    result: PairResult
+    spec: PairSpec
+    plan: pairs.RowPlan
+    revision: tuple[int, int]
+    """Of both legs: it rises when stored bars are rewritten."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closed:
+    """A result without its rows: what ticks ask between two closes, at next to no size."""
+
+    key: AnalysisKey
+    spec: PairSpec
+    start_ms: int
+    as_of_ms: int
+    history_start_ms: int
+    next_row: NextRow
+    reasons: Mapping[str, str]
     imported: bool
 
+    @property
+    def last_open_ms(self) -> int:
+        return self.as_of_ms - self.spec.timeframe_ms
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PairView:
-    """A pair as of now. Without bars common to both legs `result` is None and a warning says so.
+class Analysis:
+    """What stays the same until a bar closes or is rewritten."""
 
-    `revision` changes when stored bars were rewritten: rows sent earlier may be outdated then.
+    result: PairResult
+    closed: Closed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairState:
+    """How a pair stands now. Without bars common to both legs `closed` is None; a warning says so.
+
+    `is_newest` is False while a newer result is still to be computed.
     """
 
     spec: PairSpec
-    result: PairResult | None
+    closed: Closed | None
     source: str | None
     stale: bool
     gaps: tuple[StoredGap, ...]
     warnings: tuple[str, ...]
     zscore_provisional: float
     forming_closes: tuple[float, float] | None
-    revision: tuple[int, int]
     now_ms: int
+    is_newest: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairView(PairState):
+    """The same with every row of the result."""
+
+    result: PairResult | None
 
 
 class RowNotThere(PairdeskError):
@@ -70,13 +110,16 @@ class PairService:
         reader: Reader,
         look: SharedLook[Snapshot],
         now_ms: Callable[[], int],
-        cache: ResultCache,
     ) -> None:
         self._settings = settings
         self._reader = reader
         self._look = look
         self._now_ms = now_ms
-        self._cache = cache
+        self._results = ResultCache()
+        self._shown = ResultCache(BoundedCache(SHOWN_BYTES))
+        self._moment: _Moment | None = None
+        self._turns = threading.BoundedSemaphore(MOST_ANALYSES)
+        self._tick_turn = threading.Lock()
         self._bars = BarCache(reader)
         self._first_bars: dict[tuple[str, int], _FirstBar] = {}
 
@@ -93,61 +136,40 @@ class PairService:
             The store can't be read.
         """
         look = self._look.value()
-        legs = _legs(look, spec)
-        # Taken before the bars: at worst a newer state is kept under an older revision.
-        revision = (legs[0].revision, legs[1].revision)
-        now_ms = self._now_ms()
-        warnings: list[str] = []
-        plan = self._plan(spec, legs)
-        if plan is None:
-            since = " of `since` or later" if spec.since is not None else ""
-            warnings.append(
-                f"bars: no {spec.timeframe} bars{since} that {spec.symbol_a} and {spec.symbol_b}"
-                " have in common are stored yet"
-            )
-            return PairView(
-                spec=spec,
-                result=None,
-                source=self._source(look, imported=False),
-                stale=True,
-                gaps=(),
-                warnings=tuple(warnings),
-                zscore_provisional=math.nan,
-                forming_closes=None,
-                revision=revision,
-                now_ms=now_ms,
-            )
-        analysis = self._cache.get_or_compute(
-            f"{spec!r} {plan!r} {revision!r}", lambda: self._analyse(spec, plan, revision)
-        )
-        result = analysis.result
-        stale = now_ms > result.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
-        if stale:
-            minutes = (now_ms - result.as_of_ms) / 60_000
-            warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
-        closes, reason = _forming(legs, result)
-        provisional = pairs.provisional_zscore(result, *closes) if closes else math.nan
-        if not math.isfinite(provisional):
-            warnings.append(
-                "zscore_provisional: "
-                + (reason or result.reasons.get("zscore_provisional", "undefined"))
-            )
-        return PairView(
-            spec=spec,
-            result=result,
-            source=self._source(look, imported=analysis.imported),
-            stale=stale,
-            gaps=tuple(
-                gap
-                for gap in look.gaps
-                if gap.symbol in (spec.symbol_a, spec.symbol_b)
-                and gap.to_ms >= result.history_start_ms
-            ),
-            warnings=tuple(warnings),
-            zscore_provisional=provisional,
-            forming_closes=closes,
-            revision=revision,
-            now_ms=now_ms,
+        key = self._key(look, spec)
+        analysis = None if key is None else self._analysis(key)
+        state = self._state(look, spec, analysis.closed if analysis else None)
+        common = {part.name: getattr(state, part.name) for part in fields(PairState)}
+        return PairView(**common, result=analysis.result if analysis else None)
+
+    def state(self, spec: PairSpec) -> PairState:
+        """How a pair stands, for whoever asks only for what is newer.
+
+        The first to ask after a close computes the new result; while that takes its time the
+        others get the state before, and ask again a tick later.
+
+        Raises
+        ------
+        SymbolNotIngested, StoreError
+            As for `view`.
+        """
+        look = self._look.value()
+        moment = self._moment
+        if moment is None or moment.look is not look:
+            moment = self._moment = _Moment(look, {})
+        state = moment.states.get(spec)
+        if state is None:
+            key = self._key(look, spec)
+            closed = None if key is None else self._closed(key)
+            state = self._state(look, spec, closed, key)
+            if state.is_newest:
+                moment.states[spec] = state
+        return state
+
+    def shown(self, closed: Closed, name: Hashable, make: Callable[[PairResult], Value]) -> Value:
+        """What `make` makes of the result behind a state: once, however many ask for that name."""
+        return self._shown.get_or_compute(
+            (closed.key, name), lambda: make(self._analysis(closed.key).result)
         )
 
     def explain(self, spec: PairSpec, open_time_ms: int | None) -> Explanation:
@@ -218,12 +240,111 @@ class PairService:
             self._first_bars[(symbol, timeframe_ms)] = kept
         return kept.open_time_ms
 
-    def _analyse(self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]) -> Analysis:
+    def _key(self, look: Snapshot, spec: PairSpec) -> AnalysisKey | None:
+        """What the newest result of a pair is kept under; None without bars in common."""
+        legs = _legs(look, spec)
+        plan = self._plan(spec, legs)
+        if plan is None:
+            return None
+        # Taken before the bars: at worst a newer state is kept under an older revision.
+        return AnalysisKey(spec, plan, (legs[0].revision, legs[1].revision))
+
+    def _closed(self, key: AnalysisKey) -> Closed:
+        """The state under a key, or the one before while another tick computes."""
+        before: Closed | None = self._shown.get(key.spec)
+        if before is None:
+            closed = self._analysis(key).closed
+        elif before.key == key or not self._tick_turn.acquire(blocking=False):
+            return before
+        else:
+            try:
+                closed = self._results.get_or_compute(key, lambda: self._analyse(key)).closed
+            finally:
+                self._tick_turn.release()
+        self._shown.set(key.spec, closed)
+        return closed
+
+    def _analysis(self, key: AnalysisKey) -> Analysis:
+        """The result under a key, computed in turn where it isn't kept."""
+
+        def compute() -> Analysis:
+            with self._turns:
+                return self._analyse(key)
+
+        return self._results.get_or_compute(key, compute)
+
+    def _analyse(self, key: AnalysisKey) -> Analysis:
+        spec, plan, revision = key
         leg_a, leg_b = self._both(spec, plan, revision)
         newest = [leg.imported[-1] for leg in (leg_a, leg_b) if len(leg)]
-        return Analysis(
-            result=pairs.analyse_pair(spec, plan, leg_a, leg_b),
+        computed = pairs.analyse_pair(spec, plan, leg_a, leg_b)
+        # Its arrays are windows on longer ones, history included: a copy lets those go.
+        result: PairResult = pickle.loads(pickle.dumps(computed))
+        closed = Closed(
+            key=key,
+            spec=spec,
+            start_ms=result.start_ms,
+            as_of_ms=result.as_of_ms,
+            history_start_ms=result.history_start_ms,
+            next_row=result.next_row,
+            reasons=result.reasons,
             imported=any(bool(flag) for flag in newest),
+        )
+        return Analysis(result, closed)
+
+    def _state(
+        self,
+        look: Snapshot,
+        spec: PairSpec,
+        closed: Closed | None,
+        newest: AnalysisKey | None = None,
+    ) -> PairState:
+        now_ms = self._now_ms()
+        if closed is None:
+            since = " of `since` or later" if spec.since is not None else ""
+            return PairState(
+                spec=spec,
+                closed=None,
+                source=self._source(look, imported=False),
+                stale=True,
+                gaps=(),
+                warnings=(
+                    f"bars: no {spec.timeframe} bars{since} that {spec.symbol_a} and"
+                    f" {spec.symbol_b} have in common are stored yet",
+                ),
+                zscore_provisional=math.nan,
+                forming_closes=None,
+                now_ms=now_ms,
+                is_newest=True,
+            )
+        warnings: list[str] = []
+        stale = now_ms > closed.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
+        if stale:
+            minutes = (now_ms - closed.as_of_ms) / 60_000
+            warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
+        closes, reason = _forming(_legs(look, spec), closed)
+        provisional = pairs.provisional_zscore(closed, *closes) if closes else math.nan
+        if not math.isfinite(provisional):
+            warnings.append(
+                "zscore_provisional: "
+                + (reason or closed.reasons.get("zscore_provisional", "undefined"))
+            )
+        return PairState(
+            spec=spec,
+            closed=closed,
+            source=self._source(look, imported=closed.imported),
+            stale=stale,
+            gaps=tuple(
+                gap
+                for gap in look.gaps
+                if gap.symbol in (spec.symbol_a, spec.symbol_b)
+                and gap.to_ms >= closed.history_start_ms
+            ),
+            warnings=tuple(warnings),
+            zscore_provisional=provisional,
+            forming_closes=closes,
+            now_ms=now_ms,
+            is_newest=newest is None or closed.key == newest,
         )
 
     def _both(
@@ -242,6 +363,14 @@ class PairService:
         return look.meta.get("source") or (None if kind == "auto" else kind)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moment:
+    """States as of one look: clients of the same pair share them."""
+
+    look: Snapshot
+    states: dict[PairSpec, PairState]
+
+
 class _FirstBar(NamedTuple):
     revision: int
     newest_ms: int
@@ -257,7 +386,7 @@ def _legs(look: Snapshot, spec: PairSpec) -> tuple[Freshness, Freshness]:
 
 
 def _forming(
-    legs: tuple[Freshness, Freshness], result: PairResult
+    legs: tuple[Freshness, Freshness], result: Closed | PairResult
 ) -> tuple[tuple[float, float] | None, str]:
     """Last prices of both legs, when the bar right after the last closed one has begun."""
     times = [leg.last_event_time_ms for leg in legs]

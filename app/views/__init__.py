@@ -3,4 +3,4 @@
 from app.views import live
 from app.views.view import View
 
-VIEWS = (View("/", "Live", live.live_view, live.register),)
+VIEWS = (View("/", "Live", live.live_view, live.register, live.QUICK),)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,6 +16,8 @@ from core.parameters import Choice, printable
 from core.settings import Settings
 
 MAX_LINK = 2_000
+KNOWN_QUERIES = 1_000
+"""Queries and their specs, kept because every tick brings its own along."""
 
 log = structlog.get_logger()
 
@@ -102,7 +105,12 @@ def read_query(query: str, settings: Settings) -> PairSpec:
     ParameterErrors
         Names every bad field and what it allows.
     """
-    return read_pair_spec(dict(parse_qsl(query[:MAX_LINK])), settings)
+    return _read_query(query[:MAX_LINK], settings)
+
+
+@lru_cache(maxsize=KNOWN_QUERIES)
+def _read_query(query: str, settings: Settings) -> PairSpec:
+    return read_pair_spec(dict(parse_qsl(query)), settings)
 
 
 def control_values(spec: PairSpec, settings: Settings) -> dict[str, str]:
@@ -114,6 +122,7 @@ def control_values(spec: PairSpec, settings: Settings) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=KNOWN_QUERIES)
 def query_of(spec: PairSpec, settings: Settings) -> str:
     """The shortest query that says all of a spec: the main fields always, others if not default."""
     return urlencode([(field, _text(getattr(spec, field))) for field in _said(spec, settings)])

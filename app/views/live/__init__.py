@@ -1,6 +1,6 @@
 """The Live view: a pair's numbers and charts as of now, a small delta every second."""
 
-from app.views.live.callbacks import register
+from app.views.live.callbacks import QUICK, register
 from app.views.live.layout import live_view
 
-__all__ = ["live_view", "register"]
+__all__ = ["QUICK", "live_view", "register"]

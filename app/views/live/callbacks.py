@@ -13,6 +13,9 @@ from app.views.live.screen import newer, whole_screen
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec
 
+QUICK = (f"{ids.DELTA}.data",)
+"""The clock's callback: see `answer_quickly`."""
+
 log = structlog.get_logger()
 
 
@@ -45,11 +48,6 @@ def load_newer(desk: Desk, request: object, raw_cursor: object) -> Any:
     return no_update if change is None else change
 
 
-def explain_failure(error: Exception) -> None:
-    """Log what went wrong; the page keeps its last state and asks again."""
-    log.error("callback failed", error=repr(error), exc_info=error)
-
-
 def register(app: Dash, desk: Desk) -> None:
     """Bind everything that makes the view live."""
     parameters.register(app, desk)
@@ -72,7 +70,11 @@ def register(app: Dash, desk: Desk) -> None:
         State(ids.CURSOR, "data"),
         prevent_initial_call=True,
         running=[(Output(ids.BUSY, "data"), True, False)],
-        on_error=explain_failure,
     )
     def delta(count: object, request: object, cursor: object) -> Any:
-        return load_newer(desk, request, cursor)
+        try:
+            return load_newer(desk, request, cursor)
+        except Exception as error:
+            # The page keeps its last state and asks again.
+            log.error("callback failed", error=repr(error), exc_info=error)
+            return no_update

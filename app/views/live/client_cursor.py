@@ -1,9 +1,10 @@
 """How far a client has come; it sends this back with every request for what is newer."""
 
-import json
 import zlib
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 _LARGEST = (1 << 53) - 1
 
@@ -40,4 +41,4 @@ def read_cursor(raw: object) -> ClientCursor | None:
 
 def fingerprint(content: Any) -> int:
     """A number that tells whether what the client was told still stands."""
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+    return zlib.crc32(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))

@@ -1,29 +1,38 @@
 """What the Live view shows: a whole screen once, then what is newer than a client's cursor."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from dash import html
 
 from app.services import Desk
 from app.services.market import SymbolNotIngested
-from app.services.pairs import PairView
+from app.services.pairs import Closed, PairState
 from app.services.status import DeskStatus
 from app.views.controls import symbol_options
 from app.views.links import listed_symbols, query_of
 from app.views.live.client_cursor import ClientCursor, fingerprint
 from app.views.live.figures import equity_figure, pair_figure
-from app.views.live.series import Drawn, drawn_rows, ends, forming_values, newer_rows
-from app.views.live.texts import empty_texts, forming_note, live_texts, round_trip_rows
+from app.views.live.series import Drawn, bases, drawn_rows, ends, forming_values, newer_rows
+from app.views.live.texts import (
+    EntryNote,
+    empty_texts,
+    entry_note,
+    forming_note,
+    live_texts,
+    round_trip_rows,
+)
 from app.views.shell.notices import Notice, notices
 from app.views.shell.strip import source_badge, status_texts
 from app.views.text import SIDES, time_text
 from core.errors import ParameterErrors, StoreError
 from core.pair_spec import HEDGES, PairSpec
 from core.types import PairResult
+
+Answer = TypeVar("Answer")
 
 CROSSING_BARS = 2
 """A crossing older than this many closed bars is history, not news."""
@@ -32,7 +41,7 @@ CROSSING_BARS = 2
 def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
     """Everything that the Live view shows of a pair."""
     key = query_of(spec, desk.settings)
-    view, failure = _view(desk, spec)
+    view, failure = _asked(desk.pairs.view, spec)
     screen: dict[str, Any] = {
         "key": key,
         "step_ms": spec.timeframe_ms,
@@ -44,9 +53,9 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         "links": {name: f"/analytics/pair/{name}.csv?{key}" for name in ("trades", "equity")},
     }
     cursor = ClientCursor(key)
-    if view is not None and view.result is not None:
-        result = view.result
-        drawn = drawn_rows(result)
+    if view is not None and view.result is not None and view.closed is not None:
+        result, drawn = view.result, drawn_rows(view.result)
+        standing = standing_of(result, drawn.first_ms)
         screen["figures"] = {
             "pair": pair_figure(result, drawn, key),
             "equity": equity_figure(result, drawn, key),
@@ -54,10 +63,10 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         screen["ends"] = ends(result, drawn)
         screen["trips"] = round_trip_rows(result)
         screen["crossing"] = crossing(result, key)
-        screen["forming"] = _forming(view, result, drawn)
+        screen["forming"] = _forming(view, view.closed, standing)
         screen["signal"] = result.signal
         screen["texts"] |= live_texts(result, view.zscore_provisional)
-        cursor = _advanced(cursor, view, result, drawn, screen["forming"])
+        cursor = _advanced(cursor, view.closed, standing, drawn.first_ms, screen["forming"])
     status = desk.status.view()
     return _with_status(screen, cursor, status, notices(status, view, failure, note), view)
 
@@ -69,34 +78,65 @@ def newer(
     key = query_of(spec, desk.settings)
     if cursor.key != key:
         return None
-    view, failure = _view(desk, spec)
+    pair, failure = _asked(desk.pairs.state, spec)
     change: dict[str, Any] = {"key": key}
     told = cursor
-    if view is not None and view.result is not None:
-        result = view.result
-        if _outdated(cursor, view, result):
-            return {"key": key, "reload": True}
-        drawn = Drawn(cursor.first_ms, int(result.rows.open_time_ms[-1]))
-        forming = _forming(view, result, drawn)
-        cursor = _advanced(cursor, view, result, drawn, forming)
-        if drawn.last_ms > told.last_ms:
-            change |= newer_rows(result, Drawn(told.first_ms, told.last_ms))
-            change |= {
-                "after": told.last_ms,
-                "last": drawn.last_ms,
-                "texts": live_texts(result, view.zscore_provisional),
-                "signal": result.signal,
-                "forming": forming,
-            }
-            extra = {"trips": _trips(result, told), "crossing": crossing(result, key)}
-            change |= {name: news for name, news in extra.items() if news}
+    if pair is not None and pair.closed is not None:
+        closed, first_ms = pair.closed, cursor.first_ms
+        if _outdated(cursor, closed):
+            # What was before the newest result may be older than what the client has.
+            return {"key": key, "reload": True} if pair.is_newest else None
+        standing = desk.pairs.shown(
+            closed, ("standing", first_ms), lambda result: standing_of(result, first_ms)
+        )
+        forming = _forming(pair, closed, standing)
+        cursor = _advanced(cursor, closed, standing, first_ms, forming)
+        note_texts = {"z-note": forming_note(standing.note, pair.zscore_provisional)}
+        if cursor.last_ms > told.last_ms:
+            drawn = (first_ms, told.last_ms, told.trips_closed, told.trips_shown)
+            rows = desk.pairs.shown(
+                closed, ("rows", *drawn), lambda result: _closed_rows(result, told)
+            )
+            change |= rows | {"texts": rows["texts"] | note_texts, "forming": forming}
         elif cursor.forming != told.forming:
-            change["forming"] = forming
-            change["texts"] = {"z-note": forming_note(result, view.zscore_provisional)}
+            change |= {"forming": forming, "texts": note_texts}
     status = desk.status.view()
-    lines = notices(status, view, failure, note)
-    change = _with_status(change, cursor, status, lines, view, told)
+    lines = notices(status, pair, failure, note)
+    change = _with_status(change, cursor, status, lines, pair, told)
     return change if change.keys() - {"key", "cursor"} else None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What ticks say between two closes to clients that drew a result from the same row on."""
+
+    base: tuple[float, float]
+    note: EntryNote
+    trips_closed: int
+    trips_shown: int
+
+
+def standing_of(result: PairResult, first_ms: int) -> Standing:
+    """Take from a result what is said of it until its next bar closes."""
+    trips = result.backtest.round_trips
+    return Standing(
+        base=bases(result, Drawn(first_ms, result.as_of_ms - result.spec.timeframe_ms)),
+        note=entry_note(result),
+        trips_closed=sum(trip.exit_time_ms is not None for trip in trips),
+        trips_shown=len(trips),
+    )
+
+
+def _closed_rows(result: PairResult, told: ClientCursor) -> dict[str, Any]:
+    """What bars that closed since add to a screen: the same for all that have drawn as far."""
+    content = newer_rows(result, Drawn(told.first_ms, told.last_ms)) | {
+        "after": told.last_ms,
+        "last": int(result.rows.open_time_ms[-1]),
+        "texts": live_texts(result, math.nan),
+        "signal": result.signal,
+    }
+    extra = {"trips": _trips(result, told), "crossing": crossing(result, told.key)}
+    return content | {name: news for name, news in extra.items() if news}
 
 
 def crossing(result: PairResult, key: str) -> dict[str, str] | None:
@@ -129,45 +169,45 @@ def _last_known(result: PairResult, row: int) -> float:
     return float(known[-1]) if len(known) else math.nan
 
 
-def _view(desk: Desk, spec: PairSpec) -> tuple[PairView | None, str]:
-    """The pair's view, or in words why there is none."""
+def _asked(ask: Callable[[PairSpec], Answer], spec: PairSpec) -> tuple[Answer | None, str]:
+    """What the service says of a pair, or in words why it can't."""
     try:
-        return desk.pairs.view(spec), ""
+        return ask(spec), ""
     except (SymbolNotIngested, ParameterErrors) as refused:
         return None, str(refused)
     except StoreError as error:
         return None, f"The database can't be read: {error.public}"
 
 
-def _outdated(cursor: ClientCursor, view: PairView, result: PairResult) -> bool:
+def _outdated(cursor: ClientCursor, closed: Closed) -> bool:
     """Whether rows that the client has drawn are no longer those of the result."""
+    step = closed.spec.timeframe_ms
     return (
-        cursor.start_ms != result.start_ms
-        or (cursor.revision_a, cursor.revision_b) != view.revision
-        or cursor.last_ms > int(result.rows.open_time_ms[-1])
-        or not result.start_ms <= cursor.first_ms <= cursor.last_ms
-        or (cursor.last_ms - result.start_ms) % result.spec.timeframe_ms != 0
-        or (cursor.first_ms - result.start_ms) % result.spec.timeframe_ms != 0
+        cursor.start_ms != closed.start_ms
+        or (cursor.revision_a, cursor.revision_b) != closed.key.revision
+        or cursor.last_ms > closed.last_open_ms
+        or not closed.start_ms <= cursor.first_ms <= cursor.last_ms
+        or (cursor.last_ms - closed.start_ms) % step != 0
+        or (cursor.first_ms - closed.start_ms) % step != 0
     )
 
 
 def _advanced(
     cursor: ClientCursor,
-    view: PairView,
-    result: PairResult,
-    drawn: Drawn,
+    closed: Closed,
+    standing: Standing,
+    first_ms: int,
     forming: dict[str, Any],
 ) -> ClientCursor:
-    trips = result.backtest.round_trips
     return replace(
         cursor,
-        start_ms=result.start_ms,
-        first_ms=drawn.first_ms,
-        last_ms=drawn.last_ms,
-        revision_a=view.revision[0],
-        revision_b=view.revision[1],
-        trips_closed=sum(trip.exit_time_ms is not None for trip in trips),
-        trips_shown=len(trips),
+        start_ms=closed.start_ms,
+        first_ms=first_ms,
+        last_ms=closed.last_open_ms,
+        revision_a=closed.key.revision[0],
+        revision_b=closed.key.revision[1],
+        trips_closed=standing.trips_closed,
+        trips_shown=standing.trips_shown,
         forming=fingerprint(forming),
     )
 
@@ -180,8 +220,10 @@ def _trips(result: PairResult, told: ClientCursor) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part}
 
 
-def _forming(view: PairView, result: PairResult, drawn: Drawn) -> dict[str, Any]:
-    return forming_values(result, drawn, view.forming_closes, view.zscore_provisional)
+def _forming(pair: PairState, closed: Closed, standing: Standing) -> dict[str, Any]:
+    return forming_values(
+        closed.next_row, standing.base, pair.forming_closes, pair.zscore_provisional
+    )
 
 
 def _with_status(
@@ -189,11 +231,11 @@ def _with_status(
     cursor: ClientCursor,
     status: DeskStatus,
     lines: Sequence[Notice],
-    view: PairView | None,
+    pair: PairState | None,
     told: ClientCursor | None = None,
 ) -> dict[str, Any]:
     """Add strip, notices and the cursor's next state; what the client has is left out."""
-    badge = asdict(source_badge(status, view))
+    badge = asdict(source_badge(status, pair))
     strip = {"texts": status_texts(status), "badge": badge}
     shown = [asdict(line) for line in lines]
     cursor = replace(cursor, strip=fingerprint(strip), notices=fingerprint(shown))

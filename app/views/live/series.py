@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from core.types import FloatArray, PairResult
+from core.types import FloatArray, NextRow, PairResult
 
 Column: TypeAlias = list[float | None]
 
@@ -125,21 +125,26 @@ def ends(result: PairResult, drawn: Drawn) -> dict[str, list[Any]]:
     }
 
 
+def bases(result: PairResult, drawn: Drawn) -> tuple[float, float]:
+    """The closes of both legs from which a screen measures changes."""
+    first, rows = drawn.first_row(result), result.rows
+    return _base(rows.close_a, first), _base(rows.close_b, first)
+
+
 def forming_values(
-    result: PairResult,
-    drawn: Drawn,
+    row: NextRow,
+    base: tuple[float, float],
     closes: tuple[float, float] | None,
     zscore_provisional: float,
 ) -> dict[str, float | None]:
     """Where the bar that is still open stands now, in the charts' own units."""
     if closes is None:
         return {}
-    first, row = drawn.first_row(result), result.next_row
     close_a, close_b = closes
     spread = math.log(close_a) - row.intercept - row.hedge_ratio * math.log(close_b)
     return {
-        "a": _number(100 * (close_a / _base(result.rows.close_a, first) - 1), 3),
-        "b": _number(100 * (close_b / _base(result.rows.close_b, first) - 1), 3),
+        "a": _number(100 * (close_a / base[0] - 1), 3),
+        "b": _number(100 * (close_b / base[1] - 1), 3),
         "spread": _number(100 * spread, 3),
         "z": _number(zscore_provisional, 3),
     }

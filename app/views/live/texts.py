@@ -4,7 +4,7 @@ Every function returns texts by key; the element that shows one has the id `ids.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.views.text import NONE, SIDES, count, duration_text, money, plain, short, signed, time_text
 from core.pair_spec import HEDGES, Hedge
@@ -46,8 +46,8 @@ SUMMARY = {
 
 def live_texts(result: PairResult, zscore_provisional: float) -> dict[str, str]:
     """Everything on the Live view that is written in words, by key."""
-    note = {"z-note": forming_note(result, zscore_provisional)}
-    return _cards(result) | note | _summary(result)
+    note = forming_note(entry_note(result), zscore_provisional)
+    return _cards(result) | {"z-note": note} | _summary(result)
 
 
 def empty_texts() -> dict[str, str]:
@@ -57,23 +57,33 @@ def empty_texts() -> dict[str, str]:
     )
 
 
-def forming_note(result: PairResult, zscore_provisional: float) -> str:
-    """The line below the confirmed z: where the open bar stands, and how far entry is."""
-    parts = []
-    if math.isfinite(zscore_provisional):
-        parts.append(f"forming {zscore_provisional:+.2f}")
+class EntryNote(NamedTuple):
+    """How far from its entry a pair closed, or why it has no z: one of the two is empty."""
+
+    distance: str
+    reason: str
+
+
+def entry_note(result: PairResult) -> EntryNote:
+    """What the line below the confirmed z says until the next bar closes."""
     zscore, entry_z = result.chosen.zscore, result.spec.entry_z
     last = float(zscore[-1])
     if not math.isfinite(last):
-        return _reason(result, "zscore", "spread") or " · ".join(parts)
-    if abs(last) >= entry_z:
-        beyond = 0
-        while beyond < len(zscore) and abs(zscore[-1 - beyond]) >= entry_z:
-            beyond += 1
-        parts.append(f"beyond entry for {count(beyond, 'bar')}")
-    else:
-        parts.append(f"{entry_z - abs(last):.2f} to entry")
-    return " · ".join(parts)
+        return EntryNote("", _reason(result, "zscore", "spread"))
+    if abs(last) < entry_z:
+        return EntryNote(f"{entry_z - abs(last):.2f} to entry", "")
+    beyond = 0
+    while beyond < len(zscore) and abs(zscore[-1 - beyond]) >= entry_z:
+        beyond += 1
+    return EntryNote(f"beyond entry for {count(beyond, 'bar')}", "")
+
+
+def forming_note(note: EntryNote, zscore_provisional: float) -> str:
+    """The line below the confirmed z: where the open bar stands, and how far entry is."""
+    if note.reason:
+        return note.reason
+    forming = f"forming {zscore_provisional:+.2f}" if math.isfinite(zscore_provisional) else ""
+    return " · ".join(filter(None, (forming, note.distance)))
 
 
 def round_trip_rows(result: PairResult, begin: int = 0) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.services.pairs import PairView
+from app.services.pairs import PairState
 from app.services.status import DeskStatus
 from app.views.shell.strip import source_badge
 from app.views.text import duration_text, time_text
@@ -20,11 +20,11 @@ class Notice:
 
 
 def notices(
-    status: DeskStatus, view: PairView | None, failure: str = "", note: str = ""
+    status: DeskStatus, pair: PairState | None, failure: str = "", note: str = ""
 ) -> list[Notice]:
     """Every line to show now, what matters most first.
 
-    `failure` is why there is no view; `note` is what of a link could not be used.
+    `failure` is why there is no pair; `note` is what of a link could not be used.
     """
     lines = [*_database(status), *_worker(status)]
     # Nothing new can come in without them, whatever the feed says.
@@ -35,10 +35,10 @@ def notices(
         lines.insert(0, Notice("warn", f"Not used from the link: {note}."))
     if is_up:
         lines += _feed(status)
-    lines += _source(status, view)
+    lines += _source(status, pair)
     lines += _backfill(status)
-    if view is not None:
-        lines += _pair(view, cut=any(line.level == "bad" for line in lines))
+    if pair is not None:
+        lines += _pair(pair, cut=any(line.level == "bad" for line in lines))
     return lines
 
 
@@ -82,8 +82,8 @@ def _feed(status: DeskStatus) -> list[Notice]:
     return [Notice("bad", f"The feed is cut{since}{why}. Shown is what was stored; trying again")]
 
 
-def _source(status: DeskStatus, view: PairView | None) -> list[Notice]:
-    badge = source_badge(status, view)
+def _source(status: DeskStatus, pair: PairState | None) -> list[Notice]:
+    badge = source_badge(status, pair)
     if badge.label == "SIMULATED":
         return [Notice("warn", f"Simulated market: {badge.words}")]
     if badge.label in ("REPLAY", "IMPORTED"):
@@ -99,21 +99,21 @@ def _backfill(status: DeskStatus) -> list[Notice]:
     return [Notice("info", f"{words} · {history.done:,} of {history.total:,}")]
 
 
-def _pair(view: PairView, cut: bool) -> list[Notice]:
-    result = view.result
-    if result is None:
-        legs = f"{view.spec.symbol_a} and {view.spec.symbol_b}"
+def _pair(pair: PairState, cut: bool) -> list[Notice]:
+    closed = pair.closed
+    if closed is None:
+        legs = f"{pair.spec.symbol_a} and {pair.spec.symbol_b}"
         return [Notice("info", f"Waiting for the first bars that {legs} have in common…")]
     lines = []
-    if view.stale and not cut and view.source not in ("import", "replay"):
-        closed = time_text(result.as_of_ms, with_seconds=True)
-        lines.append(Notice("bad", f"No new bar of this pair since {closed} UTC."))
-    if view.gaps:
-        kinds = sum(gap.state == "unfillable" for gap in view.gaps)
-        words = f"{len(view.gaps)} gap{'s' if len(view.gaps) > 1 else ''} in the trades shown"
+    if pair.stale and not cut and pair.source not in ("import", "replay"):
+        at = time_text(closed.as_of_ms, with_seconds=True)
+        lines.append(Notice("bad", f"No new bar of this pair since {at} UTC."))
+    if pair.gaps:
+        kinds = sum(gap.state == "unfillable" for gap in pair.gaps)
+        words = f"{len(pair.gaps)} gap{'s' if len(pair.gaps) > 1 else ''} in the trades shown"
         tail = f", {kinds} of them can't be filled" if kinds else ", being filled"
         lines.append(Notice("warn", f"{words}{tail}: bars without all trades give no z."))
-    reasons = result.reasons
+    reasons = closed.reasons
     if "history" in reasons:
         lines.append(Notice("info", f"History {reasons['history']}."))
     if "hedge_ratio" in reasons:

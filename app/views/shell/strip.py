@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.services.pairs import PairView
+from app.services.pairs import PairState
 from app.services.status import DeskStatus
 from app.views.text import NONE, duration_text, short
 
@@ -17,9 +17,9 @@ class Badge:
     words: str
 
 
-def source_badge(status: DeskStatus, view: PairView | None) -> Badge:
+def source_badge(status: DeskStatus, pair: PairState | None) -> Badge:
     """Green for a live exchange, amber for anything made up or recorded, red when stale."""
-    source = (view.source if view else None) or status.source
+    source = (pair.source if pair else None) or status.source
     reason = status.source_reason or ""
     if source == "simulated":
         return Badge("SIMULATED", "warn", reason or "made-up prices, not a market")
@@ -31,7 +31,7 @@ def source_badge(status: DeskStatus, view: PairView | None) -> Badge:
         return Badge("STARTING", "warn", "the worker has not said yet where prices come from")
     if status.feed.state != "live":
         return Badge("BINANCE · CUT", "bad", "no live connection to the exchange")
-    if view is not None and view.result is not None and view.stale:
+    if pair is not None and pair.closed is not None and pair.stale:
         return Badge("BINANCE · STALE", "bad", "no new bar of this pair")
     return Badge("LIVE · BINANCE", "ok", "live prices from the exchange")
 

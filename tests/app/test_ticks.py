@@ -1,0 +1,193 @@
+"""The clock of the page at its own address: answered from memory, each delta made once."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from dash import Dash, no_update
+from flask.testing import FlaskClient
+
+from app.services import Desk, pairs
+from app.views.live import screen as screens
+from app.views.live.callbacks import load_newer, load_screen
+from core.pair import analyse_pair
+from core.types import Origin
+from ingest.store import market
+from ingest.store.transaction import Writer
+from tests.app.conftest import LAST_OPEN_MS, MINUTE, minute_bars
+from tests.support.waiting import HANG_S
+
+REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=120", "note": ""}
+
+
+def tick_body(cursor: Any, request: Any = REQUEST) -> dict[str, Any]:
+    """A tick as the page sends it."""
+    return {
+        "output": "live-delta.data",
+        "outputs": {"id": "live-delta", "property": "data"},
+        "inputs": [{"id": "live-interval", "property": "n_intervals", "value": 7}],
+        "changedPropIds": ["live-interval.n_intervals"],
+        "parsedChangedPropsIds": ["live-interval.n_intervals"],
+        "state": [
+            {"id": "live-request", "property": "data", "value": request},
+            {"id": "live-cursor", "property": "data", "value": cursor},
+        ],
+    }
+
+
+@pytest.fixture
+def own_services(own_desk: tuple[Dash, dict[str, float]]) -> Desk:
+    service: Desk = own_desk[0].server.extensions["pairdesk"]
+    return service
+
+
+@pytest.fixture
+def close_minute(
+    own_desk: tuple[Dash, dict[str, float]], own_writer: Writer, own_ids: dict[str, int]
+) -> Callable[[], None]:
+    """Closes the next minute of both legs, and lets the desk look again."""
+    open_ms = [LAST_OPEN_MS]
+
+    def close() -> None:
+        open_ms[0] += MINUTE
+        with own_writer.transaction() as tx:
+            for symbol, price in (("BTCUSDT", 30_000.0), ("ETHUSDT", 2_000.0)):
+                bars = minute_bars(np.array([price]), open_ms[0])
+                market.upsert_bars(tx, own_ids[symbol], MINUTE, bars, Origin.TRADES)
+        own_desk[1]["now"] += 60
+
+    return close
+
+
+class CountedAnalyses:
+    """Lets each analysis begin only when told to, and counts them."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.may_end = threading.Event()
+        self.count = 0
+
+    def __call__(self, *args: Any) -> Any:
+        self.count += 1
+        self.begun.release()
+        assert self.may_end.wait(HANG_S)
+        return analyse_pair(*args)
+
+
+def test_ticks_get_the_state_before_while_one_computes_the_next(
+    own_services: Desk, close_minute: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = load_screen(own_services, REQUEST)["cursor"]
+    load_newer(own_services, REQUEST, cursor)
+    analyses = CountedAnalyses()
+    monkeypatch.setattr(pairs.pairs, "analyse_pair", analyses)
+    close_minute()
+    first: list[Any] = []
+    thread = threading.Thread(
+        target=lambda: first.append(load_newer(own_services, REQUEST, cursor))
+    )
+    thread.start()
+    assert analyses.begun.acquire(timeout=HANG_S)
+    meanwhile = [load_newer(own_services, REQUEST, cursor) for _ in range(50)]
+    analyses.may_end.set()
+    thread.join(HANG_S)
+    assert all("rows" not in delta and "reload" not in delta for delta in meanwhile)
+    assert first[0]["last"] == LAST_OPEN_MS + MINUTE
+    assert load_newer(own_services, REQUEST, cursor)["last"] == LAST_OPEN_MS + MINUTE
+    assert analyses.count == 1
+
+
+def test_a_client_ahead_of_a_process_is_not_told_to_start_anew(
+    own_services: Desk, close_minute: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes serve one page: the other one may have computed the new bar already."""
+    cursor = load_screen(own_services, REQUEST)["cursor"]
+    load_newer(own_services, REQUEST, cursor)
+    analyses = CountedAnalyses()
+    monkeypatch.setattr(pairs.pairs, "analyse_pair", analyses)
+    close_minute()
+    thread = threading.Thread(target=lambda: load_newer(own_services, REQUEST, cursor))
+    thread.start()
+    assert analyses.begun.acquire(timeout=HANG_S)
+    ahead = cursor | {"last_ms": LAST_OPEN_MS + MINUTE}
+    assert load_newer(own_services, REQUEST, ahead) is no_update
+    analyses.may_end.set()
+    thread.join(HANG_S)
+    assert "reload" not in load_newer(own_services, REQUEST, ahead)
+
+
+def test_ticks_do_not_wait_for_what_callers_of_the_api_compute(
+    own_services: Desk, close_minute: Callable[[], None]
+) -> None:
+    cursor = load_screen(own_services, REQUEST)["cursor"]
+    load_newer(own_services, REQUEST, cursor)
+    close_minute()
+    for _ in range(pairs.MOST_ANALYSES):
+        own_services.pairs._turns.acquire()
+    assert load_newer(own_services, REQUEST, cursor)["last"] == LAST_OPEN_MS + MINUTE
+
+
+def test_a_delta_that_several_clients_need_is_made_once(
+    own_services: Desk, close_minute: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = load_screen(own_services, REQUEST)["cursor"]
+    made: list[int] = []
+    make = screens.newer_rows
+
+    def counted(*args: Any) -> Any:
+        made.append(1)
+        return make(*args)
+
+    monkeypatch.setattr(screens, "newer_rows", counted)
+    close_minute()
+    deltas = [load_newer(own_services, REQUEST, dict(cursor)) for _ in range(100)]
+    assert all(delta["rows"] == deltas[0]["rows"] for delta in deltas)
+    assert deltas[0]["last"] == LAST_OPEN_MS + MINUTE
+    assert len(made) == 1
+
+
+def test_a_tick_answers_what_dash_itself_would(
+    own_desk: tuple[Dash, dict[str, float]],
+    own_services: Desk,
+    close_minute: Callable[[], None],
+    open_client: Callable[[Dash], FlaskClient],
+) -> None:
+    dash, client = own_desk[0], open_client(own_desk[0])
+    cursor = json.loads(json.dumps(load_screen(own_services, REQUEST)["cursor"]))
+    close_minute()
+    behind = {**cursor, "notices": 1, "strip": 1}
+    answers = {}
+    for name, at in (("newer", behind), ("nothing", None)):
+        quick = client.post("/_dash-update-component", json=tick_body(at))
+        with dash.server.test_request_context(
+            "/_dash-update-component", method="POST", json=tick_body(at)
+        ):
+            own = dash.server.view_functions["/_dash-update-component"]()
+        assert (quick.status_code, quick.mimetype) == (own.status_code, own.mimetype)
+        assert quick.get_json() == own.get_json()
+        answers[name] = quick.get_json()["response"]
+    delta = answers["newer"]["live-delta"]["data"]
+    assert delta["rows"]["z"]
+    assert delta["notices"][0]["type"] == "Div"
+    assert answers["nothing"] == {}
+
+
+def test_a_tick_that_fails_inside_leaves_the_page_as_it_is(
+    desk: Dash, services: Desk, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = load_screen(services, REQUEST)["cursor"]
+    monkeypatch.setattr(screens, "notices", None)
+    answer = client.post("/_dash-update-component", json=tick_body(cursor))
+    assert (answer.status_code, answer.get_json()["response"]) == (200, {})
+
+
+def test_ticks_are_not_counted_against_the_limit_of_the_api(
+    services: Desk, client: FlaskClient
+) -> None:
+    body = tick_body(load_screen(services, REQUEST)["cursor"])
+    answers = {client.post("/_dash-update-component", json=body).status_code for _ in range(1_300)}
+    assert answers == {200}
+    assert client.get("/api/symbols").status_code == 200
