@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,6 +17,7 @@ from core.types import (
     HedgeSeries,
     Inherited,
     IntArray,
+    Metrics,
     PairRows,
     PairSpec,
     RoundTrip,
@@ -66,50 +67,69 @@ def run_backtest(
     four fills. Equity starts at N and is not compounded. At a break nothing can be sold at the
     old prices any more: what is held was left at the close of the last tradable row before it.
     """
-    inherited = _inherited(rows, given.tradable, position, first)
-    counted = slice(first, None)
-    if first:
-        position = _own(position, first)
-    shown = PairRows(*(getattr(rows, name)[counted] for name in PairRows.__slots__))
-    hedge = HedgeSeries(*(getattr(hedge, name)[counted] for name in HedgeSeries.__slots__))
-    equity, table, is_open = trade(
-        shown, given.tradable[counted], given.breaks[counted], hedge.hedge_ratio,
-        position[counted], exit_code[counted], float(spec.notional),
-        (spec.fee_bps + spec.slippage_bps) / 1e4,
-    )  # fmt: skip
-    trips = as_trips(spec, hedge, table, is_open)
+    equity, trips = trade(spec, rows, hedge, given, position, exit_code, first)
+    times = rows.open_time_ms[first:]
     fall = drawdown(equity)
-    metrics, reasons = measure(shown.open_time_ms, equity, fall, trips)
-    exit_z = hedge.zscore[trips.left]
+    metrics, reasons = measure(times, equity, fall, trips)
+    zscore, left, decided = hedge.zscore[first:], trips.left, trips.decided
+    exit_z = zscore[left]
     if spec.exit_rule == "anchored":
-        exit_z = anchored_zscore(y[counted], x[counted], hedge, trips.decided, trips.left)
-    round_trips = _round_trips(trips, shown, hedge.zscore[trips.decided], exit_z)
-    since_ms = int(shown.open_time_ms[0])
-    return Backtest(since_ms, inherited, equity, fall, round_trips, metrics), reasons
+        exit_z = anchored_zscore(y, x, hedge, first + decided, first + left)
+    return (
+        Backtest(
+            since_ms=int(times[0]),
+            inherited=_inherited(rows, given.tradable, position, first),
+            equity=equity,
+            drawdown=fall,
+            round_trips=_round_trips(trips, times, zscore[decided], exit_z),
+            metrics=metrics,
+        ),
+        reasons,
+    )
+
+
+def no_backtest(rows: PairRows) -> Backtest:
+    """The backtest of rows (n ≥ 1) that can't be traded: NaN in everything."""
+    nothing = np.full(len(rows), math.nan)
+    figures: dict[str, Any] = dict.fromkeys(Metrics.__slots__, math.nan)
+    figures["total_trades"] = 0
+    since_ms = int(rows.open_time_ms[0])
+    return Backtest(since_ms, None, nothing, nothing, (), Metrics(**figures))
 
 
 def trade(
+    spec: PairSpec,
     rows: PairRows,
-    tradable: BoolArray,
-    breaks: BoolArray,
-    hedge_ratio: FloatArray,
+    hedge: HedgeSeries,
+    given: Conditions,
     position: IntArray,
     exit_code: IntArray,
-    notional: float,
-    rate: float,
-) -> tuple[FloatArray, FloatArray, bool]:
-    """Fill and mark; (equity, the kernel's table of trips, whether the last one is open)."""
-    n = len(rows)
+    first: int = 0,
+) -> tuple[FloatArray, Trips]:
+    """Fill and mark, without any figures: see `run_backtest`.
+
+    Returns
+    -------
+    (equity, trips) of the rows from `first` on; the trips count rows from there, too.
+    """
+    if first:
+        position = _own(position, first)
+    n = len(rows) - first
     equity = np.empty(n)
     table = np.empty((n // 2 + 2, _COLUMNS))
     book = _run(
-        rows.open_a, rows.close_a, rows.open_b, rows.close_b, tradable, breaks, position,
-        exit_code, hedge_ratio, notional, rate, FLAT, equity, table,
+        rows.open_a[first:], rows.close_a[first:], rows.open_b[first:], rows.close_b[first:],
+        given.tradable[first:], given.breaks[first:], position[first:], exit_code[first:],
+        hedge.hedge_ratio[first:], float(spec.notional), (spec.fee_bps + spec.slippage_bps) / 1e4,
+        FLAT, equity, table,
     )  # fmt: skip
-    return equity, table[: _list_open(book, table, n)], book.side != 0
+    table = table[: _list_open(book, table, n)]
+    return equity, _as_trips(spec, hedge, first, table, book.side != 0)
 
 
-def as_trips(spec: PairSpec, hedge: HedgeSeries, table: FloatArray, is_open: bool) -> Trips:
+def _as_trips(
+    spec: PairSpec, hedge: HedgeSeries, first: int, table: FloatArray, is_open: bool
+) -> Trips:
     """Name the columns of the kernel's table, and add what each trip had promised."""
     whole = table[:, _WHOLE_COLUMNS].astype(np.int64)
     side, entry, exits, decided, left, reason = whole.T
@@ -126,10 +146,10 @@ def as_trips(spec: PairSpec, hedge: HedgeSeries, table: FloatArray, is_open: boo
         costs=table[:, _COSTS],
         traded=table[:, _TRADED],
         promised=expected_reversion(
-            hedge.zscore[decided],
+            hedge.zscore[first + decided],
             spec.exit_z,
-            hedge.hedge_ratio[decided],
-            hedge.spread_std[decided],
+            hedge.hedge_ratio[first + decided],
+            hedge.spread_std[first + decided],
             spec.notional,
         ),
         closed=len(table) - is_open,
@@ -161,16 +181,16 @@ def _inherited(
 
 
 def _round_trips(
-    trips: Trips, rows: PairRows, entry_z: FloatArray, exit_z: FloatArray
+    trips: Trips, times: IntArray, entry_z: FloatArray, exit_z: FloatArray
 ) -> tuple[RoundTrip, ...]:
     """The trips as domain objects, column by column: there may be thousands."""
-    exit_times = rows.open_time_ms[np.minimum(trips.exit, len(rows) - 1)].tolist()
+    exit_times = times[np.minimum(trips.exit, len(times) - 1)].tolist()
     exit_zs, reasons = exit_z.tolist(), _REASONS[trips.reason].tolist()
     if trips.closed < len(trips.side):
         exit_times[-1], exit_zs[-1], reasons[-1] = None, math.nan, "open"
     columns = (
         _SIDES[(trips.side > 0).astype(np.int64)].tolist(),
-        rows.open_time_ms[trips.entry].tolist(),
+        times[trips.entry].tolist(),
         exit_times,
         entry_z.tolist(),
         exit_zs,

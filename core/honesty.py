@@ -1,15 +1,20 @@
 """Honesty checks of a pair and its parameters: does it see the future, does it beat chance."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from core.bars import align, log_returns
+from core.bars import BREAK_FACTOR, align
 from core.pair import RowPlan, analyse_pair, trade_rows
+from core.regression import log_prices
+from core.spread import half_life
 from core.types import FloatArray, HedgeSeries, Leg, PairResult, PairRows, PairSpec
 
 FEWEST_RETURNS = 50
+BEYOND_ENTRY, HALF_LIFE, HALF_LIFE_FOUND = "beyond_entry", "half_life_bars", "half_life_found"
+"""Figures beside those of the backtest: share of rows with |z| ≥ entry_z, bars, 1 or 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +37,36 @@ class TruncationCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceboCheck:
-    """The real result among those of random walks with the legs' volatilities and correlation."""
+class Noise:
+    """One figure of the pair among those of random walks; NaN where it is undefined."""
+
+    value: float
+    low: float
+    """5th percentile of the walks."""
+    median: float
+    high: float
+    """95th percentile."""
+    rank: float
+    """Share of walks below the pair's own value, in percent, half of those that equal it.
+
+    NaN when there is nothing to compare: no value, no walk that has one, or all of them alike.
+    """
+    defined: int
+    """Walks that have the figure at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placebo:
+    """What the same rules make of random walks in place of the legs."""
 
     runs: int
-    total_return: float
-    percentile: float
-    """Share of placebo runs that earned less, in percent, half of those that earned the same.
-
-    NaN when there is nothing to compare: no runs, or all of them alike, as where none trades.
-    """
-    placebo_mean: float
-    placebo_5pct: float
-    placebo_95pct: float
-    win_rate: float
-    placebo_win_rate: float
+    correlation: float
+    """Of the walks' steps, and of the legs' returns where both trade."""
+    traded_a: float
+    traded_b: float
+    """Share of the bars with trades, of walks and legs alike."""
+    figures: Mapping[str, Noise]
+    """Every figure of the backtest by its name, BEYOND_ENTRY, HALF_LIFE and HALF_LIFE_FOUND."""
 
 
 def truncation_check(
@@ -94,75 +114,108 @@ def _causal(result: PairResult) -> dict[str, FloatArray]:
     return series
 
 
-def placebo_check(
+def placebo(
     spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg, runs: int = 200, seed: int = 0
-) -> PlaceboCheck:
-    """Trade random walks as the pair is traded, and rank the real result among them.
+) -> tuple[Placebo | None, str]:
+    """Trade random walks as the pair is traded, and rank every real figure among theirs.
 
     Parameters
     ----------
-    runs : number of random pairs; each has the legs' volatilities and their return correlation,
-        and is missing the rows that they miss, but nothing in it reverts.
+    runs : number of random pairs.
     seed : of the random walks; the same one gives the same answer.
+
+    Returns
+    -------
+    (placebo, reason): one of them is None or empty.
 
     Notes
     -----
-    Costs are charged as in the real run. The win rate stands beside the placebo's because it
-    proves nothing: closed trades of a mean-reversion rule mostly win on random walks too.
+    Each walk has its leg's volatility and their return correlation, is missing the bars that the
+    legs miss and stands still in those that its leg does not trade in; nothing in it reverts.
+    Costs are charged as in the real run. Winning proves nothing: closed trades of a mean-reversion
+    rule mostly win on random walks too.
     """
     rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
-    _, _, real = trade_rows(spec, plan, rows)
     covariance = _covariance(rows)
     if covariance is None:
-        nothing = math.nan
-        return PlaceboCheck(
-            0, real.metrics.total_return, nothing, nothing, nothing, nothing,
-            real.metrics.win_rate, nothing,
-        )  # fmt: skip
+        return None, f"under {FEWEST_RETURNS} returns of both legs"
+    real = _figures(spec, plan, rows)
     rng = np.random.default_rng(seed)
-    returns = np.empty(runs)
-    win_rates = np.empty(runs)
-    for run in range(runs):
-        walk = _walk(rows, covariance, rng)
-        _, _, placebo = trade_rows(spec, plan, walk)
-        returns[run] = placebo.metrics.total_return
-        win_rates[run] = placebo.metrics.win_rate
-    known = win_rates[~np.isnan(win_rates)]
-    low, high = np.quantile(returns, (0.05, 0.95))
-    return PlaceboCheck(
-        runs=runs,
-        total_return=real.metrics.total_return,
-        percentile=_percentile(returns, real.metrics.total_return),
-        placebo_mean=float(returns.mean()),
-        placebo_5pct=float(low),
-        placebo_95pct=float(high),
-        win_rate=real.metrics.win_rate,
-        placebo_win_rate=float(known.mean()) if len(known) else math.nan,
+    walks = [_figures(spec, plan, _walk(rows, covariance, rng)) for _ in range(runs)]
+    figures = {
+        name: _noise(value, np.array([walk[name] for walk in walks]))
+        for name, value in real.items()
+    }
+    present = rows.present
+    return (
+        Placebo(
+            runs=runs,
+            correlation=float(covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1])),
+            traded_a=float(rows.traded_a[present].mean()),
+            traded_b=float(rows.traded_b[present].mean()),
+            figures=figures,
+        ),
+        "",
     )
 
 
-def _percentile(returns: FloatArray, real: float) -> float:
-    if np.ptp(returns) == 0.0:
+def _figures(spec: PairSpec, plan: RowPlan, rows: PairRows) -> dict[str, float]:
+    fit, _, backtest = trade_rows(spec, plan, rows)
+    zscore = fit.series.zscore[-len(backtest.equity) :]
+    known = zscore[~np.isnan(zscore)]
+    told = half_life(fit.held_out)
+    figures = {name: float(value) for name, value in asdict(backtest.metrics).items()}
+    beyond = np.abs(known) >= spec.entry_z
+    figures[BEYOND_ENTRY] = float(beyond.mean()) if len(known) else math.nan
+    figures[HALF_LIFE] = told.bars
+    figures[HALF_LIFE_FOUND] = float(not math.isnan(told.bars))
+    return figures
+
+
+def _noise(value: float, walks: FloatArray) -> Noise:
+    known = walks[~np.isnan(walks)]
+    if not len(known):
+        return Noise(value, math.nan, math.nan, math.nan, math.nan, 0)
+    low, median, high = np.quantile(known, (0.05, 0.5, 0.95)).tolist()
+    return Noise(value, low, median, high, _rank(known, value), len(known))
+
+
+def _rank(walks: FloatArray, real: float) -> float:
+    if math.isnan(real) or np.ptp(walks) == 0.0:
         return math.nan
-    return 100.0 * float(np.mean(returns < real) + 0.5 * np.mean(returns == real))
+    return 100.0 * float(np.mean(walks < real) + 0.5 * np.mean(walks == real))
 
 
 def _covariance(rows: PairRows) -> FloatArray | None:
-    returns = np.stack((log_returns(rows.close_a), log_returns(rows.close_b)))
-    returns = returns[:, ~np.isnan(returns).any(axis=0)]
-    if returns.shape[1] < FEWEST_RETURNS:
+    """Covariance of the legs' steps a row, from one row that both trade in to the next such.
+
+    Steps between other rows would be of prices that are not of the same time, which hides that
+    legs move together. None where both seldom trade, or one never moves.
+    """
+    both = np.flatnonzero(rows.present & rows.traded_a & rows.traded_b)
+    if len(both) <= FEWEST_RETURNS:
         return None
-    return np.cov(returns)
+    logs = np.stack((log_prices(rows.close_a)[both], log_prices(rows.close_b)[both]))
+    steps, spans = np.diff(logs, axis=1), np.diff(both)
+    whole = (np.abs(steps) < math.log(BREAK_FACTOR)).all(axis=0)
+    steps, spans = steps[:, whole], spans[whole]
+    covariance: FloatArray = steps @ steps.T / spans.sum()
+    return covariance if (np.diag(covariance) > 0.0).all() else None
 
 
 def _walk(rows: PairRows, covariance: FloatArray, rng: np.random.Generator) -> PairRows:
-    """Two random walks on the rows' times; each opens where it closed before."""
+    """Two random walks on the rows' times.
+
+    A bar that trades opens where the walk stood when it began; one that does not repeats the last
+    price that was traded.
+    """
     n = len(rows)
-    steps = rng.multivariate_normal(np.zeros(2), covariance, n + 1, method="eigh")
-    prices = np.exp(np.cumsum(steps, axis=0))
-    open_a, close_a, open_b, close_b = (
-        np.where(rows.present, column, np.nan)
-        for column in (prices[:-1, 0], prices[1:, 0], prices[:-1, 1], prices[1:, 1])
-    )
-    times, traded = rows.open_time_ms, (rows.traded_a, rows.traded_b)
-    return PairRows(times, open_a, close_a, open_b, close_b, *traded)
+    root = np.linalg.cholesky(covariance + np.diag(np.diag(covariance)) * 1e-12)
+    walk = np.cumsum(root @ rng.standard_normal((2, n + 1)), axis=1)
+    traded = np.stack((rows.traded_a, rows.traded_b))
+    last = np.maximum.accumulate(np.where(traded, np.arange(1, n + 1), 0), axis=1)
+    closes = np.take_along_axis(walk, last, axis=1)
+    opens = np.where(traded, walk[:, :-1], closes)
+    opens[:, ~rows.present] = closes[:, ~rows.present] = np.nan
+    (open_a, open_b), (close_a, close_b) = np.exp(opens), np.exp(closes)
+    return PairRows(rows.open_time_ms, open_a, close_a, open_b, close_b, *traded)

@@ -15,8 +15,6 @@ DAILY_FROM_MS = 60 * DAY_MS
 YEARLY_FROM_MS = 30 * DAY_MS
 """Under this span nothing is told by the year: from three days a Sharpe ratio of noise has a
 deviation of 10."""
-FEWEST_TRIPS = 20
-"""Of fewer a capture is chance."""
 YEARLY = ("sharpe", "sharpe_stderr", "sortino", "calmar")
 
 

@@ -2,30 +2,37 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
 
-from core.backtest import run_backtest
+from core.backtest import no_backtest, run_backtest
 from core.bars import align
 from core.blocks import block_rows, plan_runs, run_in_rows
+from core.expectancy import Expectancy, expectancy
 from core.hedges import Course, FittedHedge, course_of, fit_hedge
 from core.pair_spec import HEDGES
 from core.reasons import explain_missing, name_breaks, why_undefined
 from core.regression import full_sample_ols
-from core.signals import conditions, decide_positions
-from core.spread import break_even_z, half_life_bars, hurst, return_correlation
+from core.signals import Conditions, conditions, decide_positions, last_traded
+from core.spread import break_even_z, half_life, hurst, required_z, return_correlation
 from core.stationarity import cointegration
 from core.types import (
     Backtest,
+    FloatArray,
     HedgeNow,
     HedgeSeries,
     IntArray,
     Leg,
+    Listing,
     NextRow,
     PairResult,
     PairRows,
     PairSpec,
     Signal,
 )
+
+LISTED = Listing()
+"""Legs that nothing is known against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,16 @@ def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
     )
 
 
-def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairResult:
+def analyse_pair(
+    spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg, listing: Listing = LISTED
+) -> PairResult:
     """Compute a pair from its bars.
 
     Parameters
     ----------
     plan : at least one row, see `plan_rows`.
     leg_a, leg_b : stored bars of both legs that cover the plan; more does no harm.
+    listing : what the exchange says of the legs besides.
 
     Returns
     -------
@@ -95,7 +105,10 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
     rows, count = rows_from(computed, skip), len(computed) - skip
 
     chosen = fit_hedge(spec, spec.hedge, course, 0)
-    position, backtest, reasons = _trade(spec, computed, course, chosen.series, skip)
+    ready = _ready(spec, computed, course, chosen.series, skip, listing)
+    position, backtest, reasons = _trade(spec, ready)
+    if listing.no_common_money:
+        backtest, reasons = no_backtest(rows), {"backtest": listing.no_common_money}
     series = series_from(chosen.series, skip)
     before, is_present = course.known_before(course.end - 1), not math.isnan(rows.close_a[-1])
     hedge_ratios, hedges, why, stderr = {}, {}, {}, chosen.stderr
@@ -124,6 +137,18 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
         computed.close_a[course.last_break :], computed.close_b[course.last_break :], spec.window
     )
     hedge_ratio = float(series.hedge_ratio[-1])
+    even = break_even_z(
+        spec.exit_z,
+        hedge_ratio,
+        float(series.spread_std[-1]),
+        spec.fee_bps,
+        spec.slippage_bps,
+    )
+    metrics = backtest.metrics
+    needed, why_not = required_z(spec.exit_z, even, metrics.reversion_capture, metrics.total_trades)
+    if why_not:
+        reasons["required_z"] = reasons.get("backtest", why_not)
+    told = half_life(chosen.held_out)
     result = PairResult(
         spec=spec,
         history_start_ms=plan.history_start_ms,
@@ -137,38 +162,45 @@ def analyse_pair(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> PairR
         next_row=chosen.next_row,
         position=position,
         ols_full_sample=full_sample_ols(y, x),
-        break_even_z=break_even_z(
-            spec.exit_z,
-            hedge_ratio,
-            float(series.spread_std[-1]),
-            spec.fee_bps,
-            spec.slippage_bps,
-        ),
+        break_even_z=even,
+        required_z=needed,
         signal=_signal(int(position[-1]), float(series.zscore[-1])),
-        signal_note=_signal_note(hedge_ratio),
+        signal_note=_signal_note(spec, ready, hedge_ratio),
         correlation=correlation,
-        half_life_bars=half_life_bars(chosen.held_out),
+        half_life_bars=told.bars,
+        half_life_interval=(told.low, told.high),
         hurst=hurst(chosen.held_out),
         cointegration=found,
         backtest=backtest,
         reasons={},
     )
-    reasons |= explain_missing(result, why, course, begin, chosen.held_out, plan.missing_rows)
+    reasons |= explain_missing(
+        result, why, course, begin, chosen.held_out, told.words, plan.missing_rows
+    )
     return replace(result, reasons=reasons | name_breaks(spec, computed, course.breaks[:-1]))
 
 
 def trade_rows(
     spec: PairSpec, plan: RowPlan, rows: PairRows
-) -> tuple[HedgeSeries, IntArray, Backtest]:
+) -> tuple[FittedHedge, IntArray, Backtest]:
     """Only what trades: the chosen hedge of all computed rows, positions and backtest of the shown.
 
     `rows` are those of the plan, history included.
     """
     course = _course(spec, plan, rows)
+    fit = fit_hedge(spec, spec.hedge, course, 0)
+    skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
+    position, backtest, _ = _trade(spec, _ready(spec, rows, course, fit.series, skip))
+    return fit, position, backtest
+
+
+def expectancy_by_entry(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> Expectancy:
+    """What trades of the pair earned by the z they were entered at, see `core.expectancy`."""
+    rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
+    course = _course(spec, plan, rows)
     series = fit_hedge(spec, spec.hedge, course, 0).series
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
-    position, backtest, _ = _trade(spec, rows, course, series, skip)
-    return series, position, backtest
+    return expectancy(spec, *_ready(spec, rows, course, series, skip))
 
 
 def rows_from(rows: PairRows, first: int) -> PairRows:
@@ -205,20 +237,43 @@ def _course(spec: PairSpec, plan: RowPlan, rows: PairRows) -> Course:
     return course_of(rows, begin, plan_runs(spec, begin, first, end + 1))
 
 
-def _trade(
-    spec: PairSpec, rows: PairRows, course: Course, hedge: HedgeSeries, skip: int
-) -> tuple[IntArray, Backtest, dict[str, str]]:
-    """Decide on all computed rows, or flat from `since` on; count from row `skip` on."""
+class _Ready(NamedTuple):
+    """The rows that positions are decided on; what is decided from `first` on counts."""
+
+    rows: PairRows
+    y: FloatArray
+    x: FloatArray
+    hedge: HedgeSeries
+    given: Conditions
+    first: int
+
+
+def _ready(
+    spec: PairSpec,
+    rows: PairRows,
+    course: Course,
+    hedge: HedgeSeries,
+    skip: int,
+    listing: Listing = LISTED,
+) -> _Ready:
+    """All computed rows, or with `since` the shown ones, which begin flat; `skip` is the first."""
     begin = 0 if spec.since is None else skip
-    rows, breaks = rows_from(rows, begin), course.breaks[begin:-1]
-    y, x = course.y[begin:-1], course.x[begin:-1]
-    hedge = series_from(hedge, begin)
-    given = conditions(spec, rows, hedge.hedge_ratio, breaks)
+    rows, hedge = rows_from(rows, begin), series_from(hedge, begin)
+    given = conditions(
+        spec,
+        rows,
+        hedge.hedge_ratio,
+        course.breaks[begin:-1],
+        suspended=listing.suspended,
+    )
+    return _Ready(rows, course.y[begin:-1], course.x[begin:-1], hedge, given, skip - begin)
+
+
+def _trade(spec: PairSpec, ready: _Ready) -> tuple[IntArray, Backtest, dict[str, str]]:
+    rows, y, x, hedge, given, first = ready
     position, exit_code = decide_positions(spec, y, x, hedge, given)
-    first = skip - begin
     backtest, reasons = run_backtest(spec, rows, y, x, hedge, given, position, exit_code, first)
-    reasons = {f"backtest.{name}": words for name, words in reasons.items()}
-    return position[first:], backtest, reasons
+    return position[first:], backtest, {f"backtest.{name}": reasons[name] for name in reasons}
 
 
 def _now(fit: FittedHedge) -> HedgeNow:
@@ -236,7 +291,15 @@ def _signal(position: int, zscore: float) -> Signal:
     return "no_data" if math.isnan(zscore) else "flat"
 
 
-def _signal_note(hedge_ratio: float) -> str | None:
+def _signal_note(spec: PairSpec, ready: _Ready, hedge_ratio: float) -> str | None:
+    """Why nothing is entered now, whatever z is."""
+    if ready.given.halted[-1]:
+        a_ms, b_ms = last_traded(ready.rows)
+        symbol, time_ms = (spec.symbol_a, a_ms) if a_ms <= b_ms else (spec.symbol_b, b_ms)
+        if time_ms < 0:
+            return f"no entry: {symbol} has not traded in these rows"
+        moment = datetime.fromtimestamp((time_ms + spec.timeframe_ms) / 1000, UTC)
+        return f"no entry: {symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC"
     if hedge_ratio <= 0.0:
         return (
             f"no entry: the hedge ratio {hedge_ratio:.4g} is not positive, "

@@ -63,6 +63,7 @@ def explain_missing(
     course: Course,
     begin: int,
     held_out: FloatArray,
+    no_half_life: str,
     missing_rows: int,
 ) -> dict[str, str]:
     """Give every undefined scalar of a result its reason, and name what deserves a warning.
@@ -71,7 +72,8 @@ def explain_missing(
     ----------
     why : of each hedge what is undefined at the last row.
     course, begin : log prices, and the row that the statistics of the present begin with.
-    held_out : what half-life and Hurst exponent were taken of.
+    held_out, no_half_life : what half-life and Hurst exponent were taken of, and why the one is
+        not told.
     missing_rows : rows that the calculation should begin earlier but aren't stored.
     """
     spec, chosen = result.spec, why[result.spec.hedge]
@@ -96,10 +98,8 @@ def explain_missing(
     if math.isnan(result.correlation):
         reasons["correlation"] = _why_no_correlation(spec, course)
     no_spread = chosen.get("hedge_ratio") or _why_no_spread(held_out)
-    if math.isnan(result.half_life_bars):
-        few = np.count_nonzero(~np.isnan(np.diff(held_out))) < 20
-        words = "under 20 pairs of rows" if few else "the spread does not revert"
-        reasons["half_life_bars"] = no_spread or words
+    if no_half_life:
+        reasons["half_life_bars"] = no_spread or no_half_life
     if math.isnan(result.hurst):
         reasons["hurst"] = no_spread or _why_no_hurst(held_out)
     if missing_rows:

@@ -110,6 +110,13 @@ def _conditions(
     return Conditions(tradable, may_enter, halted, breaks), int(still_a), int(still_b)
 
 
+def last_traded(rows: PairRows) -> tuple[int, int]:
+    """Open time of the last bar that each leg traded in; -1 where it never did."""
+    times = [rows.open_time_ms[traded] for traded in (rows.traded_a, rows.traded_b)]
+    last_a, last_b = (int(found[-1]) if len(found) else -1 for found in times)
+    return last_a, last_b
+
+
 @njit(cache=True, nogil=True)
 def _judge(  # type: ignore[no-untyped-def]
     close_a, traded_a, traded_b, hedge_ratio, longest, suspended, still_a, still_b,

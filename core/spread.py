@@ -1,49 +1,84 @@
 """What describes a pair's spread: half-life, Hurst exponent, crossings, costs beside reversion."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from core.bars import log_returns
+from core.stationarity import FEWEST_ROWS, dickey_fuller
 from core.types import FloatArray
+
+REVERTING_PVALUE = 0.05
+"""Dickey-Fuller's p that a half-life is told below."""
+FEWEST_TRADES = 20
+"""Of fewer trades a capture is chance."""
 
 _HURST_LAGS = np.arange(2, 21)
 
 
-def half_life_bars(spread: FloatArray) -> float:
-    """Estimate how many bars the spread needs to halve a deviation.
+class HalfLife(NamedTuple):
+    """Bars that a deviation needs to halve, and the 90 % interval; NaN with the reason why."""
+
+    bars: float
+    low: float
+    high: float
+    """NaN where the interval has no upper end."""
+    words: str
+
+
+def half_life(spread: FloatArray) -> HalfLife:
+    """Estimate how many bars the spread needs to halve a deviation, where it can be told at all.
 
     Parameters
     ----------
-    spread : (n,) log-price units; a NaN drops the two pairs it is in.
+    spread : (n,) log-price units, of a hedge that is not fitted to these rows: else a random walk
+        has a half-life, too, which measures nothing but n. A NaN drops the two pairs it is in.
 
     Returns
     -------
-    Bars; NaN when the spread does not revert (slope outside (-1, 0)) or under 20 pairs.
+    HalfLife; NaN where Dickey-Fuller can't refuse a random walk at 5 %, under 50 rows, and where
+    the spread comes back within a bar.
 
     Notes
     -----
-    Fits d_s[t] = c + slope * s[t-1] + e[t] and returns -ln 2 / ln(1 + slope), the exact AR(1)
-    half-life. The intercept stays: without it a spread with a mean looks faster than it is.
+    Fits s[t] = c + ρ·s[t−1] + e[t] over m pairs. ρ is too low by about (1 + 3ρ)/m, so ρ* =
+    (mρ + 1)/(m − 3); half-life −ln 2/ln ρ*, its interval from ρ* ± 1.645·√((1 − ρ*²)/m). The
+    coefficients of the hedge are none of these rows', so the p-value is that of one series.
 
     References
     ----------
-    Chan, *Algorithmic Trading*, ch. 2 (continuous-time form).
+    Kendall, *Biometrika* 41 (1954); Chan, *Algorithmic Trading* (2013), ch. 2.
     """
-    before, change = spread[:-1], np.diff(spread)
-    present = ~np.isnan(change)
-    if present.sum() < 20:
-        return math.nan
-    before, change = before[present], change[present]
+    before, after = spread[:-1], spread[1:]
+    present = ~np.isnan(before + after)
+    pairs = int(present.sum())
+    _, pvalue = dickey_fuller(spread)
+    if math.isnan(pvalue):
+        few = np.count_nonzero(~np.isnan(spread)) < FEWEST_ROWS
+        words = f"under {FEWEST_ROWS} rows" if few else "the spread does not move by chance"
+        return HalfLife(math.nan, math.nan, math.nan, words)
+    if not pvalue < REVERTING_PVALUE:
+        told = f"cannot be told from a random walk over {len(spread)} bars (p {pvalue:.2g})"
+        return HalfLife(math.nan, math.nan, math.nan, told)
+    before, after = before[present], after[present]
     centred = before - before.mean()
-    squares = float(centred @ centred)
-    if squares <= 0.0:
-        return math.nan
-    slope = float(centred @ (change - change.mean())) / squares
-    if not -1.0 < slope < 0.0:
-        return math.nan
-    return -math.log(2.0) / math.log1p(slope)
+    fitted = float(centred @ (after - after.mean())) / float(centred @ centred)
+    rho = (pairs * fitted + 1.0) / (pairs - 3.0)
+    if not 0.0 < rho < 1.0:
+        words = "comes back within a bar" if rho <= 0.0 else "what reverts is within its own error"
+        return HalfLife(math.nan, math.nan, math.nan, words)
+    reach = 1.645 * math.sqrt((1.0 - rho * rho) / pairs)
+    low, high = (_halving(rho - reach), _halving(rho + reach))
+    return HalfLife(_halving(rho), low, high, "")
+
+
+def _halving(rho: float) -> float:
+    """Bars in which ρ^bars comes to a half: 0 of a ρ that is not positive, NaN from 1 on."""
+    if rho <= 0.0:
+        return 0.0
+    return -math.log(2.0) / math.log(rho) if rho < 1.0 else math.nan
 
 
 def hurst(spread: FloatArray) -> float:
@@ -146,6 +181,27 @@ def break_even_z(
         return math.nan
     costs = 2.0 * (fee_bps + slippage_bps) / 1e4
     return exit_z + costs * (1.0 + abs(hedge_ratio)) / spread_std
+
+
+def required_z(exit_z: float, break_even: float, capture: float, trades: int) -> tuple[float, str]:
+    """The entry that would have paid at the pair's own capture, or NaN and why there is none.
+
+    Parameters
+    ----------
+    break_even : see `break_even_z`.
+    capture : realised over promised reversion of `trades` closed round trips.
+
+    Notes
+    -----
+    exit_z + (break_even − exit_z)/capture: where less of the way back is earned, more is needed.
+    """
+    if math.isnan(break_even):
+        return math.nan, "without a break-even z"
+    if trades < FEWEST_TRADES:
+        return math.nan, f"never told from {trades} trades; {FEWEST_TRADES} are needed"
+    if not capture > 0.0:
+        return math.nan, f"never: of the reversion hoped for these rows gave {100 * capture:.0f} %"
+    return exit_z + (break_even - exit_z) / capture, ""
 
 
 def expected_reversion(

@@ -231,6 +231,28 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """What the exchange says of the legs now; "" where it is not known."""
+
+    quote_a: str = ""
+    quote_b: str = ""
+    status_a: str = ""
+    status_b: str = ""
+
+    @property
+    def no_common_money(self) -> str:
+        """Why profits of the two legs can't be added up; "" where they can."""
+        if "" in (self.quote_a, self.quote_b) or self.quote_a == self.quote_b:
+            return ""
+        return f"the legs are quoted in {self.quote_a} and {self.quote_b}, which do not add up"
+
+    @property
+    def suspended(self) -> bool:
+        """A leg is listed, and not as trading."""
+        return not {self.status_a, self.status_b} <= {"TRADING", "IMPORTED", ""}
+
+
+@dataclass(frozen=True, slots=True)
 class Inherited:
     """A position held over the first row that counts; None where it was not filled yet."""
 
@@ -276,7 +298,9 @@ class PairResult:
     signal_note: str | None
     """Why nothing is entered, whatever z is."""
     correlation: float
+    required_z: float
     half_life_bars: float
+    half_life_interval: tuple[float, float]
     hurst: float
     cointegration: Cointegration | None
     backtest: Backtest

@@ -1,5 +1,6 @@
 """`/analytics/pair`: everything about a pair as JSON."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -136,15 +137,21 @@ PairAnswer = Schema.from_dict(
         "zscore": number("at the close of the last bar"),
         "zscore_provisional": number("the forming bar taken as the next"),
         "zscores": fields.Nested(HedgesAnswer),
-        "break_even_z": number(),
+        "break_even_z": number("pays the four fills if the frozen spread reverts in full"),
+        "required_z": number("the entry that would have paid at the capture of these rows"),
         "signal": text("long_spread, short_spread, flat or no_data"),
         "signal_note": text("why nothing is entered, whatever z is", null=True),
         "correlation": number("of log returns over the window"),
-        "half_life_bars": number(),
+        "half_life_bars": number("out of sample; null where it can't be told from noise"),
+        "half_life_interval": fields.List(
+            fields.Float(allow_none=True),
+            allow_none=True,
+            metadata={"description": "90 %: low and high, which is null where it has no end"},
+        ),
         "hurst": number(),
         "cointegration": fields.Nested(CointegrationAnswer, allow_none=True),
         "series": fields.Nested(SeriesAnswer),
-        "backtest": fields.Nested(BacktestAnswer),
+        "backtest": fields.Nested(BacktestAnswer, allow_none=True),
         "warnings": fields.List(fields.String(metadata={"description": "field: reason"})),
     },
     name="Pair",
@@ -196,6 +203,9 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     body.update(finite_tree(scalars))
     body["signal"] = result.signal if result else "no_data"
     body["signal_note"] = result.signal_note if result else None
+    body["half_life_interval"] = None
+    if result and math.isfinite(result.half_life_bars):
+        body["half_life_interval"] = [finite(bars) for bars in result.half_life_interval]
     body["cointegration"] = None
     if result and result.cointegration:
         body["cointegration"] = finite_tree(asdict(result.cointegration))
@@ -208,7 +218,14 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
         "equity": equity_columns(result),
         "trades": [round_trip_row(trip) for trip in result.backtest.round_trips] if result else [],
     }
-    missing = [*nulls(scalars, ""), *nulls(metrics, "backtest.")]
+    missing = nulls(scalars, "")
+    if "backtest" in reasons:
+        body["backtest"] = None
+    else:
+        missing += nulls(metrics, "backtest.")
+    if body["half_life_interval"] is None and "half_life_bars" in reasons:
+        missing.append("half_life_interval")
+        reasons["half_life_interval"] = reasons["half_life_bars"]
     if body["cointegration"] is None:
         missing.append("cointegration")
     body["warnings"] = list(view.warnings)
@@ -216,7 +233,8 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
         body["warnings"] += _explained(missing, reasons, view.warnings)
         body["warnings"] += _missing_bars(result)
         body["warnings"] += _null_rows(body["series"])
-        body["warnings"] += _null_exits(body["backtest"]["trades"])
+        if body["backtest"]:
+            body["warnings"] += _null_exits(body["backtest"]["trades"])
     return body
 
 
@@ -233,6 +251,7 @@ def _scalars(view: PairView) -> dict[str, Any]:
             "zscore_provisional": NAN,
             "zscores": nothing,
             "break_even_z": NAN,
+            "required_z": NAN,
             "correlation": NAN,
             "half_life_bars": NAN,
             "hurst": NAN,
@@ -251,6 +270,7 @@ def _scalars(view: PairView) -> dict[str, Any]:
         "zscore_provisional": view.zscore_provisional,
         "zscores": {hedge: now[hedge].zscore for hedge in HEDGES},
         "break_even_z": result.break_even_z,
+        "required_z": result.required_z,
         "correlation": result.correlation,
         "half_life_bars": result.half_life_bars,
         "hurst": result.hurst,

@@ -34,6 +34,15 @@ ExplainParameters = parameters(
 )
 """Parameters of `/analytics/pair/explain`: a pair's, and which of its rows."""
 
+PlaceboParameters = parameters(
+    "PlaceboParameters",
+    {
+        **PairParameters.table,
+        "runs": WholeNumber(20, 500, about="Random pairs to trade", default=200),
+    },
+)
+"""Parameters of `/analytics/pair/placebo`: a pair's, and how many walks stand for noise."""
+
 BarsParameters = parameters(
     "BarsParameters",
     {

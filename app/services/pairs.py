@@ -4,9 +4,10 @@ import math
 import pickle
 import threading
 import time
+import zlib
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import structlog
@@ -16,10 +17,12 @@ from app.services.looks import SharedLook
 from app.services.market import SymbolNotIngested
 from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
+from core.expectancy import Expectancy
 from core.explain import Explanation, explain_zscore
+from core.honesty import Placebo, placebo
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
-from core.types import Leg, NextRow, PairResult
+from core.types import Leg, Listing, NextRow, PairResult
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot, StoredGap
 
@@ -43,6 +46,7 @@ class AnalysisKey(NamedTuple):
     plan: pairs.RowPlan
     revision: tuple[int, int]
     """Of both legs: it rises when stored bars are rewritten."""
+    listing: Listing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +99,14 @@ class PairView(PairState):
     """The same with every row of the result."""
 
     result: PairResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class Worth(Generic[Value]):
+    """What the numbers of a pair are worth; None with the reason where that can't be told."""
+
+    value: Value | None
+    reason: str
 
 
 class RowNotThere(PairdeskError):
@@ -196,6 +208,39 @@ class PairService:
         leg_a, leg_b = self._both(spec, plan, (legs[0].revision, legs[1].revision))
         return explain_zscore(spec, plan, leg_a, leg_b, time_ms)
 
+    def expectancy(self, spec: PairSpec) -> Worth[Expectancy]:
+        """What trades earned by the z they were entered at; raises as `view` does."""
+        return self._worth(
+            spec, "expectancy", lambda plan, a, b: (pairs.expectancy_by_entry(spec, plan, a, b), "")
+        )
+
+    def placebo(self, spec: PairSpec, runs: int) -> Worth[Placebo]:
+        """What the same rules make of random walks; raises as `view` does.
+
+        The walks hang on what is asked for alone, so that figures move with the bars only.
+        """
+        name = f"placebo {runs}"
+        seed = zlib.crc32(f"{name} {spec!r}".encode())
+        return self._worth(spec, name, lambda plan, a, b: placebo(spec, plan, a, b, runs, seed))
+
+    def _worth(
+        self,
+        spec: PairSpec,
+        name: str,
+        compute: Callable[[pairs.RowPlan, Leg, Leg], tuple[Value | None, str]],
+    ) -> Worth[Value]:
+        key = self._key(self._look.value(), spec)
+        if key is None:
+            return Worth(None, "no bars that the legs have in common are stored yet")
+        if key.listing.no_common_money:
+            return Worth(None, key.listing.no_common_money)
+
+        def computed() -> Worth[Value]:
+            with self._turns:
+                return Worth(*compute(key.plan, *self._both(spec, key.plan, key.revision)))
+
+        return self._shown.get_or_compute((key, name), computed)
+
     def warm_up(self) -> None:
         """Load and compile what the first analysis needs; for a thread started after the fork."""
         asked = {"window": 10, "hedge": "kalman", "hedge_window": 50, "bars": 200}
@@ -247,7 +292,9 @@ class PairService:
         if plan is None:
             return None
         # Taken before the bars: at worst a newer state is kept under an older revision.
-        return AnalysisKey(spec, plan, (legs[0].revision, legs[1].revision))
+        a, b = legs
+        listing = Listing(a.quote, b.quote, a.status, b.status)
+        return AnalysisKey(spec, plan, (a.revision, b.revision), listing)
 
     def _closed(self, key: AnalysisKey) -> Closed:
         """The state under a key, or the one before while another tick computes."""
@@ -274,10 +321,10 @@ class PairService:
         return self._results.get_or_compute(key, compute)
 
     def _analyse(self, key: AnalysisKey) -> Analysis:
-        spec, plan, revision = key
+        spec, plan, revision, listing = key
         leg_a, leg_b = self._both(spec, plan, revision)
         newest = [leg.imported[-1] for leg in (leg_a, leg_b) if len(leg)]
-        computed = pairs.analyse_pair(spec, plan, leg_a, leg_b)
+        computed = pairs.analyse_pair(spec, plan, leg_a, leg_b, listing)
         # Its arrays are windows on longer ones, history included: a copy lets those go.
         result: PairResult = pickle.loads(pickle.dumps(computed))
         closed = Closed(

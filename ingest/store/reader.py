@@ -60,6 +60,9 @@ class Freshness:
     last_price: float | None
     newest_bars_ms: dict[int, int]
     """Open time of the newest closed bar, by timeframe in ms; only of those that have bars."""
+    quote: str
+    status: str
+    """As the exchange lists it: TRADING, BREAK …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +375,7 @@ def _freshness(
     if symbols is not None and not symbols:
         return {}
     sql = (
-        "SELECT symbol, revision, last_event_time_ms, last_price"
+        "SELECT symbol, quote, status, revision, last_event_time_ms, last_price"
         f"{_bar_times('MAX', lengths)} {_WITH_CURSORS}"
     )
     if symbols is not None:
@@ -380,14 +383,16 @@ def _freshness(
     rows = run(connection, sql, *(symbols or ())).all()
     return {
         row[0]: Freshness(
-            row[1],
-            row[2],
-            row[3],
-            {
+            revision=row[3],
+            last_event_time_ms=row[4],
+            last_price=row[5],
+            newest_bars_ms={
                 length: open_time_ms
-                for length, open_time_ms in zip(lengths, row[4:], strict=True)
+                for length, open_time_ms in zip(lengths, row[6:], strict=True)
                 if open_time_ms is not None
             },
+            quote=row[1],
+            status=row[2],
         )
         for row in rows
     }

@@ -43,6 +43,7 @@ KEYS = {
     *("as_of", "start", "history_start", "source", "bars", "stale", "gaps", "hedge_ratio"),
     *("intercept", "spread", "zscore", "zscore_provisional", "zscores", "break_even_z", "signal"),
     *("signal_note", "hedge_effectiveness"),
+    *("required_z", "half_life_interval"),
     *("correlation", "half_life_bars", "hurst", "cointegration", "series", "backtest", "warnings"),
 }
 SERIES = {"time", "close_a", "close_b", "hedge_ratio", "spread", "zscore", "position"}

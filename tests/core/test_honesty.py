@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from core import regression
-from core.honesty import _percentile, placebo_check, truncation_check
-from core.pair import plan_rows
+from core.honesty import _covariance, _noise, _walk, placebo, truncation_check
+from core.pair import analyse_pair, plan_rows
 from core.pair_spec import HEDGES
+from core.types import Metrics, PairRows
 from core.windows import ZSCORE
 
 MINUTE = 60_000
@@ -47,44 +48,88 @@ def test_a_number_that_has_seen_the_future_is_named(spec, legs, monkeypatch):
 def test_a_pair_that_reverts_beats_its_placebo_and_a_random_one_does_not(spec, as_bars, legs):
     free = spec(fee_bps=0.0, slippage_bps=0.0, bars=2_000)
     plan = plan_rows(free, 0, (N - 1) * MINUTE)
-    real = placebo_check(free, plan, *legs, runs=100)
-    assert real.percentile > 95
+    real = placebo(free, plan, *legs, runs=60)[0].figures
+    assert real["total_return"].rank > 95
+    assert real["reversion_capture"].rank > 95
+    assert (real["half_life_found"].value, real["half_life_found"].median) == (1.0, 0.0)
+    assert real["beyond_entry"].median > 0.1  # a normal z would be there in one row of twenty
     rng = np.random.default_rng(3)
     walks = [as_bars(np.exp(8 + np.cumsum(rng.normal(0, 1e-3, N))), 0, MINUTE) for _ in range(2)]
-    chance = placebo_check(free, plan, *walks, runs=100)
-    assert 2 < chance.percentile < 98
-    assert chance.placebo_5pct < chance.placebo_mean < chance.placebo_95pct
+    chance = placebo(free, plan, *walks, runs=60)[0].figures
+    told = chance["total_return"]
+    assert 2 < told.rank < 98
+    assert told.low < told.median < told.high
     # Winning most trades proves nothing: the placebo does too.
-    assert chance.placebo_win_rate > 0.5
+    assert chance["win_rate"].median > 0.5
+
+
+def test_every_figure_of_the_backtest_has_its_noise(spec, legs):
+    parameters = spec(bars=500)
+    plan = plan_rows(parameters, 0, (N - 1) * MINUTE)
+    told, reason = placebo(parameters, plan, *legs, runs=20)
+    result = analyse_pair(parameters, plan, *legs)
+    assert (told.runs, reason) == (20, "")
+    for name in Metrics.__slots__:
+        value = getattr(result.backtest.metrics, name)
+        assert told.figures[name].value == pytest.approx(value, nan_ok=True)
+    beyond = np.abs(result.chosen.zscore[~np.isnan(result.chosen.zscore)]) >= 2.0
+    assert told.figures["beyond_entry"].value == beyond.mean()
+    assert told.figures["half_life_bars"].value == result.half_life_bars
+    assert told.figures["sharpe"].defined == 0  # under thirty days there is none
 
 
 def test_the_same_seed_gives_the_same_answer(spec, legs):
     parameters = spec(bars=500)
     plan = plan_rows(parameters, 0, (N - 1) * MINUTE)
     first, second, other = (
-        placebo_check(parameters, plan, *legs, runs=20, seed=seed) for seed in (1, 1, 2)
+        repr(placebo(parameters, plan, *legs, runs=20, seed=seed)) for seed in (1, 1, 2)
     )
     assert first == second
     assert first != other
 
 
-def test_too_few_returns_give_no_percentile(spec, legs):
+def test_too_few_returns_give_no_placebo(spec, legs):
     parameters = spec(bars=10, window=10, hedge_window=10)
     plan = plan_rows(parameters, (N - 20) * MINUTE, (N - 1) * MINUTE)
-    check = placebo_check(parameters, plan, *legs)
-    assert check.runs == 0
-    assert math.isnan(check.percentile)
+    assert placebo(parameters, plan, *legs) == (None, "under 50 returns of both legs")
 
 
 def test_a_tie_is_half_won_and_ranks_in_the_middle():
-    returns = np.array([-0.01, 0.0, 0.0, 0.02])
-    assert _percentile(returns, 0.0) == 50.0
-    assert _percentile(returns, 0.01) == 75.0
-    assert _percentile(returns, -1.0) == 0.0
+    walks = np.array([-0.01, 0.0, np.nan, 0.0, 0.02])
+    assert _noise(0.0, walks).rank == 50.0
+    assert _noise(0.01, walks).rank == 75.0
+    assert _noise(-1.0, walks).rank == 0.0
+    assert _noise(0.0, walks).defined == 4
+    assert math.isnan(_noise(math.nan, walks).rank)
+    assert math.isnan(_noise(0.0, np.full(3, math.nan)).median)
 
 
-def test_where_nothing_trades_there_is_no_percentile(spec, legs):
+def test_where_nothing_trades_there_is_no_rank(spec, legs):
     parameters = spec(bars=500, entry_z=1e6)
-    check = placebo_check(parameters, plan_rows(parameters, 0, (N - 1) * MINUTE), *legs, runs=5)
-    assert check.total_return == 0.0
-    assert math.isnan(check.percentile)
+    plan = plan_rows(parameters, 0, (N - 1) * MINUTE)
+    told = placebo(parameters, plan, *legs, runs=5)[0].figures["total_return"]
+    assert told.value == 0.0
+    assert math.isnan(told.rank)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.3])
+def test_walks_move_trade_and_go_together_as_the_legs_do(share):
+    """Closes of different moments hide how far legs move together: it is not taken from them."""
+    rng, n = np.random.default_rng(5), 20_000
+    steps = np.array([[2e-3, 0.0], [0.7e-3, 0.7141e-3]]) @ rng.normal(size=(2, n + 1))
+    rows = _walk(
+        PairRows(np.arange(n), *np.ones((4, n)), rng.random(n) < 0.95, rng.random(n) < share),
+        np.cov(steps), rng,
+    )  # fmt: skip
+    rows.open_a[100:110] = rows.close_a[100:110] = np.nan
+    rows.open_b[100:110] = rows.close_b[100:110] = np.nan
+    covariance = _covariance(rows)
+    assert covariance == pytest.approx(np.cov(steps), rel=0.06)
+    again = _walk(rows, covariance, rng)
+    assert _covariance(again) == pytest.approx(covariance, rel=0.1)
+    np.testing.assert_array_equal(again.traded_b, rows.traded_b)
+    np.testing.assert_array_equal(again.present, rows.present)
+    idle = np.flatnonzero(rows.present & ~rows.traded_b)[5:]
+    assert (again.open_b[idle] == again.close_b[idle]).all()
+    kept = idle[rows.present[idle - 1]]
+    np.testing.assert_array_equal(again.close_b[kept], again.close_b[kept - 1])

@@ -4,9 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from core.pair import analyse_pair, plan_rows, provisional_zscore
+from core.pair import analyse_pair, expectancy_by_entry, plan_rows, provisional_zscore
 from core.pair_spec import HEDGES
-from core.types import Bars
+from core.types import Bars, Listing
 
 MINUTE = 60_000
 FIRST = 29_000_000  # absolute number of the first stored minute
@@ -125,3 +125,73 @@ def test_hedges_are_what_drives_signal_and_backtest(spec, legs):
             result.chosen.hedge_ratio, result.hedge_ratios[result.spec.hedge]
         )
     assert not np.array_equal(ols.position, kalman.position)
+
+
+def test_at_most_three_of_twenty_pairs_of_independent_walks_report_a_half_life(spec, as_bars):
+    """A spread fitted on the rows it is measured on has one in ninety-nine cases of a hundred."""
+    rng, n = np.random.default_rng(12), 4_000
+    parameters = spec(window=120, hedge_window=600, bars=500)
+    plan = plan_rows(parameters, 0, (n - 1) * MINUTE)
+    told = []
+    for _ in range(20):
+        walks = np.exp(8 + np.cumsum(rng.normal(0, 1e-3, (2, n)), axis=1))
+        told.append(analyse_pair(parameters, plan, *(as_bars(leg, 0, MINUTE) for leg in walks)))
+    found = [result for result in told if not math.isnan(result.half_life_bars)]
+    assert len(found) <= 3
+    words = [result.reasons["half_life_bars"] for result in told if result not in found]
+    assert all("cannot be told from a random walk over 600 bars" in reason for reason in words)
+    assert all(math.isnan(result.half_life_interval[0]) for result in told if result not in found)
+
+
+def test_legs_of_different_money_have_a_z_and_no_backtest(spec, legs):
+    plan = plan_rows(spec(), FIRST * MINUTE, (FIRST + N - 1) * MINUTE)
+    result = analyse_pair(spec(), plan, *legs, Listing("USDT", "BTC", "TRADING", "TRADING"))
+    assert not math.isnan(result.chosen.zscore[-1])
+    assert result.position.any()
+    assert result.backtest.round_trips == ()
+    assert np.isnan(result.backtest.equity).all()
+    assert math.isnan(result.backtest.metrics.total_pnl)
+    words = "the legs are quoted in USDT and BTC, which do not add up"
+    assert result.reasons["backtest"] == result.reasons["required_z"] == words
+    same = analyse_pair(spec(), plan, *legs, Listing("USDT", "USDT"))
+    assert "backtest" not in same.reasons
+    assert same.backtest.round_trips
+
+
+def test_a_suspended_leg_is_not_entered_and_is_told(spec, legs):
+    plan = plan_rows(spec(entry_z=0.1, exit_z=-0.1), FIRST * MINUTE, (FIRST + N - 1) * MINUTE)
+    asked = spec(entry_z=0.1, exit_z=-0.1)
+    trading = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "TRADING", "TRADING"))
+    assert trading.position[-1]
+    assert trading.signal_note is None
+    stopped = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "TRADING", "BREAK"))
+    assert stopped.position[-1] == 0
+    assert stopped.signal == "flat"
+    assert stopped.signal_note.startswith("no entry: ")
+    assert "has not traded since" in stopped.signal_note
+    np.testing.assert_array_equal(stopped.position[:-1], trading.position[:-1])
+    imported = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "TRADING", "IMPORTED"))
+    assert imported.signal_note is None
+
+
+def test_a_leg_that_reverts_by_itself_is_named_beside_the_test_it_makes_worthless(spec, as_bars):
+    rng, n = np.random.default_rng(2), 3_000
+    coin = 1.0 + rng.normal(0, 1e-4, n)
+    walk = np.exp(8 + np.cumsum(rng.normal(0, 1e-3, n)))
+    plan = plan_rows(spec(), 0, (n - 1) * MINUTE)
+    result = analyse_pair(spec(), plan, as_bars(coin, 0, MINUTE), as_bars(walk, 0, MINUTE))
+    assert result.cointegration.pvalue_both < 0.05
+    assert result.reasons["cointegration"].startswith("leg A (p ")
+    assert "proves nothing" in result.reasons["cointegration"]
+
+
+def test_expectancy_is_that_of_the_rows_that_the_backtest_counts(spec, legs):
+    asked = spec(entry_z=2.0, bars=2_000)
+    plan = plan_rows(asked, FIRST * MINUTE, (FIRST + N - 1) * MINUTE)
+    told = expectancy_by_entry(asked, plan, *legs)
+    backtest = analyse_pair(asked, plan, *legs).backtest
+    (at_two,) = [entry.whole for entry in told.entries if entry.entry_z == 2.0]
+    assert at_two.trades == backtest.metrics.total_trades
+    assert at_two.net == pytest.approx(backtest.metrics.avg_pnl)  # of 10,000: bp are units
+    assert at_two.net_stderr == pytest.approx(backtest.metrics.avg_pnl_stderr)
+    assert told.since_ms == backtest.since_ms

@@ -3,6 +3,8 @@
 Each test of a cheat shows that the honest check would have caught it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,12 +58,12 @@ def change_of_equity(spec, cheat=None, shares=(1.0, 1.0), rule="moving", correla
         given = conditions(free, rows, np.ones(BARS), breaks)._replace(halted=breaks)
         given = given._replace(may_enter=~breaks)
         position, code = decide_positions(free, y, x, hedge, given)
-        tradable, ratio = given.tradable, hedge.hedge_ratio
         if cheat == "fill one bar early":
-            position, ratio = np.append(position[1:], 0), np.append(ratio[1:], 0.0)
+            position = np.append(position[1:], 0)
+            hedge = replace(hedge, hedge_ratio=np.append(hedge.hedge_ratio[1:], 0.0))
         elif cheat == "fill in an untraded bar":
-            tradable = ~breaks
-        equity, _, _ = trade(rows, tradable, breaks, ratio, position, code, 10_000.0, 0.0)
+            given = given._replace(tradable=~breaks)
+        equity, _ = trade(free, rows, hedge, given, position, code)
         changes[run] = equity[-1] - equity[0]
     return changes
 

@@ -39,8 +39,8 @@ def reasons_of(result, hedge):
     return tuple(result.reasons.get(name) for name in names)
 
 
-def test_nothing_is_explained_where_nothing_is_missing(analysed, logs):
-    given = set(analysed(*logs).reasons)
+def test_nothing_is_explained_where_nothing_is_missing(analysed, log_pair):
+    given = set(analysed(*log_pair(N, 6)).reasons)
     assert not {name for name in given if not name.startswith("backtest.")}
 
 
@@ -155,11 +155,11 @@ def test_half_life_and_hurst_of_the_filter_need_nine_tenths_of_their_rows(analys
 def test_half_life_says_whether_rows_or_reversion_are_lacking(analysed, logs):
     y, x = logs
     short = analysed(y, x, window=10, hedge_window=15)
-    assert short.reasons["half_life_bars"] == "under 20 pairs of rows"
+    assert short.reasons["half_life_bars"] == "under 50 rows"
     assert short.reasons["hurst"] == "under 22 rows"
     y = 0.9 * x + 1e-3 * (np.arange(N) % 2)  # jumps back by all of its deviation, and beyond
     jumping = analysed(y, x)
-    assert jumping.reasons["half_life_bars"] == "the spread does not revert"
+    assert jumping.reasons["half_life_bars"] == "comes back within a bar"
 
 
 def test_a_hedge_ratio_that_hedges_nothing_enters_nothing_and_says_so(analysed, logs):

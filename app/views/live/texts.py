@@ -150,12 +150,13 @@ def _hedge(result: PairResult) -> dict[str, str]:
 
 def _cointegration(result: PairResult) -> dict[str, str]:
     found = result.cointegration
-    if found is None or not math.isfinite(found.pvalue):
+    if found is None:
         return {"coint": NONE, "coint-note": _reason(result, "cointegration")}
     legs = [_base(result.spec.symbol_a), _base(result.spec.symbol_b)]
     if found.direction == "b_on_a":
         legs.reverse()
-    p_text = f"p {found.pvalue:.3f}" if found.pvalue >= 0.001 else "p < 0.001"
+    pvalue = found.pvalue_both
+    p_text = f"p {pvalue:.3f}" if pvalue >= 0.001 else "p < 0.001"
     return {
         "coint": p_text,
         "coint-note": f"Engle-Granger, {legs[0]} on {legs[1]}, {count(found.lags, 'lag')}",

@@ -102,7 +102,7 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
     assert status is not None
     assert (status.heartbeat_ms, status.payload) == (7, {"queue_depth": 2})
     assert reader.meta() == {"source": "binance"}
-    fresh = {"BTCUSDT": Freshness(1, 2, 1.5, {MINUTE: 2 * MINUTE})}
+    fresh = {"BTCUSDT": Freshness(1, 2, 1.5, {MINUTE: 2 * MINUTE}, "USDT", "TRADING")}
     assert reader.freshness(["BTCUSDT", "NOSUCH"]) == reader.freshness() == fresh
     assert reader.freshness([]) == {}
     assert reader.snapshot() == Snapshot(

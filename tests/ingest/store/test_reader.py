@@ -146,23 +146,26 @@ def test_revision_rises_only_for_the_symbol_that_changed(filled: Writer, reader:
     assert [item.revision for item in reader.symbols()] == [1, 0]
 
 
+LISTED = ("USDT", "TRADING")
+
+
 def test_every_change_of_a_symbol_shows_in_its_freshness(filled: Writer, reader: Reader) -> None:
-    untouched = Freshness(0, None, None, {})
+    untouched = Freshness(0, None, None, {}, *LISTED)
     before = reader.freshness()
     assert before == {
-        "BTCUSDT": Freshness(0, None, None, {SECOND: 4 * SECOND, MINUTE: 19 * MINUTE}),
+        "BTCUSDT": Freshness(0, None, None, {SECOND: 4 * SECOND, MINUTE: 19 * MINUTE}, *LISTED),
         "ETHUSDT": untouched,
     }
     with filled.transaction() as tx:
         key = market.ensure_symbols(tx, [listing("BTC")])["BTCUSDT"]
         market.upsert_bars(tx, key, MINUTE, [bar(20)], Origin.KLINE)
-    appended = Freshness(0, None, None, {SECOND: 4 * SECOND, MINUTE: 20 * MINUTE})
+    appended = Freshness(0, None, None, {SECOND: 4 * SECOND, MINUTE: 20 * MINUTE}, *LISTED)
     assert reader.freshness() == {"BTCUSDT": appended, "ETHUSDT": untouched}
     with filled.transaction() as tx:
         market.save_cursor(tx, key, FeedCursor(7, 100.5, 21 * MINUTE, 0, 5 * SECOND))
         market.rise_revision(tx, key)
     assert reader.freshness(["BTCUSDT"]) == {
-        "BTCUSDT": Freshness(1, 21 * MINUTE, 100.5, appended.newest_bars_ms)
+        "BTCUSDT": Freshness(1, 21 * MINUTE, 100.5, appended.newest_bars_ms, *LISTED)
     }
     assert reader.freshness(["ETHUSDT", "NOSUCH"]) == {"ETHUSDT": untouched}
     only_minutes = reader.freshness(["BTCUSDT"], [MINUTE])

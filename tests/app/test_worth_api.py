@@ -1,0 +1,79 @@
+"""What a pair's numbers are worth: net per trade by entry, and what noise gives."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app.services import Desk
+from core.pair_spec import read_pair_spec
+
+PAIR = "window=30&hedge_window=100&bars=600&entry_z=1.5"
+
+
+def test_expectancy_holds_the_backtest_of_the_entry_asked_for(client: FlaskClient) -> None:
+    pair = client.get(f"/analytics/pair?{PAIR}").get_json()
+    told = client.get(f"/analytics/pair/expectancy?{PAIR}").get_json()
+    assert [entry["entry_z"] for entry in told["entries"]][:3] == [1.0, 1.25, 1.5]
+    assert (told["since"], told["as_of"]) == (pair["backtest"]["since"], pair["as_of"])
+    assert told["since"] < told["middle"] < told["as_of"]
+    whole = told["entries"][2]["whole"]
+    assert whole["trades"] == pair["backtest"]["total_trades"]
+    assert whole["net"] == pytest.approx(pair["backtest"]["avg_pnl"])  # bp of 10,000
+    halves = [told["entries"][2][half]["trades"] for half in ("first_half", "second_half")]
+    assert sum(halves) == whole["trades"]
+    assert told["cost_bps"] == 18.0
+    assert told["entries"][-1]["whole"] == {
+        "trades": 0, "gross": None, "gross_stderr": None, "net": None, "net_stderr": None,
+    }  # fmt: skip
+    assert told["warnings"] == []
+
+
+def test_placebo_ranks_the_figures_of_the_pair_and_repeats_itself(client: FlaskClient) -> None:
+    pair = client.get(f"/analytics/pair?{PAIR}").get_json()
+    url = f"/analytics/pair/placebo?{PAIR}&runs=20"
+    told = client.get(url).get_json()
+    assert told["runs"] == 20
+    figures = told["figures"]
+    assert figures["win_rate"]["value"] == pair["backtest"]["win_rate"]
+    assert figures["half_life_bars"]["value"] == pair["half_life_bars"]
+    assert (
+        figures["total_pnl"]["low"] < figures["total_pnl"]["median"] < figures["total_pnl"]["high"]
+    )
+    assert 0 <= figures["total_pnl"]["rank"] <= 100
+    assert {"beyond_entry", "half_life_found", "reversion_capture"} < set(figures)
+    assert figures["sharpe"] == {
+        "value": None, "low": None, "median": None, "high": None, "rank": None, "defined": 0,
+    }  # fmt: skip
+    assert client.get(url).get_json() == told
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("runs=19", 400), ("runs=501", 400), ("symbol_a=NOPEUSDT", 404)]
+)
+def test_placebo_of_what_can_not_be_had_is_refused(
+    client: FlaskClient, query: str, status: int
+) -> None:
+    assert client.get(f"/analytics/pair/placebo?{query}").status_code == status
+
+
+@pytest.mark.parametrize(("route", "empty"), [("expectancy", "entries"), ("placebo", "figures")])
+def test_without_common_bars_the_reason_stands_instead(
+    client: FlaskClient, route: str, empty: str
+) -> None:
+    told = client.get(f"/analytics/pair/{route}?symbol_b=SOLUSDT").get_json()
+    assert not told[empty]
+    assert told["warnings"] == [f"{empty}: no bars that the legs have in common are stored yet"]
+
+
+def test_the_same_question_is_computed_once(
+    services: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = read_pair_spec({"window": 30, "hedge_window": 100, "bars": 300}, services.settings)
+    first = services.pairs.placebo(spec, 20)
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("app.services.pairs.placebo", refuse)
+    assert repr(services.pairs.placebo(spec, 20)) == repr(first)
