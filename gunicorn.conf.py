@@ -3,6 +3,7 @@
 Settings are checked and the source is resolved here, once, before anything forks.
 """
 
+import errno
 import os
 import socket
 import sys
@@ -69,15 +70,45 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def on_starting(server: Any) -> None:
-    """Bring the database to this version's schema before anything opens it."""
+    """See that the address is free, and bring the database to this version's schema."""
     # gunicorn's own lines quote what it was sent, a header of kilobytes if need be.
     for handler in server.log.error_log.handlers:
         handler.setFormatter(LineFormatter(server.log.error_fmt, server.log.datefmt))
     try:
+        if "GUNICORN_FD" not in os.environ and "LISTEN_FDS" not in os.environ:
+            for address in server.cfg.address:
+                if isinstance(address, tuple):
+                    _check_address(*address)
         migrate(settings.resolved_database_url(ROOT))
     except PairdeskError as error:
         print(error, file=sys.stderr)
         sys.exit(CONFIGURATION_ERROR if isinstance(error, SettingsError) else 1)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Say at once what gunicorn would say five times, in five seconds."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise SettingsError(
+                    f"PORT={port} is in use on {host}; stop what listens there, or set another PORT"
+                ) from None
+            raise SettingsError(
+                f"HOST={host!r} with PORT={port} is not usable ({error.strerror})"
+            ) from None
+
+
+def pre_exec(_server: Any) -> None:
+    """Refuse USR2: a second master would resolve the source anew, and might show another market."""
+    print("USR2 is not supported: restart the desk, or send HUP for new web workers", flush=True)
+    os._exit(CONFIGURATION_ERROR)
 
 
 def when_ready(server: Any) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from core.errors import StoreError
-from ingest.store.engine import migrate, place, sqlite_path
+from ingest.store.engine import make_private, migrate, place, sqlite_path
 from ingest.store.salvage import salvage
 
 BUSY_S = 5.0
@@ -62,6 +62,7 @@ def back_up(url: str, target: Path, *, force: bool = False, own: bool = False) -
 
 def _copy(source: Path, part: Path) -> None:
     part.unlink(missing_ok=True)
+    make_private(part)
     with (
         closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as origin,
         closing(sqlite3.connect(part)) as copy,

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import stat
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +26,7 @@ log = structlog.get_logger()
 
 BUSY_TIMEOUT_S = 5.0
 MIGRATION_LOCK_S = 60.0
+PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 POSTGRES_LOCK = 0x5041_4952  # "PAIR"
 
 
@@ -207,18 +210,41 @@ def migrate(url: str) -> None:
             return
         if path.is_dir():
             raise SettingsError(f"DATABASE_URL: {path} is a folder, not a database file")
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"DATABASE_URL: {path} is no file")
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Before the lock, which waits a minute for a file that can't be made.
+        make_private(path)
         with FileLock(f"{path}.migrate.lock", timeout=MIGRATION_LOCK_S):
             _replace_if_damaged(path, engine, url)
             _upgrade(engine, url)
     except Timeout as error:
         raise StoreBusy(f"Another process has been migrating {path} for a minute.") from error
     except OSError as error:
-        raise SettingsError(f"DATABASE_URL: {path} can't be made ({error.strerror})") from error
+        raise SettingsError(
+            f"DATABASE_URL: {path} can't be made, read and written by this user ({error.strerror})"
+        ) from error
     except SQLAlchemyError as error:
         raise store_error(error, url) from error
     finally:
         engine.dispose()
+
+
+def make_private(path: Path) -> None:
+    """Make a file that its user alone can read and write, or an old one so; SQLite makes those
+    beside it alike.
+
+    Raises
+    ------
+    OSError
+        This user can't read or write it.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
+    for one in (path, *(Path(f"{path}{end}") for end in ("-wal", "-shm", ".pulse"))):
+        with suppress(FileNotFoundError):
+            found = one.stat()
+            if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != PRIVATE:
+                one.chmod(PRIVATE)
 
 
 def _replace_if_damaged(path: Path, engine: Engine, url: str) -> None:

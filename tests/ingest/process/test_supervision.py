@@ -307,3 +307,63 @@ def test_only_the_workers_own_heartbeat_counts() -> None:
     assert not watch.is_stale(Beat(7, 2), 3 * STALE_S)
     assert not watch.is_stale(Beat(7, 2), 4 * STALE_S)
     assert watch.is_stale(Beat(7, 2), 4 * STALE_S + 1)
+
+
+def start_refused(desk: Desk) -> str:
+    """What a start says that ends at once, in words and with nothing left behind."""
+    desk.start()
+    output = desk.output()
+    assert desk.master is not None
+    assert desk.master.returncode == 78, output
+    assert "Traceback" not in output
+    assert not desk.processes()
+    return output
+
+
+def test_a_port_in_use_is_said_in_one_line(desk: Desk) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", desk.port))
+        listener.listen()
+        output = start_refused(desk)
+    assert output.splitlines()[-1] == (
+        f"PORT={desk.port} is in use on 127.0.0.1; stop what listens there, or set another PORT"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:///{folder}", "is a folder, not a database file"),
+        ("sqlite:///~/market.db", "the home folder written out, not as ~"),
+        ("sqlite:////dev/null", "/dev/null is no file"),
+        ("sqlite:////proc/market.db", "can't be made, read and written by this user"),
+    ],
+)
+def test_a_database_that_cannot_be_one_is_said_in_one_line(
+    desk: Desk, url: str, words: str
+) -> None:
+    desk.settings["DATABASE_URL"] = url.format(folder=desk.folder)
+    assert words in start_refused(desk).splitlines()[-1]
+
+
+@pytest.mark.parametrize("value", ["0", "65"])
+def test_a_number_of_web_workers_out_of_range_is_said(desk: Desk, value: str) -> None:
+    desk.settings["WEB_CONCURRENCY"] = value
+    assert f"WEB_CONCURRENCY='{value}' is not usable" in start_refused(desk)
+
+
+def test_usr2_is_refused_in_words_and_the_desk_goes_on(desk: Desk) -> None:
+    desk.start()
+    worker = desk.wait_for_worker()
+    assert desk.master is not None
+    assert desk.master.stdout is not None
+    desk.master.send_signal(signal.SIGUSR2)
+    for line in desk.master.stdout:
+        if "USR2 is not supported" in line:
+            break
+    else:
+        raise AssertionError("nothing was said")
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=HANG_S) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert b"\r\nup\r\n" in client.makefile("rb").read()
+    assert desk.worker_pid() == worker

@@ -1,8 +1,11 @@
 """Opening and migrating the database, and the words for what is wrong with it."""
 
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,12 +21,15 @@ from sqlalchemy.exc import OperationalError
 from core.errors import SettingsError, StoreBusy, StoreError
 from ingest.store import engine as engine_module
 from ingest.store import migrations
+from ingest.store.backup import back_up
 from ingest.store.engine import migrate, open_engine
+from ingest.store.pulse import Pulse
 from ingest.store.reader import ProcessStatus, Reader
 from ingest.store.schema import metadata
 from ingest.store.transaction import Writer
 
 ROOT = Path(__file__).parents[3]
+NOBODY = 65_534
 
 
 def execute(url: str, sql: str) -> list[tuple[object, ...]]:
@@ -183,3 +189,61 @@ def test_database_in_a_read_only_folder_can_still_be_read(
     assert reader.symbols() == []
     assert [item.name for item in path.parent.iterdir()] == [path.name]
     reader.close()
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {
+        one.name: stat.S_IMODE(one.stat().st_mode)
+        for one in path.parent.iterdir()
+        if one.is_file() and not one.name.endswith(".lock")
+    }
+
+
+def test_the_files_of_a_database_are_for_its_user_alone(tmp_path: Path) -> None:
+    path, copy = tmp_path / "market.db", tmp_path / "copy.db"
+    own = tmp_path / "own.db"
+    url = f"sqlite:///{path}"
+    before = os.umask(0)
+    try:
+        migrate(url)
+        Pulse(path).prepare()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("INSERT INTO meta (key, value) VALUES ('a', 'b')")
+            connection.commit()
+            back_up(url, copy)
+            back_up(url, own, own=True)
+            names = "market.db market.db-wal market.db-shm market.db.pulse copy.db own.db"
+            assert modes(path) == dict.fromkeys(names.split(), 0o600)
+    finally:
+        os.umask(before)
+
+
+def test_an_older_database_is_made_private_by_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "market.db"
+    migrate(f"sqlite:///{path}")
+    path.chmod(0o644)
+    Path(f"{path}.pulse").touch(0o644)
+    migrate(f"sqlite:///{path}")
+    assert set(modes(path).values()) == {0o600}
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o200, 0o000])
+def test_a_database_that_may_not_be_read_and_written_is_a_settings_error(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "market.db"
+        migrate(f"sqlite:///{path}")
+        path.chmod(mode)
+        is_root = os.geteuid() == 0
+        if is_root:
+            # The file stays root's, so that nobody else may use it.
+            folder.chmod(0o777)
+            for lock in folder.glob("*.lock"):
+                lock.unlink()
+            os.seteuid(NOBODY)
+        try:
+            with pytest.raises(SettingsError, match=r"market\.db can't be made, read and written"):
+                migrate(f"sqlite:///{path}")
+        finally:
+            if is_root:
+                os.seteuid(0)
