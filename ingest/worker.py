@@ -29,7 +29,7 @@ from ingest.store import process
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine, sqlite_path
 from ingest.store.integrity import suspect
-from ingest.store.lock import WorkerLock, worker_lock
+from ingest.store.lock import RoleLock, role_lock
 from ingest.store.pulse import Pulse
 from ingest.store.transaction import Writer
 
@@ -92,7 +92,7 @@ class Worker:
 
     async def work(self) -> int:
         """Do what `run` does, in a process whose signals are its owner's."""
-        lock = worker_lock(self._url)
+        lock = role_lock(self._url, "worker")
         if not await self._wait_for(lock):
             return 0
         try:
@@ -100,7 +100,7 @@ class Worker:
         finally:
             lock.release()
 
-    async def _wait_for(self, lock: WorkerLock) -> bool:
+    async def _wait_for(self, lock: RoleLock) -> bool:
         told = False
         while not self._stop.is_set():
             try:
@@ -117,12 +117,12 @@ class Worker:
                     await self._stop.wait()
         return False
 
-    async def _ingest(self, lock: WorkerLock) -> int:
+    async def _ingest(self, lock: RoleLock) -> int:
         """Open the database, put the parts together, and run until stopped; the exit code."""
         loop = asyncio.get_running_loop()
         engine = open_engine(self._url, checkpoints=True)
         writer = Writer(engine)
-        writer.take_over()
+        writer.take_over("worker")
         with writer.transaction() as tx:
             process.set_meta(tx, "source", self._settings.source_kind)
             process.set_meta(tx, "source_reason", self._reason)
@@ -195,7 +195,7 @@ class Worker:
             hosts = rest_hosts(self._settings), ws_hosts(self._settings)
             await feed.run(writing, scheduler, *hosts)
 
-    def _schedule_lock_check(self, scheduler: AsyncIOScheduler, lock: WorkerLock) -> None:
+    def _schedule_lock_check(self, scheduler: AsyncIOScheduler, lock: RoleLock) -> None:
         async def check() -> None:
             if not await asyncio.to_thread(lock.is_held):
                 log.error("the lock on the database was lost; another worker may have it")

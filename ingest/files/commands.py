@@ -15,7 +15,7 @@ from ingest.files.summary import RefusedFile
 from ingest.live.pipeline import Pipeline
 from ingest.store import process
 from ingest.store.engine import migrate, open_engine
-from ingest.store.lock import worker_lock
+from ingest.store.lock import role_lock
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 
@@ -93,7 +93,7 @@ def replay_recordings(files: Sequence[str], speed: float | None, url: str) -> in
     """Send recordings through the pipeline into the database of replays."""
     paths = sorted({path for name in files for path in find_recordings(name)}, key=Path.resolve)
     migrate(url)
-    lock = worker_lock(url)
+    lock = role_lock(url, "worker")
     if not lock.acquire():
         raise StoreBusy("A worker is replaying into this database; stop it first.")
     writer = Writer(open_engine(url, checkpoints=True))

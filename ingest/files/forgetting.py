@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from core.errors import StoreError
 from core.types import TIMEFRAMES
 from ingest.store import imports
-from ingest.store.lock import worker_lock
+from ingest.store.lock import role_lock
 from ingest.store.reader import Holdings, Reader
 from ingest.store.transaction import Writer
 
@@ -32,7 +32,7 @@ def forget(
     StoreError
         A symbol isn't stored, or a worker streams it and all of it was to go; nothing is removed.
     """
-    lock = worker_lock(url)
+    lock = role_lock(url, "worker")
     is_alone = lock.acquire()
     try:
         found: dict[str, Holdings] = {}

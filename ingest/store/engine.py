@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -91,7 +91,9 @@ def sqlite_path(url: str) -> Path | None:
     return Path(url.removeprefix("sqlite:///")).absolute()
 
 
-def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False) -> Engine:
+def open_engine(
+    url: str, *, read_only: bool = False, checkpoints: bool = False, durable: bool = False
+) -> Engine:
     """Make an engine; nothing is opened before its first connection.
 
     Parameters
@@ -100,6 +102,8 @@ def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False)
     read_only : Refuse every write. With SQLite the file must exist.
     checkpoints : Let SQLite move its write-ahead log into the file as it grows. One process
         only, the worker: several checkpointers hit a bug of SQLite before 3.51.3.
+    durable : What is committed outlives a power failure at once, with SQLite too: for what is
+        told to somebody, and can't be fetched again.
     """
     path = sqlite_path(url)
     if path is None:
@@ -125,7 +129,7 @@ def open_engine(url: str, *, read_only: bool = False, checkpoints: bool = False)
 
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {1_000 if checkpoints else 0}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
@@ -250,16 +254,16 @@ def make_private(path: Path) -> None:
 def _replace_if_damaged(path: Path, engine: Engine, url: str) -> None:
     """Set a damaged file aside and begin a new one with what could be read of the user's own.
 
-    Nobody may be writing to it meanwhile: while a worker lives, the file is left alone.
+    Nobody may be writing to it meanwhile: while worker or analyst live, the file is left alone.
     """
     if not path.exists() or path.stat().st_size == 0:
         return
-    worker = FileLock(f"{path}.worker.lock", timeout=0)
-    try:
-        worker.acquire()
-    except Timeout:
-        return
-    try:
+    with ExitStack() as held:
+        try:
+            for role in ("worker", "analyst"):
+                held.enter_context(FileLock(f"{path}.{role}.lock", timeout=0))
+        except Timeout:
+            return
         damage = find_damage(path)
         if damage is None:
             suspect(path).unlink(missing_ok=True)
@@ -278,8 +282,6 @@ def _replace_if_damaged(path: Path, engine: Engine, url: str) -> None:
                     " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                     (words,),
                 )
-    finally:
-        worker.release()
 
 
 def _upgrade(engine: Engine, url: str) -> None:

@@ -1,6 +1,6 @@
-"""The lock that lets one worker ingest into a database while others stand by."""
+"""The locks that let one process of each role work on a database while others stand by."""
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, create_engine
@@ -8,10 +8,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ingest.store.engine import sqlite_path, store_error
 
-POSTGRES_WORKER_LOCK = 0x5041_4953
+Role: TypeAlias = Literal["worker", "analyst"]
+
+POSTGRES_LOCKS: dict[Role, int] = {"worker": 0x5041_4953, "analyst": 0x5041_4954}
 
 
-class WorkerLock(Protocol):
+class RoleLock(Protocol):
     """Held by at most one process; the system releases it when that process dies."""
 
     def acquire(self) -> bool:
@@ -21,13 +23,15 @@ class WorkerLock(Protocol):
         """Whether it is still ours; a broken connection loses it."""
 
     def release(self) -> None:
-        """Let another worker take over."""
+        """Let another process take over."""
 
 
-def worker_lock(url: str) -> WorkerLock:
-    """Make the lock of a database: a file beside an SQLite file, an advisory lock elsewhere."""
+def role_lock(url: str, role: Role) -> RoleLock:
+    """Make a role's lock: a file beside an SQLite file, an advisory lock elsewhere."""
     path = sqlite_path(url)
-    return _PostgresLock(url) if path is None else _FileLock(f"{path}.worker.lock")
+    if path is None:
+        return _PostgresLock(url, POSTGRES_LOCKS[role])
+    return _FileLock(f"{path}.{role}.lock")
 
 
 class _FileLock:
@@ -50,8 +54,9 @@ class _FileLock:
 
 
 class _PostgresLock:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, number: int) -> None:
         self._url = url
+        self._number = number
         self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
         self._connection: Connection | None = None
 
@@ -59,7 +64,7 @@ class _PostgresLock:
         try:
             connection = self._connection or self._engine.connect()
             self._connection = connection
-            query = f"SELECT pg_try_advisory_lock({POSTGRES_WORKER_LOCK})"
+            query = f"SELECT pg_try_advisory_lock({self._number})"
             return bool(connection.exec_driver_sql(query).scalar_one())
         except SQLAlchemyError as error:
             self.release()

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from core.types import TIMEFRAMES, Bars, Leg
 from ingest.store.columns import read_columns
-from ingest.store.connections import ReadConnections, run
+from ingest.store.connections import run
 from ingest.store.pulse import PULSE_ROLE, Pulse
+from ingest.store.watch_reader import WatchReader
 
 
 def _bar_times(extreme: str, lengths: Iterable[int]) -> str:
@@ -145,8 +146,10 @@ class Snapshot:
     meta: dict[str, str]
 
 
-class Reader(ReadConnections):
-    """What may be read, by subject; see `ReadConnections` for when it opens what."""
+class Reader(WatchReader):
+    """What may be read, by subject; see `ReadConnections` for when it opens what.
+
+    Rules, alerts and paper are its base's."""
 
     # -- symbols and bars ---------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 Owner = Literal["market", "user", "process"]
@@ -155,6 +156,168 @@ imports = Table(
     Column("file", Text, nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("imported_ms", BigInteger, nullable=False),
+    info=USER,
+)
+
+# What the user wants to be watched; a deleted rule keeps its record.
+rules = Table(
+    "rules",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("version", Integer, nullable=False),  # the one in force
+    Column("deleted_ms", BigInteger),
+    info=USER,
+)
+
+rule_versions = Table(
+    "rule_versions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rule_id", ForeignKey("rules.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    # Open time of the bar that signal and paper begin at, flat.
+    Column("born_ms", BigInteger, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("symbol_a", String(40)),
+    Column("symbol_b", String(40)),
+    Column("timeframe", String(4)),
+    Column("enabled", Boolean, nullable=False),
+    Column("body", Text, nullable=False),  # every parameter, a JSON object
+    UniqueConstraint("rule_id", "version", name="rule_versions_once"),
+    info=USER,
+)
+
+# Where each rule stands after the last bar judged.
+rule_states = Table(
+    "rule_states",
+    metadata,
+    Column("rule_id", ForeignKey("rules.id"), primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("born_ms", BigInteger, nullable=False),
+    Column("judged_ms", BigInteger),  # open time of that bar
+    Column("judged_at_ms", BigInteger, nullable=False),
+    Column("shown", String(12), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("state", Text, nullable=False),  # core.alerts.RuleState, JSON
+    info=USER,
+)
+
+# The record of what fired, each once however often it is judged again.
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rule_id", ForeignKey("rules.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("direction", String(60), nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger),
+    Column("state", String(12), nullable=False),  # firing, recovering, resolved
+    Column("outcome", String(12), nullable=False),
+    Column("value_at_start", Float),
+    Column("value_peak", Float),
+    Column("value_at_end", Float),
+    Column("words", Text, nullable=False),
+    Column("values_at_start", Text, nullable=False),  # JSON
+    Column("told_ms", BigInteger),
+    Column("late", Boolean, nullable=False),
+    Column("revised", Boolean, nullable=False),
+    Column("acknowledged_by", String(80)),
+    Column("acknowledged_ms", BigInteger),
+    UniqueConstraint("rule_id", "version", "direction", "start_ms", name="episodes_once"),
+    Index("episodes_by_start", "start_ms"),
+    Index("episodes_by_state", "state"),
+    info=USER,
+)
+
+# The outbox: one row a message and channel, written with the episode and sent until it arrives.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("episode_id", ForeignKey("episodes.id"), nullable=False),
+    Column("channel", String(40), nullable=False),
+    Column("event", String(12), nullable=False),  # fired, resolved
+    Column("state", String(12), nullable=False),  # pending, delivered
+    Column("attempts", Integer, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("delivered_ms", BigInteger),
+    Column("error", Text),
+    UniqueConstraint("episode_id", "channel", "event", name="deliveries_once"),
+    Index("deliveries_by_state_next", "state", "next_ms"),
+    info=USER,
+)
+
+# What each bar was judged on, and why it did or did not fire.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rule_id", ForeignKey("rules.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("open_time_ms", BigInteger, nullable=False),
+    Column("shown", String(12), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("judged_values", Text, nullable=False),  # JSON
+    Column("eventful", Boolean, nullable=False),
+    Column("late", Boolean, nullable=False),
+    UniqueConstraint("rule_id", "open_time_ms", "version", name="decisions_once"),
+    info=USER,
+)
+
+# Paper goes on over edits that change nothing of what trades: its record goes by its birth.
+paper_states = Table(
+    "paper_states",
+    metadata,
+    Column("rule_id", ForeignKey("rules.id"), primary_key=True, autoincrement=False),
+    Column("born_ms", BigInteger, nullable=False),
+    Column("as_of_ms", BigInteger, nullable=False),  # open time of the last bar marked
+    Column("state", Text, nullable=False),  # core.paper.PaperState, JSON
+    info=USER,
+)
+
+# A row a trip: its two entry fills, and once it was left its two exit fills.
+paper_trips = Table(
+    "paper_trips",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rule_id", ForeignKey("rules.id"), nullable=False),
+    Column("born_ms", BigInteger, nullable=False),
+    Column("side", String(12), nullable=False),
+    Column("entry_ms", BigInteger, nullable=False),
+    Column("entry_z", Float),
+    Column("hedge_ratio", Float, nullable=False),
+    Column("entry_price_a", Float, nullable=False),
+    Column("entry_price_b", Float, nullable=False),
+    Column("quantity_a", Float, nullable=False),
+    Column("quantity_b", Float, nullable=False),
+    Column("costs", Float, nullable=False),  # of the fills so far
+    Column("exit_ms", BigInteger),
+    Column("exit_z", Float),
+    Column("exit_price_a", Float),
+    Column("exit_price_b", Float),
+    Column("pnl", Float),
+    Column("price_pnl", Float),
+    Column("drift_pnl", Float),
+    Column("bars", Integer),
+    Column("exit_reason", String(12)),
+    Column("revised", Boolean, nullable=False),
+    UniqueConstraint("rule_id", "born_ms", "entry_ms", name="paper_trips_once"),
+    info=USER,
+)
+
+# Equity at the close of each bar.
+paper_marks = Table(
+    "paper_marks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rule_id", ForeignKey("rules.id"), nullable=False),
+    Column("born_ms", BigInteger, nullable=False),
+    Column("open_time_ms", BigInteger, nullable=False),
+    Column("equity", Float, nullable=False),
+    UniqueConstraint("rule_id", "born_ms", "open_time_ms", name="paper_marks_once"),
     info=USER,
 )
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
 from ingest.store.engine import store_error
+from ingest.store.lock import Role
 
 
 class Writer:
@@ -21,10 +22,11 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._epoch: str | None = None
+        self._role: Role | None = None
+        self._epoch = ""
 
-    def take_over(self) -> None:
-        """Keep every worker before this one from writing once more.
+    def take_over(self, role: Role) -> None:
+        """Keep every process that had this role before from writing once more.
 
         A lock in PostgreSQL ends with its session, which its holder may learn of too late. With
         SQLite the lock is a file's, and lives as long as the process.
@@ -32,7 +34,8 @@ class Writer:
         if self._engine.dialect.name == "sqlite":
             return
         with self.transaction() as tx:
-            self._epoch = tx.next_epoch()
+            self._epoch = tx.next_epoch(role)
+        self._role = role
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -43,13 +46,14 @@ class Writer:
         StoreBusy
             Another process kept the lock for longer than the busy timeout.
         StoreError
-            The database is missing, broken or refuses a value, or another worker has taken over.
+            The database is missing, broken or refuses a value, or another process of its role
+            has taken over.
         """
         try:
             with self._engine.begin() as connection:
                 tx = Transaction(connection)
-                if self._epoch is not None and tx.epoch() != self._epoch:
-                    raise StoreError("another worker has taken over")
+                if self._role is not None and tx.epoch(self._role) != self._epoch:
+                    raise StoreError(f"another {self._role} has taken over")
                 yield tx
         except SQLAlchemyError as error:
             raise store_error(error, self._engine.url) from error
@@ -77,18 +81,20 @@ class Transaction:
         options = {"preserve_rowcount": True}
         return self._connection.exec_driver_sql(self._text(sql), rows, options).rowcount
 
-    def next_epoch(self) -> str:
-        """Begin a worker's time; whoever writes under an earlier one is refused."""
+    def next_epoch(self, role: Role) -> str:
+        """Begin a process's time in its role; whoever writes under an earlier one is refused."""
         return str(
             self.run(
-                "INSERT INTO meta (key, value) VALUES ('epoch', '1') ON CONFLICT (key) DO UPDATE"
-                " SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT) RETURNING value"
+                "INSERT INTO meta (key, value) VALUES (?, '1') ON CONFLICT (key) DO UPDATE"
+                " SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT) RETURNING value",
+                f"epoch.{role}",
             ).scalar_one()
         )
 
-    def epoch(self) -> str | None:
-        """Whose time it is; stays so until the transaction ends (PostgreSQL only)."""
-        return self.run("SELECT value FROM meta WHERE key = 'epoch' FOR SHARE").scalar()
+    def epoch(self, role: Role) -> str | None:
+        """Whose time it is in a role; stays so until the transaction ends (PostgreSQL only)."""
+        sql = "SELECT value FROM meta WHERE key = ? FOR SHARE"
+        return self.run(sql, f"epoch.{role}").scalar()
 
     def _text(self, sql: str) -> str:
         return sql if self.is_sqlite else sql.replace("?", "%s")

@@ -14,7 +14,7 @@ from ingest.files.forgetting import forget
 from ingest.files.importer import ImportedSymbol
 from ingest.files.summary import ImportResult
 from ingest.store import gaps, market
-from ingest.store.lock import worker_lock
+from ingest.store.lock import role_lock
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 from tests.support.waiting import HANG_S
@@ -152,7 +152,7 @@ def test_what_a_worker_streams_now_is_not_taken_from_under_it(
 ) -> None:
     live_symbol(writer)
     load(save("BTCUSDT-1h-2024-01.csv", hours(1)))
-    lock = worker_lock(database_url)
+    lock = role_lock(database_url, "worker")
     assert lock.acquire()
     with pytest.raises(StoreError, match=r"streamed by the worker that runs.*--imported"):
         take_back("BTCUSDT")

@@ -17,7 +17,7 @@ from ingest.store import imports, market, process
 from ingest.store.backup import back_up
 from ingest.store.engine import migrate, open_engine
 from ingest.store.integrity import find_damage, suspect
-from ingest.store.lock import worker_lock
+from ingest.store.lock import role_lock
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
@@ -137,7 +137,7 @@ def test_a_file_without_its_header_is_replaced_and_a_foreign_file_never(
 
 def test_a_file_that_a_worker_writes_to_is_never_moved_away(path: Path, database_url: str) -> None:
     damage(path, first=0.3, last=0.9)
-    lock = worker_lock(database_url)
+    lock = role_lock(database_url, "worker")
     assert lock.acquire()
     migrate(database_url)
     assert asides(path) == []

@@ -8,6 +8,7 @@ from core.errors import StoreError
 from core.types import Bar, Origin, Trade
 from ingest.store import gaps, imports, market, process, pruning
 from ingest.store.engine import migrate, open_engine
+from ingest.store.lock import role_lock
 from ingest.store.market import BarChanges, FeedCursor
 from ingest.store.reader import Freshness, Reader, Snapshot
 from ingest.store.schema import metadata
@@ -20,10 +21,10 @@ MINUTE = 60_000
 def test_a_worker_that_has_lost_its_lock_unawares_writes_nothing_more(postgres_url: str) -> None:
     migrate(postgres_url)
     first, second = (Writer(open_engine(postgres_url)) for _ in range(2))
-    first.take_over()
+    first.take_over("worker")
     with first.transaction() as tx:
         process.set_meta(tx, "source", "binance")
-    second.take_over()
+    second.take_over("worker")
     with pytest.raises(StoreError, match="taken over"), first.transaction() as tx:
         process.set_meta(tx, "source", "simulated")
     with second.transaction() as tx:
@@ -152,3 +153,21 @@ def test_imports_are_compared_and_taken_back_on_postgres(postgres_url: str) -> N
     assert back.revision > 1
     writer.close()
     reader.close()
+
+
+def test_an_analyst_that_takes_over_does_not_push_the_worker_out(postgres_url: str) -> None:
+    migrate(postgres_url)
+    worker, analyst, second = (Writer(open_engine(postgres_url)) for _ in range(3))
+    worker.take_over("worker")
+    analyst.take_over("analyst")
+    locks = [role_lock(postgres_url, role) for role in ("worker", "analyst", "worker")]
+    assert [lock.acquire() for lock in locks] == [True, True, False]
+    second.take_over("analyst")
+    with worker.transaction() as tx:
+        process.set_meta(tx, "source", "binance")
+    with pytest.raises(StoreError, match="another analyst"), analyst.transaction() as tx:
+        process.set_meta(tx, "source", "simulated")
+    for one in (worker, analyst, second):
+        one.close()
+    for lock in locks:
+        lock.release()
