@@ -1,4 +1,4 @@
-# make run | test | check | bench | soak. Variables such as PORT, HOST and SOURCE pass through:
+# make run | test | check | bench | soak | lock. Variables such as PORT, HOST and SOURCE pass through:
 #   make run PORT=9000 SOURCE=simulated
 
 SHELL := /bin/bash
@@ -6,12 +6,13 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
   $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; exit; }; \
   done; command -v python3)
 VENV := .venv
+UV := 0.13.9
 PY := $(VENV)/bin/python
 # Tools are run as modules: a moved folder keeps working, scripts with fixed paths wouldn't.
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
-.PHONY: run test check bench soak chromium postgres
+.PHONY: run test check bench soak lock chromium postgres
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.compiled
@@ -29,7 +30,7 @@ check: $(VENV)/.installed-dev
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -c "import sys; from importlinter.cli import lint_imports_command; sys.argv = ['lint-imports']; lint_imports_command()"
-	@log=$$(timeout 120 $(PY) -m pip_audit --requirement requirements.txt --no-deps --disable-pip --progress-spinner off 2>&1); code=$$?; \
+	@log=$$(timeout 120 $(PY) -m pip_audit --requirement requirements-lock.txt --no-deps --disable-pip --progress-spinner off 2>&1); code=$$?; \
 	unknown=$$(grep -c 'could not be audited' <<<"$$log" || true); \
 	if [ $$code -eq 0 ] && [ $$unknown -gt 0 ]; then echo "pip-audit: no data for $$unknown packages from here; the others have no known vulnerability"; \
 	elif [ $$code -eq 0 ]; then echo "$$log"; \
@@ -45,6 +46,11 @@ soak: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-bench
 	NUMBA_CACHE_DIR=$$(mktemp -d) $(PY) -m benchmarks
 
+# After a change in requirements.txt: its versions stay, those of what they need are the newest.
+lock: $(VENV)/.made
+	$(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate \
+	  --upgrade requirements.txt -o requirements-lock.txt
+
 $(VENV)/.made:
 	@[ -n "$(PYTHON)" ] || { echo "Pairdesk needs Python 3.11: no python3 was found. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -57,12 +63,13 @@ $(VENV)/.made:
 	  fi; }
 	@echo "Making the virtual environment with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check uv || echo "no uv; pip will do"
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV) || echo "no uv; pip will do"
 	@touch $@
 
-$(VENV)/.installed: requirements.txt $(VENV)/.made
+# Each file of each package by its hash, those that others bring along too.
+$(VENV)/.installed: requirements-lock.txt $(VENV)/.made
 	@echo "Installing what Pairdesk needs"
-	@$(call INSTALL,requirements.txt)
+	@$(call INSTALL,requirements-lock.txt --require-hashes)
 	@touch $@
 
 # No first request waits for the compiler: what a start would do in the background is done before.
