@@ -55,9 +55,9 @@ def _beside(database: Path | None) -> Path | None:
     """The private folder beside the database, made where it is missing; None if it isn't ours."""
     if database is None:
         return None
-    folder = database.parent / ".kernels"
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
+        folder = database.parent.resolve() / ".kernels"
         folder.mkdir(mode=0o700, exist_ok=True)
         if is_private(folder):
             return folder
@@ -68,18 +68,24 @@ def _beside(database: Path | None) -> Path | None:
 
 
 def is_private(folder: Path) -> bool:
-    """Whether this user alone can change what is in a folder, and nobody can put another there."""
-    own, parent = folder.lstat(), folder.parent.stat()
-    is_replaceable = parent.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and (
-        not parent.st_mode & stat.S_ISVTX
-    )
+    """Whether this user alone can change what is in a folder, and nobody can put another there.
+
+    Any folder above it will do for that, so all of them are looked at.
+    """
+    own = folder.lstat()
     return (
         stat.S_ISDIR(own.st_mode)  # a link is none
         and own.st_uid == os.geteuid()
         and not own.st_mode & OPEN_TO_OTHERS
-        and parent.st_uid in (0, os.geteuid())
-        and not is_replaceable
+        and all(_holds_its_entries(above) for above in folder.parents)
     )
+
+
+def _holds_its_entries(folder: Path) -> bool:
+    """Whether nobody but root and this user can replace what is in it."""
+    found = folder.lstat()
+    is_open = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in (0, os.geteuid()) and not is_open
 
 
 def _passing() -> Path:

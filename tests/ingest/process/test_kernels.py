@@ -86,7 +86,14 @@ def _replaceable(folder: Path) -> None:
     folder.parent.chmod(0o777)
 
 
-@pytest.mark.parametrize("plant", [_open, _group, _link, _file, _replaceable])
+def _replaceable_from_above(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    folder.parent.parent.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    "plant", [_open, _group, _link, _file, _replaceable, _replaceable_from_above]
+)
 def test_a_planted_folder_is_refused(sealed: Path, database: Path, plant) -> None:
     plant(database.parent / ".kernels")
     folder = keep_kernels(sealed, database, {})
