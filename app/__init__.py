@@ -10,6 +10,8 @@ from flask import Flask
 from flask_compress import Compress
 
 from app.api import register_api
+from app.api.headers import secure_answers
+from app.api.hosts import guard_hosts, trust_proxies
 from app.requests.body import WritableJson
 from app.services import open_desk
 from app.views import VIEWS
@@ -53,6 +55,8 @@ def create_app(
     desk = open_desk(settings, reader, clock)
     server.extensions["pairdesk"] = desk
     Compress(server)
+    guard_hosts(server, settings)
+    trust_proxies(server, settings.trusted_proxies)
 
     dash_app = Dash(
         __name__,
@@ -83,5 +87,7 @@ def create_app(
     # half done: scripts that answer 404. So it is done here, before anybody asks.
     with server.test_request_context("/_dash-dependencies"):
         server.preprocess_request()
+    # Every callback is bound by now, so every inline script is known.
+    secure_answers(server, dash_app.csp_hashes())
     dash_app.layout = lambda: page_layout(desk, views, asked_view(views))
     return dash_app

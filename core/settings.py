@@ -98,6 +98,16 @@ def _symbols(value: str) -> str:
     return ",".join(names)
 
 
+def _allowed_hosts(value: str) -> str:
+    names = [name.strip().strip("[]").rstrip(".").lower() for name in value.split(",")]
+    for number, name in enumerate(names):
+        if not name.isascii():
+            names[number] = name.encode("idna").decode()
+        if name != "*" and not re.fullmatch(r"\.?[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*", name):
+            raise ValueError
+    return ",".join(dict.fromkeys(names))
+
+
 class Settings(BaseModel):
     """Everything the environment decides. Field names are the variables in lower case."""
 
@@ -108,6 +118,15 @@ class Settings(BaseModel):
     web_concurrency: Annotated[
         int, Field(ge=1, le=64, description="a whole number from 1 to 64")
     ] = 2
+    allowed_hosts: Annotated[
+        str | None,
+        BeforeValidator(_allowed_hosts),
+        Field(
+            description="a comma list of host names such as desk.example.com or .example.com"
+            " (all below it), without port, or * for any"
+        ),
+    ] = None
+    trusted_proxies: Annotated[int, Field(ge=0, le=8, description="a whole number from 0 to 8")] = 0
     database_url: Annotated[
         SecretStr,
         BeforeValidator(_database_url),
@@ -215,6 +234,11 @@ class Settings(BaseModel):
     def symbol_list(self) -> tuple[str, ...]:
         """The symbols named one by one; empty when the exchange is to pick the top ones."""
         return () if self.top_symbols else tuple(self.symbols.split(","))
+
+    @property
+    def allowed_host_list(self) -> tuple[str, ...]:
+        """Names of `ALLOWED_HOSTS`, one by one."""
+        return tuple(self.allowed_hosts.split(",")) if self.allowed_hosts else ()
 
     @property
     def top_symbols(self) -> int | None:
