@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core import alerts
-from core.alerts import Episode, Event, Judgement, RuleState
+from core import episodes
+from core.episodes import Episode, Event, Judgement, RuleState
 from ingest.store.rules import StoredRule
 from ingest.store.transaction import Transaction
 
@@ -38,9 +38,11 @@ class Delivery:
 
 
 def load_state(tx: Transaction, rule: StoredRule) -> RuleState:
-    """Where to judge a rule on from: as it was left, see `core.alerts.begin`."""
+    """Where to judge a rule on from: as it was left, see `core.episodes.begin`."""
     stored = tx.run("SELECT state FROM rule_states WHERE rule_id = ?", rule.rule_id).scalar()
-    return alerts.begin(None if stored is None else alerts.revive(json.loads(stored)), rule.born_ms)
+    return episodes.begin(
+        None if stored is None else episodes.revive(json.loads(stored)), rule.born_ms
+    )
 
 
 def acknowledged(tx: Transaction, rule_id: int) -> frozenset[Episode]:
@@ -65,7 +67,7 @@ def record(tx: Transaction, rule: StoredRule, judged: Judgement, now_ms: int) ->
         return False
     for event in judged.events:
         _note(tx, rule, judged, event, now_ms)
-    for episode, latch in alerts.open_episodes(judged.after):
+    for episode, latch in episodes.open_episodes(judged.after):
         tx.run(
             f"UPDATE episodes SET state = ?, value_peak = ? WHERE {_OF_EPISODE}"
             " AND (state <> ? OR COALESCE(value_peak, 0) <> ?)",
@@ -118,7 +120,7 @@ def _move_on(tx: Transaction, rule: StoredRule, judged: Judgement, now_ms: int) 
         judged.shown,
         judged.words,
         # NaN stays: it is a state like another, and nobody but `revive` reads this.
-        json.dumps(alerts.stored_state(after), separators=(",", ":")),
+        json.dumps(episodes.stored_state(after), separators=(",", ":")),
     )
     return moved.rowcount == 1
 

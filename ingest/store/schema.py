@@ -199,7 +199,7 @@ rule_states = Table(
     Column("judged_at_ms", BigInteger, nullable=False),
     Column("shown", String(12), nullable=False),
     Column("words", Text, nullable=False),
-    Column("state", Text, nullable=False),  # core.alerts.RuleState, JSON
+    Column("state", Text, nullable=False),  # core.episodes.RuleState, JSON
     info=USER,
 )
 

@@ -10,22 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from core import alerts
+from core import episodes
 from core.alerts import (
     DataFacts,
-    Episode,
-    RuleState,
     SymbolFacts,
-    begin,
     judge_data,
     judge_measure,
     judge_silence,
     judge_zscore,
-    move,
-    open_episodes,
-    stored_state,
     z_bars,
 )
+from core.episodes import Episode, RuleState, begin, move, open_episodes, stored_state
 from core.rule_spec import read_rule_spec
 from core.settings import Settings
 from core.signals import conditions, decide_positions
@@ -54,7 +49,7 @@ def rows_of(z, first=0, ratio=1.0, traded=True, broken=False):
 
 def kept(state):
     """A state as the store gives it back after a kill."""
-    return alerts.revive(json.loads(json.dumps(stored_state(state))))
+    return episodes.revive(json.loads(json.dumps(stored_state(state))))
 
 
 class Desk:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from core import alerts
-from core.alerts import Episode, judge_silence, judge_zscore, z_bars
+from core.alerts import judge_silence, judge_zscore, z_bars
 from core.backtest import run_backtest
+from core.episodes import Episode, Judgement
 from core.paper import position_of, revive, trade_bars
 from core.rule_spec import RuleSpec, read_rule_spec
 from core.settings import Settings
@@ -74,7 +74,7 @@ class Analyst:
 
     def judge(
         self, bar: int, kill: str = "", rule_id: int = 1, now_ms: int | None = None
-    ) -> alerts.Judgement | None:
+    ) -> Judgement | None:
         """One bar of one rule; None where it was judged before."""
         now_ms = (bar + 1) * MINUTE if now_ms is None else now_ms
         with self.writer.transaction() as tx:
