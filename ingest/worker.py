@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core.errors import StoreCorrupt, StoreError, StoreFull
+from core.errors import SettingsError, StoreCorrupt, StoreError, StoreFull
 from core.report import to_mapping
 from core.settings import Settings
 from ingest.binance.hosts import rest_hosts, ws_hosts
@@ -141,10 +141,13 @@ class Worker:
             log_keeper=None if path is None else LogKeeper(engine, path),
         )
         disk = DiskSpace()
-        is_over = False
+        is_over, refused = False, ""
 
         def report() -> tuple[str, Mapping[str, Any]]:
             told = replace(feed.report(), paused=writing.paused, space=disk.space)
+            if refused:
+                # The last that is heard of this worker: it is not started again.
+                told = replace(told, feed=replace(told.feed, last_error=refused))
             return "stopped" if is_over else feed.state, to_mapping(told)
 
         writing.start()
@@ -164,6 +167,8 @@ class Worker:
             stopping.cancel()
             task.cancel()
             await asyncio.wait((task,))
+            if not task.cancelled() and isinstance(task.exception(), SettingsError):
+                refused = str(task.exception())
             await asyncio.to_thread(writing.finish, FINISH_S)
             if writing.failure is None and not writing.is_alive():
                 is_over = True

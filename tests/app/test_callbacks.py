@@ -398,6 +398,14 @@ def feed_of(state: str, age_ms: int | None = None, last_error: str | None = None
             "The worker is away since",
         ),
         (
+            status_of(
+                {"feed": feed_of("connecting", None, "SYMBOLS=X is not usable")},
+                worker=ProcessState("stopped", 4242, 240_000),
+            ),
+            "bad",
+            ": SYMBOLS=X is not usable.",
+        ),
+        (
             status_of({"feed": feed_of("down", 9_000, "refused")}),
             "bad",
             "The feed is cut since",

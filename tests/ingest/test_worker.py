@@ -1,5 +1,6 @@
 """The worker end to end, as processes, against the simulated exchange."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,9 +12,12 @@ import pytest
 from sqlalchemy import create_engine
 
 from core.bars import roll_up
-from core.errors import StoreError
+from core.errors import SettingsError, StoreError
+from core.settings import Settings
 from ingest.simulator import SimulatedExchange
+from ingest.store.engine import migrate
 from ingest.store.reader import ProcessStatus, Reader
+from ingest.worker import Worker
 from tests.support.exchange import exchange_in_a_thread
 from tests.support.waiting import HANG_S, wait_until
 
@@ -254,3 +258,24 @@ def test_a_replay_is_shown_and_marked_as_ended(workers: Workers, tmp_path: Path)
     assert workers.reader.meta()["source"] == "replay"
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(HANG_S) == 0
+
+
+def test_a_worker_that_refuses_its_settings_leaves_the_reason(
+    tmp_path: Path,
+) -> None:
+    recording = tmp_path / "frames.txt"
+    recording.write_text("no frame at all\n")
+    path = tmp_path / "market.db"
+    settings = Settings.from_mapping(
+        {"SOURCE": f"replay:{recording}", "DATABASE_URL": f"sqlite:///{path}"}
+    )
+    url = settings.resolved_database_url(tmp_path)
+    migrate(url)
+    with pytest.raises(SettingsError, match="nothing to replay"):
+        asyncio.run(Worker(settings, tmp_path, "").work())
+    own = Reader(url)
+    status = own.status("worker")
+    own.close()
+    assert status is not None
+    assert status.state == "stopped"
+    assert "nothing to replay" in status.payload["feed"]["last_error"]

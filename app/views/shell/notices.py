@@ -63,6 +63,8 @@ def _worker(status: DeskStatus) -> list[Notice]:
     if not status.worker_lives:
         age_ms = worker.heartbeat_age_ms
         since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""
+        if worker.state == "stopped" and status.feed.last_error:
+            return [Notice("bad", f"The worker has stopped{since}: {status.feed.last_error}.")]
         return [
             Notice("bad", f"The worker is away{since}. Shown is what was stored before; it resumes")
         ]
