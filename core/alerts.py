@@ -170,7 +170,7 @@ def judge_zscore(
         verdict = "unknown"
     elif outcome == "revert" and before.held == side:
         verdict = "off"
-    elif bar.position == side != 0 and _is_at_entry(spec, side, z):
+    elif bar.position == side != 0 and bar.may_enter and _is_at_entry(spec, side, z):
         verdict = "on"
     elif side and bar.position != side and -side * z <= spec.exit_z:
         verdict, outcome = "off", "revert"

@@ -138,6 +138,14 @@ def test_it_waits_for_bars_and_a_bar_below_entry_begins_the_count_anew():
     ]  # fmt: skip
 
 
+def test_a_bar_that_may_not_be_entered_on_confirms_nothing():
+    desk = Desk(rule_of(for_bars=2))
+    desk.bar(2.1)
+    judged = desk.bar(2.2, ratio=-1.0)
+    assert shorthand(judged) == "normal"
+    assert desk.run(2.3, 2.4) == ["pending", FIRED]
+
+
 def test_recovering_goes_back_to_firing_without_a_word():
     desk = Desk(rule_of(for_bars=2, keep_bars=2))
     assert desk.run(2.1, 2.1, 0.4, 2.2, 0.4, 0.3) == [
