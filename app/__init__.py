@@ -12,6 +12,7 @@ from flask_compress import Compress
 from app.api import register_api
 from app.api.headers import secure_answers
 from app.api.hosts import guard_hosts, trust_proxies
+from app.api.limits import limit_analyses, limit_bodies, limit_requests
 from app.requests.body import WritableJson
 from app.services import open_desk
 from app.views import VIEWS
@@ -54,9 +55,13 @@ def create_app(
     )
     desk = open_desk(settings, reader, clock)
     server.extensions["pairdesk"] = desk
-    Compress(server)
-    guard_hosts(server, settings)
     trust_proxies(server, settings.trusted_proxies)
+    # What is asked first comes first, and after an answer runs last: packing it is work too.
+    guard_hosts(server, settings)
+    limit_bodies(server)
+    limit_requests(server)
+    limit_analyses(server)
+    Compress(server)
 
     dash_app = Dash(
         __name__,

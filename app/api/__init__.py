@@ -7,7 +7,6 @@ from app.api.downloads import download_routes
 from app.api.expectancy import expectancy_routes
 from app.api.explain import explain_routes
 from app.api.health import health_routes
-from app.api.limits import limit_bodies, limit_requests
 from app.api.market import market_routes
 from app.api.pair import pair_routes
 from app.api.placebo import placebo_routes
@@ -17,8 +16,6 @@ from app.services import Desk
 
 def register_api(server: Flask, desk: Desk) -> None:
     """Add every route of the API to a server whose page answers all other paths."""
-    limit_bodies(server)
-    limit_requests(server)
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
         market_routes, health_routes,
