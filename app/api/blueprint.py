@@ -69,7 +69,7 @@ def _attachment(file_name: str) -> str:
     """A header is latin-1 at best: other letters go into a second name (RFC 6266), which counts."""
     plain = re.sub(r"[^0-9A-Za-z._-]", "_", file_name)
     if plain == file_name:
-        return f'attachment; filename="{plain}"'
+        return f"attachment; filename={plain}"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 

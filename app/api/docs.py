@@ -1,6 +1,7 @@
 """`/openapi.json` from the routes' own schemas, and `/docs` to try them; nothing from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ from flask import Flask, Response
 from flask_smorest import Api
 
 from app.api.blueprint import ApiBlueprint, tagged
+from app.api.problems import CONTENT_TYPE
 
 API_VERSION = "0.1.1"
 _PAGE = """<!DOCTYPE html>
@@ -55,7 +57,8 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
     api = DocumentedApi(server, spec_kwargs={"marshmallow_plugin": MarshmallowPlugin()})
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
-    description = orjson.dumps(_tidied(api.spec.to_dict()))
+    names = {rule.rule: rule.endpoint.rpartition(".")[2] for rule in server.url_map.iter_rules()}
+    description = orjson.dumps(_completed(api.spec.to_dict(), names))
 
     @server.get("/openapi.json")
     def openapi() -> Response:
@@ -66,14 +69,116 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
         return tagged(Response(_PAGE, content_type="text/html; charset=utf-8"))
 
 
-def _tidied(document: dict[str, Any]) -> dict[str, Any]:
-    """Take out what flask-smorest adds and no route uses, and nulls a query string can't hold."""
+def _completed(document: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Make a contract of flask-smorest's description: what holds for every route, said of each."""
+    schemas = document["components"]["schemas"]
     for name in ("Error", "PaginationMetadata"):
-        document["components"]["schemas"].pop(name, None)
-    for path in document["paths"].values():
-        for parameter in path.get("get", {}).get("parameters", []):
-            schema = parameter["schema"]
-            schema.pop("nullable", None)
-            if schema.get("default", "") is None:
-                del schema["default"]
+        schemas.pop(name, None)
+    for schema in schemas.values():
+        # No answer leaves a key out; what is unknown is null.
+        schema.setdefault("required", list(schema["properties"]))
+        _spell_out_nulls(schema)
+    document["components"]["headers"] = _HEADERS
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["operationId"] = names[path]
+            for parameter in operation.get("parameters", []):
+                _tidy_parameter(parameter)
+            _complete_responses(path, operation["responses"])
     return document
+
+
+_HEADERS = {
+    "ETag": {
+        "description": "Of the body; sent back as If-None-Match it saves the same answer",
+        "schema": {"type": "string", "pattern": '^W/"[0-9a-f]{32}"', "example": 'W/"5f…"'},
+    },
+    "RetryAfter": {
+        "description": "Seconds after which it may be asked again",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "ContentDisposition": {
+        "description": "The name to save it under",
+        "schema": {"type": "string", "example": "attachment; filename=BTCUSDT-trades.csv"},
+    },
+}
+_ETAG = {"ETag": {"$ref": "#/components/headers/ETag"}}
+_RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+_DISPOSITION = {"Content-Disposition": {"$ref": "#/components/headers/ContentDisposition"}}
+
+
+def _tidy_parameter(parameter: dict[str, Any]) -> None:
+    """Take out the nulls that a query string can't hold; show a value."""
+    schema = parameter["schema"]
+    schema.pop("nullable", None)
+    if schema.get("default", "") is None:
+        del schema["default"]
+    parameter["example"] = _example(schema)
+
+
+def _example(schema: Mapping[str, Any]) -> Any:
+    for key in ("default", "example", "minimum"):
+        if key in schema:
+            return schema[key]
+    return schema["enum"][0]
+
+
+def _complete_responses(path: str, responses: dict[str, Any]) -> None:
+    answer = responses["200"]
+    if path != "/metrics":
+        answer["headers"] = dict(_ETAG)
+        responses["304"] = {"description": "Unchanged since that ETag", "headers": _ETAG}
+    if "text/csv" in answer["content"]:
+        answer["headers"] |= _DISPOSITION
+    limited = () if path == "/healthz" else (429,)
+    for status in (413, 421, *limited):
+        responses.setdefault(
+            str(status),
+            {
+                "description": HTTPStatus(status).phrase,
+                "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        )
+    for status, response in responses.items():
+        content = response.get("content", {}).get(CONTENT_TYPE)
+        if content is not None:
+            content["example"] = _problem_example(int(status))
+            if status in ("429", "503"):
+                response["headers"] = _RETRY_AFTER
+
+
+def _problem_example(status: int) -> dict[str, Any]:
+    errors = {
+        400: {
+            "field": "window",
+            "message": "must be a whole number from 10 to 2000",
+            "allowed": "a whole number from 10 to 2000",
+        },
+        404: {
+            "field": "symbol_a",
+            "message": "NOPEUSDT is not ingested here",
+            "allowed": "a symbol that /api/symbols lists",
+        },
+    }
+    error = errors.get(status)
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": f"{error['field']}: {error['message']}"
+        if error
+        else "What went wrong, in words.",
+        "errors": [error] if error else [],
+    }
+
+
+def _spell_out_nulls(part: Any) -> None:
+    """Let `null` beside a reference be null alone: as it stands it would be any object."""
+    if isinstance(part, dict):
+        for option in part.get("anyOf", ()):
+            if option == {"type": "object", "nullable": True}:
+                option["enum"] = [None]
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            _spell_out_nulls(inner)

@@ -8,7 +8,18 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import ISO, UNDEFINED, finite_tree, iso, number, spec_fields, spec_values, text
+from app.api.values import (
+    ISO,
+    UNDEFINED,
+    finite_tree,
+    iso,
+    number,
+    numbers,
+    spec_fields,
+    spec_values,
+    text,
+    times,
+)
 from app.requests.pair import ExplainParameters, pair_request
 from app.services import Desk
 from app.services.pairs import RowNotThere
@@ -24,6 +35,20 @@ SpanAnswer = Schema.from_dict(
         "rows": fields.Integer(),
     },
     name="Span",
+)
+ExplainedRowsAnswer = Schema.from_dict(
+    {
+        "time": times(),
+        **{
+            name: numbers()
+            for name in (
+                *("close_a", "close_b", "log_a", "log_b"),
+                *("hedge_ratio", "intercept", "spread"),
+            )
+        },
+        "in_z_window": fields.List(fields.Boolean()),
+    },
+    name="ExplainedRows",
 )
 ExplainAnswer = Schema.from_dict(
     {
@@ -41,7 +66,7 @@ ExplainAnswer = Schema.from_dict(
         },
         "expected_reversion": number("quote currency, from |z| to exit_z, before costs"),
         "round_trip_cost": number("quote currency, all four fills"),
-        "rows": fields.Dict(keys=fields.String(), values=fields.List(fields.Raw())),
+        "rows": fields.Nested(ExplainedRowsAnswer, metadata={"description": "oldest first"}),
         "warnings": fields.List(fields.String()),
     },
     name="Explanation",

@@ -42,7 +42,17 @@ BarsAnswer = Schema.from_dict(
         "symbol": text(),
         "timeframe": text(),
         "columns": fields.List(fields.String()),
-        "rows": fields.List(fields.List(fields.Raw())),
+        "rows": fields.List(
+            fields.List(
+                fields.Raw(
+                    metadata={"anyOf": [{"type": "number", "nullable": True}, {"type": "boolean"}]}
+                ),
+                metadata={"minItems": len(BAR_COLUMNS), "maxItems": len(BAR_COLUMNS)},
+            ),
+            metadata={
+                "description": "a value for each of `columns`; `complete` alone is no number"
+            },
+        ),
     },
     name="Bars",
 )

@@ -58,7 +58,10 @@ def number(about: str = "") -> fields.Float:
 
 def text(about: str = "", *, null: bool = False) -> fields.String:
     """A text, which may be null when told so."""
-    return fields.String(allow_none=null, metadata={"description": about} if about else {})
+    metadata = {"description": about} if about else {}
+    if ISO in about:
+        metadata |= {"format": "date-time", "example": "2026-11-23T02:30:00Z"}
+    return fields.String(allow_none=null, metadata=metadata)
 
 
 def times() -> fields.List[int]:

@@ -1,6 +1,7 @@
 """Tables of parameters as schemas: flask-smorest documents them, `core.parameters` judges."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from marshmallow import Schema, fields
@@ -9,8 +10,23 @@ from core.parameters import (
     Choice,
     Number,
     Parameter,
+    Symbol,
+    TimeMs,
     WholeNumber,
     read_parameters,
+)
+from core.symbols import MAX_SYMBOL_LENGTH
+
+SYMBOL_SCHEMA: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "string",
+        # No blanks and no signs of ASCII but for dot, dash and underscore after the first: dialects
+        # differ in what they call a letter of another script.
+        "pattern": r"^[^\s!-/:-@\[-`{-~][^\s!-,/:-@\[-^`{-~]*$",
+        "minLength": 1,
+        "maxLength": MAX_SYMBOL_LENGTH,
+        "example": "BTCUSDT",
+    }
 )
 
 
@@ -41,21 +57,19 @@ def parameters(name: str, table: Mapping[str, Parameter]) -> type[Parameters]:
 
 def answer_field(parameter: Parameter) -> fields.Field[Any]:
     """A parameter in an answer that says what was used."""
-    return fields.Raw(
-        allow_none=parameter.default is None, metadata={"type": _kind(parameter)["type"]}
-    )
+    return fields.Raw(allow_none=parameter.default is None, metadata=dict(_kind(parameter)))
 
 
 def _field(parameter: Parameter) -> fields.Field[Any]:
     default = {} if parameter.required else {"load_default": parameter.plain_default}
     return fields.Raw(
         required=parameter.required,
-        metadata={"description": parameter.description} | _kind(parameter),
+        metadata={"description": parameter.description, **_kind(parameter)},
         **default,
     )
 
 
-def _kind(parameter: Parameter) -> dict[str, Any]:
+def _kind(parameter: Parameter) -> Mapping[str, Any]:
     """Type and bounds in OpenAPI's words."""
     match parameter:
         case WholeNumber(low=low, high=high):
@@ -67,4 +81,13 @@ def _kind(parameter: Parameter) -> dict[str, Any]:
             }
         case Choice(choices=choices):
             return {"type": "string", "enum": list(choices)}
+        case Symbol():
+            return SYMBOL_SCHEMA
+        case TimeMs():
+            return {
+                "type": "string",
+                "pattern": r"^([0-9]{1,15}|[0-9]{4}-[0-9T:.Z+ -]*)$",
+                "maxLength": 40,
+                "example": "2026-11-23T02:30:00Z",
+            }
     return {"type": "string"}

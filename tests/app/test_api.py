@@ -352,7 +352,8 @@ def test_openapi_lists_every_route_and_parameter(desk: Dash, client: FlaskClient
     assert parameters["stop_z"] == {"type": "number", "minimum": 0.0}
     assert parameters["notional"]["exclusiveMinimum"] is True
     assert parameters["timeframe"]["enum"] == ["1s", "1m", "5m", "15m", "1h"]
-    assert set(operation["responses"]) == {"200", "400", "404", "429", "503"}
+    expected = {"200", "304", "400", "404", "413", "421", "429", "503"}
+    assert set(operation["responses"]) == expected
     assert list(operation["responses"]["400"]["content"]) == ["application/problem+json"]
 
 

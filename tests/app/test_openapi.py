@@ -1,0 +1,131 @@
+"""The description of the API is one that a client can be generated from, and it tells the truth."""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from openapi_schema_validator import OAS30Validator
+from openapi_spec_validator import validate
+
+PAIR = "window=30&hedge_window=60&bars=60"
+ANSWERS = [
+    ("/analytics/pair", f"?{PAIR}&points=20"),
+    ("/analytics/pair", "?symbol_b=DOGEUSDT"),
+    ("/analytics/pair", "?symbol_a=SOLUSDT&window=10&hedge_window=10&bars=10&stop_z=4"),
+    ("/analytics/pair/explain", f"?{PAIR}"),
+    ("/analytics/pair/expectancy", f"?{PAIR}"),
+    ("/analytics/pair/placebo", f"?{PAIR}&runs=20"),
+    ("/api/symbols", ""),
+    ("/api/bars", "?symbol=BTCUSDT&limit=3"),
+    ("/api/status", ""),
+    ("/healthz", ""),
+    ("/readyz", ""),
+    ("/api/bars", "?symbol=NOPE"),
+    ("/api/bars", ""),
+    ("/analytics/pair", "?window=1&colour=red"),
+]
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> dict[str, Any]:
+    described: dict[str, Any] = client.get("/openapi.json").get_json()
+    return described
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def parts(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for part in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from parts(part)
+
+
+def complaints(document: dict[str, Any], schema: dict[str, Any], value: Any) -> list[str]:
+    # References are looked up in the schema itself.
+    whole = copy.deepcopy(schema) | {"components": document["components"]}
+    return [error.message[:300] for error in OAS30Validator(whole).iter_errors(value)]
+
+
+def test_description_follows_the_standard(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+def test_every_route_has_a_name_to_call_it_by(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    assert all(name.isidentifier() for name in names)
+    assert {"pair", "explain", "trades", "equity", "symbols", "bars", "status"} <= set(names)
+
+
+@pytest.mark.parametrize(("path", "query"), ANSWERS)
+def test_answers_are_what_is_described(
+    client: FlaskClient, document: dict[str, Any], path: str, query: str
+) -> None:
+    response = client.get(path + query)
+    described = document["paths"][path]["get"]["responses"][str(response.status_code)]
+    schema = described["content"][response.mimetype]["schema"]
+    assert complaints(document, schema, json.loads(response.data)) == []
+    for name in described.get("headers", {}):
+        assert (name in response.headers) or name == "Retry-After"
+
+
+def test_what_is_described_leaves_nothing_open(document: dict[str, Any]) -> None:
+    for schema in parts(document["components"]["schemas"]):
+        if schema.get("type") == "object" and schema.get("enum") != [None]:
+            typed = schema.get("properties") or schema.get("additionalProperties")
+            assert typed, schema
+            assert set(schema.get("required", ())) == set(schema.get("properties", ()))
+        if schema.get("type") == "array":
+            assert schema["items"], schema
+
+
+def test_a_missing_or_wrong_key_would_be_noticed(
+    client: FlaskClient, document: dict[str, Any]
+) -> None:
+    schema = {"$ref": "#/components/schemas/Pair"}
+    answer = client.get(f"/analytics/pair?{PAIR}&points=5").get_json()
+    for name in answer:
+        assert complaints(document, schema, {k: v for k, v in answer.items() if k != name})
+    assert complaints(document, schema, answer | {"cointegration": {"anything": 1}})
+    assert complaints(document, schema, answer | {"symbol_a": "BTC USDT"})
+    bars = client.get("/api/bars?symbol=BTCUSDT&limit=1").get_json()
+    schema = {"$ref": "#/components/schemas/Bars"}
+    assert complaints(document, schema, bars | {"rows": [bars["rows"][0][:-1]]})
+    assert complaints(document, schema, bars | {"rows": [["1", *bars["rows"][0][1:]]]})
+
+
+def test_examples_are_what_they_show(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        for parameter in operation["parameters"]:
+            schema = {k: v for k, v in parameter["schema"].items() if k != "exclusiveMinimum"}
+            assert complaints(document, schema, parameter["example"]) == [], (path, parameter)
+        for response in operation["responses"].values():
+            for content in response.get("content", {}).values():
+                if "example" in content:
+                    assert complaints(document, content["schema"], content["example"]) == []
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "1INCHUSDT", "币安人生USDT", "A.B-C_D", "btcusdt"])
+def test_symbols_that_are_listed_fit_the_pattern(document: dict[str, Any], symbol: str) -> None:
+    parameters = document["paths"]["/api/bars"]["get"]["parameters"]
+    schema = next(item["schema"] for item in parameters if item["name"] == "symbol")
+    assert complaints(document, schema, symbol) == []
+    for bad in ("", "A B", "A/B", "A+B", "_A", ".A", "A" * 21, "=A"):
+        assert complaints(document, schema, bad)
+
+
+def test_unchanged_answers_and_limits_are_described(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        responses = operation["responses"]
+        assert {"200", "400", "413", "421"} <= set(responses)
+        assert ("304" in responses) is (path != "/metrics")
+        assert ("429" in responses) is (path != "/healthz")
+        assert ("ETag" in responses["200"].get("headers", {})) is (path != "/metrics")
