@@ -1,4 +1,4 @@
-# make run | test | check | bench | soak | lock. Variables such as PORT, HOST and SOURCE pass through:
+# make run | test | check | bench | load | soak | lock. Variables such as PORT, HOST and SOURCE pass through:
 #   make run PORT=9000 SOURCE=simulated
 
 SHELL := /bin/bash
@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
-.PHONY: run test check bench soak lock chromium postgres
+.PHONY: run test check bench load soak lock chromium postgres
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.compiled
@@ -50,6 +50,11 @@ bench: $(VENV)/.installed-bench
 lock: $(VENV)/.made
 	$(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate \
 	  --upgrade requirements.txt -o requirements-lock.txt
+
+# Dashboards that tick, API clients and ingestion at once, against a server of its own on loopback.
+# LOAD_SECONDS=20 a phase and LOAD_CLIENTS=100 make it shorter and smaller.
+load: $(VENV)/.compiled
+	$(PY) -m benchmarks.load
 
 $(VENV)/.made:
 	@[ -n "$(PYTHON)" ] || { echo "Pairdesk needs Python 3.11: no python3 was found. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from dash import Dash, html
 from flask import Flask
+from flask_caching import Cache
 from flask_compress import Compress
 
 from app.api import register_api
 from app.api.headers import secure_answers
 from app.api.hosts import guard_hosts, trust_proxies
+from app.api.kept import CompressedBodies, compressed_under
 from app.api.limits import limit_analyses, limit_bodies, limit_requests
 from app.requests.body import WritableJson
 from app.services import open_desk
+from app.services.cache import ANSWER_BYTES, ResultCache
 from app.views import VIEWS
 from app.views.guard import guard_callbacks, guard_paths
 from app.views.quick import answer_quickly
@@ -40,7 +43,10 @@ def create_app(
     """
     server = Flask(__name__, static_folder=None)
     server.json = WritableJson(server)
+    answers = Cache()
     server.config.update(
+        CACHE_TYPE="app.services.cache.BoundedCache",
+        CACHE_THRESHOLD=ANSWER_BYTES,
         COMPRESS_MIMETYPES=[
             "text/html",
             "text/css",
@@ -52,8 +58,11 @@ def create_app(
             "image/svg+xml",
         ],
         COMPRESS_ALGORITHM=["br", "gzip"],
+        COMPRESS_CACHE_KEY=compressed_under,
+        COMPRESS_CACHE_BACKEND=lambda: CompressedBodies(answers),
     )
-    desk = open_desk(settings, reader, clock)
+    answers.init_app(server)
+    desk = open_desk(settings, reader, clock, answers=ResultCache(answers))
     server.extensions["pairdesk"] = desk
     trust_proxies(server, settings.trusted_proxies)
     # What is asked first comes first, and after an answer runs last: packing it is work too.

@@ -15,6 +15,8 @@ from app.api.problems import CONTENT_TYPE, ProblemSchema
 from core.errors import FieldError, ParameterErrors
 from core.parameters import printable
 
+JSON = "application/json"
+
 
 class QueryParser(FlaskParser):
     """Reads a query string strictly: a parameter given twice is an error, and so is an unknown."""
@@ -54,8 +56,12 @@ class ApiBlueprint(Blueprint):
 
 def json_answer(body: Any, status: int = 200) -> Response:
     """JSON with an ETag; arrays may be numpy's, whose NaN become null."""
-    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-    return tagged(Response(content, status=status, content_type="application/json"))
+    return tagged(Response(json_bytes(body), status=status, content_type=JSON))
+
+
+def json_bytes(body: Any) -> bytes:
+    """JSON as it is sent."""
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def csv_answer(text: str, file_name: str) -> Response:
@@ -73,14 +79,18 @@ def _attachment(file_name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
-def tagged(response: Response) -> Response:
+def tag_of(content: bytes) -> str:
+    """The hash of a body."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def tagged(response: Response, tag: str = "") -> Response:
     """Tag a body by its hash, and leave it out where the client has it already.
 
     The tag is weak: the same body may travel compressed or plain.
     """
     if response.status_code == 200:
-        digest = hashlib.sha256(response.get_data()).hexdigest()[:32]
-        response.set_etag(digest, weak=True)
+        response.set_etag(tag or tag_of(response.get_data()), weak=True)
         response.headers["Cache-Control"] = "no-cache"
         response.make_conditional(request)
     return response

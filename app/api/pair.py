@@ -9,7 +9,8 @@ import numpy as np
 from flask import Response
 from marshmallow import Schema, fields
 
-from app.api.blueprint import ApiBlueprint, json_answer
+from app.api.blueprint import ApiBlueprint
+from app.api.kept import kept_json
 from app.api.values import (
     ISO,
     NAN,
@@ -165,13 +166,18 @@ def pair_routes(desk: Desk) -> ApiBlueprint:
     )
 
     @routes.get("/pair")
-    @routes.arguments(PairParameters, location="query")
+    @routes.arguments(PairParameters(), location="query")
     @routes.response(200, PairAnswer)
     @routes.problems(400, 404, 429, 503)
     def pair(values: dict[str, Any]) -> Response:
         """Hedge ratios, spread, z-score, signal and backtest of a pair."""
         request = pair_request(values, desk.settings)
-        return json_answer(pair_json(desk.pairs.view(request.spec), request.points))
+        view = desk.pairs.view(request.spec)
+        return kept_json(
+            desk.answers,
+            ("pair", *view.decided_by, request.points),
+            lambda: pair_json(view, request.points),
+        )
 
     return routes
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.services.cache import ANSWER_BYTES, BoundedCache, ResultCache
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
@@ -20,6 +21,8 @@ class Desk:
     pairs: PairService
     market: MarketService
     status: StatusService
+    answers: ResultCache
+    """Bodies that were made of the same things before."""
 
 
 def open_desk(
@@ -27,6 +30,7 @@ def open_desk(
     reader: Reader,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
+    answers: ResultCache | None = None,
 ) -> Desk:
     """Make the services over one store and one clock; nothing is read before the first question."""
 
@@ -40,4 +44,5 @@ def open_desk(
         PairService(settings, reader, look, now_ms),
         MarketService(reader),
         StatusService(settings, reader, look, stock, now_ms),
+        answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

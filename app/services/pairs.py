@@ -100,6 +100,13 @@ class PairView(PairState):
 
     result: PairResult | None
 
+    @property
+    def decided_by(self) -> tuple[Hashable, ...]:
+        """All that an answer made of this view follows from."""
+        decided = self.closed.key if self.closed else self.spec
+        provisional = repr(self.zscore_provisional)  # as text: NaN is not equal to itself
+        return decided, self.source, self.stale, self.gaps, self.warnings, provisional
+
 
 @dataclass(frozen=True, slots=True)
 class Worth(Generic[Value]):

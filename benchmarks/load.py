@@ -1,0 +1,248 @@
+"""A desk under load, on loopback, with a server of its own: gunicorn, worker, simulated exchange.
+
+`make load` takes some five minutes. LOAD_SECONDS and LOAD_CLIENTS make it shorter or smaller.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import combinations
+from pathlib import Path
+from socket import socket
+
+from benchmarks.dashboards import Connection, Dashboard, Tally, open_all
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = float(os.environ.get("LOAD_SECONDS", "120"))
+CLIENTS = int(os.environ.get("LOAD_CLIENTS", "500"))
+SECOND_PAIRS = 64
+TRADES_PER_S, BURST_S = 500, 60
+"""Of all symbols together: asked of the simulated exchange, whose own market is quieter."""
+API_CALLERS, API_PAUSE_S = 2, 0.2
+READY_S = 240.0
+COMPARED_S, COMPARED_TURNS, COMPARED_ASKERS, ADDRESSES_EACH = 1.0, 5, 4, 16
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def own_address(number: int) -> str:
+    """One of the loopback's addresses: limits count each client for itself."""
+    return f"127.1.{number // 250}.{number % 250 + 1}"
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours until the end of the block."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | environ, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def serving(application: str, port: int, log: Path, **environ: str) -> Iterator[int]:
+    """Gunicorn as a desk is served; yields its pid."""
+    command = [sys.executable, "-m", "gunicorn", application]
+    if application != "wsgi:server":
+        # The desk's own configuration starts a worker; the same numbers without it.
+        kind = ("--worker-class", "gthread", "--workers", "2", "--threads", "8")
+        command += ["--config", "python:benchmarks", "--bind", f"127.0.0.1:{port}", *kind]
+        command += ["--keep-alive", "15", "--preload", "--no-control-socket"]
+    with running(command, log, PORT=str(port), HOST="127.0.0.1", **environ) as process:
+        yield process.pid
+
+
+def web_workers(master: int) -> dict[int, float]:
+    """Memory in MB of each of gunicorn's workers."""
+    found = {}
+    for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split():
+        if b"ingest" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            continue
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                found[int(pid)] = int(line.split()[1]) / 1_024
+    return found
+
+
+async def wait_until_ready(port: int) -> list[str]:
+    """Wait for the history of every symbol; returns the symbols."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        await asyncio.sleep(1.0)
+        connection = Connection(port)
+        try:
+            status = (await connection.get("/api/status")).json()
+        except (OSError, ValueError):
+            continue
+        finally:
+            connection.close()
+        history = status["backfill"] or {"done": 0, "total": 0}
+        if history["total"] and history["done"] >= history["total"]:
+            return [entry["symbol"] for entry in status["symbols"]]
+    raise TimeoutError(f"history not complete after {READY_S:.0f} s: {history}")
+
+
+async def keep_trading(port: int) -> None:
+    """Let the simulated exchange trade as busily as asked, until cancelled."""
+    connection = Connection(port)
+    while True:
+        wanted = f"trades_per_s={TRADES_PER_S}&seconds={BURST_S}"
+        await connection.get(f"/simulator/burst?{wanted}", method="POST")
+        await asyncio.sleep(BURST_S)
+
+
+async def call_api(port: int, queries: Sequence[str], until: float, tally: Tally) -> None:
+    """Ask for pairs as a program does, one after the other."""
+    connection, number = Connection(port), 0
+    while time.monotonic() < until:
+        number += 1
+        answer = await connection.get(f"/analytics/pair?points=1&{queries[number % len(queries)]}")
+        tally.milliseconds.append(answer.milliseconds)
+        if answer.status != 200:
+            tally.errors.append(f"/analytics/pair: {answer.status}")
+        await asyncio.sleep(API_PAUSE_S)
+    connection.close()
+
+
+async def load(port: int, queries: Sequence[str], clients: int) -> tuple[Tally, Tally]:
+    """Open that many dashboards, let them tick, and API callers beside them."""
+    ticks, calls = Tally(), Tally()
+    dashboards = [
+        Dashboard(port, own_address(number), queries[number % len(queries)], ticks)
+        for number in range(clients)
+    ]
+    await open_all(dashboards)
+    until = time.monotonic() + SECONDS
+    await asyncio.gather(
+        *(dashboard.run(until, number / clients) for number, dashboard in enumerate(dashboards)),
+        *(call_api(port, queries, until, calls) for _ in range(API_CALLERS)),
+    )
+    for dashboard in dashboards:
+        dashboard.close()
+    return ticks, calls
+
+
+async def answers_per_s(port: int, path: str, more: str = "") -> float:
+    """How often a path is answered while a few connections ask as fast as they can."""
+    until = time.perf_counter() + COMPARED_S
+
+    async def ask(first: int) -> int:
+        numbers = range(first, first + ADDRESSES_EACH)
+        connections = [Connection(port, own_address(number)) for number in numbers]
+        count = 0
+        while time.perf_counter() < until:
+            answer = await connections[count % ADDRESSES_EACH].get(path, more)
+            assert answer.status == 200, answer.body[:200]
+            count += 1
+        for connection in connections:
+            connection.close()
+        return count
+
+    askers = range(0, COMPARED_ASKERS * ADDRESSES_EACH, ADDRESSES_EACH)
+    return sum(await asyncio.gather(*map(ask, askers))) / COMPARED_S
+
+
+def row(name: str, tally: Tally, seconds: float = SECONDS) -> str:
+    """A line of the table."""
+    p50, p95, p99 = (tally.quantile(share) for share in (0.5, 0.95, 0.99))
+    rate = len(tally.milliseconds) / seconds
+    return f"| {name} | {rate:,.0f} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {len(tally.errors)} |"
+
+
+def report(name: str, ticks: Tally, calls: Tally) -> None:
+    print(row(f"{name}: ticks", ticks))
+    print(row(f"{name}: API beside them", calls), flush=True)
+    for words in dict.fromkeys(ticks.errors[:3] + calls.errors[:3]):
+        print(f"  {words}", flush=True)
+
+
+async def compare(port: int, folder: Path) -> None:
+    """`/analytics/pair` as it is kept, beside a bare Flask route that returns the same bytes."""
+    path = "/analytics/pair?timeframe=1h"
+    connection = Connection(port)
+    content = folder / "answer.json"
+    content.write_bytes((await connection.get(path)).body)
+    connection.close()
+    bare = free_port()
+    with serving(f'benchmarks.bare:make_server("{content}")', bare, folder / "bare.log"):
+        await asyncio.sleep(3.0)
+        ours, theirs = [], []
+        for _ in range(COMPARED_TURNS):
+            ours.append(await answers_per_s(port, path))
+            theirs.append(await answers_per_s(bare, path))
+    share = sum(ours) / sum(theirs)
+    print(
+        f"\n/analytics/pair, {content.stat().st_size / 1e3:.0f} kB, asked again:"
+        f" {max(ours):,.0f}/s; a bare Flask route with the same bytes: {max(theirs):,.0f}/s;"
+        f" {share:.2f} of it",
+        flush=True,
+    )
+
+
+async def measure(port: int, exchange: int, master: int, folder: Path) -> None:
+    """Wait for the history, then every phase in turn."""
+    symbols = await wait_until_ready(port)
+    trading = asyncio.create_task(keep_trading(exchange))
+    pairs = [f"symbol_a={a}&symbol_b={b}" for a, b in combinations(symbols, 2)]
+    print(f"{CLIENTS} dashboards of {len(pairs)} pairs, {SECONDS:.0f} s a phase\n")
+    print("| phase | answers/s | p50 ms | p95 ms | p99 ms | errors |\n|---|---|---|---|---|---|")
+    before = web_workers(master)
+    report("1m bars", *await load(port, pairs, CLIENTS))
+    half = web_workers(master)
+    seconds = [f"{pair}&timeframe=1s" for pair in pairs[:SECOND_PAIRS]]
+    report(f"1s bars, {SECOND_PAIRS} pairs", *await load(port, seconds, SECOND_PAIRS))
+    after = web_workers(master)
+    print(
+        "\nweb workers, MB: "
+        + "; ".join(
+            f"{before.get(pid, 0):.0f}, {half.get(pid, 0):.0f}, {size:.0f}"
+            for pid, size in after.items()
+        )
+    )
+    trading.cancel()
+    await compare(port, folder)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder, exchange, port = Path(name), free_port(), free_port()
+        market = [sys.executable, "-m", "ingest", "simulate", "--port", str(exchange)]
+        with (
+            running(market, folder / "exchange.log"),
+            serving(
+                "wsgi:server",
+                port,
+                folder / "desk.log",
+                DATABASE_URL=f"sqlite:///{folder / 'market.db'}",
+                SOURCE="binance",
+                WEB_CONCURRENCY="2",
+                BINANCE_WS_URL=f"ws://127.0.0.1:{exchange}",
+                BINANCE_REST_URL=f"http://127.0.0.1:{exchange}",
+            ) as master,
+        ):
+            asyncio.run(measure(port, exchange, master, folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
