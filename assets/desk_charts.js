@@ -1,10 +1,12 @@
-/* Drawing, for any view: colours of the theme into figures, rows into traces, y to what is in view.
-   It is reached as window.pairdesk.charts. */
+/* Drawing, for any view: colours of the theme into figures, rows into traces, y to what is in view,
+   labels beside it. It is reached as window.pairdesk.charts. */
 (function () {
   "use strict";
 
   const NARROW = 600;
-  let forming = null; // draws the open bar again
+  const LABEL_HEIGHT = 12;
+  let overlay = null; // draws labels and the open bar again
+  const zooms = new Map(); // what is in view, by pair and timeframe: it outlives every figure
   const BLANK = {
     data: [],
     layout: {
@@ -18,7 +20,12 @@
     if (typeof value === "string") {
       return value.startsWith("--") ? style.getPropertyValue(value).trim() : value;
     }
-    if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    if (Array.isArray(value)) {
+      // Of numbers they stay the same ones; of shapes and notes each is painted.
+      const isOfParts = value[0] !== null && typeof value[0] === "object";
+      return isOfParts ? value.map((part) => painted(part, style)) : value;
+    }
+    if (value === null || typeof value !== "object") {
       return value;
     }
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, painted(part, style)]));
@@ -31,9 +38,12 @@
     }
     const layout = painted(source.layout, style);
     const frame = document.getElementById(id);
-    if (layout.meta.narrow_right && frame && frame.clientWidth < NARROW) {
-      layout.margin.r = layout.meta.narrow_right;
+    if (frame && frame.clientWidth < NARROW) {
       layout.xaxis.nticks = 4;
+    }
+    const zoom = zooms.get(layout.meta.view);
+    if (zoom) {
+      Object.assign(layout.xaxis, { range: [...zoom], autorange: false });
     }
     // Traces share their arrays with the source, so that new rows reach both.
     return { data: source.data.map((trace) => painted(trace, style)), layout };
@@ -43,23 +53,15 @@
     array.splice(0, array.length, ...values);
   }
 
-  const PLACES = { t: "top right", m: "middle right", b: "bottom right" };
-  const MIRRORED = { t: "b", m: "m", b: "t" };
-
-  /** What an end is drawn of: a label at the newest row, a level at both signs, a holding. */
+  /** What an end is drawn of: a level at both signs, a holding. */
   const EXPANDED = {
-    tag([value, words, place], span) {
-      const text = words ? [`  ${words}`] : [""];
-      return { x: [span.last], y: [value], text, textposition: [PLACES[place]] };
-    },
-    level([level, above, below, place], span) {
+    level(level, span) {
       const negative = level === null ? null : -level;
-      const [up, down] = [PLACES[place], PLACES[MIRRORED[place]]];
+      // A little beyond the newest row, where the open bar is drawn.
+      const end = span.last + Math.max(2 * span.step, 0.012 * (span.last - span.first));
       return {
-        x: [span.first, span.last, null, span.first, span.last],
+        x: [span.first, end, null, span.first, end],
         y: [level, level, null, negative, negative],
-        text: ["", above && `   ${above}`, "", "", below && `   ${below}`],
-        textposition: [up, up, up, down, down],
       };
     },
     holding([from, to]) {
@@ -70,7 +72,7 @@
   function setEnds(source, ends, span) {
     for (const trace of source.data) {
       const end = trace.meta.end && ends[trace.meta.end];
-      if (end) {
+      if (end !== undefined) {
         for (const [part, values] of Object.entries(EXPANDED[trace.meta.as](end, span))) {
           replace(trace[part], values);
         }
@@ -94,20 +96,91 @@
     setEnds(source, delta.ends, span);
   }
 
-  /** Draw the bar that is still open: dotted, over the charts, at next to no cost a second. */
-  function drawForming(id, layerId, values, span) {
+  /** Draw labels, and dotted the bar that is still open, over the charts, at next to no cost. */
+  function drawOver(id, layerId, content, span) {
     const plot = plotOf(id);
     const layer = document.getElementById(layerId);
     if (!layer) {
       return;
     }
-    forming = () => drawForming(id, layerId, values, span);
-    if (!plot || !values || !span) {
+    overlay = () => drawOver(id, layerId, content, span);
+    if (!plot || !span) {
       layer.replaceChildren();
       return;
     }
-    const parts = Object.entries(values).map(([name, value]) => segment(plot, name, value, span));
-    layer.innerHTML = `<svg>${parts.join("")}</svg>`;
+    const parts = Object.entries(content.forming || {})
+      .map(([name, value]) => segment(plot, name, value, span));
+    layer.innerHTML = `<svg>${parts.join("")}${labelled(plot, content, span)}</svg>`;
+  }
+
+  const escaped = (words) => words.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+  /** Labels stand right of their values, moved apart where they would cover each other. */
+  function labelled(plot, { labels, ends }, span) {
+    const layout = plot._fullLayout;
+    const { _offset: left, _length: width } = layout.xaxis;
+    const parts = [];
+    const axes = new Map();
+    for (const [name, what, before, look, isEnd] of ends ? labels : []) {
+      const axis = layout[name.replace("y", "yaxis")];
+      for (const [value, sign] of placesOf(plot, what, ends)) {
+        const y = axis._offset + axis.l2p(value);
+        if (typeof value === "number" && y > axis._offset - 1 && y < axis._offset + axis._length + 1) {
+          const words = `${before}${sign}${ends.said[what]}`;
+          axes.set(axis, [...(axes.get(axis) || []), { y, words, look, isEnd }]);
+        }
+      }
+    }
+    const newest = left + layout.xaxis.l2p(span.last);
+    for (const [axis, column] of axes) {
+      spread(column, axis._offset, axis._offset + axis._length);
+      for (const { y, at, words, look, isEnd } of column) {
+        const weight = isEnd ? "strong" : "";
+        parts.push(`<text class="${look} ${weight}" x="${left + width + 10}" y="${at.toFixed(1)}">${escaped(words)}</text>`);
+        if (isEnd && newest >= left && newest <= left + width + 1) {
+          parts.push(`<circle class="${look} now" cx="${newest.toFixed(1)}" cy="${y.toFixed(1)}" r="2.5"/>`);
+        }
+      }
+    }
+    return parts.join("");
+  }
+
+  /** Where a label stands: a level at both signs, anything else at its newest value. */
+  function placesOf(plot, what, ends) {
+    if (what in ends) {
+      return ends[what] === null ? [] : [[ends[what], ""], [-ends[what], "−"]];
+    }
+    const trace = plot.data.find((one) => one.meta && one.meta.rows === what);
+    return trace ? [[trace.y[trace.y.length - 1], ""]] : [];
+  }
+
+  /** Move labels apart, each as little as may be, within the height of their chart. */
+  function spread(column, top, bottom) {
+    column.sort((one, other) => one.y - other.y);
+    const step = Math.min(LABEL_HEIGHT, (bottom - top) / Math.max(1, column.length - 1));
+    let groups = column.map((label) => ({ labels: [label], middle: label.y }));
+    for (let moved = true; moved; ) {
+      moved = false;
+      for (const group of groups) {
+        const half = (step * (group.labels.length - 1)) / 2;
+        group.middle = Math.min(Math.max(group.middle, top + half), bottom - half);
+      }
+      for (let index = 1; index < groups.length && !moved; index++) {
+        const [above, below] = [groups[index - 1], groups[index]];
+        const apart = (step * (above.labels.length + below.labels.length)) / 2;
+        if (below.middle - above.middle < apart - 0.01) {
+          const labels = [...above.labels, ...below.labels];
+          const middle = labels.reduce((sum, label) => sum + label.y, 0) / labels.length;
+          groups = [...groups.slice(0, index - 1), { labels, middle }, ...groups.slice(index + 1)];
+          moved = true;
+        }
+      }
+    }
+    for (const { labels, middle } of groups) {
+      labels.forEach((label, index) => {
+        label.at = middle + step * (index - (labels.length - 1) / 2);
+      });
+    }
   }
 
   function segment(plot, name, value, span) {
@@ -127,8 +200,9 @@
     }
     // A bar of a long history is under a pixel wide: the dots keep to the eye's measure.
     const end = Math.max(right, left + 6);
-    return `<path class="${name}" d="M${left.toFixed(1)} ${from.toFixed(1)}L${end.toFixed(1)} ${to.toFixed(1)}"/>` +
-      `<circle class="${name}" cx="${end.toFixed(1)}" cy="${to.toFixed(1)}" r="2.5"/>`;
+    const look = name.length === 1 && name !== "z" ? name : "t";
+    return `<path class="${look}" d="M${left.toFixed(1)} ${from.toFixed(1)}L${end.toFixed(1)} ${to.toFixed(1)}"/>` +
+      `<circle class="${look}" cx="${end.toFixed(1)}" cy="${to.toFixed(1)}" r="2.5"/>`;
   }
 
   function plotOf(id) {
@@ -157,17 +231,26 @@
     if (!plot.pairdeskWatched) {
       plot.pairdeskWatched = true;
       for (const event of ["plotly_afterplot", "plotly_relayouting"]) {
-        plot.on(event, () => forming && forming());
+        plot.on(event, () => overlay && overlay());
       }
       plot.on("plotly_relayout", (change) => {
         if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
+          remember(plot);
           fit(plot);
         }
       });
     }
     fit(plot);
-    if (forming) {
-      forming();
+    if (overlay) {
+      overlay();
+    }
+  }
+
+  function remember({ _fullLayout: layout }) {
+    if (layout.xaxis.autorange === false) {
+      zooms.set(layout.meta.view, [...layout.xaxis.range]);
+    } else {
+      zooms.delete(layout.meta.view);
     }
   }
 
@@ -201,11 +284,13 @@
       if ((trace.yaxis || "y") !== axis || !(trace.meta.rows || trace.meta.end)) {
         continue;
       }
-      const level = trace.meta.as === "level";
-      const begin = level ? 0 : trace.x0 === undefined ? 0 : Math.max(0, Math.floor((from - trace.x0) / trace.dx));
+      if (trace.meta.as === "level") {
+        continue; // far levels would flatten what one has zoomed in to see
+      }
+      const begin = trace.x0 === undefined ? 0 : Math.max(0, Math.floor((from - trace.x0) / trace.dx));
       const end = trace.x0 === undefined ? trace.y.length : Math.ceil((to - trace.x0) / trace.dx) + 1;
       for (let row = begin; row < Math.min(end, trace.y.length); row++) {
-        const inside = level || trace.x0 !== undefined || (trace.x[row] >= from && trace.x[row] <= to);
+        const inside = trace.x0 !== undefined || (trace.x[row] >= from && trace.x[row] <= to);
         if (typeof trace.y[row] === "number" && inside) {
           low = Math.min(low, trace.y[row]);
           high = Math.max(high, trace.y[row]);
@@ -217,6 +302,6 @@
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    charts: { figure, setEnds, append, drawForming, redraw, watch },
+    charts: { figure, setEnds, append, drawOver, redraw, watch },
   });
 })();

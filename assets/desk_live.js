@@ -7,12 +7,14 @@
     copyLink: "copy-link",
     equityChart: "live-equity-chart",
     equityCsv: "live-equity-csv",
-    forming: "live-forming",
+    expectancyChart: "live-expectancy-chart",
     legs: ["control-symbol-a", "control-symbol-b"],
+    overlay: "live-overlay",
     pairChart: "live-pair-chart",
     roundTrips: "live-round-trips",
     signal: "live-signal",
     tradesCsv: "live-trades-csv",
+    verdict: "live-verdict-line",
   };
   const RELOAD_PAUSE_MS = 5000;
   const PATIENCE_MS = 10000;
@@ -23,6 +25,8 @@
   let watchdog = null;
   let silent = false;
   let symbolsListed = 0;
+  let drawn = {}; // of which answer the expectancy chart is
+  let over = {}; // what is drawn over the charts
 
   // Looked up when they are needed: scripts are loaded in no order.
   const shell = () => window.pairdesk.shell;
@@ -30,15 +34,20 @@
   const unchanged = () => shell().unchanged();
   const set = (id, props) => shell().set(id, props);
 
-  function writeSignal(content) {
-    if (content.signal) {
-      const look = { long_spread: "long", short_spread: "short" }[content.signal] || "";
-      set(IDS.signal, { className: look });
+  function writeLooks(content) {
+    if (content.looks) {
+      set(IDS.signal, { className: content.looks.signal });
+      set(IDS.verdict, { className: content.looks.verdict });
     }
     const words = shell().textOf("z");
     if (words && shown) {
       document.title = `z ${words} · ${shell().textOf("leg-a")}/${shell().textOf("leg-b")} · Pairdesk`;
     }
+  }
+
+  function drawOver(changed, span) {
+    over = { ...over, ...changed };
+    charts().drawOver(IDS.pairChart, IDS.overlay, over, span);
   }
 
   function spanOf(cursor) {
@@ -50,7 +59,7 @@
     shownAt = Date.now();
     shell().write(screen.texts);
     shell().writeStrip(screen.strip);
-    writeSignal(screen);
+    writeLooks(screen);
     shell().writeNotices(screen.notices);
     set(IDS.roundTrips, { rowData: screen.trips });
     if (screen.symbols.length !== symbolsListed) {
@@ -66,15 +75,15 @@
     if (span) {
       charts().setEnds(screen.figures.pair, screen.ends, span);
     }
-    charts().drawForming(IDS.pairChart, IDS.forming, screen.forming, span);
-    shell().toast(screen.crossing);
+    drawOver({ labels: screen.labels, ends: screen.ends, forming: screen.forming }, span);
+    shell().toast(screen.news);
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     desk_live: {
       draw(screen) {
         if (!screen) {
-          return [unchanged(), unchanged(), unchanged()];
+          return [unchanged(), unchanged(), unchanged(), unchanged()];
         }
         const isNew = screen !== shown;
         if (isNew) {
@@ -86,23 +95,39 @@
           charts().figure(figures.pair, IDS.pairChart),
           charts().figure(figures.equity, IDS.equityChart),
           isNew ? screen.cursor : unchanged(),
+          isNew && screen.figures ? { query: screen.key } : unchanged(),
         ];
+      },
+
+      /** What came after the screen: of another one it is left aside. */
+      drawWorth(expectancy, noise, theme) {
+        const own = (answer) => answer && shown && answer.key === shown.key;
+        if (own(noise)) {
+          shell().write(noise.texts);
+        }
+        const isDrawn = expectancy === drawn.expectancy && theme === drawn.theme;
+        if (!own(expectancy) || isDrawn) {
+          return unchanged();
+        }
+        drawn = { expectancy, theme };
+        shell().write(expectancy.texts);
+        return charts().figure(expectancy.figure, IDS.expectancyChart);
       },
 
       extend(delta, cursor) {
         if (!delta || !shown || !cursor || delta.key !== cursor.key) {
-          return [unchanged(), unchanged()];
+          return [unchanged(), unchanged(), unchanged()];
         }
         if (delta.reload) {
           const due = Date.now() - shownAt > RELOAD_PAUSE_MS || !shown.figures;
-          return [unchanged(), due ? Date.now() : unchanged()];
+          return [unchanged(), due ? Date.now() : unchanged(), unchanged()];
         }
         if (delta.rows && delta.after !== cursor.last_ms) {
-          return [unchanged(), unchanged()];
+          return [unchanged(), unchanged(), unchanged()];
         }
         shell().write(delta.texts);
         shell().writeStrip(delta.strip);
-        writeSignal(delta);
+        writeLooks(delta);
         shell().writeNotices(delta.notices);
         const next = { ...cursor, ...delta.cursor };
         const span = shown.figures ? spanOf(next) : null;
@@ -115,11 +140,12 @@
           charts().redraw(IDS.equityChart);
           charts().redraw(IDS.pairChart);
         }
-        if (delta.forming) {
-          charts().drawForming(IDS.pairChart, IDS.forming, delta.forming, span);
+        if (delta.ends || delta.forming) {
+          drawOver({ ends: delta.ends || over.ends, forming: delta.forming || over.forming }, span);
         }
-        shell().toast(delta.crossing);
-        return [next, unchanged()];
+        shell().toast(delta.news);
+        // Another trade is another record: it is judged again.
+        return [next, unchanged(), delta.trips && delta.trips.add ? { query: delta.key } : unchanged()];
       },
 
       /** The clock stands while a delta is under way or nobody looks; silence never stops it. */
@@ -140,6 +166,10 @@
           shell().writeSilence("");
         }
         return Boolean(busy) || document.hidden;
+      },
+
+      fold(clicks, expanded) {
+        return String(expanded !== "true");
       },
 
       unfold(clicks, open) {

@@ -32,6 +32,7 @@
   function writeStrip(strip) {
     if (strip) {
       write(strip.texts);
+      document.documentElement.dataset.feed = strip.feed;
       set(IDS.badge, {
         children: strip.badge.label,
         title: strip.badge.words,
@@ -59,21 +60,21 @@
     }
   }
 
-  /** Once per crossing, also across reloads. */
-  function toast(crossing) {
-    if (!crossing) {
+  /** Once per entry, also across reloads. */
+  function toast(entry) {
+    if (!entry) {
       return;
     }
     const seen = announced();
-    if (seen.includes(crossing.id)) {
+    if (seen.includes(entry.id)) {
       return;
     }
     try {
-      localStorage.setItem(TOAST_KEY, JSON.stringify([...seen, crossing.id].slice(-TOASTS_KEPT)));
+      localStorage.setItem(TOAST_KEY, JSON.stringify([...seen, entry.id].slice(-TOASTS_KEPT)));
     } catch (error) {
       console.info("Toasts may repeat after a reload: storage is off.");
     }
-    set(IDS.toast, { is_open: true, header: crossing.heading, children: crossing.words });
+    set(IDS.toast, { is_open: true, header: entry.heading, children: entry.words });
   }
 
   document.addEventListener("visibilitychange", () => {

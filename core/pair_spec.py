@@ -32,12 +32,23 @@ HEDGES: Mapping[Hedge, str] = MappingProxyType(
     {
         "ols": "OLS",
         "kalman": "Kalman",
-        "ratio": "Price ratio",
-        "shrunk": "Shrunk to 1",
-        "returns": "Returns",
+        "ratio": "ratio",
+        "shrunk": "shrunk",
+        "returns": "returns",
     }
 )
 """Each way of hedging, and what the page calls it."""
+
+HEDGE_WORDS: Mapping[Hedge, str] = MappingProxyType(
+    {
+        "ols": "least squares of log prices",
+        "kalman": "a filter that forgets",
+        "ratio": "β = 1, as much money in each leg",
+        "shrunk": "halfway from least squares to 1",
+        "returns": "least squares of 10-bar changes",
+    }
+)
+"""How each finds its hedge ratio, in a few words."""
 
 ExitRule: TypeAlias = Literal["moving", "anchored"]
 

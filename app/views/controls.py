@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from app.views import ids
 from app.views.markup import aria
-from core.pair_spec import PAIR_PARAMETERS, PairSpec
+from core.pair_spec import HEDGE_WORDS, PAIR_PARAMETERS, PairSpec
 from core.parameters import Choice, Derived, Symbol
 
 MAIN_FIELDS = ("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "hedge")
@@ -23,6 +23,13 @@ def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
         className="controls",
         **aria(label="Pair and parameters"),
         children=[
+            # On a phone all of them lie behind one line.
+            html.Button(
+                [html.B(id=ids.text("fold-pair")), html.Span(id=ids.text("fold-rest"))],
+                id=ids.FOLD,
+                className="fold",
+                **aria(expanded="false"),
+            ),
             html.Div(
                 className="bar",
                 children=[
@@ -39,7 +46,7 @@ def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
                         className="push",
                         children=[
                             html.Button(
-                                "More",
+                                ["More", html.Span(id=ids.text("more-changed"), className="chip")],
                                 id=ids.MORE_TOGGLE,
                                 className="btn btn-desk",
                                 **aria(expanded="false", controls=ids.MORE),
@@ -84,8 +91,8 @@ def symbol_options(symbols: Sequence[str], *chosen: str) -> list[dict[str, str]]
 def _heading(field: str) -> str:
     """What stands above a control."""
     parameter = PAIR_PARAMETERS[field]
-    leg = {"symbol_a": " (A)", "symbol_b": " (B)"}.get(field, "")
-    return f"{parameter.label}{leg}" + (f", {parameter.unit}" if parameter.unit else "")
+    leg = {"symbol_a": "Leg A", "symbol_b": "Leg B"}.get(field)
+    return leg or parameter.label + (f", {parameter.unit}" if parameter.unit else "")
 
 
 def _control(
@@ -122,7 +129,8 @@ def _symbol(field: str, label: str, value: str, symbols: Sequence[str]) -> html.
         maxHeight=320,
         className="symbol",
     )
-    return _field(field, html.Label(label, htmlFor=ids.control(field)), entry)
+    dot = html.I(className=f"dot leg-{field[-1]}")
+    return _field(field, html.Label([dot, label], htmlFor=ids.control(field)), entry)
 
 
 def _entry(field: str, label: str, value: str, placeholder: str) -> html.Div:
@@ -144,7 +152,9 @@ def _choice(field: str, label: str, value: str, choices: Mapping[str, str]) -> h
     heading = f"{ids.control(field)}-label"
     entry = dbc.RadioItems(
         id=ids.control(field),
-        options=[{"label": name, "value": key} for key, name in choices.items()],
+        options=[
+            {"label": _named(field, key, name), "value": key} for key, name in choices.items()
+        ],
         value=value,
         name=field,  # one group: arrow keys move in it
         inline=True,
@@ -153,4 +163,14 @@ def _choice(field: str, label: str, value: str, choices: Mapping[str, str]) -> h
         label_class_name="seg-label",
     )
     group = html.Div(entry, role="radiogroup", **aria(labelledby=heading))
-    return _field(field, html.Span(label, id=heading, className="label"), group)
+    said: list[Any] = [label]
+    if field == "hedge":
+        said = ["Hedge", html.Span(id=ids.text("hedge-word"))]
+    return _field(field, html.Span(said, id=heading, className="label"), group)
+
+
+def _named(field: str, key: str, name: str) -> html.Span:
+    """A choice's name, and where that does not say it what it means."""
+    meaning = dict[str, str](HEDGE_WORDS.items()).get(key) if field == "hedge" else None
+    more: dict[str, Any] = {"data-name": name} | ({"title": meaning} if meaning else {})
+    return html.Span(name, **more)

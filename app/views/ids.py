@@ -14,6 +14,7 @@ TOAST = "toast"
 
 SWAP = "control-swap"
 COPY_LINK = "copy-link"
+FOLD = "controls-fold"
 MORE = "more"
 MORE_TOGGLE = "more-toggle"
 

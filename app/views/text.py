@@ -3,6 +3,8 @@
 import math
 from datetime import UTC, datetime
 
+from core.symbols import split_symbol
+
 NONE = "–"
 SIDES = {"long_spread": "▲ long", "short_spread": "▼ short", "flat": "flat", "no_data": "no data"}
 
@@ -38,9 +40,35 @@ def money(value: float, form: str = "") -> str:
 
 def signed(value: float) -> str:
     """A z-score, with its sign."""
-    return f"{value:+.2f}" if math.isfinite(value) else NONE
+    return f"{value:+.2f}".replace("-", "−") if math.isfinite(value) else NONE
+
+
+def amount(quantity: float) -> str:
+    """A quantity of a coin in four digits, never with an exponent."""
+    if not math.isfinite(quantity) or quantity <= 0.0:
+        return NONE
+    decimals = 3 - math.floor(math.log10(quantity))
+    return f"{quantity:,.{max(0, decimals)}f}"
+
+
+def reach(low: float, high: float, form: str = ".0f") -> str:
+    """A range: with "to" where a sign stands in it."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NONE
+    joint = " to " if low < 0.0 else "–"
+    return f"{low:{form}}{joint}{high:{form}}".replace("-", "−")
+
+
+def coin(symbol: str) -> str:
+    """What is bought and sold: the symbol without the money that it is quoted in."""
+    return split_symbol(symbol)[0]
+
+
+def quote_of(symbol: str) -> str:
+    """The money that a symbol is quoted in, as far as its name tells."""
+    return split_symbol(symbol)[1]
 
 
 def plain(value: float, form: str, unit: str = "") -> str:
     """A number in a format, or the dash for what is undefined."""
-    return f"{value:{form}}{unit}" if math.isfinite(value) else NONE
+    return f"{value:{form}}{unit}".replace("-", "−") if math.isfinite(value) else NONE

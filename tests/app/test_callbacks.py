@@ -24,6 +24,7 @@ from app.views.live.parameters import follow_controls, follow_link
 from app.views.shell.layout import page_layout
 from app.views.shell.notices import notices
 from app.views.shell.strip import source_badge
+from app.views.text import signed
 from core.report import BackfillReport, FeedReport, WorkerReport
 from core.settings import Settings
 from core.types import Bar, Origin
@@ -195,8 +196,8 @@ def test_screen_shows_the_service_s_own_numbers(services: Desk) -> None:
     screen = as_sent(load_screen(services, REQUEST))
     view = services.pairs.view(read_query(REQUEST["query"], services.settings))
     assert view.result is not None
-    assert screen["texts"]["z"] == f"{view.result.chosen.zscore[-1]:+.2f}"
-    assert f"forming {view.zscore_provisional:+.2f}" in screen["texts"]["z-note"]
+    assert screen["texts"]["z"] == signed(view.result.chosen.zscore[-1])
+    assert f"forming {signed(view.zscore_provisional)}" in screen["texts"]["z-note"]
     assert screen["texts"]["trades"] == str(view.result.backtest.metrics.total_trades)
     assert len(screen["trips"]) == len(view.result.backtest.round_trips)
     assert screen["links"]["trades"].startswith("/analytics/pair/trades.csv?symbol_a=BTCUSDT")
@@ -210,13 +211,11 @@ def test_nothing_new_costs_nothing(services: Desk) -> None:
     assert load_newer(services, REQUEST, screen["cursor"]) is no_update
 
 
-def test_new_bar_is_a_delta_under_two_kilobytes(
-    own_services: Desk, close_bar: Callable[[float], None]
-) -> None:
+def test_new_bar_is_a_small_delta(own_services: Desk, close_bar: Callable[[float], None]) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
     close_bar(1e-4)
     delta = as_sent(load_newer(own_services, REQUEST, cursor))
-    assert len(json.dumps(delta, separators=(",", ":"))) < 2_000
+    assert len(json.dumps(delta, separators=(",", ":"), ensure_ascii=False).encode()) < 2_400
     assert delta["after"] == cursor["last_ms"]
     assert delta["last"] == cursor["last_ms"] + MINUTE
     assert {len(values) for values in delta["rows"].values()} == {1}
@@ -260,18 +259,48 @@ def test_open_round_trip_is_updated_and_not_added_twice(
     assert list(trips.values()) == whole
 
 
-def test_crossing_is_news_only_while_it_is_fresh(
+def test_entry_is_news_only_while_it_is_fresh(
     own_services: Desk, close_bar: Callable[[float], None]
 ) -> None:
-    cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
-    close_bar(0.02)
-    first = load_newer(own_services, REQUEST, cursor)["crossing"]
-    assert first["heading"].startswith("▼ short · z +")
-    assert "crossed its entry 2" in first["words"]
+    request = REQUEST | {"query": f"{REQUEST['query']}&entry_z=4"}
+    cursor = as_sent(load_screen(own_services, request))["cursor"]
+    close_bar(0.03)
+    print(
+        own_services.pairs.view(
+            read_query(request["query"], own_services.settings)
+        ).result.position[-5:]
+    )
+    first = load_newer(own_services, request, cursor)["news"]
+    assert first["heading"].startswith("▼ short spread · z +")
+    assert "BTC sold, ETH bought" in first["words"]
     close_bar(0.0)
-    assert load_screen(own_services, REQUEST)["crossing"]["id"] == first["id"]
+    assert load_screen(own_services, request)["news"]["id"] == first["id"]
     close_bar(0.0)
-    assert load_screen(own_services, REQUEST)["crossing"] is None
+    assert load_screen(own_services, request)["news"] is None
+
+
+def test_each_entry_of_the_signal_is_news_once_and_nothing_else_is(
+    own_services: Desk, close_bar: Callable[[float], None]
+) -> None:
+    request = REQUEST | {"query": f"{REQUEST['query']}&entry_z=1&exit_z=0.5&stop_z=2"}
+    spec = read_query(request["query"], own_services.settings)
+    cursor = as_sent(load_screen(own_services, request))["cursor"]
+    told = set()
+    rng = np.random.default_rng(3)
+    for move in rng.normal(0.0, 2e-3, 60):
+        close_bar(float(move))
+        delta = as_sent(load_newer(own_services, request, cursor))
+        cursor |= delta["cursor"]
+        if "news" in delta:
+            told.add(int(delta["news"]["id"].rpartition("@")[2]))
+    result = own_services.pairs.view(spec).result
+    assert result is not None
+    entered = (result.position != 0) & (np.diff(result.position, prepend=0) != 0)
+    times = result.rows.open_time_ms[entered]
+    assert told == set(times[times > cursor["last_ms"] - 60 * MINUTE].tolist())
+    assert len(told) > 2
+    beyond = (np.abs(result.chosen.zscore[-60:]) >= 1).astype(int)
+    assert np.count_nonzero(np.diff(beyond) > 0) > len(told), "crossings alone would do as well"
 
 
 @pytest.mark.parametrize(

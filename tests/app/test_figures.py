@@ -171,18 +171,63 @@ def test_very_long_results_draw_their_newest_rows(
     assert traces_of(figure)["a"]["y"][0] == 0.0
 
 
-def test_labels_at_the_right_edge_never_cover_each_other(
+def test_labels_beside_the_charts_say_the_result_s_own_numbers(
     closes: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    result = result_of(closes, 2_000, spec_of(entry_z=1.95))
-    end = series.ends(result, series.drawn_rows(result))
-    a, b = end["tag_a"], end["tag_b"]
-    assert (a[2], b[2]) in {("m", "m"), ("t", "b"), ("b", "t")}
-    near = spec_of(entry_z=max(0.6, abs(float(result.chosen.zscore[-1]))))
-    shown = series.ends(result_of(closes, 2_000, near), series.drawn_rows(result))
-    side = 1 if result.chosen.zscore[-1] > 0 else 2
-    if near.entry_z > 0.6:
-        assert shown["entry"][side] == ""
+    result = result_of(closes, 2_000, spec_of(entry_z=1.95, hedge="shrunk"))
+    end, labels = series.ends(result, series.drawn_rows(result)), series.labels(result.spec)
+    said = end["said"]
+    assert said["z"] == f"{result.chosen.zscore[-1]:+.2f}".replace("-", "−")
+    assert (said["entry"], end["entry"]) == ("1.9", 1.95)
+    assert said["a"] == f"{result.rows.close_a[-1]:.2f}"
+    assert said["shrunk"] == f"{result.hedges['shrunk'].hedge_ratio:.2f}"
+    assert said.keys() == {label[1] for label in labels}
+    hedges = {label[1]: label[3:] for label in labels if label[0] == "y4"}
+    assert hedges.pop("shrunk") == ["t", True]
+    assert hedges == {name: ["m", False] for name in ("ols", "kalman", "ratio", "returns")}
+
+
+@pytest.mark.parametrize("hedge", ["ols", "kalman", "ratio", "shrunk", "returns"])
+def test_chosen_hedge_is_drawn_over_the_four_others_which_are_faint(
+    closes: tuple[np.ndarray, np.ndarray], hedge: str
+) -> None:
+    result = result_of(closes, 2_000, spec_of(hedge=hedge))
+    figure = figures.pair_figure(result, series.drawn_rows(result), "key")
+    lines = [trace for trace in figure["data"] if trace["name"] in result.hedge_ratios]
+    colors = {trace["name"]: trace["line"]["color"] for trace in lines}
+    assert lines[-1]["name"] == hedge
+    assert colors == dict.fromkeys(result.hedge_ratios, "--faint") | {hedge: "--text"}
+    for trace in lines:
+        np.testing.assert_allclose(trace["y"], result.hedge_ratios[trace["name"]], rtol=1e-3)
+    # What the band means holds of the filter alone.
+    assert ("kalman_low" in traces_of(figure)) == (hedge == "kalman")
+
+
+def test_band_is_closed_over_a_hole_and_encloses_nothing_there() -> None:
+    low, high = np.array([np.nan, 1.0, 2.0, np.nan, np.nan, 3.0]), np.full(6, 6.0)
+    high[[0, 3, 4]] = np.nan
+    cut_low, cut_high = series.cut_band(low, high)
+    np.testing.assert_array_equal(cut_low, [np.nan, 1.0, 2.0, 4.0, 4.0, 3.0])
+    np.testing.assert_array_equal(cut_high, [np.nan, 6.0, 6.0, 4.0, 4.0, 6.0])
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [(1.106e-05, "0.00001106"), (0.25, "0.2500"), (17.7, "17.70"), (56_588.0, "56,588.0")],
+)
+def test_prices_never_come_with_an_exponent(price: float, said: str) -> None:
+    assert series.price_text(price) == said
+
+
+def test_zoom_belongs_to_pair_and_timeframe_and_outlives_every_other_change(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    views = set()
+    for spec in (spec_of(), spec_of(hedge="kalman"), spec_of(entry_z=3.0, window=60)):
+        result = result_of(closes, 2_000, spec)
+        layout = figures.pair_figure(result, series.drawn_rows(result), "key")["layout"]
+        views.add((layout["meta"]["view"], layout["uirevision"]))
+    assert views == {("SOLUSDT AVAXUSDT 1m", "SOLUSDT AVAXUSDT 1m")}
 
 
 def test_costs_out_of_reach_do_not_flatten_the_z_chart(
@@ -190,9 +235,8 @@ def test_costs_out_of_reach_do_not_flatten_the_z_chart(
 ) -> None:
     for fee_bps, drawn_line in ((1.0, True), (500.0, False)):
         result = result_of(closes, 2_000, spec_of(fee_bps=fee_bps))
-        even = series.ends(result, series.drawn_rows(result))["even"]
-        assert (even[0] is not None) == drawn_line
-        assert drawn_line or even[1:3] == ["", ""]
+        end = series.ends(result, series.drawn_rows(result))
+        assert (end["even"] is not None) == drawn_line
 
 
 def test_figure_is_one_that_plotly_knows(closes: tuple[np.ndarray, np.ndarray]) -> None:

@@ -22,15 +22,24 @@ def api(desk: Any, query: str = "") -> dict[str, Any]:
     return body
 
 
+def minus(words: str) -> str:
+    return words.replace("-", "−")
+
+
+def number(words: str) -> float:
+    """A number as the page writes it: with a true minus, commas and perhaps a unit."""
+    return float(words.split(" ")[0].replace("−", "-").replace(",", ""))
+
+
 def test_page_opens_with_the_api_s_numbers_and_asks_nobody_else(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
     screen = open_screen().open(desk.url)
     body = api(desk)
-    assert float(screen.text("live-z")) == pytest.approx(body["zscore"], abs=0.006)
-    assert float(screen.text("live-even")) == pytest.approx(body["break_even_z"], abs=0.006)
+    assert number(screen.text("live-z")) == pytest.approx(body["zscore"], abs=0.006)
+    assert number(screen.text("live-even")) == pytest.approx(body["break_even_z"], abs=0.006)
     assert float(screen.text("live-hedge")) == pytest.approx(body["hedge_ratio"]["ols"], abs=6e-4)
-    assert f"{body['zscore_provisional']:+.2f}" in screen.text("live-z-note")
+    assert minus(f"{body['zscore_provisional']:+.2f}") in screen.text("live-z-note")
     assert screen.text("live-trades") == str(body["backtest"]["total_trades"])
     assert screen.text("live-badge") == "LIVE · BINANCE"
     assert screen.text("live-rate") == "412"
@@ -62,9 +71,9 @@ def test_new_bar_arrives_as_a_small_delta_and_zoom_stays(
     screen.wait_for_answer("live-delta.data")
     carrying = [body for body in screen.deltas() if '"rows"' in body]
     assert len(carrying) == 1
-    assert len(carrying[0]) < 2_000, carrying[0]
+    assert len(carrying[0].encode()) < 2_400, carrying[0]
     body = api(desk)
-    expect(screen.page.locator("#live-z")).to_have_text(f"{body['zscore']:+.2f}")
+    expect(screen.page.locator("#live-z")).to_have_text(minus(f"{body['zscore']:+.2f}"))
     last = screen.plot("plot.data.find(trace => trace.meta.rows === 'z').y.at(-1)")
     assert last == pytest.approx(body["zscore"], abs=6e-4)
     assert zoom == screen.plot(
@@ -111,22 +120,22 @@ def test_link_reproduces_the_screen_and_back_returns_to_the_one_before(
     expect(page.locator("#control-symbol-a")).to_contain_text("SOLUSDT")
     assert page.locator("#control-hedge input:checked").get_attribute("value") == "kalman"
     z = api(desk, query)["zscore"]
-    expect(page.locator("#live-z")).to_have_text(f"{z:+.2f}")
+    expect(page.locator("#live-z")).to_have_text(minus(f"{z:+.2f}"))
 
     page.fill("#control-window", "80")
     page.press("#control-window", "Enter")
     changed = query.replace("window=60", "window=80")
-    expect(page.locator("#live-z")).to_have_text(f"{api(desk, changed)['zscore']:+.2f}")
+    expect(page.locator("#live-z")).to_have_text(minus(f"{api(desk, changed)['zscore']:+.2f}"))
     assert page.url == f"{desk.url}/?{changed}"
 
     page.click("#control-swap")
     swapped = api(desk, changed.replace("_a=SOL", "_a=ETH").replace("_b=ETH", "_b=SOL"))
-    expect(page.locator("#live-z")).to_have_text(f"{swapped['zscore']:+.2f}")
+    expect(page.locator("#live-z")).to_have_text(minus(f"{swapped['zscore']:+.2f}"))
 
     page.go_back()
     page.go_back()
     expect(page.locator("#control-window")).to_have_value("60")
-    expect(page.locator("#live-z")).to_have_text(f"{z:+.2f}")
+    expect(page.locator("#live-z")).to_have_text(minus(f"{z:+.2f}"))
     assert page.url == f"{desk.url}/?{query}"
     assert screen.complaints == []
 
@@ -160,21 +169,38 @@ def test_refused_value_is_marked_with_what_is_allowed_and_charts_stay(
     page.wait_for_url("**entry_z=1.9*")
 
 
-def test_crossing_is_announced_once_and_not_again_after_a_reload(
+def test_entry_is_announced_once_and_not_again_after_a_reload_nor_while_it_is_held(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
     desk = start_desk()
-    screen = open_screen().open(desk.url)
+    screen = open_screen().open(f"{desk.url}/?entry_z=4")
     toast = screen.page.locator("#toast")
     expect(toast).to_be_hidden()
     desk.append_bar(BTCUSDT=0.03)
-    assert api(desk)["zscore"] > 2
+    assert api(desk, "entry_z=4")["zscore"] > 4
     expect(toast).to_be_visible()
-    expect(toast).to_contain_text("BTCUSDT/ETHUSDT 1m crossed its entry 2")
+    expect(toast).to_contain_text("BTC sold, ETH bought")
+    said = toast.inner_text()
+    screen.page.locator("#toast button.btn-close").click()
+    expect(toast).to_be_hidden()
+    # Back across the threshold and beyond it again, held all the while: no news.
+    desk.append_bar(BTCUSDT=-0.025)
+    expect(screen.page.locator("#live-z")).to_have_text(
+        minus(f"{api(desk, 'entry_z=4')['zscore']:+.2f}")
+    )
+    body = api(desk, "entry_z=4")
+    assert 0.5 < body["zscore"] < 4
+    desk.append_bar(BTCUSDT=0.05)
+    body = api(desk, "entry_z=4")
+    assert body["zscore"] > 4
+    assert body["backtest"]["trades"][-1]["exit_reason"] == "open"
+    expect(screen.page.locator("#live-z")).to_have_text(minus(f"{body['zscore']:+.2f}"))
+    expect(toast).to_be_hidden()
     screen.page.reload()
     screen.wait_for_charts()
     screen.wait_for_answer("live-delta.data")
     expect(toast).to_be_hidden()
+    assert "entered at the close of" in said
 
 
 def test_theme_covers_charts_and_grid_and_is_remembered(
@@ -240,10 +266,12 @@ def test_times_below_the_charts_stand_upright_side_by_side(
 def test_large_sums_are_shown_whole(desk: Any, open_screen: Callable[..., Any]) -> None:
     screen = open_screen().open(f"{desk.url}/?notional=10000000&entry_z=1&exit_z=0")
     cut = """() => [
-        ...document.querySelectorAll('.kv dd, .card-desk strong, .ag-row .ag-cell-value')]
+        ...document.querySelectorAll('.kv dd, .card-desk strong, .card-desk small'),
+        ...document.querySelectorAll('.verdict strong, .verdict p span, .ag-row .ag-cell-value')]
         .filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.innerText)"""
     assert screen.page.evaluate(cut) == []
-    assert screen.text("live-fills-note").startswith("USDT · next-open fills")
+    assert screen.text("live-pnl-label") == "net PnL, USDT"
+    assert screen.text("live-even-note") == "4 fills: 24 bp of notional"
 
 
 def test_empty_desk_waits_in_words_and_fills_by_itself(
@@ -304,3 +332,175 @@ def test_clock_runs_again_after_errors_and_silence(
         lambda: page.clock.run_for(500),
     )
     expect(page.locator("#silence")).to_be_empty()
+
+
+def test_verdict_says_the_api_s_own_numbers(desk: Any, open_screen: Callable[..., Any]) -> None:
+    for query in ("", "entry_z=1.25&exit_z=0.25&fee_bps=0&slippage_bps=0", "symbol_a=SOLUSDT"):
+        screen = open_screen().open(f"{desk.url}/?{query}")
+        body = api(desk, query)
+        record, trades = screen.text("live-verdict-figures"), body["backtest"]["total_trades"]
+        net = 1e4 * body["backtest"]["avg_pnl"] / body["notional"]
+        stderr = 1e4 * body["backtest"]["avg_pnl_stderr"] / body["notional"]
+        verb = "earned" if net >= 0 else "lost"
+        assert f"a trade {verb} {abs(net):.1f} ± {stderr:.1f} bp" in record
+        assert f"{trades} trades in" in record
+        cost = 2 * (body["fee_bps"] + body["slippage_bps"])
+        assert f"after {cost:g} bp of costs" in record
+        words, needed = screen.text("live-verdict"), body["required_z"]
+        pays = needed is not None and needed <= body["entry_z"] and net > 0
+        if needed is None:
+            assert words.startswith(("Wait: too few trades", "Never: "))
+        elif needed > body["entry_z"]:
+            assert f"({needed:.1f})" in words
+        assert pays == words.startswith(("Sell", "Buy", "Hold", "Leave", "Nothing"))
+
+
+def test_hedge_control_offers_five_and_the_chart_draws_the_chosen_one_over_the_others(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    offered = screen.page.locator("#control-hedge label").all_inner_texts()
+    assert offered == ["OLS", "Kalman", "ratio", "shrunk", "returns"]
+    drawn = (
+        "plot.data.filter(one => one.yaxis === 'y4' && one.line.width)"
+        ".map(one => [one.meta.rows, one.line.color])"
+    )
+    for hedge in ("shrunk", "returns"):
+        screen.page.locator(f"#control-hedge input[value={hedge}]").check(force=True)
+        body = api(desk, f"hedge={hedge}")
+        expect(screen.page.locator("#live-z")).to_have_text(minus(f"{body['zscore']:+.2f}"))
+        expect(screen.page.locator("#live-hedge")).to_have_text(f"{body['hedge_ratio'][hedge]:.3f}")
+        screen.page.wait_for_function(
+            "hedge => document.querySelector('#live-pair-chart .js-plotly-plot').data"
+            ".filter(one => one.yaxis === 'y4').at(-1).meta.rows === hedge",
+            arg=hedge,
+        )
+        lines = screen.plot(drawn)
+        assert len(lines) == 5
+        assert len({color for _, color in lines[:-1]}) == 1
+        assert lines[-1][0] == hedge
+        assert lines[-1][1] != lines[0][1]
+    assert screen.complaints == []
+
+
+def test_labels_stand_apart_and_stay_on_the_second_screen_and_zoomed_in(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    boxes = """() => [...document.querySelectorAll('#live-overlay text')].map(label => {
+        const {left, top, bottom} = label.getBoundingClientRect();
+        return [label.textContent, Math.round(left), top, bottom]})"""
+
+    def check(entry: str) -> None:
+        labels = screen.page.evaluate(boxes)
+        words = [label[0] for label in labels]
+        assert {f"entry {entry}", f"entry −{entry}", screen.text("live-z")} <= set(words), words
+        ordered = sorted((top, bottom) for _, _, top, bottom in labels)
+        assert all(below[0] - above[0] >= 10 for above, below in pairwise(ordered)), ordered
+
+    check("2.0")
+    screen.page.fill("#control-entry-z", "1.5")
+    screen.page.press("#control-entry-z", "Enter")
+    expect(screen.page.locator("#live-verdict-figures")).to_contain_text("At 1.5")
+    screen.page.wait_for_function(
+        "() => [...document.querySelectorAll('#live-overlay text')]"
+        ".some(label => label.textContent === 'entry 1.5')"
+    )
+    check("1.5")
+    zoom = "plot.layout.xaxis.range.map(moment => plot._fullLayout.xaxis.d2l(moment))"
+    screen.plot(
+        "Plotly.relayout(plot, {'xaxis.range': [plot.data.find(t => t.meta.rows === 'z').x0,"
+        " plot.data.find(t => t.meta.rows === 'z').x0 + 36000000]}).then(() => 1)"
+    )
+    before = screen.plot(zoom)
+    check("1.5")
+    screen.page.click("#theme-toggle")
+    screen.page.locator("#control-hedge input[value=kalman]").check(force=True)
+    expect(screen.page.locator("#live-hedge-word")).to_contain_text("a filter that forgets")
+    screen.wait_for_answer("live-delta.data")
+    assert screen.plot(zoom) == before
+    check("1.5")
+
+
+def test_what_noise_gives_comes_after_the_screen_beside_each_number(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen()
+    waiting: list[Route] = []
+    screen.page.route(
+        "**/_dash-update-component*",
+        lambda route: (
+            waiting.append(route)
+            if "live-noise.data" in (route.request.post_data or "")
+            else route.continue_()
+        ),
+    )
+    screen.open(desk.url)
+    screen.wait_for_answer("live-expectancy.data")
+    boxes = "[...document.querySelectorAll('.card-desk, .kv > div, .panel-desk')].map(one => {"
+    boxes += " const {x, y, width, height} = one.getBoundingClientRect();"
+    boxes += " return [x, y, width, height]})"
+    before = screen.page.evaluate(boxes)
+    assert screen.text("live-win-noise") == ""
+    for route in waiting:
+        route.continue_()
+    expect(screen.page.locator("#live-win-noise")).not_to_be_empty()
+    with urlopen(f"{desk.url}/analytics/pair/placebo?runs=200") as answer:
+        figures = json.load(answer)["figures"]
+    low, high = (100 * figures["win_rate"][part] for part in ("low", "high"))
+    assert screen.text("live-win-noise") == f"{low:.0f}–{high:.0f} %"
+    share = figures["beyond_entry"]
+    assert screen.text("live-z-noise") == (
+        f"|z| ≥ 2: {100 * share['value']:.0f} %"
+        f" · noise {100 * share['low']:.0f}–{100 * share['high']:.0f}"
+    )
+    assert screen.page.evaluate(boxes) == before, "numbers moved when noise came"
+    assert screen.complaints == []
+
+
+def test_expectancy_chart_draws_the_api_s_halves_and_marks_entry_and_costs(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    screen.page.wait_for_function(
+        "() => { const plot = document.querySelector('#live-expectancy-chart .js-plotly-plot');"
+        " return plot && plot.data && plot.data.length === 4 }"
+    )
+    drawn = screen.page.evaluate(
+        """() => { const plot = document.querySelector('#live-expectancy-chart .js-plotly-plot');
+            return {lines: Object.fromEntries(plot.data.map(one => [one.name, [one.x, one.y]])),
+                shapes: plot.layout.shapes.map(one => [one.x0, one.y0]),
+                words: plot.layout.annotations.map(one => one.text)} }"""
+    )
+    with urlopen(f"{desk.url}/analytics/pair/expectancy") as answer:
+        body = json.load(answer)
+    told = {entry["entry_z"]: entry for entry in body["entries"]}
+    count = 0
+    for name in ("first_half", "second_half"):
+        for entry_z, net in zip(*drawn["lines"][name], strict=True):
+            half = told[entry_z][name]
+            assert (net is None) == (half["trades"] < 5)
+            if net is not None:
+                count += 1
+                assert net == pytest.approx(half["net"], abs=0.006)
+    assert count > 4
+    assert [2, 0] in drawn["shapes"]
+    assert [0, -24] in drawn["shapes"]
+    assert drawn["words"] == ["pays costs", "costs 24", "your entry"]
+
+
+def test_numbers_go_grey_while_the_feed_is_cut(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk()
+    screen = open_screen().open(desk.url)
+    z = "getComputedStyle(document.querySelector('#live-z')).color"
+    bright = screen.page.evaluate(z)
+    desk.state = "down"
+    desk.report()
+    expect(screen.page.locator("html")).to_have_attribute("data-feed", "cut")
+    assert screen.page.evaluate(z) != bright
+    desk.state = "live"
+    desk.report()
+    expect(screen.page.locator("html")).to_have_attribute("data-feed", "live")
+    assert screen.page.evaluate(z) == bright

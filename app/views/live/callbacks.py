@@ -6,10 +6,11 @@ import structlog
 from dash import Dash, Input, Output, State, no_update
 
 from app.services import Desk
-from app.views.links import read_query
+from app.views.links import query_of, read_query
 from app.views.live import ids, parameters, scripts
 from app.views.live.client_cursor import read_cursor
-from app.views.live.screen import newer, whole_screen
+from app.views.live.screen import asked_of, newer, whole_screen
+from app.views.live.worth import RUNS, expectancy_figure, expectancy_note, noise_texts
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec
 
@@ -48,6 +49,32 @@ def load_newer(desk: Desk, request: object, raw_cursor: object) -> Any:
     return no_update if change is None else change
 
 
+def load_expectancy(desk: Desk, request: object) -> Any:
+    """The chart of other entries; no update when it can't be asked for."""
+    asked = read_request(request, desk)
+    if asked is None:
+        return no_update
+    spec, key = asked[0], query_of(asked[0], desk.settings)
+    told, failure = asked_of(desk.pairs.expectancy, spec)
+    found, reason = (told.value, told.reason) if told else (None, failure)
+    return {
+        "key": key,
+        "texts": {"expectancy-note": expectancy_note(found, reason)},
+        "figure": expectancy_figure(spec, found, key),
+    }
+
+
+def load_noise(desk: Desk, request: object) -> Any:
+    """What noise gives beside each number; no update when it can't be asked for."""
+    asked = read_request(request, desk)
+    if asked is None:
+        return no_update
+    spec = asked[0]
+    told, failure = asked_of(lambda spec: desk.pairs.placebo(spec, RUNS), spec)
+    found, reason = (told.value, told.reason) if told else (None, failure)
+    return {"key": query_of(spec, desk.settings), "texts": noise_texts(spec, found, reason)}
+
+
 def register(app: Dash, desk: Desk) -> None:
     """Bind everything that makes the view live."""
     parameters.register(app, desk)
@@ -78,3 +105,14 @@ def register(app: Dash, desk: Desk) -> None:
             # The page keeps its last state and asks again.
             log.error("callback failed", error=repr(error), exc_info=error)
             return no_update
+
+    # Each by itself: the chart does not wait for two hundred runs on noise.
+    @app.callback(
+        Output(ids.EXPECTANCY, "data"), Input(ids.WORTH, "data"), prevent_initial_call=True
+    )
+    def expectancy(request: object) -> Any:
+        return load_expectancy(desk, request)
+
+    @app.callback(Output(ids.NOISE, "data"), Input(ids.WORTH, "data"), prevent_initial_call=True)
+    def noise(request: object) -> Any:
+        return load_noise(desk, request)

@@ -1,20 +1,60 @@
-"""The cards of one number each, and the backtest's figures."""
+"""The first line, the cards of one number each, and the backtest's figures."""
 
 from dash import html
 
-from app.views import ids
+from app.views.ids import text
+from app.views.live import ids
 from app.views.live.texts import SUMMARY, empty_texts
 from app.views.markup import aria
 
 CARDS = {
-    "z": "z-score",
-    "even": "break-even z",
-    "hedge": "hedge ratio",
-    "half-life": "half-life",
-    "coint": "cointegration",
-    "corr": "correlation",
-    "signal": "signal",
+    "z": (
+        "z-score, last closed bar",
+        "z-noise",
+        "How many deviations the spread lies off its mean",
+    ),
+    "even": (
+        "break-even z · needed z",
+        "even-noise",
+        "Break-even: the entry that pays the four fills if the frozen spread reverts in full."
+        " Needed: the entry that would have paid at the share of the way back that this pair gave",
+    ),
+    "hedge": ("hedge ratio β", "hedge-more", "How much of leg B stands against leg A, in money"),
+    "effect": (
+        "hedge effectiveness",
+        "effect-more",
+        "Share of the variance of leg A's 10-bar changes that the hedge took away, each with the"
+        " hedge ratio known before it",
+    ),
+    "half-life": (
+        "half-life, out of sample",
+        "half-life-noise",
+        "Bars until half of a deviation is gone, of a spread fitted on the rows before",
+    ),
+    "coint": (
+        "cointegration, both ways",
+        "coint-more",
+        "Engle-Granger, p-value of the better direction doubled; squares: sixths of the rows that"
+        " pass by themselves",
+    ),
+    "corr": ("correlation", "corr-more", "Of log returns"),
+    "signal": ("signal", "signal-more", "What the rule itself holds; grey where it can't pay"),
 }
+"""Heading, the key of the third line, and what the number is."""
+
+
+def verdict_line() -> html.Section:
+    """What to do now, above everything; it keeps its size whatever it says."""
+    shown = empty_texts()
+    return html.Section(
+        id=ids.VERDICT,
+        className="verdict",
+        **aria(live="polite", label="What now"),
+        children=[
+            html.Strong(shown["verdict"], id=text("verdict")),
+            html.P([html.Span(id=text("verdict-figures")), html.Span(id=text("verdict-rule"))]),
+        ],
+    )
 
 
 def cards() -> html.Section:
@@ -27,23 +67,30 @@ def cards() -> html.Section:
             html.Div(
                 className=f"card-desk card-{key}",
                 children=[
-                    html.H2(label),
-                    html.Strong(shown[key], id=ids.text(key)),
-                    html.Small(shown[f"{key}-note"], id=ids.text(f"{key}-note")),
+                    html.H2(label, title=meaning),
+                    html.Strong(shown[key], id=text(key)),
+                    html.Small(id=text(f"{key}-note")),
+                    html.Small(id=text(more)),
                 ],
             )
-            for key, label in CARDS.items()
+            for key, (label, more, meaning) in CARDS.items()
         ],
     )
 
 
 def summary() -> html.Dl:
-    """Figures of the backtest."""
+    """Figures of the backtest, each with what noise gives."""
     shown = empty_texts()
     return html.Dl(
         className="kv",
         children=[
-            html.Div([html.Dt(label), html.Dd(shown[key], id=ids.text(key))])
+            html.Div(
+                [
+                    html.Dt(label, id=text(f"{key}-label")),
+                    html.Dd(shown[key], id=text(key)),
+                    html.Dd(id=text(f"{key}-noise"), className="noise"),
+                ]
+            )
             for key, label in SUMMARY.items()
         ],
     )

@@ -8,6 +8,7 @@ from app.views.ids import text
 from app.views.live import ids
 from app.views.live.figures import CAPTION, EQUITY_HEIGHT, HEIGHT
 from app.views.live.series import HEIGHTS
+from app.views.live.worth import EXPECTANCY_HEIGHT
 from app.views.markup import aria
 
 CONFIG: Any = {
@@ -48,17 +49,11 @@ CAPTIONS: dict[str, tuple[str, list[Any]]] = {
             html.Span("▲", className="long"),
             " long spread · ",
             html.Span("▼", className="short"),
-            " short spread · ○ exit · dotted: break-even after costs",
+            " short spread · ○ exit · dotted: pays costs if it reverts in full · dash-dot: needed"
+            " at this pair's own capture",
         ],
     ),
-    "hedge": (
-        "Hedge ratio",
-        [
-            html.Span(id=text("ols-note"), className="leg-a"),
-            " · ",
-            html.Span("Kalman ± 1 s.e.", className="leg-b"),
-        ],
-    ),
+    "hedge": ("Hedge ratio β", [html.Span(id=text("hedge-note-chart"))]),
 }
 
 
@@ -86,17 +81,26 @@ def pair_chart() -> html.Div:
                 responsive=True,
                 style={"height": f"{HEIGHT}px"},
             ),
-            html.Div(id=ids.FORMING, className="forming", **aria(hidden="true")),
+            html.Div(id=ids.OVERLAY, className="overlay", **aria(hidden="true")),
         ],
     )
 
 
 def equity_chart() -> dcc.Graph:
     """Equity and drawdown."""
+    return _small_chart(ids.EQUITY_CHART, EQUITY_HEIGHT)
+
+
+def expectancy_chart() -> dcc.Graph:
+    """Net per trade by entry."""
+    return _small_chart(ids.EXPECTANCY_CHART, EXPECTANCY_HEIGHT)
+
+
+def _small_chart(component_id: str, height: int) -> dcc.Graph:
     return dcc.Graph(
-        id=ids.EQUITY_CHART,
+        id=component_id,
         figure=BLANK,
         config=CONFIG | {"displayModeBar": False},
         responsive=True,
-        style={"height": f"{EQUITY_HEIGHT}px"},
+        style={"height": f"{height}px"},
     )

@@ -9,21 +9,22 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from app.views.live.series import HEIGHTS, Column, Drawn, columns, marks
+from core.pair_spec import HEDGES, Hedge, PairSpec
 from core.types import PairResult
 
 Figure: TypeAlias = dict[str, Any]
 
-FONT = 'ui-sans-serif, system-ui, "Inter", "Segoe UI", Roboto, sans-serif'
+FONT = '"Inter", system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
 # Captions between the charts are html laid over the figure (app/views/live/charts.py).
-CAPTION = 26
+CAPTION = 22
 TIME_LABELS = 34
 HEIGHT = sum(HEIGHTS.values()) + CAPTION * len(HEIGHTS) + TIME_LABELS
-EQUITY_HEIGHT = 118
+EQUITY_HEIGHT = 96
 MANY_ROWS = 1_500
 
 
 def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
-    """The four linked charts; `key` names the screen, and while it stands zoom is kept."""
+    """The four linked charts; `key` names the screen. Zoom belongs to pair and timeframe."""
     spec, begin = result.spec, drawn.first_row(result)
     column, mark = columns(result, drawn, begin), marks(result, drawn, begin)
     few = len(column["z"]) < MANY_ROWS
@@ -35,34 +36,40 @@ def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
             for kind in ("held", "open")
             for side in ("long", "short")
         ),
-        rows.line("a", "y", "--a", f"{spec.symbol_a} <b>%{{customdata}}</b> (%{{y:+.2f}} %)")
+        rows.line("a", "y", "--a", f"{spec.symbol_a} <b>%{{customdata:~f}}</b> (%{{y:+.2f}} %)")
         | {"customdata": column["price_a"], "meta": {"rows": "a", "customdata": "price_a"}},
-        rows.line("b", "y", "--b", f"{spec.symbol_b} <b>%{{customdata}}</b> (%{{y:+.2f}} %)")
+        rows.line("b", "y", "--b", f"{spec.symbol_b} <b>%{{customdata:~f}}</b> (%{{y:+.2f}} %)")
         | {"customdata": column["price_b"], "meta": {"rows": "b", "customdata": "price_b"}},
         rows.edge("low", "y2"),
         rows.edge("high", "y2") | {"fill": "tonexty", "fillcolor": "--band"},
         rows.line("mean", "y2", "--muted", width=1, dash="2px,3px"),
         rows.line("spread", "y2", "--text", "Spread <b>%{y:+.3f} %</b>"),
-        _level("entry", "--accent", "5px,4px"),
+        _level("entry", "--accent", "6px,4px"),
         _level("even", "--muted", "1px,4px"),
+        _level("need", "--muted", "8px,3px,2px,3px"),
         _level("leave", "--line", "2px,4px"),
-        _level("stop", "--bad", "5px,4px"),
+        _level("stop", "--accent", "2px,3px"),
         rows.line("z", "y3", "--text", "z <b>%{y:+.2f}</b>"),
         _mark("entry_long", mark, "triangle-up", "--long", 10 if few else 8),
         _mark("entry_short", mark, "triangle-down", "--short", 10 if few else 8),
         _mark("exit", mark, "circle", "--text", 7 if few else 5),
-        rows.edge("kalman_low", "y4"),
-        rows.edge("kalman_high", "y4") | {"fill": "tonexty", "fillcolor": "--se"},
-        rows.line("ols", "y4", "--a", "OLS <b>%{y:.4g}</b>"),
-        rows.line("kalman", "y4", "--b", "Kalman <b>%{y:.4g}</b>", dash="4px,3px"),
-        _tag("tag_a", "y", "--a"),
-        _tag("tag_b", "y", "--b"),
-        _tag("tag_spread", "y2", "--text"),
-        _tag("tag_z", "y3", "--text"),
-        _tag("tag_ols", "y4", "--a"),
-        _tag("tag_kalman", "y4", "--b"),
+        *_hedges(rows, spec.hedge),
     ]
-    return {"data": traces, "layout": _pair_layout(drawn, key, spec.timeframe)}
+    return {"data": traces, "layout": _pair_layout(drawn, key, spec)}
+
+
+def _hedges(rows: "_Rows", chosen: Hedge) -> list[Figure]:
+    """Every hedge ratio faint, and over them the chosen one."""
+    faint = [
+        rows.line(hedge, "y4", "--faint", f"{name} <b>%{{y:.4f}}</b>", width=1)
+        for hedge, name in HEDGES.items()
+        if hedge != chosen
+    ]
+    line = rows.line(chosen, "y4", "--text", f"{HEDGES[chosen]} <b>%{{y:.4f}}</b>")
+    if chosen != "kalman":
+        return [*faint, line]
+    high = rows.edge("kalman_high", "y4") | {"fill": "tonexty", "fillcolor": "--band"}
+    return [rows.edge("kalman_low", "y4"), high, *faint, line]
 
 
 def equity_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
@@ -70,7 +77,7 @@ def equity_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
     spec = result.spec
     column = columns(result, drawn, drawn.first_row(result))
     rows = _Rows(drawn, spec.timeframe_ms, column, 1.4)
-    layout = _base_layout(key, EQUITY_HEIGHT) | {
+    layout = base_layout(key, view_of(spec), EQUITY_HEIGHT) | {
         "margin": {"l": 46, "r": 8, "t": 4, "b": 4, "pad": 0},
         "xaxis": _time_axis(drawn, spec.timeframe) | {"showticklabels": False, "anchor": "y2"},
         "yaxis": _value_axis((0.36, 1.0)) | {"tickformat": "~s", "nticks": 4},
@@ -78,9 +85,9 @@ def equity_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
         | {"ticksuffix": " %", "nticks": 2, "rangemode": "tozero", "tickformat": "~g"},
     }
     traces = [
-        rows.line("equity", "y", "--accent", "Equity <b>%{y:,.2f}</b>"),
-        rows.line("drawdown", "y2", "--short", "Drawdown <b>%{y:.2f} %</b>", width=1)
-        | {"fill": "tozeroy", "fillcolor": "--held-short"},
+        rows.line("equity", "y", "--text", "Equity <b>%{y:,.2f}</b>"),
+        rows.line("drawdown", "y2", "--loss", "Drawdown <b>%{y:.2f} %</b>", width=1)
+        | {"fill": "tozeroy", "fillcolor": "--loss-area"},
     ]
     return {"data": traces, "layout": layout}
 
@@ -136,18 +143,9 @@ def _unseen(name: str, axis: str, mode: str, meta: Mapping[str, str]) -> Figure:
 
 
 def _level(name: str, color: str, dash: str) -> Figure:
-    return _unseen(name, "y3", "lines+text", {"end": name, "as": "level"}) | {
-        **{"x": [], "y": [], "text": [], "textposition": []},
+    return _unseen(name, "y3", "lines", {"end": name, "as": "level"}) | {
+        **{"x": [], "y": []},
         "line": {"color": color, "width": 1, "dash": dash},
-        "textfont": {"color": "--muted", "size": 10},
-    }
-
-
-def _tag(name: str, axis: str, color: str) -> Figure:
-    return _unseen(name, axis, "markers+text", {"end": name, "as": "tag"}) | {
-        **{"x": [], "y": [], "text": [], "textposition": []},
-        "marker": {"color": color, "size": 6},
-        "textfont": {"color": color, "size": 10, "weight": 600},
     }
 
 
@@ -181,15 +179,21 @@ def _mark(
     }
 
 
-def _base_layout(key: str, height: int) -> Figure:
+def view_of(spec: PairSpec) -> str:
+    """What zoom belongs to: it survives every other change of a screen."""
+    return f"{spec.symbol_a} {spec.symbol_b} {spec.timeframe}"
+
+
+def base_layout(key: str, view: str, height: int) -> Figure:
+    """What all figures of the view have in common."""
     return {
-        "meta": {"key": key},
-        "uirevision": key,
+        "meta": {"key": key, "view": view},
+        "uirevision": view,
         "height": height,
         "autosize": True,
         "paper_bgcolor": "--panel",
         "plot_bgcolor": "--panel",
-        "font": {"family": FONT, "size": 10, "color": "--muted"},
+        "font": {"family": FONT, "size": 11, "color": "--muted"},
         # No trace is in the legend; its order is that of the hover box.
         "showlegend": True,
         "legend": {"traceorder": "normal"},
@@ -205,7 +209,7 @@ def _base_layout(key: str, height: int) -> Figure:
     }
 
 
-def _pair_layout(drawn: Drawn, key: str, timeframe: str) -> Figure:
+def _pair_layout(drawn: Drawn, key: str, spec: PairSpec) -> Figure:
     total = sum(HEIGHTS.values()) + CAPTION * (len(HEIGHTS) - 1)
     domains: dict[str, tuple[float, float]] = {}
     top = 1.0
@@ -214,11 +218,10 @@ def _pair_layout(drawn: Drawn, key: str, timeframe: str) -> Figure:
         top -= (height + CAPTION) / total
     percent = {"ticksuffix": " %", "tickformat": "+~g"}
     hidden = {"range": [0, 1], "fixedrange": True, "visible": False, "anchor": "x"}
-    return _base_layout(key, HEIGHT) | {
-        # Labels at the right edge need more of a narrow screen.
-        "meta": {"key": key, "narrow_right": 52},
-        "margin": {"l": 56, "r": 36, "t": CAPTION, "b": TIME_LABELS, "pad": 0},
-        "xaxis": _time_axis(drawn, timeframe) | {"anchor": "y4"},
+    return base_layout(key, view_of(spec), HEIGHT) | {
+        # At the right edge is room for the labels.
+        "margin": {"l": 52, "r": 82, "t": CAPTION, "b": TIME_LABELS, "pad": 0},
+        "xaxis": _time_axis(drawn, spec.timeframe) | {"anchor": "y4"},
         "yaxis": _value_axis(domains["price"]) | percent,
         "yaxis2": _value_axis(domains["spread"]) | percent,
         "yaxis3": _value_axis(domains["z"]) | {"tickformat": "+~g", "nticks": 8},
@@ -233,7 +236,7 @@ def _time_axis(drawn: Drawn, timeframe: str) -> Figure:
     return {
         "type": "date",
         "autorange": True,
-        # Room for the labels at the right edge only.
+        # Room for the newest points at the right edge only.
         "autorangeoptions": {"clipmin": drawn.first_ms},
         "showgrid": False,
         "zeroline": False,
@@ -246,6 +249,7 @@ def _time_axis(drawn: Drawn, timeframe: str) -> Figure:
         "hoverformat": "%d %b %Y %H:%M:%S" if timeframe == "1s" else "%d %b %Y %H:%M",
         "nticks": 8,
         "tickangle": 0,
+        "tickfont": {"size": 10},
         "ticks": "",
         "tickformatstops": [
             {"dtickrange": [None, 59_999], "value": "%H:%M:%S\n%d %b"},

@@ -13,13 +13,20 @@ RELOAD = "live-reload"
 DELTA = "live-delta"
 CURSOR = "live-cursor"
 
+# What comes after the screen: the parameters to judge, what other entries gave, what noise gives.
+WORTH = "live-worth"
+EXPECTANCY = "live-expectancy"
+NOISE = "live-noise"
+
 # The clock: `BUSY` while a delta is under way.
 INTERVAL = "live-interval"
 BUSY = "live-busy"
 
 PAIR_CHART = "live-pair-chart"
-FORMING = "live-forming"
+OVERLAY = "live-overlay"
+VERDICT = "live-verdict-line"
 EQUITY_CHART = "live-equity-chart"
+EXPECTANCY_CHART = "live-expectancy-chart"
 ROUND_TRIPS = "live-round-trips"
 TRADES_CSV = "live-trades-csv"
 EQUITY_CSV = "live-equity-csv"

@@ -7,8 +7,8 @@ from app.views.controls import controls
 from app.views.ids import text
 from app.views.links import default_spec, listed_symbols
 from app.views.live import ids
-from app.views.live.cards import cards, summary
-from app.views.live.charts import equity_chart, pair_chart
+from app.views.live.cards import cards, summary, verdict_line
+from app.views.live.charts import equity_chart, expectancy_chart, pair_chart
 from app.views.live.round_trips import round_trips
 
 
@@ -34,6 +34,9 @@ def _stores() -> list[dcc.Store | dcc.Interval]:
         dcc.Store(id=ids.DELTA),
         dcc.Store(id=ids.CURSOR),
         dcc.Store(id=ids.BUSY, data=False),
+        dcc.Store(id=ids.WORTH),
+        dcc.Store(id=ids.EXPECTANCY),
+        dcc.Store(id=ids.NOISE),
         dcc.Interval(id=ids.INTERVAL, interval=1_000),
     ]
 
@@ -43,12 +46,15 @@ def _main() -> html.Main:
         id=ids.MAIN,
         className="live",
         children=[
+            verdict_line(),
             cards(),
             html.Div(
                 className="cols",
                 children=[
                     pair_chart(),
-                    html.Aside(className="side", children=[_backtest(), _round_trips()]),
+                    html.Aside(
+                        className="side", children=[_backtest(), _expectancy(), _round_trips()]
+                    ),
                 ],
             ),
         ],
@@ -59,12 +65,27 @@ def _backtest() -> html.Section:
     return html.Section(
         className="panel-desk",
         children=[
-            html.H2(["Backtest", html.Span(id=text("fills-note"))]),
+            html.H2(["Backtest", html.Span(id=text("since-note"))]),
             equity_chart(),
             summary(),
-            html.P(
-                "In-sample parameters: chosen by you, judged on the same bars.", className="note"
+            html.P(id=text("noise-note"), className="note"),
+        ],
+    )
+
+
+def _expectancy() -> html.Section:
+    first, second = (html.Span(className=f"key {name}") for name in ("first", "second"))
+    return html.Section(
+        className="panel-desk",
+        children=[
+            html.H2(
+                [
+                    "Net per trade by entry",
+                    html.Span(id=text("expectancy-note")),
+                    html.Span([first, "1st half", second, "2nd half"]),
+                ]
             ),
+            expectancy_chart(),
         ],
     )
 

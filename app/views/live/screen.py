@@ -5,49 +5,59 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
-import numpy as np
-from dash import html
-
 from app.services import Desk
 from app.services.market import SymbolNotIngested
 from app.services.pairs import Closed, PairState
 from app.services.status import DeskStatus
-from app.views.controls import symbol_options
-from app.views.links import listed_symbols, query_of
+from app.views.controls import MORE_FIELDS, symbol_options
+from app.views.links import control_values, listed_symbols, query_of
 from app.views.live.client_cursor import ClientCursor, fingerprint
 from app.views.live.figures import equity_figure, pair_figure
-from app.views.live.series import Drawn, bases, drawn_rows, ends, forming_values, newer_rows
+from app.views.live.series import (
+    Drawn,
+    bases,
+    drawn_rows,
+    ends,
+    forming_values,
+    labels,
+    newer_rows,
+)
 from app.views.live.texts import (
+    SUMMARY,
     EntryNote,
     empty_texts,
     entry_note,
     forming_note,
+    lasting_texts,
     live_texts,
     round_trip_rows,
+    signal_look,
 )
-from app.views.shell.notices import Notice, notices
+from app.views.live.verdict import can_pay, sides_words, verdict
+from app.views.shell.notices import Notice, notice_line, notices
 from app.views.shell.strip import source_badge, status_texts
-from app.views.text import SIDES, time_text
+from app.views.text import SIDES, coin, signed, time_text
 from core.errors import ParameterErrors, StoreError
-from core.pair_spec import HEDGES, PairSpec
+from core.pair_spec import HEDGE_WORDS, HEDGES, PairSpec, read_pair_spec
+from core.settings import Settings
 from core.types import PairResult
 
 Answer = TypeVar("Answer")
 
-CROSSING_BARS = 2
-"""A crossing older than this many closed bars is history, not news."""
+NEWS_BARS = 2
+"""An entry decided earlier than this many closed bars ago is history, not news."""
 
 
 def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
     """Everything that the Live view shows of a pair."""
     key = query_of(spec, desk.settings)
-    view, failure = _asked(desk.pairs.view, spec)
+    view, failure = asked_of(desk.pairs.view, spec)
     screen: dict[str, Any] = {
         "key": key,
         "step_ms": spec.timeframe_ms,
         "figures": None,
-        "texts": empty_texts() | _captions(spec, _quote(desk, spec)),
-        "signal": "no_data",
+        "texts": empty_texts() | _captions(spec, _quote(desk, spec), desk.settings),
+        "looks": {"signal": "", "verdict": "verdict"},
         "trips": [],
         "symbols": symbol_options(listed_symbols(desk), spec.symbol_a, spec.symbol_b),
         "links": {name: f"/analytics/pair/{name}.csv?{key}" for name in ("trades", "equity")},
@@ -60,12 +70,12 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
             "pair": pair_figure(result, drawn, key),
             "equity": equity_figure(result, drawn, key),
         }
-        screen["ends"] = ends(result, drawn)
+        screen["ends"], screen["labels"] = ends(result, drawn), labels(spec)
         screen["trips"] = round_trip_rows(result)
-        screen["crossing"] = crossing(result, key)
+        screen["news"] = news(result, key)
         screen["forming"] = _forming(view, view.closed, standing)
-        screen["signal"] = result.signal
-        screen["texts"] |= live_texts(result, view.zscore_provisional)
+        screen["looks"] = _looks(result)
+        screen["texts"] |= live_texts(result, view.zscore_provisional) | lasting_texts(result)
         cursor = _advanced(cursor, view.closed, standing, drawn.first_ms, screen["forming"])
     status = desk.status.view()
     return _with_status(screen, cursor, status, notices(status, view, failure, note), view)
@@ -78,7 +88,7 @@ def newer(
     key = query_of(spec, desk.settings)
     if cursor.key != key:
         return None
-    pair, failure = _asked(desk.pairs.state, spec)
+    pair, failure = asked_of(desk.pairs.state, spec)
     change: dict[str, Any] = {"key": key}
     told = cursor
     if pair is not None and pair.closed is not None:
@@ -133,43 +143,45 @@ def _closed_rows(result: PairResult, told: ClientCursor) -> dict[str, Any]:
         "after": told.last_ms,
         "last": int(result.rows.open_time_ms[-1]),
         "texts": live_texts(result, math.nan),
-        "signal": result.signal,
+        "looks": _looks(result),
     }
-    extra = {"trips": _trips(result, told), "crossing": crossing(result, told.key)}
-    return content | {name: news for name, news in extra.items() if news}
+    extra = {"trips": _trips(result, told), "news": news(result, told.key)}
+    return content | {name: part for name, part in extra.items() if part}
 
 
-def crossing(result: PairResult, key: str) -> dict[str, str] | None:
-    """The newest crossing of the entry threshold, if it is of the last closed bars."""
-    spec, zscore = result.spec, result.chosen.zscore
-    for row in range(len(zscore) - 1, max(0, len(zscore) - 1 - CROSSING_BARS), -1):
-        side = _beyond(float(zscore[row]), spec)
-        if side and side != _beyond(_last_known(result, row), spec):
+def _looks(result: PairResult) -> dict[str, str]:
+    """Hues of signal and verdict, as class names."""
+    return {
+        "signal": signal_look(result),
+        "verdict": f"verdict {verdict(result).look}".rstrip(),
+    }
+
+
+def news(result: PairResult, key: str) -> dict[str, str] | None:
+    """The newest entry that the signal decided on, if it is of the last closed bars.
+
+    The page is an unsaved rule of the pair on screen: an alert of the same parameters fires at the
+    same bar, see `core.alerts`.
+    """
+    spec, position, zscore = result.spec, result.position, result.chosen.zscore
+    for row in range(len(position) - 1, max(0, len(position) - 1 - NEWS_BARS), -1):
+        side = int(position[row])
+        if side and side != position[row - 1]:
             open_ms = int(result.rows.open_time_ms[row])
             closed = time_text(open_ms + spec.timeframe_ms, spec.timeframe == "1s")
+            name = SIDES["long_spread" if side > 0 else "short_spread"]
+            held = sides_words(spec.symbol_a, spec.symbol_b, side)
+            worth = "" if can_pay(result) else " It can't pay its costs here."
             return {
                 "id": f"{key}@{open_ms}",
-                "heading": f"{SIDES[side]} · z {zscore[row]:+.2f}",
-                "words": f"{spec.symbol_a}/{spec.symbol_b} {spec.timeframe} crossed its entry"
-                f" {spec.entry_z:g} at the close of {closed} UTC.",
+                "heading": f"{name} spread · z {signed(float(zscore[row]))}",
+                "words": f"{spec.symbol_a}/{spec.symbol_b} {spec.timeframe} entered at the close of"
+                f" {closed} UTC: {held}.{worth}",
             }
     return None
 
 
-def _beyond(zscore: float, spec: PairSpec) -> str | None:
-    if not abs(zscore) >= spec.entry_z:
-        return None
-    return "short_spread" if zscore > 0 else "long_spread"
-
-
-def _last_known(result: PairResult, row: int) -> float:
-    """The last z before a row; a crossing over a few missing bars is one all the same."""
-    before = result.chosen.zscore[max(0, row - 8) : row]
-    known = before[np.isfinite(before)]
-    return float(known[-1]) if len(known) else math.nan
-
-
-def _asked(ask: Callable[[PairSpec], Answer], spec: PairSpec) -> tuple[Answer | None, str]:
+def asked_of(ask: Callable[[PairSpec], Answer], spec: PairSpec) -> tuple[Answer | None, str]:
     """What the service says of a pair, or in words why it can't."""
     try:
         return ask(spec), ""
@@ -236,15 +248,17 @@ def _with_status(
 ) -> dict[str, Any]:
     """Add strip, notices and the cursor's next state; what the client has is left out."""
     badge = asdict(source_badge(status, pair))
-    strip = {"texts": status_texts(status), "badge": badge}
+    levels = [line.level for line in lines]
+    # What is on screen is then of a while ago: the page says so in grey.
+    recorded = pair is not None and pair.source in ("import", "replay")
+    is_cut = not recorded and any(look == "bad" for look in (badge["look"], *levels))
+    strip = {"texts": status_texts(status), "badge": badge, "feed": "cut" if is_cut else "live"}
     shown = [asdict(line) for line in lines]
     cursor = replace(cursor, strip=fingerprint(strip), notices=fingerprint(shown))
     if told is None or told.strip != cursor.strip:
         content["strip"] = strip
     if told is None or told.notices != cursor.notices:
-        content["notices"] = [
-            html.Div(line.words, className=f"notice {line.level}") for line in lines
-        ]
+        content["notices"] = notice_line(lines)
     known = asdict(told) if told is not None else {}
     content["cursor"] = {
         name: value for name, value in asdict(cursor).items() if known.get(name) != value
@@ -252,17 +266,29 @@ def _with_status(
     return content
 
 
-def _captions(spec: PairSpec, quote: str) -> dict[str, str]:
-    """Words beside headings that follow from the parameters alone."""
-    fill = f"{spec.fee_bps + spec.slippage_bps:g}"
-    notes = (quote, "next-open fills", f"{fill} bp a fill", HEDGES[spec.hedge])
-    model = "one-step error of the Kalman hedge" if spec.hedge == "kalman" else "ln A − α − β ln B"
+def _captions(spec: PairSpec, quote: str, settings: Settings) -> dict[str, str]:
+    """Words beside headings and numbers that follow from the parameters alone."""
+    a, b, window = coin(spec.symbol_a), coin(spec.symbol_b), f"{spec.window:,}"
+    model = "one-step error of the filter" if spec.hedge == "kalman" else "ln A − α − β ln B"
+    fitted = "" if spec.hedge == "ratio" else f", {spec.hedge_window:,} bars"
+    band = " · band ± 1 s.e. if errors were white" if spec.hedge == "kalman" else ""
+    money = f", {quote}" if quote else ""
+    values = control_values(spec, settings)
+    default = control_values(read_pair_spec({}, settings), settings)
+    changed = sum(values[field] != default[field] for field in MORE_FIELDS)
     return {
         "leg-a": spec.symbol_a,
         "leg-b": spec.symbol_b,
-        "spread-note": f"{model}, mean ± 2σ of the window before each bar",
-        "ols-note": f"OLS, {spec.hedge_window:,} bars",
-        "fills-note": " · ".join(filter(None, notes)),
+        "spread-note": f"{model}, % · band: mean ± 2σ of the {window} bars before",
+        "hedge-note-chart": f"{HEDGES[spec.hedge]}{fitted}, chosen · the other four faint{band}",
+        "hedge-word": f" · {HEDGE_WORDS[spec.hedge]}{fitted}",
+        "even-note": f"4 fills: {2 * (spec.fee_bps + spec.slippage_bps):g} bp of notional",
+        "pnl-label": f"{SUMMARY['pnl']}{money}",
+        "costs-label": f"{SUMMARY['costs']}{money}",
+        "more-changed": f"{changed} changed" if changed else "",
+        "fold-pair": f"{a} / {b}",
+        "fold-rest": f"{spec.timeframe} · {window} bars · {spec.entry_z:g} / {spec.exit_z:g}"
+        f" · {HEDGES[spec.hedge]}",
     }
 
 

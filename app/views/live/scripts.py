@@ -17,6 +17,7 @@ def register(app: Dash) -> None:
         Output(ids.PAIR_CHART, "figure"),
         Output(ids.EQUITY_CHART, "figure"),
         Output(ids.CURSOR, "data"),
+        Output(ids.WORTH, "data"),
         Input(ids.SCREEN, "data"),
         Input(page_ids.THEME, "data"),
         prevent_initial_call=True,
@@ -25,8 +26,24 @@ def register(app: Dash) -> None:
         _in_browser("extend"),
         Output(ids.CURSOR, "data", allow_duplicate=True),
         Output(ids.RELOAD, "data"),
+        Output(ids.WORTH, "data", allow_duplicate=True),
         Input(ids.DELTA, "data"),
         State(ids.CURSOR, "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        _in_browser("drawWorth"),
+        Output(ids.EXPECTANCY_CHART, "figure"),
+        Input(ids.EXPECTANCY, "data"),
+        Input(ids.NOISE, "data"),
+        Input(page_ids.THEME, "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        _in_browser("fold"),
+        Output(page_ids.FOLD, "aria-expanded"),
+        Input(page_ids.FOLD, "n_clicks"),
+        State(page_ids.FOLD, "aria-expanded"),
         prevent_initial_call=True,
     )
     app.clientside_callback(

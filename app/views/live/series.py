@@ -12,15 +12,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from core.types import FloatArray, NextRow, PairResult
+from app.views.text import plain, signed
+from core.pair_spec import HEDGES, PairSpec
+from core.types import FloatArray, HedgeSeries, NextRow, PairResult
 
 Column: TypeAlias = list[float | None]
 
 MAX_DRAWN_ROWS = 6_000
-LABEL_HEIGHT = 13
-"""Labels at the right edge closer than this many pixels would cover each other."""
 OUT_OF_REACH = 1.5
-HEIGHTS = {"price": 126, "spread": 120, "z": 162, "hedge": 94}
+HEIGHTS = {"price": 106, "spread": 98, "z": 180, "hedge": 92}
 """Height of each chart in pixels, top to bottom."""
 
 
@@ -47,28 +47,55 @@ def drawn_rows(result: PairResult) -> Drawn:
 def columns(result: PairResult, drawn: Drawn, begin: int) -> dict[str, Column]:
     """Values from row `begin` on of everything that has one a row."""
     rows, chosen = result.rows, result.chosen
-    ols, kalman = result.hedge_ratios["ols"], result.hedge_ratios["kalman"]
     first, here = drawn.first_row(result), slice(begin, None)
-    band = 2 * chosen.spread_std[here]
-    ratio, stderr = kalman[here], result.kalman_stderr[here]
-    digits = _decimals(ols, kalman)
+    low, high = band(chosen)
+    ratios, stderr = result.hedge_ratios, result.kalman_stderr
+    digits = _decimals(*ratios.values())
+    has_band = result.spec.hedge == "kalman"
+    kalman = cut_band(ratios["kalman"] - stderr, ratios["kalman"] + stderr) if has_band else None
     return {
         "a": _numbers(_change(rows.close_a, first)[here], 3),
         "b": _numbers(_change(rows.close_b, first)[here], 3),
         "price_a": _numbers(rows.close_a[here], 10),
         "price_b": _numbers(rows.close_b[here], 10),
-        "low": _numbers(100 * (chosen.spread_mean[here] - band), 3),
-        "high": _numbers(100 * (chosen.spread_mean[here] + band), 3),
+        "low": _numbers(100 * low[here], 3),
+        "high": _numbers(100 * high[here], 3),
         "mean": _numbers(100 * chosen.spread_mean[here], 3),
         "spread": _numbers(100 * chosen.spread[here], 3),
         "z": _numbers(chosen.zscore[here], 3),
-        "ols": _numbers(ols[here], digits),
-        "kalman": _numbers(ratio, digits),
-        "kalman_low": _numbers(ratio - stderr, digits),
-        "kalman_high": _numbers(ratio + stderr, digits),
+        **{hedge: _numbers(ratios[hedge][here], digits) for hedge in HEDGES},
+        **(
+            {
+                "kalman_low": _numbers(kalman[0][here], digits),
+                "kalman_high": _numbers(kalman[1][here], digits),
+            }
+            if kalman
+            else {}
+        ),
         "equity": _numbers(result.backtest.equity[here], 2),
         "drawdown": _numbers(100 * result.backtest.drawdown[here], 2),
     }
+
+
+def band(chosen: HedgeSeries) -> tuple[FloatArray, FloatArray]:
+    """Two standard deviations of the spread around its mean, closed over holes."""
+    reach = 2 * chosen.spread_std
+    return cut_band(chosen.spread_mean - reach, chosen.spread_mean + reach)
+
+
+def cut_band(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The edges of a band, brought together where it has a hole.
+
+    Plotly fills from the end of one stretch to the start of the next: a wedge that says nothing.
+    Edges that lie on each other enclose nothing.
+    """
+    known = np.isfinite(low) & np.isfinite(high)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(low)), -1))
+    hole = ~known & (last >= 0)
+    middle = (low[last[hole]] + high[last[hole]]) / 2
+    low, high = low.copy(), high.copy()
+    low[hole], high[hole] = middle, middle
+    return low, high
 
 
 def marks(result: PairResult, drawn: Drawn, begin: int) -> dict[str, dict[str, Column]]:
@@ -94,35 +121,51 @@ def marks(result: PairResult, drawn: Drawn, begin: int) -> dict[str, dict[str, C
     }
 
 
-def ends(result: PairResult, drawn: Drawn) -> dict[str, list[Any]]:
+def labels(spec: PairSpec) -> list[list[Any]]:
+    """Labels right of the charts: [axis, what of, words before its value, look, whether a line's].
+
+    Where each stands and what it says is in `ends`; the browser keeps them apart.
+    """
+    return [
+        ["y", "a", "", "a", True],
+        ["y", "b", "", "b", True],
+        ["y2", "spread", "", "t", True],
+        ["y3", "z", "", "t", True],
+        ["y3", "entry", "entry ", "acc", False],
+        ["y3", "even", "b/e ", "m", False],
+        ["y3", "need", "needed ", "t", False],
+        ["y3", "stop", "stop ", "acc", False],
+        *(
+            ["y4", hedge, f"{name} ", "t" if hedge == spec.hedge else "m", hedge == spec.hedge]
+            for hedge, name in HEDGES.items()
+        ),
+    ]
+
+
+def ends(result: PairResult, drawn: Drawn) -> dict[str, Any]:
     """What moves as a whole with the newest row, as the browser expects it.
 
-    A label (`tag_…`) is [value, words, place]; a level, drawn at ±level, is [level, words above,
-    words below, place]; an open holding is [from, to] or empty. Places are t, m and b.
+    A level is a number, drawn at ±; an open holding is [from, to] or empty; `said` are the values
+    of labels, in words.
     """
-    first, chosen, spec = drawn.first_row(result), result.chosen, result.spec
-    change_a = _change(result.rows.close_a, first)[first:]
-    change_b = _change(result.rows.close_b, first)[first:]
-    ols_ratio = result.hedge_ratios["ols"][first:]
-    ratio, stderr = result.hedge_ratios["kalman"][first:], result.kalman_stderr[first:]
-    ols, kalman = _last(ols_ratio), _last(ratio)
-    zscore, spread = _last(chosen.zscore), _last(100 * chosen.spread)
-    hedge_pixel = _span(ols_ratio, ratio + stderr, ratio - stderr)
-    place_a, place_b = _apart(
-        _last(change_a), _last(change_b), _span(change_a, change_b) / HEIGHTS["price"]
-    )
-    place_ols, place_kalman = _apart(ols, kalman, hedge_pixel / HEIGHTS["hedge"])
-    return {
-        "tag_a": _tag(change_a[-1], price_text(_last(result.rows.close_a)), place_a),
-        "tag_b": _tag(change_b[-1], price_text(_last(result.rows.close_b)), place_b),
-        "tag_spread": _tag(spread, "" if spread is None else f"{spread:+.2f} %"),
-        "tag_z": _tag(zscore, "" if zscore is None else f"{zscore:+.2f}"),
-        "tag_ols": _tag(ols, "" if ols is None else f"{ols:.3g}", place_ols),
-        "tag_kalman": _tag(kalman, "" if kalman is None else f"{kalman:.3g}", place_kalman),
-        **_levels(result, first, zscore),
-        **_open_holding(result, first),
-        **({} if spec.stop_z is None else {"stop": _level(spec.stop_z, "stop", "m", zscore, 0)}),
+    first, spec = drawn.first_row(result), result.spec
+    levels = _levels(result, first)
+    hedges: dict[str, str] = {
+        hedge: plain(now.hedge_ratio, ".2f") for hedge, now in result.hedges.items()
     }
+    stop = "" if spec.stop_z is None else f"{spec.stop_z:.1f}"
+    said: dict[str, str] = {
+        "a": price_text(_last(result.rows.close_a)),
+        "b": price_text(_last(result.rows.close_b)),
+        "spread": plain(100 * float(result.chosen.spread[-1]), "+.2f", " %"),
+        "z": signed(float(result.chosen.zscore[-1])),
+        "entry": f"{spec.entry_z:.1f}",
+        "even": plain(result.break_even_z, ".2f"),
+        "need": plain(result.required_z, ".1f"),
+        "stop": stop,
+        **hedges,
+    }
+    return {"said": said, **levels, **_open_holding(result, first)}
 
 
 def bases(result: PairResult, drawn: Drawn) -> tuple[float, float]:
@@ -162,49 +205,26 @@ def newer_rows(result: PairResult, drawn: Drawn) -> dict[str, Any]:
 
 
 def price_text(price: float | None) -> str:
-    """A price in the digits that matter."""
+    """A price in the digits that matter, never with an exponent."""
     if price is None:
         return ""
     if price >= 1_000:
         return f"{price:,.1f}"
-    return f"{price:.2f}" if price >= 10 else f"{price:.4g}"
+    decimals = 2 if price >= 10 else 3 - math.floor(math.log10(price))
+    return f"{price:.{decimals}f}"
 
 
-def _levels(result: PairResult, first: int, zscore: float | None) -> dict[str, list[Any]]:
-    spec, even, shown = result.spec, result.break_even_z, result.chosen.zscore[first:]
+def _levels(result: PairResult, first: int) -> dict[str, float | None]:
+    spec, shown = result.spec, result.chosen.zscore[first:]
     # Costs far out of reach would flatten the z they are drawn beside: the card tells them.
-    reach = max(_span(np.abs(shown), np.zeros(1)), spec.entry_z)
-    even = even if even < OUT_OF_REACH * reach else math.nan
-    levels = np.array([spec.entry_z, -spec.entry_z, even, -even])
-    pixel = _span(shown, levels) / HEIGHTS["z"]
-    place_entry, place_even = _apart(spec.entry_z, _number(even, 3), pixel)
-    near = LABEL_HEIGHT * pixel
+    most = OUT_OF_REACH * max(_span(np.abs(shown), np.zeros(1)), spec.entry_z)
     return {
-        "entry": _level(spec.entry_z, "entry", place_entry, zscore, near),
-        "even": _level(even, "b/e", place_even, zscore, near),
-        "leave": _level(spec.exit_z, "", "m", zscore, near),
+        "entry": spec.entry_z,
+        "even": _number(result.break_even_z, 3) if result.break_even_z < most else None,
+        "need": _number(result.required_z, 3) if result.required_z < most else None,
+        "leave": _number(spec.exit_z, 3),
+        "stop": None if spec.stop_z is None else _number(spec.stop_z, 3),
     }
-
-
-def _level(level: float, words: str, place: str, zscore: float | None, near: float) -> list[Any]:
-    """A line at ±level; the newest z is said first, a label in its way isn't."""
-
-    def label(at: float) -> str:
-        covered = zscore is not None and abs(at - zscore) < near
-        return "" if covered or math.isnan(at) else words
-
-    return [_number(level, 3), label(level), label(-level), place]
-
-
-def _tag(value: float | None, words: str, place: str = "m") -> list[Any]:
-    return [None if value is None else _number(value, 4), words, place]
-
-
-def _apart(first: float | None, second: float | None, per_pixel: float) -> tuple[str, str]:
-    """Where two labels stand, so that neither covers the other: top, middle, bottom."""
-    if first is None or second is None or abs(first - second) >= LABEL_HEIGHT * per_pixel:
-        return "m", "m"
-    return ("t", "b") if first >= second else ("b", "t")
 
 
 def _held_runs(result: PairResult, first: int) -> list[tuple[int, int, int]]:

@@ -6,55 +6,78 @@ Every function returns texts by key; the element that shows one has the id `ids.
 import math
 from typing import Any, NamedTuple
 
-from app.views.text import NONE, SIDES, count, duration_text, money, plain, short, signed, time_text
+from app.views.live.verdict import can_pay, sides_words, standing_of, verdict
+from app.views.text import (
+    NONE,
+    SIDES,
+    coin,
+    duration_text,
+    money,
+    plain,
+    quote_of,
+    short,
+    signed,
+    time_text,
+)
 from core.pair_spec import HEDGES, Hedge
+from core.spread import FEWEST_TRADES
 from core.types import PairResult, RoundTrip
 
-_DRAWN_HEDGES: tuple[Hedge, ...] = ("ols", "kalman")
-
-CARD_KEYS = (
-    "z",
-    "z-note",
-    "even",
-    "even-note",
-    "hedge",
-    "hedge-note",
-    "half-life",
-    "half-life-note",
-    "coint",
-    "coint-note",
-    "corr",
-    "corr-note",
-    "signal",
-    "signal-note",
-)
+_USUAL: tuple[Hedge, ...] = ("ols", "kalman", "returns")
+"""Hedge ratios that stand beside the chosen one's."""
+CARDS = ("z", "even", "hedge", "effect", "half-life", "coint", "corr", "signal")
 SUMMARY = {
-    "pnl": "PnL",
-    "trades": "Trades",
-    "win": "Win rate",
-    "sharpe": "Sharpe (yearly)",
-    "drawdown": "Max drawdown",
-    "exposure": "Exposure",
-    "costs": "Costs paid",
-    "capture": "Reversion kept",
-    "factor": "Profit factor",
-    "hold": "Average hold",
-    "avg": "Average PnL",
-    "turnover": "Turnover",
+    "pnl": "net PnL",
+    "per-trade": "per trade, bp",
+    "win": "win rate",
+    "trades": "closed trades",
+    "sharpe": "Sharpe, yearly",
+    "drawdown": "max drawdown",
+    "costs": "costs",
+    "exposure": "in a position",
 }
+"""Figures of the backtest by key: the words beside each."""
+VERDICT = ("verdict", "verdict-figures", "verdict-rule")
+NOISE = (
+    "z-noise", "even-noise", "half-life-noise", *(f"{key}-noise" for key in SUMMARY), "noise-note",
+)  # fmt: skip
+"""What noise gives; it comes after the screen, see `app.views.live.worth`."""
 
 
 def live_texts(result: PairResult, zscore_provisional: float) -> dict[str, str]:
     """Everything on the Live view that is written in words, by key."""
     note = forming_note(entry_note(result), zscore_provisional)
-    return _cards(result) | {"z-note": note} | _summary(result)
+    said = verdict(result)
+    return {
+        **dict(zip(VERDICT, (said.words, said.figures, said.rule), strict=True)),
+        **_cards(result),
+        "z-note": note,
+        **_summary(result),
+    }
+
+
+def lasting_texts(result: PairResult) -> dict[str, str]:
+    """What stays said for as long as a screen's left edge stands."""
+    spec, backtest = result.spec, result.backtest
+    since = time_text(backtest.since_ms, spec.timeframe == "1s")
+    note = f"filled at next open, since {since}, in sample"
+    if backtest.inherited is not None:
+        note += f" · {SIDES[backtest.inherited.side]} from before, not counted"
+    return {
+        "since-note": _reason(result, "backtest") or note,
+        "effect-note": "of 10-bar variance",
+        "corr-note": f"returns, {spec.window:,} bars",
+        "corr-more": f"the last {duration_text(spec.window * spec.timeframe_ms)}",
+    }
 
 
 def empty_texts() -> dict[str, str]:
     """The same keys while there is nothing to say."""
-    return dict.fromkeys((*CARD_KEYS, *SUMMARY, "trips-note"), "") | dict.fromkeys(
-        ("z", "even", "hedge", "half-life", "coint", "corr", "signal", *SUMMARY), NONE
-    )
+    lines = [f"{key}-note" for key in CARDS]
+    lines += [f"{key}-more" for key in CARDS if f"{key}-noise" not in NOISE]
+    later = (*NOISE, "expectancy-note")
+    blank = dict.fromkeys((*VERDICT, *lines, *later, "trips-note", "since-note"), "")
+    return blank | dict.fromkeys((*CARDS, *SUMMARY), NONE) | {"verdict": "Nothing to say yet."}
 
 
 class EntryNote(NamedTuple):
@@ -66,23 +89,25 @@ class EntryNote(NamedTuple):
 
 def entry_note(result: PairResult) -> EntryNote:
     """What the line below the confirmed z says until the next bar closes."""
-    zscore, entry_z = result.chosen.zscore, result.spec.entry_z
+    zscore, spec, side = result.chosen.zscore, result.spec, int(result.position[-1])
     last = float(zscore[-1])
     if not math.isfinite(last):
         return EntryNote("", _reason(result, "zscore", "spread"))
-    if abs(last) < entry_z:
-        return EntryNote(f"{entry_z - abs(last):.2f} to entry", "")
-    beyond = 0
-    while beyond < len(zscore) and abs(zscore[-1 - beyond]) >= entry_z:
-        beyond += 1
-    return EntryNote(f"beyond entry for {count(beyond, 'bar')}", "")
+    if side and spec.exit_rule == "moving":
+        return EntryNote(f"{max(0.0, -side * last - spec.exit_z):.2f} to exit", "")
+    if side:
+        return EntryNote("held", "")
+    if abs(last) < spec.entry_z:
+        return EntryNote(f"{spec.entry_z - abs(last):.2f} to entry", "")
+    return EntryNote("beyond entry", "")
 
 
 def forming_note(note: EntryNote, zscore_provisional: float) -> str:
-    """The line below the confirmed z: where the open bar stands, and how far entry is."""
+    """The line below the confirmed z: where the open bar stands, and how far entry or exit is."""
     if note.reason:
         return note.reason
-    forming = f"forming {zscore_provisional:+.2f}" if math.isfinite(zscore_provisional) else ""
+    is_known = math.isfinite(zscore_provisional)
+    forming = f"forming {signed(zscore_provisional)}" if is_known else ""
     return " · ".join(filter(None, (forming, note.distance)))
 
 
@@ -105,7 +130,7 @@ def _round_trip(trip: RoundTrip, result: PairResult, seconds: bool) -> dict[str,
         "held_text": duration_text(trip.bars * result.spec.timeframe_ms),
         "why": trip.exit_reason.replace("_", " "),
         "pnl": round(trip.pnl, 2) if math.isfinite(trip.pnl) else None,
-        "pnl_text": money(trip.pnl, "+").replace("-", "−"),
+        "pnl_text": money(trip.pnl, "+"),
     }
 
 
@@ -115,104 +140,146 @@ def _day(result: PairResult) -> str:
 
 
 def _cards(result: PairResult) -> dict[str, str]:
-    spec = result.spec
-    texts = {
+    return {
         "z": signed(float(result.chosen.zscore[-1])),
-        "even": plain(result.break_even_z, ".2f"),
-        "even-note": f"{spec.fee_bps + spec.slippage_bps:g} bp a fill, 4 fills",
-        "half-life": NONE,
-        "half-life-note": _reason(result, "half_life_bars") or "does not revert",
+        **_break_even(result),
+        **_hedge(result),
+        **_half_life(result),
+        **_cointegration(result),
         "corr": plain(result.correlation, ".2f"),
-        "corr-note": _reason(result, "correlation") or f"returns, last {spec.window} bars",
+        **_signal(result),
     }
+
+
+def _break_even(result: PairResult) -> dict[str, str]:
+    needed = plain(result.required_z, ".2f")
+    if is_never(result):
+        needed = "never"
+    texts = {"even": f"{plain(result.break_even_z, '.2f')} · {needed}"}
     if not math.isfinite(result.break_even_z):
         texts["even-note"] = _reason(result, "break_even_z")
-    if math.isfinite(result.half_life_bars):
-        bars = result.half_life_bars
-        hurst = f" · Hurst {result.hurst:.2f}" if math.isfinite(result.hurst) else ""
-        texts["half-life"] = f"{short(bars)} bars"
-        texts["half-life-note"] = duration_text(bars * spec.timeframe_ms) + hurst
-    return texts | _hedge(result) | _cointegration(result) | _signal(result)
+    return texts
+
+
+def is_never(result: PairResult) -> bool:
+    """Whether enough trades say that no entry pays."""
+    enough = result.backtest.metrics.total_trades >= FEWEST_TRADES
+    return enough and result.backtest.metrics.reversion_capture <= 0.0
 
 
 def _hedge(result: PairResult) -> dict[str, str]:
-    chosen, stderr = result.spec.hedge, float(result.kalman_stderr[-1])
-    band = {"kalman": f" ± {stderr:.3f}"} if math.isfinite(stderr) else {}
-    ratios = {hedge: plain(now.hedge_ratio, ".3f") for hedge, now in result.hedges.items()}
+    spec, now, stderr = result.spec, result.hedges, float(result.kalman_stderr[-1])
+    chosen = now[spec.hedge]
+    ratio = chosen.hedge_ratio
+    a, b = coin(spec.symbol_a), coin(spec.symbol_b)
+    money_words = quote_of(spec.symbol_a)
+    note = f"{plain(ratio, '.2f')} {money_words} {b} per 1 of {a}"
     others = [
-        f"{HEDGES[hedge]} {ratios[hedge]}{band.get(hedge, '')}"
-        for hedge in _DRAWN_HEDGES
-        if hedge != chosen
-    ]
-    note = " · ".join([f"{HEDGES[chosen]}{band.get(chosen, '')}", *others])
-    return {"hedge": ratios[chosen], "hedge-note": note}
+        f"{HEDGES[hedge]} {plain(now[hedge].hedge_ratio, '.2f')}"
+        for hedge in _USUAL
+        if hedge != spec.hedge
+    ][-2:]
+    more = " · ".join(others)
+    if spec.hedge == "kalman" and math.isfinite(stderr):
+        more = f"± {stderr:.3f} if errors are white"
+    # Dollar-neutral beside the chosen one; beside itself, the usual one.
+    beside: Hedge = "ols" if spec.hedge == "ratio" else "ratio"
+    effect = plain(100 * chosen.effectiveness, ".0f", " %")
+    other = plain(100 * now[beside].effectiveness, ".0f", " %")
+    return {
+        "hedge": plain(ratio, ".3f"),
+        "hedge-note": note
+        if math.isfinite(ratio)
+        else _reason(result, f"hedge_ratio.{spec.hedge}"),
+        "hedge-more": more,
+        "effect": effect,
+        "effect-more": f"{HEDGES[beside]} {other}",
+    }
+
+
+def _half_life(result: PairResult) -> dict[str, str]:
+    bars, (low, high) = result.half_life_bars, result.half_life_interval
+    if not math.isfinite(bars):
+        reason = _reason(result, "half_life_bars")
+        walk, _, pvalue = reason.partition(" (p ")
+        if not pvalue:
+            return {"half-life": NONE, "half-life-note": reason}
+        note = f"p {pvalue.rstrip(')')}{walk.removeprefix('cannot be told from a random walk')}"
+        return {"half-life": "like a walk", "half-life-note": note}
+    most = f"{short(high)}" if math.isfinite(high) else "no end"
+    span = duration_text(bars * result.spec.timeframe_ms)
+    return {
+        "half-life": f"{short(bars)} bars",
+        "half-life-note": f"{span} · 90 %: {short(low)}–{most} bars",
+    }
 
 
 def _cointegration(result: PairResult) -> dict[str, str]:
     found = result.cointegration
     if found is None:
-        return {"coint": NONE, "coint-note": _reason(result, "cointegration")}
-    legs = [_base(result.spec.symbol_a), _base(result.spec.symbol_b)]
+        return {"coint": NONE, "coint-note": _reason(result, "cointegration"), "coint-more": ""}
+    legs = [coin(result.spec.symbol_a), coin(result.spec.symbol_b)]
     if found.direction == "b_on_a":
         legs.reverse()
-    pvalue = found.pvalue_both
-    p_text = f"p {pvalue:.3f}" if pvalue >= 0.001 else "p < 0.001"
+    pvalue, parts = found.pvalue_both, found.subwindows
+    squares = ""
+    if parts is not None:
+        filled = "■" * parts.passing + "□" * (parts.of - parts.passing)
+        squares = f"{filled} {parts.passing} of {parts.of} sixths"
     return {
-        "coint": p_text,
-        "coint-note": f"Engle-Granger, {legs[0]} on {legs[1]}, {count(found.lags, 'lag')}",
+        "coint": f"p {pvalue:.3f}" if pvalue >= 0.001 else "p < 0.001",
+        "coint-note": f"{legs[0]} on {legs[1]}, in sample",
+        "coint-more": squares,
     }
 
 
 def _signal(result: PairResult) -> dict[str, str]:
-    spec, trips = result.spec, result.backtest.round_trips
-    note = ""
-    if result.signal in ("long_spread", "short_spread"):
-        side = 1 if result.signal == "long_spread" else -1
-        row = len(result.position) - 1
-        while row > 0 and result.position[row - 1] == side:
-            row -= 1
-        # Known at the close of the bar that decided.
-        since = int(result.rows.open_time_ms[row]) + spec.timeframe_ms
-        note = f"since {time_text(since, spec.timeframe == '1s')}"
-        zscore = float(result.chosen.zscore[row])
-        if math.isfinite(zscore):
-            note += f", entered at {zscore:+.2f}"
-    elif result.signal == "no_data":
+    spec, now = result.spec, standing_of(result)
+    words = SIDES[result.signal]
+    if now.side and result.signal != "no_data":
+        since = time_text(now.decided_ms, spec.timeframe == "1s")
+        pays = f"since {since}" if can_pay(result) else "grey: can't pay its costs"
+        held = sides_words(spec.symbol_a, spec.symbol_b, now.side)
+        return {"signal": f"{words} spread", "signal-note": pays, "signal-more": held}
+    closed = [trip for trip in result.backtest.round_trips if trip.exit_time_ms is not None]
+    note, more = "no entry on these bars", ""
+    if result.signal == "no_data":
         note = _reason(result, "signal", "zscore")
-    else:
-        closed = [trip for trip in trips if trip.exit_time_ms is not None]
-        if closed and closed[-1].exit_time_ms is not None:
-            ago = duration_text(result.as_of_ms - closed[-1].exit_time_ms)
-            note = f"last: {SIDES[closed[-1].side]}, closed {ago} ago"
-        else:
-            note = "no entry on these bars"
-    return {"signal": SIDES[result.signal], "signal-note": note}
+    elif result.signal_note:
+        note = result.signal_note
+    elif closed and closed[-1].exit_time_ms is not None:
+        ago = duration_text(result.as_of_ms - closed[-1].exit_time_ms)
+        note, more = f"last: {SIDES[closed[-1].side]}", f"closed {ago} ago"
+    return {"signal": words, "signal-note": note, "signal-more": more}
+
+
+def signal_look(result: PairResult) -> str:
+    """The hue of the signal: its side's where it can pay, grey where it can't."""
+    look = {"long_spread": "long", "short_spread": "short"}.get(result.signal, "")
+    return "grey" if look and not can_pay(result) else look
 
 
 def _summary(result: PairResult) -> dict[str, str]:
-    metrics = result.backtest.metrics
-    shown = len(result.backtest.round_trips)
-    span = duration_text(result.as_of_ms - result.start_ms)
+    spec, metrics, backtest = result.spec, result.backtest.metrics, result.backtest
+    is_open = bool(backtest.round_trips) and backtest.round_trips[-1].exit_time_ms is None
+    to_bp = 1e4 / spec.notional
     return {
         "pnl": money(metrics.total_pnl, "+"),
-        "trades": str(metrics.total_trades),
+        "per-trade": _with_stderr(to_bp * metrics.avg_pnl, to_bp * metrics.avg_pnl_stderr, "+.1f"),
         "win": plain(100 * metrics.win_rate, ".0f", " %"),
-        "sharpe": plain(metrics.sharpe, ".2f"),
-        "drawdown": plain(100 * metrics.max_drawdown, ".2f", " %"),
-        "exposure": plain(100 * metrics.exposure, ".0f", " %"),
+        "trades": f"{metrics.total_trades:,}",
+        "sharpe": _with_stderr(metrics.sharpe, metrics.sharpe_stderr, "+.2f"),
+        "drawdown": plain(100 * metrics.max_drawdown, ".1f", " %"),
         "costs": money(metrics.costs),
-        "capture": plain(100 * metrics.reversion_capture, ".0f", " %"),
-        "factor": plain(metrics.profit_factor, ".2f"),
-        "hold": plain(metrics.avg_hold_bars, ".1f", " bars"),
-        "avg": money(metrics.avg_pnl, "+"),
-        "turnover": plain(metrics.turnover, ".1f", " ×"),
-        "trips-note": f"{count(shown, 'trade')} in {span}" if shown else f"none in {span}",
+        "exposure": plain(100 * metrics.exposure, ".0f", " %"),
+        "trips-note": f"{metrics.total_trades:,} closed" + (", 1 open" if is_open else ""),
     }
+
+
+def _with_stderr(value: float, stderr: float, form: str) -> str:
+    band = f" ± {stderr:.1f}" if math.isfinite(stderr) else ""
+    return plain(value, form) + (band if math.isfinite(value) else "")
 
 
 def _reason(result: PairResult, *fields: str) -> str:
     return next((result.reasons[name] for name in fields if name in result.reasons), "")
-
-
-def _base(symbol: str) -> str:
-    return symbol.removesuffix("USDT") or symbol

@@ -1,7 +1,11 @@
 """What the page says above the charts when something isn't as it should be; pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from dash import html
+from dash.development.base_component import Component
 
 from app.services.pairs import PairState
 from app.services.status import DeskStatus
@@ -40,6 +44,21 @@ def notices(
     if pair is not None:
         lines += _pair(pair, cut=any(line.level == "bad" for line in lines))
     return lines
+
+
+def notice_line(lines: Sequence[Notice]) -> list[Component]:
+    """The line above the page, which never grows: the worst, and the rest behind a count."""
+    divs = [html.Div(line.words, className=f"notice {line.level}") for line in _worst_first(lines)]
+    if len(divs) < 2:
+        return [*divs]
+    count = html.Summary(f"{len(divs) - 1} more")
+    rest = html.Div(divs[1:], className="rest")
+    return [divs[0], html.Details([count, rest], className="more-notices")]
+
+
+def _worst_first(lines: Sequence[Notice]) -> list[Notice]:
+    order = ("bad", "warn", "info")
+    return sorted(lines, key=lambda line: order.index(line.level))
 
 
 def _no_view(status: DeskStatus, failure: str) -> Notice:
