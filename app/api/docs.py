@@ -102,6 +102,20 @@ _HEADERS = {
         "schema": {"type": "string", "example": "attachment; filename=BTCUSDT-trades.csv"},
     },
 }
+_SAME_PAIR = {
+    name: f"$response.body#/{name}" for name in ("symbol_a", "symbol_b", "timeframe", "window")
+}
+_LINKS: Mapping[str, Mapping[str, Any]] = {
+    "/api/symbols": {
+        "bars": {"symbol": "$response.body#/symbols/0/symbol"},
+        "pair": {
+            "symbol_a": "$response.body#/symbols/0/symbol",
+            "symbol_b": "$response.body#/symbols/1/symbol",
+        },
+    },
+    "/analytics/pair": dict.fromkeys(("explain", "trades", "equity"), _SAME_PAIR),
+}
+"""What may be asked next with values of an answer."""
 _ETAG = {"ETag": {"$ref": "#/components/headers/ETag"}}
 _RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
 _DISPOSITION = {"Content-Disposition": {"$ref": "#/components/headers/ContentDisposition"}}
@@ -128,6 +142,11 @@ def _complete_responses(path: str, responses: dict[str, Any]) -> None:
     if path != "/metrics":
         answer["headers"] = dict(_ETAG)
         responses["304"] = {"description": "Unchanged since that ETag", "headers": _ETAG}
+    if path in _LINKS:
+        answer["links"] = {
+            name: {"operationId": name, "parameters": parameters}
+            for name, parameters in _LINKS[path].items()
+        }
     if "text/csv" in answer["content"]:
         answer["headers"] |= _DISPOSITION
     limited = () if path == "/healthz" else (429,)

@@ -7,7 +7,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import finite_tree, number, spec_fields
+from app.api.values import finite_tree, number, spec_fields, spec_values
 from app.requests.pair import PlaceboParameters, pair_request
 from app.services import Desk
 from app.services.pairs import Worth
@@ -68,7 +68,7 @@ def placebo_json(spec: PairSpec, told: Worth[Placebo]) -> dict[str, Any]:
     """Body of `/analytics/pair/placebo`."""
     found = told.value
     return {
-        **asdict(spec),
+        **spec_values(spec),
         "runs": found.runs if found else 0,
         "correlation": found.correlation if found else None,
         "traded_a": found.traded_a if found else None,
