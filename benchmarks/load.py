@@ -24,7 +24,7 @@ SECOND_PAIRS = 64
 TRADES_PER_S, BURST_S = 500, 60
 """Of all symbols together: asked of the simulated exchange, whose own market is quieter."""
 API_CALLERS, API_PAUSE_S = 2, 0.2
-READY_S = 240.0
+READY_S = 600.0
 COMPARED_S, COMPARED_TURNS, COMPARED_ASKERS, ADDRESSES_EACH = 1.0, 5, 4, 16
 
 
@@ -178,7 +178,7 @@ def report(name: str, ticks: Tally, calls: Tally) -> None:
 
 async def compare(port: int, folder: Path) -> None:
     """`/analytics/pair` as it is kept, beside a bare Flask route that returns the same bytes."""
-    path = "/analytics/pair?timeframe=1h"
+    path = "/analytics/pair?timeframe=1m"
     connection = Connection(port)
     content = folder / "answer.json"
     content.write_bytes((await connection.get(path)).body)
