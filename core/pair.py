@@ -18,6 +18,7 @@ from core.spread import break_even_z, half_life, hurst, required_z, return_corre
 from core.stationarity import cointegration
 from core.types import (
     Backtest,
+    BoolArray,
     FloatArray,
     HedgeNow,
     HedgeSeries,
@@ -192,6 +193,50 @@ def trade_rows(
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
     position, backtest, _ = _trade(spec, _ready(spec, rows, course, fit.series, skip))
     return fit, position, backtest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewRows:
+    """What the decisions of some rows hang on: those rows alone, and why any has no z."""
+
+    rows: PairRows
+    y: FloatArray
+    x: FloatArray
+    hedge: HedgeSeries
+    breaks: BoolArray
+    _spec: PairSpec
+    _course: Course
+    _skip: int
+
+    def why_no_z(self, row: int) -> str:
+        """Why a row has no z; "" where it has one."""
+        number = self._skip + row
+        return why_undefined(
+            self._spec, self._spec.hedge, self._course.known_before(number),
+            not math.isnan(self.rows.close_a[row]), float(self.hedge.hedge_ratio[row]),
+            float(self.hedge.spread_std[row]),
+        ).get("zscore", "")  # fmt: skip
+
+
+def plan_new_rows(spec: PairSpec, first_ms: int, last_ms: int) -> RowPlan:
+    """Plan the rows that open from `first_ms` to `last_ms`, whatever is stored before them.
+
+    Rows that are not stored are missing ones, so that a row follows each that was judged before.
+    """
+    return plan_rows(replace(spec, since=first_ms), 0, last_ms)
+
+
+def new_rows(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> NewRows:
+    """Compute the shown rows of a plan, as `analyse_pair` does, and of them only what trades."""
+    computed = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
+    course = _course(spec, plan, computed)
+    skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
+    hedge = fit_hedge(spec, spec.hedge, course, skip).series
+    shown = slice(skip, -1)  # the last one of a course is still to come
+    rows = rows_from(computed, skip)
+    return NewRows(
+        rows, course.y[shown], course.x[shown], hedge, course.breaks[shown], spec, course, skip
+    )
 
 
 def expectancy_by_entry(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> Expectancy:

@@ -93,6 +93,21 @@ class WorkerReport:
     reconciliation: ReconciliationReport | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AnalystReport:
+    """What the process that judges rules says of itself; counts are since its start."""
+
+    rules: int = 0
+    late_ms_p99: float | None = None
+    """From a bar's end to its judgement being stored."""
+    judged: int = 0
+    judged_late: int = 0
+    """When newer bars had closed already."""
+    fired: int = 0
+    last_error: str | None = None
+    """Why nothing is judged at the moment."""
+
+
 def to_mapping(report: Any) -> dict[str, Any]:
     """A report as JSON can hold it."""
     return asdict(report)

@@ -1,4 +1,4 @@
-"""`python -m ingest [import | forget | replay | backup | simulate]`; without one, the worker."""
+"""`python -m ingest [analyse | import | forget | replay | backup | simulate]`; else the worker."""
 
 import argparse
 import asyncio
@@ -41,10 +41,13 @@ def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ingest", description="Pairdesk's worker.")
-    parser.add_argument("--supervise", action="store_true", help="restart the worker when it ends")
+    parser.add_argument(
+        "--supervise", action="store_true", help="run worker and analyst, each again when it ends"
+    )
     parser.set_defaults(parent=None)
     _add_parent(parser)
     commands = parser.add_subparsers(dest="command", metavar="command")
+    _add_parent(commands.add_parser("analyse", help="judge the user's rules on closed bars"))
     importing = commands.add_parser("import", help="load Binance public-dump files")
     importing.add_argument("files", nargs="+", metavar="FILE", help="csv or zip")
     importing.add_argument("--symbol", help="the files are other CSVs, with a heading, of this")
@@ -117,11 +120,28 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
 
     migrate(url)
     if options.supervise:
-        return supervise({"worker": (sys.executable, "-m", "ingest")}, url)
+        worker = sys.executable, "-m", "ingest"
+        return supervise({"worker": worker, "analyst": (*worker, "analyse")}, url)
+    if options.command == "analyse":
+        return _analyse(settings, environ)
     from ingest.worker import Worker
 
     async def work() -> int:
         return await Worker(settings, ROOT, environ.get("SOURCE_REASON", "")).run()
+
+    return asyncio.run(work())
+
+
+def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
+    from ingest.process.kernels import keep_kernels
+    from ingest.store.engine import sqlite_path
+
+    keep_kernels(ROOT, sqlite_path(settings.resolved_database_url(ROOT)), environ)
+    # Only now: numba reads its folder when the kernels are imported.
+    from ingest.analyst import Analyst
+
+    async def work() -> int:
+        return await Analyst(settings, ROOT).run()
 
     return asyncio.run(work())
 

@@ -2,17 +2,15 @@
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core.errors import SettingsError, StoreCorrupt, StoreError, StoreFull
+from core.errors import SettingsError, StoreCorrupt, StoreFull
 from core.report import to_mapping
 from core.settings import Settings
 from ingest.binance.hosts import rest_hosts, ws_hosts
@@ -24,19 +22,16 @@ from ingest.live.writing_thread import Pauses, WritingThread
 from ingest.process.disk_space import DiskSpace
 from ingest.process.heartbeat import Heartbeat
 from ingest.process.source import SimulatedExchange, simulate_command
-from ingest.schedule import every, start_scheduler
+from ingest.process.turn import ended_by_signals, schedule_lock_check, take_turn
+from ingest.schedule import start_scheduler
 from ingest.store import process
 from ingest.store.checkpoints import LogKeeper
 from ingest.store.engine import open_engine, sqlite_path
 from ingest.store.integrity import suspect
-from ingest.store.lock import RoleLock, role_lock
+from ingest.store.lock import RoleLock
 from ingest.store.pulse import Pulse
 from ingest.store.transaction import Writer
 
-log = structlog.get_logger()
-
-STANDBY_S = 1.0
-LOCK_CHECK_S = 10.0
 FINISH_S = 5.0
 
 
@@ -79,43 +74,12 @@ class Worker:
         SettingsError
             The settings can't work, such as symbols that the exchange doesn't know.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        try:
+        with ended_by_signals(self.stop):
             return await self.work()
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                # A second order to stop, while the first is carried out, is no news.
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)
 
     async def work(self) -> int:
         """Do what `run` does, in a process whose signals are its owner's."""
-        lock = role_lock(self._url, "worker")
-        if not await self._wait_for(lock):
-            return 0
-        try:
-            return await self._ingest(lock)
-        finally:
-            lock.release()
-
-    async def _wait_for(self, lock: RoleLock) -> bool:
-        told = False
-        while not self._stop.is_set():
-            try:
-                if lock.acquire():
-                    return True
-            except StoreError as error:
-                log.warning("the database can't be reached", reason=str(error))
-            else:
-                if not told:
-                    log.info("another worker ingests; standing by")
-                told = True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STANDBY_S):
-                    await self._stop.wait()
-        return False
+        return await take_turn(self._url, "worker", self._stop, self._ingest)
 
     async def _ingest(self, lock: RoleLock) -> int:
         """Open the database, put the parts together, and run until stopped; the exit code."""
@@ -157,7 +121,7 @@ class Worker:
         heartbeat.schedule(scheduler)
         # History comes once, and tells nothing of how the database grows.
         disk.schedule(scheduler, writer, writing.call, path, lambda: feed.history.is_complete)
-        self._schedule_lock_check(scheduler, lock)
+        schedule_lock_check(scheduler, "worker", lock, self.stop)
         task = asyncio.create_task(self._run_feed(feed, writing, scheduler))
         stopping = asyncio.create_task(self._stop.wait())
         try:
@@ -199,11 +163,3 @@ class Worker:
         else:
             hosts = rest_hosts(self._settings), ws_hosts(self._settings)
             await feed.run(writing, scheduler, *hosts)
-
-    def _schedule_lock_check(self, scheduler: AsyncIOScheduler, lock: RoleLock) -> None:
-        async def check() -> None:
-            if not await asyncio.to_thread(lock.is_held):
-                log.error("the lock on the database was lost; another worker may have it")
-                self.stop()
-
-        every(scheduler, "check lock", LOCK_CHECK_S, check)

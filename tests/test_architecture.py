@@ -30,6 +30,8 @@ PLANTS = [
     ("ingest/files/rows.py", "from ingest.process import lifeline", "ingest.process.lifeline"),
     ("ingest/files/rows.py", "import pandas", "pandas"),
     ("ingest/schedule.py", "from app import create_app", "app"),
+    ("ingest/analysis/evaluation.py", "import sqlalchemy", "sqlalchemy"),
+    ("ingest/analysis/evaluation.py", "from ingest.live import chain", "ingest.live.chain"),
     ("ingest/store/pulse.py", "from ingest.live import chain", "ingest.live.chain"),
     ("ingest/store/pulse.py", "import plotly", "plotly"),
     ("app/services/market.py", "from ingest.store import market", "ingest.store.market"),

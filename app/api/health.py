@@ -22,6 +22,18 @@ WorkerAnswer = Schema.from_dict(
     },
     name="Worker",
 )
+AnalystAnswer = Schema.from_dict(
+    {
+        **WorkerAnswer().fields,
+        "rules": fields.Integer(metadata={"description": "that are judged"}),
+        "late_ms_p99": number("from a bar's end to its judgement being stored"),
+        "judged": fields.Integer(metadata={"description": "bars since its start, a rule each"}),
+        "judged_late": fields.Integer(metadata={"description": "when newer ones had closed"}),
+        "fired": fields.Integer(),
+        "last_error": text("why nothing is judged at the moment", null=True),
+    },
+    name="Analyst",
+)
 FeedAnswer = Schema.from_dict(
     {
         "state": text("live, connecting, down or blocked"),
@@ -94,6 +106,7 @@ StatusAnswer = Schema.from_dict(
         "source": text(null=True),
         "source_reason": text(null=True),
         "worker": fields.Nested(WorkerAnswer),
+        "analyst": fields.Nested(AnalystAnswer),
         "feed": fields.Nested(FeedAnswer),
         "symbols": fields.List(fields.Nested(SymbolFeedAnswer)),
         "quarantined": fields.Integer(allow_none=True),
@@ -168,6 +181,7 @@ def status_json(status: DeskStatus) -> dict[str, Any]:
         "source": status.source,
         "source_reason": status.source_reason,
         "worker": asdict(status.worker),
+        "analyst": asdict(status.analyst) | to_mapping(status.analysis),
         "feed": feed | {"age_ms": status.feed_age_ms},
         "symbols": [asdict(symbol) for symbol in status.symbols],
         "database": asdict(status.database) | space,

@@ -56,8 +56,13 @@ class _Status(Collector):
 
 def _gauges(status: DeskStatus) -> tuple[_Row, ...]:
     report, database, space = status.report, status.database, status.report.space
+    late_ms = status.analysis.late_ms_p99
+    late_s = None if late_ms is None else late_ms / 1_000
     return (
         ("worker_up", "Whether the worker lives", status.worker_lives),
+        ("analyst_up", "Whether the analyst lives", status.analyst.is_alive),
+        ("rules", "Rules that are judged", status.analysis.rules),
+        ("judged_late_seconds_p99", "From a bar's end to its judgement", late_s),
         ("paused", "Whether writing pauses", report.paused is not None),
         ("database_readable", "Whether the store can be read", database.error is None),
         ("feed_age_seconds", "Since the last frame", _seconds(status.feed_age_ms)),
@@ -79,6 +84,9 @@ def _counters(status: DeskStatus) -> tuple[_Row, ...]:
         ("trades_received", "Trades received since the worker's start", feed.trades_received),
         ("reconnects", "Connections after the first", feed.reconnects),
         ("dropped", "Trades that found the queue full; fetched again by id", report.dropped),
+        ("judged_bars", "Bars judged since the analyst's start", status.analysis.judged),
+        ("judged_late_bars", "Of them when newer ones had closed", status.analysis.judged_late),
+        ("episodes_fired", "Alerts that fired since then", status.analysis.fired),
         ("quarantined", "Frames set aside as broken, foreign or absurd", report.quarantined),
     )
 

@@ -5,9 +5,16 @@ from dataclasses import dataclass, field, replace
 
 from app.services.looks import SharedLook
 from core.errors import StoreError
-from core.report import FeedReport, WorkerReport, from_mapping
+from core.report import AnalystReport, FeedReport, WorkerReport, from_mapping
 from core.settings import Settings
-from ingest.store.reader import DatabaseInfo, GapCounts, Reader, Snapshot, StoredSymbol
+from ingest.store.reader import (
+    DatabaseInfo,
+    GapCounts,
+    ProcessStatus,
+    Reader,
+    Snapshot,
+    StoredSymbol,
+)
 
 SILENT_AFTER_MS = 30_000
 """The supervisor gives a worker up after this long without a heartbeat."""
@@ -22,6 +29,10 @@ class ProcessState:
     state: str = "absent"
     pid: int | None = None
     heartbeat_age_ms: int | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state not in ("absent", "silent", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,8 @@ class DatabaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeskStatus:
-    """All of it at one moment; `report` is the worker's last word, as far as it still holds."""
+    """All of it at one moment; `report` is the worker's last word, as far as it still holds, and
+    `analysis` the analyst's."""
 
     now_ms: int
     source: str | None
@@ -63,6 +75,8 @@ class DeskStatus:
     source_reason: str | None = None
     worker: ProcessState = ProcessState()
     report: WorkerReport = field(default_factory=WorkerReport)
+    analyst: ProcessState = ProcessState()
+    analysis: AnalystReport = field(default_factory=AnalystReport)
     symbols: tuple[SymbolStatus, ...] = ()
 
     @property
@@ -77,7 +91,7 @@ class DeskStatus:
 
     @property
     def worker_lives(self) -> bool:
-        return self.worker.state not in ("absent", "silent", "stopped")
+        return self.worker.is_alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +181,15 @@ def _filled(status: DeskStatus, stock: Stock, look: Snapshot) -> DeskStatus:
     """With what the store holds."""
     info, meta = stock.database, look.meta
     worker, report = _worker(look, status.now_ms)
+    analyst, analysis = _analyst(look, status.now_ms)
     return replace(
         status,
         source=meta.get("source", status.source),
         source_reason=meta.get("source_reason"),
         worker=worker,
         report=report,
+        analyst=analyst,
+        analysis=analysis,
         symbols=tuple(_symbol(stored, stock, look, status.now_ms) for stored in stock.symbols),
         database=DatabaseStatus(info.kind, info.size_bytes, info.wal_bytes, meta.get("notice")),
     )
@@ -183,12 +200,24 @@ def _worker(look: Snapshot, now_ms: int) -> tuple[ProcessState, WorkerReport]:
     if stored is None:
         return ProcessState(), WorkerReport()
     report = from_mapping(WorkerReport, stored.payload)
+    state = _process(stored, now_ms)
+    if state.state == "silent":
+        # What a silent worker last said of its feed and of a pause no longer holds.
+        report = replace(report, feed=replace(report.feed, state="down"), paused=None)
+    return state, report
+
+
+def _analyst(look: Snapshot, now_ms: int) -> tuple[ProcessState, AnalystReport]:
+    stored = look.processes.get("analyst")
+    if stored is None:
+        return ProcessState(), AnalystReport()
+    return _process(stored, now_ms), from_mapping(AnalystReport, stored.payload)
+
+
+def _process(stored: ProcessStatus, now_ms: int) -> ProcessState:
     age_ms = max(0, now_ms - stored.heartbeat_ms)
-    if age_ms <= SILENT_AFTER_MS:
-        return ProcessState(stored.state, stored.pid, age_ms), report
-    # What a silent worker last said of its feed and of a pause no longer holds.
-    report = replace(report, feed=replace(report.feed, state="down"), paused=None)
-    return ProcessState("silent", stored.pid, age_ms), report
+    state = stored.state if age_ms <= SILENT_AFTER_MS else "silent"
+    return ProcessState(state, stored.pid, age_ms)
 
 
 def _symbol(stored: StoredSymbol, stock: Stock, look: Snapshot, now_ms: int) -> SymbolStatus:

@@ -1,0 +1,408 @@
+"""Closed bars to judged rules: each rule and bar once, in order, all of it in one transaction."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import structlog
+
+from core import pair as pairs
+from core.alerts import (
+    DataFacts,
+    SymbolFacts,
+    judge_data,
+    judge_measure,
+    judge_silence,
+    judge_zscore,
+    z_bars,
+)
+from core.episodes import NO_DATA, Episode, Judgement, RuleState
+from core.pair_spec import PairSpec, read_pair_spec
+from core.paper import Mark, PaperState, trade_bars
+from core.report import WorkerReport, from_mapping
+from core.settings import Settings
+from core.signals import BORN
+from core.types import Leg, Listing, PairResult
+from ingest.store import episodes, paper, rules
+from ingest.store.bar_cache import BarCache
+from ingest.store.reader import Freshness, Reader, Snapshot
+from ingest.store.rules import StoredRule
+from ingest.store.transaction import Transaction, Writer
+
+log = structlog.get_logger()
+
+MOST_BARS = 1_000
+"""Bars of one rule that are computed in one go: what was missed comes in such pieces."""
+CHUNK = 50
+"""Judged bars a transaction: others want to write, too."""
+PAUSE_S = 0.02
+LOOK_S = 1.0
+"""After so long a look ends and the next one goes on: the process has to say that it lives."""
+GRACE_S = 5.0
+"""A bar may be so late before it counts as one that has not closed."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """A rule as it was left after its last judged bar."""
+
+    rule: StoredRule
+    state: RuleState
+    paper: PaperState | None
+    moved_s: float
+    """When its last bar was seen, by the steady clock."""
+
+    @property
+    def next_ms(self) -> int:
+        """Open time of the bar to judge next."""
+        judged_ms = self.state.judged_ms
+        born_ms = self.state.born_ms
+        return born_ms if judged_ms is None else judged_ms + self.rule.spec.timeframe_ms
+
+
+class Judged(NamedTuple):
+    """One bar of one rule, still to be recorded."""
+
+    watched: Watched
+    judgement: Judgement
+    mark: Mark | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was done since the start, for the report."""
+
+    rules: int = 0
+    judged: int = 0
+    fired: int = 0
+    late: int = 0
+    """Bars that were judged when newer ones had closed already."""
+
+
+class Evaluation:
+    """Judges every stored rule over the bars of the store; used from one thread.
+
+    Nothing of it is lost where it dies: what was judged is stored with the bar's number, and all
+    else is judged again. An edit, a pause or a deletion is seen at the next look.
+
+    Parameters
+    ----------
+    now_ms : the time, on a clock that never jumps.
+    steady_s : the same clock in seconds from anywhere.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        writer: Writer,
+        now_ms: Callable[[], int],
+        steady_s: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._now_ms = now_ms
+        self._steady_s = steady_s
+        self._pause = pause
+        self._bars = BarCache(reader)
+        self._versions: dict[int, int] | None = None
+        self._watched: dict[int, Watched] = {}
+        self._failed: dict[int, int] = {}
+        self._delays_ms: deque[float] = deque(maxlen=1_000)
+        self.tally = Tally()
+
+    @property
+    def late_ms_p99(self) -> float | None:
+        """From a bar's end to its judgement being stored: 99 of the last 100 took less."""
+        delays = sorted(self._delays_ms)
+        return delays[math.ceil(0.99 * len(delays)) - 1] if delays else None
+
+    def look(self) -> int:
+        """Judge what has closed since the last look; return how many bars that were.
+
+        Raises
+        ------
+        StoreError
+            Nothing of the last chunk is stored; the next look judges it again.
+        """
+        self._reload()
+        if not self._watched:
+            return 0
+        pairs_ = [one.rule.spec.pair for one in self._watched.values()]
+        symbols = {leg for pair in pairs_ if pair for leg in (pair.symbol_a, pair.symbol_b)}
+        lengths = sorted({pair.timeframe_ms for pair in pairs_ if pair})
+        fresh = self._reader.freshness(sorted(symbols), lengths)
+        count, chunk, started_s = 0, list[Judged](), self._steady_s()
+        for judged in self._judge_all(fresh):
+            chunk.append(judged)
+            if len(chunk) == CHUNK:
+                count += self._record(chunk)
+                chunk = []
+                if self._steady_s() - started_s > LOOK_S:
+                    return count
+                self._pause(PAUSE_S)
+        return count + self._record(chunk)
+
+    def _reload(self) -> None:
+        """Take in what the user has changed."""
+        versions = self._reader.rule_versions()
+        if versions == self._versions:
+            return
+        with self._writer.transaction() as tx:
+            wanted = rules.enabled(tx)
+            watched = {}
+            for rule in wanted:
+                kept = self._watched.get(rule.rule_id)
+                same = kept is not None and kept.rule.version == rule.version
+                watched[rule.rule_id] = kept if same and kept else self._load(tx, rule)
+        self._watched, self._versions = watched, versions
+        self.tally.rules = len(watched)
+
+    def _load(self, tx: Transaction, rule: StoredRule) -> Watched:
+        traded = paper.load_state(tx, rule) if rule.spec.paper else None
+        return Watched(rule, episodes.load_state(tx, rule), traded, self._steady_s())
+
+    def _judge_all(self, fresh: dict[str, Freshness]) -> Iterator[Judged]:
+        """Every bar that is due, rule by rule; a rule that can't be judged holds up no other."""
+        snapshot: Snapshot | None = None
+        for watched in list(self._watched.values()):
+            rule = watched.rule
+            if not self._is_due(watched, fresh):
+                continue
+            if rule.spec.kind == "data":
+                snapshot = snapshot or self._reader.snapshot(None, ())
+            try:
+                yield from self._judge(watched, fresh, snapshot)
+            except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+                if self._failed.get(rule.rule_id) != rule.version:
+                    self._failed[rule.rule_id] = rule.version
+                    log.error("a rule can't be judged", rule=rule.rule_id, exc_info=error)
+
+    def _is_due(self, watched: Watched, fresh: dict[str, Freshness]) -> bool:
+        if watched.rule.spec.kind == "data":
+            return self._now_ms() >= watched.next_ms
+        newest_ms = _newest_ms(watched.rule.spec.pair, fresh)
+        is_there = newest_ms is not None and newest_ms >= watched.next_ms
+        return is_there or self._silent_bars(watched) > 0
+
+    def _judge(
+        self, watched: Watched, fresh: dict[str, Freshness], snapshot: Snapshot | None
+    ) -> Iterator[Judged]:
+        seen = self._seen(watched)
+        if watched.rule.spec.kind == "data":
+            assert snapshot is not None
+            yield self._judge_data(watched, snapshot, seen)
+            return
+        newest_ms = _newest_ms(watched.rule.spec.pair, fresh)
+        if newest_ms is None or newest_ms < watched.next_ms:
+            rule, bars = watched.rule, self._silent_bars(watched)
+            told = judge_silence(rule.spec, rule.version, bars, watched.state, seen=seen)
+            if told.events:
+                yield Judged(watched, told, None)
+            return
+        step = watched.rule.spec.timeframe_ms
+        last_ms = min(newest_ms, watched.next_ms + (MOST_BARS - 1) * step)
+        judge = (
+            self._judge_zscore if watched.rule.spec.kind == "zscore" else self._judge_relationship
+        )
+        yield from judge(watched, fresh, last_ms, newest_ms, seen)
+
+    def _seen(self, watched: Watched) -> frozenset[Episode]:
+        """What somebody has acknowledged, of what fires and has not been told."""
+        latches = watched.state.latches.values()
+        if not any(latch.episode and not latch.told for latch in latches):
+            return frozenset()
+        with self._writer.transaction() as tx:
+            return episodes.acknowledged(tx, watched.rule.rule_id)
+
+    def _silent_bars(self, watched: Watched) -> int:
+        """How many bars have not closed in time; 0 while that is nothing to tell."""
+        rule, latch = watched.rule.spec, watched.state.latches.get(NO_DATA)
+        if rule.pair is None or (latch is not None and latch.stage == "firing" and latch.told):
+            return 0
+        waited_s = self._steady_s() - watched.moved_s - GRACE_S
+        bars = int(max(0.0, waited_s) * 1_000 / rule.timeframe_ms)
+        return bars if bars >= rule.watch.no_data_after_bars else 0
+
+    def _legs(
+        self, pair: PairSpec, plan: pairs.RowPlan, fresh: dict[str, Freshness]
+    ) -> tuple[Leg, Leg]:
+        span = pair.timeframe_ms, plan.history_start_ms, plan.end_ms
+        leg_a, leg_b = (
+            self._bars.leg(symbol, *span, fresh[symbol].revision)
+            for symbol in (pair.symbol_a, pair.symbol_b)
+        )
+        return leg_a, leg_b
+
+    def _judge_zscore(
+        self,
+        watched: Watched,
+        fresh: dict[str, Freshness],
+        last_ms: int,
+        newest_ms: int,
+        seen: frozenset[Episode],
+    ) -> Iterator[Judged]:
+        rule, state = watched.rule, watched.state
+        pair = rule.spec.pair
+        assert pair is not None, "a z-score rule has a pair"
+        plan = pairs.plan_new_rows(pair, watched.next_ms, last_ms)
+        new = pairs.new_rows(pair, plan, *self._legs(pair, plan, fresh))
+        columns = pair, new.rows, new.y, new.x, new.hedge
+        given, position, exit_code, bars = z_bars(*columns, new.breaks, state.progress)
+        marks: list[Mark] | list[None] = [None] * len(bars)
+        if watched.paper is not None:
+            marks = trade_bars(*columns, given, position, exit_code, watched.paper)
+        for row, (bar, mark) in enumerate(zip(bars, marks, strict=True)):
+            judgement = judge_zscore(
+                rule.spec, rule.version, bar, state, is_late=bar.open_time_ms < newest_ms,
+                seen=seen, reason=new.why_no_z(row) if math.isnan(bar.zscore) else "",
+            )  # fmt: skip
+            state = judgement.after
+            yield Judged(watched, judgement, mark)
+
+    def _judge_relationship(
+        self,
+        watched: Watched,
+        fresh: dict[str, Freshness],
+        last_ms: int,
+        newest_ms: int,
+        seen: frozenset[Episode],
+    ) -> Iterator[Judged]:
+        rule, state = watched.rule, watched.state
+        pair, bound = rule.spec.pair, rule.spec.bound
+        assert pair is not None, "a relationship rule has a pair"
+        assert bound is not None, "and a bound"
+        ranges = [
+            self._reader.bar_range(symbol, pair.timeframe_ms)
+            for symbol in (pair.symbol_a, pair.symbol_b)
+        ]
+        first_ms = max(one[0] for one in ranges if one is not None)
+        a, b = fresh[pair.symbol_a], fresh[pair.symbol_b]
+        listing = Listing(a.quote, b.quote, a.status, b.status)
+        for open_ms in range(watched.next_ms, last_ms + 1, pair.timeframe_ms):
+            value, reason = math.nan, "no bar is stored"
+            if open_ms >= first_ms:
+                plan = pairs.plan_rows(pair, first_ms, open_ms)
+                legs = self._legs(pair, plan, fresh)
+                result = pairs.analyse_pair(pair, plan, *legs, listing)
+                value, reason = measured(bound.measure, result)
+            judgement = judge_measure(
+                rule.spec, rule.version, open_ms, value, state,
+                is_late=open_ms < newest_ms, seen=seen, reason=reason,
+            )  # fmt: skip
+            state = judgement.after
+            yield Judged(watched, judgement, None)
+
+    def _judge_data(self, watched: Watched, snapshot: Snapshot, seen: frozenset[Episode]) -> Judged:
+        now_ms = self._now_ms()
+        rule, facts = watched.rule, data_facts(snapshot, now_ms)
+        judgement = judge_data(rule.spec, rule.version, now_ms, facts, watched.state, seen=seen)
+        return Judged(watched, judgement, None)
+
+    def _record(self, chunk: list[Judged]) -> int:
+        """Store judged bars; those of a rule that was edited meanwhile are judged again."""
+        if not chunk:
+            return 0
+        now_ms, refused, stored = self._now_ms(), set[int](), list[Judged]()
+        with self._writer.transaction() as tx:
+            for one in chunk:
+                rule = one.watched.rule
+                if rule.rule_id in refused:
+                    continue
+                if not episodes.record(tx, rule, one.judgement, now_ms):
+                    refused.add(rule.rule_id)
+                    continue
+                if one.mark is not None:
+                    paper.record(tx, rule, one.mark)
+                stored.append(one)
+        for watched, judgement, mark in stored:
+            self.tally.fired += sum(event.kind == "fired" for event in judgement.events)
+            if judgement.after.judged_ms != watched.state.judged_ms:
+                watched.moved_s = self._steady_s()
+                self.tally.judged += 1
+                self.tally.late += judgement.is_late
+                if not judgement.is_late:
+                    end_ms = judgement.open_time_ms + watched.rule.spec.timeframe_ms
+                    self._delays_ms.append(max(0.0, self._now_ms() - end_ms))
+            watched.state = judgement.after
+            watched.paper = watched.paper if mark is None else mark.state
+        for rule_id in refused:
+            self._watched.pop(rule_id, None)
+            self._versions = None
+        return len(stored)
+
+
+def warm_up() -> None:
+    """Load and compile what judging needs, over two legs made up."""
+    times = 60_000 * np.arange(400, dtype=np.int64)
+    walk = np.random.default_rng(1).normal(0, 1e-3, (2, len(times))).cumsum(axis=1)
+    traded = np.ones(len(times), np.int64)
+    leg_a, leg_b = (
+        Leg(times, prices, prices, traded, traded > 0, traded < 0) for prices in np.exp(walk)
+    )
+    for hedge in ("ols", "kalman"):
+        asked = {"window": 10, "hedge": hedge, "hedge_window": 50, "bars": 200}
+        pair = read_pair_spec(asked, Settings())
+        plan = pairs.plan_new_rows(pair, int(times[-10]), int(times[-1]))
+        new = pairs.new_rows(pair, plan, leg_a, leg_b)
+        columns = pair, new.rows, new.y, new.x, new.hedge
+        given, position, exit_code, _ = z_bars(*columns, new.breaks, BORN)
+        trade_bars(*columns, given, position, exit_code, PaperState(int(times[-10])))
+
+
+def measured(measure: str, result: PairResult) -> tuple[float, str]:
+    """A figure that a relationship rule may bound, as API and page have it, and why it is NaN."""
+    if measure == "pvalue_both":
+        found = result.cointegration
+        value, name = math.nan if found is None else found.pvalue_both, "cointegration"
+    elif measure == "half_life_bars":
+        value, name = result.half_life_bars, "half_life_bars"
+    elif measure == "correlation":
+        value, name = result.correlation, "correlation"
+    else:
+        now = result.hedges[result.spec.hedge]
+        of_hedge = {"hedge_ratio": now.hedge_ratio, "hedge_effectiveness": now.effectiveness}
+        value, name = of_hedge[measure], measure
+    if math.isnan(value):
+        given = (words for key, words in result.reasons.items() if key.startswith(name))
+        return value, next(given, "")
+    return value, ""
+
+
+def data_facts(snapshot: Snapshot, now_ms: int) -> DataFacts:
+    """How feed, symbols and database are, by what the store and the worker's last word say."""
+    worker = snapshot.processes.get("worker")
+    report = from_mapping(WorkerReport, worker.payload) if worker else WorkerReport()
+    missing: dict[str, int] = {}
+    for gap in snapshot.gaps:
+        missing[gap.symbol] = missing.get(gap.symbol, 0) + gap.to_id - gap.from_id + 1
+
+    def age_s(time_ms: int | None) -> float | None:
+        return None if time_ms is None else max(0.0, (now_ms - time_ms) / 1_000)
+
+    return DataFacts(
+        symbols=[
+            SymbolFacts(name, one.status, age_s(one.last_event_time_ms), missing.get(name, 0))
+            for name, one in sorted(snapshot.symbols.items())
+            if one.status != "IMPORTED"  # nothing comes of it live
+        ],
+        feed_age_s=age_s(report.feed.last_frame_ms),
+        days_left=report.space.days_left,
+    )
+
+
+def _newest_ms(pair: PairSpec | None, fresh: dict[str, Freshness]) -> int | None:
+    """Open time of the newest bar that both legs have."""
+    if pair is None:
+        return None
+    times = [
+        fresh[symbol].newest_bars_ms.get(pair.timeframe_ms)
+        for symbol in (pair.symbol_a, pair.symbol_b)
+        if symbol in fresh
+    ]
+    known = [time_ms for time_ms in times if time_ms is not None]
+    return min(known) if len(known) == 2 else None

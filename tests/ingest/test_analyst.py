@@ -1,0 +1,119 @@
+"""The analyst as a process: one works, it may be killed at any time, each bar is judged once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest.store.engine import migrate, open_engine
+from ingest.store.reader import Reader
+from ingest.store.rules import StoredRule
+from ingest.store.transaction import Writer
+from tests.support.waiting import HANG_S, wait_until
+from tests.support.watching import (
+    BORN,
+    ROWS,
+    Market,
+    assert_paper_is_the_backtest,
+    assert_record_is_the_signals,
+    create,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Analysts:
+    """Analysts on one database, as processes."""
+
+    def __init__(self, url: str) -> None:
+        migrate(url)
+        self.url = url
+        self.reader = Reader(url)
+        self.writer = Writer(open_engine(url))
+        self.desk = Market(self.writer)
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        environ = {"PATH": os.environ["PATH"], "DATABASE_URL": self.url, "SOURCE": "binance"}
+        if "NUMBA_CACHE_DIR" in os.environ:
+            environ["NUMBA_CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"]
+        command = [sys.executable, "-m", "ingest", "analyse"]
+        self.started.append(subprocess.Popen(command, cwd=ROOT, env=environ))
+        return self.started[-1]
+
+    def pid(self) -> int | None:
+        """Who works, as the heartbeat tells it."""
+        status = self.reader.status("analyst")
+        return None if status is None else status.pid
+
+    def judged(self) -> int:
+        return len(self.reader.decisions(1, limit=10_000))
+
+    def close(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait(HANG_S)
+        self.reader.close()
+        self.writer.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def analysts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Analysts]:
+    url = f"sqlite:///{tmp_path}/market.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    made = Analysts(url)
+    yield made
+    made.close()
+
+
+def begin(analysts: Analysts) -> StoredRule:
+    analysts.desk.close(BORN)
+    return create(analysts.desk)
+
+
+def test_one_analyst_works_another_stands_by_and_takes_over(analysts: Analysts) -> None:
+    rule, desk = begin(analysts), analysts.desk
+    first = analysts.start()
+    wait_until(lambda: analysts.pid() == first.pid, "a heartbeat")
+    second = analysts.start()
+    desk.close(200)
+    wait_until(lambda: analysts.judged() == 200, "the first one judges")
+    assert analysts.pid() == first.pid
+    first.kill()
+    desk.close(ROWS - BORN - 200)
+    wait_until(lambda: analysts.judged() == ROWS - BORN, "the second one takes over")
+    assert analysts.pid() == second.pid
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(HANG_S) == 0
+    status = analysts.reader.status("analyst")
+    assert status is not None
+    assert (status.state, status.payload["rules"]) == ("stopped", 1)
+    assert_paper_is_the_backtest(analysts.reader, desk, rule)
+    assert_record_is_the_signals(analysts.reader, rule)
+
+
+@pytest.mark.soak
+def test_two_hundred_kills_leave_the_record_and_paper_of_the_backtest(analysts: Analysts) -> None:
+    rule, desk, chance = begin(analysts), analysts.desk, random.Random(2)
+    for kill in range(200):
+        process = analysts.start()
+        before = analysts.judged()
+        desk.close(2)
+        if kill % 2:
+            wait_until(lambda: analysts.judged() > before, "something is judged")  # noqa: B023
+        else:
+            time.sleep(chance.uniform(0.0, 4.0))
+        process.kill()
+        process.wait(HANG_S)
+    analysts.start()
+    wait_until(lambda: analysts.judged() == 400, "all is judged")
+    assert_paper_is_the_backtest(analysts.reader, desk, rule)
+    assert_record_is_the_signals(analysts.reader, rule)
