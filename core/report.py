@@ -90,6 +90,12 @@ class WorkerReport:
     backfill: BackfillReport | None = None
     symbols_left_out: tuple[str, ...] = ()
     stalled_symbols: tuple[str, ...] = ()
+    unjudged_symbols: tuple[str, ...] = ()
+    """With trades of ids that they can't have, until the exchange has explained them."""
+    odd_rows: int | None = None
+    """Rows of the exchange's answers that could not be used."""
+    clock_offset_ms: int | None = None
+    """How far this machine's clock is ahead of the exchange's; None until it has answered."""
     reconciliation: ReconciliationReport | None = None
 
 

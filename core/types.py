@@ -238,6 +238,9 @@ class Listing:
     quote_b: str = ""
     status_a: str = ""
     status_b: str = ""
+    decimals_a: int | None = None
+    decimals_b: int | None = None
+    """Of prices, as the exchange quotes them."""
 
     @property
     def no_common_money(self) -> str:

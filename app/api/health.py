@@ -69,6 +69,7 @@ SymbolFeedAnswer = Schema.from_dict(
         "open_gaps": fields.Integer(),
         "filled_gaps": fields.Integer(),
         "unfillable_gaps": fields.Integer(),
+        "status": text("as the exchange lists it: TRADING, BREAK …"),
     },
     name="SymbolFeed",
 )
@@ -118,6 +119,16 @@ StatusAnswer = Schema.from_dict(
         "backfill": fields.Nested(BackfillAnswer, allow_none=True),
         "symbols_left_out": fields.List(fields.String()),
         "stalled_symbols": fields.List(fields.String()),
+        "unjudged_symbols": fields.List(
+            fields.String(), metadata={"description": "with ids that they can't have reached"}
+        ),
+        "odd_rows": fields.Integer(
+            allow_none=True, metadata={"description": "of the exchange's answers, passed over"}
+        ),
+        "clock_offset_ms": fields.Integer(
+            allow_none=True,
+            metadata={"description": "how far our clock is ahead of the exchange's"},
+        ),
         "reconciliation": fields.Nested(ReconciliationAnswer, allow_none=True),
         "database": fields.Nested(DatabaseAnswer),
         "now_ms": fields.Integer(),

@@ -75,6 +75,12 @@ def _gauges(status: DeskStatus) -> tuple[_Row, ...]:
         ("growth_bytes_per_day", "Growth", space.growth_bytes_per_day),
         ("days_left", "Until the disk is full at this rate", space.days_left),
         ("stalled_symbols", "Symbols without a trade", len(report.stalled_symbols)),
+        ("unjudged_symbols", "Symbols with impossible ids", len(report.unjudged_symbols)),
+        (
+            "clock_offset_seconds",
+            "Our clock ahead of the exchange's",
+            _seconds(report.clock_offset_ms),
+        ),
     )
 
 
@@ -87,6 +93,7 @@ def _counters(status: DeskStatus) -> tuple[_Row, ...]:
         ("judged_bars", "Bars judged since the analyst's start", status.analysis.judged),
         ("judged_late_bars", "Of them when newer ones had closed", status.analysis.judged_late),
         ("episodes_fired", "Alerts that fired since then", status.analysis.fired),
+        ("odd_rows", "Rows of answers that could not be used", report.odd_rows),
         ("quarantined", "Frames set aside as broken, foreign or absurd", report.quarantined),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from core.errors import StoreError
+from ingest.store.reader import Snapshot
 
 Value = TypeVar("Value")
 
@@ -14,6 +15,16 @@ TICK_LOOK_MS = 250
 """A tick is a second long: what it shows of the store is at most this old."""
 STATUS_LOOK_MS = 1_000
 """What people read of worker and feed, ages aside, is at most this old."""
+
+
+def exchange_now_ms(look: Snapshot, now_ms: int) -> int:
+    """The exchange's time: what a worker beside us last measured tells our own clock's error.
+
+    It alone judges how fresh a trade or a bar is.
+    """
+    worker = look.processes.get("worker")
+    ahead_ms = None if worker is None else worker.payload.get("clock_offset_ms")
+    return now_ms - ahead_ms if isinstance(ahead_ms, int) else now_ms
 
 
 class SharedLook(Generic[Value]):

@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 
 from app.services.cache import SHOWN_BYTES, BoundedCache, ResultCache
-from app.services.looks import SharedLook
+from app.services.looks import SharedLook, exchange_now_ms
 from app.services.market import SymbolNotIngested
 from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
@@ -300,7 +300,7 @@ class PairService:
             return None
         # Taken before the bars: at worst a newer state is kept under an older revision.
         a, b = legs
-        listing = Listing(a.quote, b.quote, a.status, b.status)
+        listing = Listing(a.quote, b.quote, a.status, b.status, a.price_decimals, b.price_decimals)
         return AnalysisKey(spec, plan, (a.revision, b.revision), listing)
 
     def _closed(self, key: AnalysisKey) -> Closed:
@@ -353,7 +353,7 @@ class PairService:
         closed: Closed | None,
         newest: AnalysisKey | None = None,
     ) -> PairState:
-        now_ms = self._now_ms()
+        now_ms = exchange_now_ms(look, self._now_ms())
         if closed is None:
             since = " of `since` or later" if spec.since is not None else ""
             return PairState(
@@ -377,6 +377,8 @@ class PairService:
             minutes = (now_ms - closed.as_of_ms) / 60_000
             warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
         closes, reason = _forming(_legs(look, spec), closed)
+        if closes and now_ms > _last_current_ms(closed):
+            closes, reason = None, "the bar after the last closed one is over"
         provisional = pairs.provisional_zscore(closed, *closes) if closes else math.nan
         if not math.isfinite(provisional):
             warnings.append(
@@ -439,6 +441,12 @@ def _legs(look: Snapshot, spec: PairSpec) -> tuple[Freshness, Freshness]:
     return look.symbols[spec.symbol_a], look.symbols[spec.symbol_b]
 
 
+def _last_current_ms(result: Closed | PairResult) -> int:
+    """Until when the bar after the last closed one may be the current one."""
+    step = result.spec.timeframe_ms
+    return result.as_of_ms + step + min(CLOSING_GRACE_MS, step)
+
+
 def _forming(
     legs: tuple[Freshness, Freshness], result: Closed | PairResult
 ) -> tuple[tuple[float, float] | None, str]:
@@ -448,11 +456,10 @@ def _forming(
     if any(value is None for value in [*times, *prices]):
         return None, "no live price of both legs"
     newest_ms = max(time_ms for time_ms in times if time_ms is not None)
-    next_close_ms = result.as_of_ms + result.spec.timeframe_ms
     if newest_ms < result.as_of_ms:
         return None, "the forming bar has no trade yet"
     # The bar after next has begun by then at the latest, and the prices are its own.
-    if newest_ms > next_close_ms + min(CLOSING_GRACE_MS, result.spec.timeframe_ms):
+    if newest_ms > _last_current_ms(result):
         return None, "the last prices are not of the bar after the last closed one"
     price_a, price_b = (price for price in prices if price is not None)
     return (price_a, price_b), ""

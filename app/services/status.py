@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from app.services.looks import SharedLook
+from app.services.looks import SharedLook, exchange_now_ms
 from core.errors import StoreError
 from core.report import AnalystReport, FeedReport, WorkerReport, from_mapping
 from core.settings import Settings
@@ -49,6 +49,8 @@ class SymbolStatus:
     open_gaps: int
     filled_gaps: int
     unfillable_gaps: int
+    status: str = ""
+    """As the exchange lists it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,10 @@ class DatabaseStatus:
 @dataclass(frozen=True, slots=True)
 class DeskStatus:
     """All of it at one moment; `report` is the worker's last word, as far as it still holds, and
-    `analysis` the analyst's."""
+    `analysis` the analyst's.
+
+    `now_ms` is the exchange's time, where the worker has measured it.
+    """
 
     now_ms: int
     source: str | None
@@ -182,15 +187,17 @@ def _filled(status: DeskStatus, stock: Stock, look: Snapshot) -> DeskStatus:
     info, meta = stock.database, look.meta
     worker, report = _worker(look, status.now_ms)
     analyst, analysis = _analyst(look, status.now_ms)
+    now_ms = exchange_now_ms(look, status.now_ms)
     return replace(
         status,
+        now_ms=now_ms,
         source=meta.get("source", status.source),
         source_reason=meta.get("source_reason"),
         worker=worker,
         report=report,
         analyst=analyst,
         analysis=analysis,
-        symbols=tuple(_symbol(stored, stock, look, status.now_ms) for stored in stock.symbols),
+        symbols=tuple(_symbol(stored, stock, look, now_ms) for stored in stock.symbols),
         database=DatabaseStatus(info.kind, info.size_bytes, info.wal_bytes, meta.get("notice")),
     )
 
@@ -236,4 +243,5 @@ def _symbol(stored: StoredSymbol, stock: Stock, look: Snapshot, now_ms: int) -> 
         open_gaps=gaps.open_gaps,
         filled_gaps=gaps.filled_gaps,
         unfillable_gaps=gaps.lost_gaps,
+        status=fresh.status if fresh else stored.status,
     )

@@ -1,10 +1,11 @@
 """What the exchange answers to requests, as bytes, turned into the domain's types. No I/O.
 
-Every reader raises `FrameError` or msgspec's `DecodeError` on what the exchange can't have meant.
+Every reader raises `FrameError` or msgspec's `DecodeError` on an answer that the exchange can't
+have meant. Of a list only the rows are left out that it can't: `Rows` says how many and why.
 """
 
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +15,25 @@ from core.types import Bar, Trade
 from ingest.binance.frames import MAX_ID, checked_trade, parse_decimal, to_milliseconds
 
 MAX_QUOTE_VOLUME = 1e30
+MAX_DECIMALS = 18
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Rows(list[T]):
+    """Usable rows of an answer that had others too; `odd` says of each why it was passed over."""
+
+    odd: tuple[str, ...] = ()
+
+    def take(self, rows: Iterable[T], answer: Sequence[T]) -> None:
+        """Add rows of an answer, and what was odd in it."""
+        self.extend(rows)
+        self.odd += answer.odd if isinstance(answer, Rows) else ()
+
+
+def odd_rows(rows: Sequence[Any]) -> int:
+    """How many rows of the answer were passed over."""
+    return len(rows.odd) if isinstance(rows, Rows) else 0
 
 
 class SymbolInfo(NamedTuple):
@@ -23,6 +43,8 @@ class SymbolInfo(NamedTuple):
     base: str
     quote: str
     status: str
+    price_decimals: int | None = None
+    """Of its prices, by their smallest step."""
 
 
 class SymbolList(NamedTuple):
@@ -48,6 +70,8 @@ class _Symbol(Struct):
     status: str
     baseAsset: str
     quoteAsset: str
+    # Read with care: a filter that can't be read is no reason to do without the symbol.
+    filters: Any = None
 
 
 class _RateLimit(Struct):
@@ -58,7 +82,7 @@ class _RateLimit(Struct):
 
 
 class _ExchangeInfo(Struct):
-    symbols: list[_Symbol]
+    symbols: list[msgspec.Raw]
     rateLimits: list[_RateLimit] = []
 
 
@@ -85,17 +109,27 @@ class _Aggregate(Struct, gc=False):
     m: bool
 
 
-class _Ticker(Struct):
+class _Volume(Struct):
     symbol: str
     quoteVolume: str
+
+
+class _Newest(Struct):
+    symbol: str
+    lastId: int
 
 
 read_object = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_time = msgspec.json.Decoder(_ServerTime).decode
 _decode_info = msgspec.json.Decoder(_ExchangeInfo).decode
+_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_symbol = msgspec.json.Decoder(_Symbol).decode
+_decode_kline = msgspec.json.Decoder(_Kline).decode
 _decode_klines = msgspec.json.Decoder(list[_Kline]).decode
+_decode_aggregate = msgspec.json.Decoder(_Aggregate).decode
 _decode_aggregates = msgspec.json.Decoder(list[_Aggregate]).decode
-_decode_tickers = msgspec.json.Decoder(list[_Ticker]).decode
+_decode_volume = msgspec.json.Decoder(_Volume).decode
+_decode_newest = msgspec.json.Decoder(_Newest).decode
 _decode_refusal = msgspec.json.Decoder(Refusal).decode
 
 
@@ -120,54 +154,137 @@ def read_symbol_list(body: bytes) -> SymbolList:
         per_minute = (rate.interval, rate.intervalNum) == ("MINUTE", 1)
         if rate.rateLimitType == "REQUEST_WEIGHT" and per_minute and rate.limit > 0:
             limit = rate.limit
-    symbols = [
-        SymbolInfo(row.symbol, row.baseAsset, row.quoteAsset, row.status) for row in info.symbols
-    ]
-    return SymbolList(symbols, limit)
+    return SymbolList(_read_rows(info.symbols, _decode_symbol, _symbol), limit)
+
+
+def _symbol(row: _Symbol) -> SymbolInfo:
+    if not (row.symbol and row.status):
+        raise FrameError("an entry without a name or a status")
+    decimals = _price_decimals(row.filters)
+    return SymbolInfo(row.symbol, row.baseAsset, row.quoteAsset, row.status, decimals)
+
+
+def _price_decimals(filters: Any) -> int | None:
+    """Decimals that prices need which are multiples of the price filter's step."""
+    for item in filters if isinstance(filters, list) else ():
+        if isinstance(item, dict) and item.get("filterType") == "PRICE_FILTER":
+            size = item.get("tickSize")
+            try:
+                step = parse_decimal(size) if isinstance(size, str) else 0.0
+            except FrameError:
+                return None
+            decimals = len(str(size).partition(".")[2].rstrip("0"))
+            return decimals if step > 0.0 and decimals <= MAX_DECIMALS else None
+    return None
+
+
+def _read_rows(
+    rows: Iterable[Any], decode: Callable[[Any], S], convert: Callable[[S], T]
+) -> list[T]:
+    """Convert what can be, and pass over the rest."""
+    good: Rows[T] = Rows()
+    odd: list[str] = []
+    for row in rows:
+        try:
+            good.append(convert(decode(row)))
+        except (msgspec.DecodeError, UnicodeError, RecursionError, FrameError) as error:
+            odd.append(str(error))
+    good.odd = tuple(odd)
+    return good if odd else list(good)
+
+
+def _read_list(
+    body: bytes,
+    decode_all: Callable[[bytes], Sequence[S]],
+    decode: Callable[[Any], S],
+    convert: Callable[[S], T],
+) -> list[T]:
+    """Convert the rows of a list: decoded at once, or each by itself where that can't be."""
+    try:
+        return _read_rows(decode_all(body), lambda row: row, convert)
+    except (msgspec.ValidationError, UnicodeError):
+        return _read_rows(_decode_rows(body), decode, convert)
+
+
+def _rising(rows: list[T], key: Callable[[T], int], what: str) -> list[T]:
+    """Pass over the rows without which all rise: repeated ones and those out of order."""
+    kept: list[T] = []
+    odd: list[str] = []
+    for row in rows:
+        while kept and key(kept[-1]) > key(row) and (len(kept) < 2 or key(kept[-2]) < key(row)):
+            odd.append(f"{what} {key(kept.pop())} is out of order")
+        if kept and key(kept[-1]) >= key(row):
+            odd.append(f"{what} {key(row)} is repeated or out of order")
+        else:
+            kept.append(row)
+    if not odd:
+        return rows
+    found = Rows(kept)
+    found.odd = (*(rows.odd if isinstance(rows, Rows) else ()), *odd)
+    return found
+
+
+def _all_but_odd(rows: list[T]) -> list[T]:
+    """The rows, unless none of them can be used: that isn't the exchange's answer."""
+    if not rows and isinstance(rows, Rows):
+        raise FrameError(f"no row of the answer can be used: {rows.odd[0]}")
+    return rows
 
 
 def read_klines(body: bytes, timeframe_ms: int) -> list[Bar]:
-    """Read rows as bars and refuse what no market can have printed; the last may be open yet."""
-    bars: list[Bar] = []
-    previous_ms = -1
-    for row in _decode_klines(body):
-        bar = Bar(
-            to_milliseconds(row.open_time),
-            parse_decimal(row.open),
-            parse_decimal(row.high),
-            parse_decimal(row.low),
-            parse_decimal(row.close),
-            parse_decimal(row.volume),
-            parse_decimal(row.quote_volume, MAX_QUOTE_VOLUME),
-            row.trade_count,
-            parse_decimal(row.taker_buy_volume),
-            True,
-        )
-        if bar.open_time_ms <= previous_ms or bar.open_time_ms % timeframe_ms:
-            raise FrameError(f"a kline at {bar.open_time_ms} is out of order or off its grid")
-        if not 0.0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
-            raise FrameError(f"the kline at {bar.open_time_ms} has absurd prices")
-        if not 0 <= bar.trade_count <= MAX_ID:
-            raise FrameError(f"the kline at {bar.open_time_ms} has {bar.trade_count} trades")
-        previous_ms = bar.open_time_ms
-        bars.append(bar)
-    return bars
+    """Read rows as bars and pass over what no market can have printed; the last may be open yet."""
+
+    def bar(row: _Kline) -> Bar:
+        return _checked_bar(row, timeframe_ms)
+
+    rows = _read_list(body, _decode_klines, _decode_kline, bar)
+    return _all_but_odd(_rising(rows, lambda bar: bar.open_time_ms, "the kline at"))
 
 
-def read_aggregates(body: bytes, symbol: str) -> list[Trade]:
+def _checked_bar(row: _Kline, timeframe_ms: int) -> Bar:
+    bar = Bar(
+        to_milliseconds(row.open_time),
+        parse_decimal(row.open),
+        parse_decimal(row.high),
+        parse_decimal(row.low),
+        parse_decimal(row.close),
+        parse_decimal(row.volume),
+        parse_decimal(row.quote_volume, MAX_QUOTE_VOLUME),
+        row.trade_count,
+        parse_decimal(row.taker_buy_volume),
+        True,
+    )
+    if bar.open_time_ms % timeframe_ms:
+        raise FrameError(f"the kline at {bar.open_time_ms} is off its grid")
+    if not 0.0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
+        raise FrameError(f"the kline at {bar.open_time_ms} has absurd prices")
+    if not 0 <= bar.trade_count <= MAX_ID:
+        raise FrameError(f"the kline at {bar.open_time_ms} has {bar.trade_count} trades")
+    return bar
+
+
+def read_aggregates(body: bytes, symbol: str, from_id: int = 0) -> list[Trade]:
     """Read aggregate trades; the row has no event time, the trade's own stands in."""
-    trades = [
-        checked_trade(symbol, row.a, row.p, row.q, row.T, row.T, row.f, row.l, row.m)
-        for row in _decode_aggregates(body)
-    ]
-    if any(later.trade_id <= earlier.trade_id for earlier, later in pairwise(trades)):
-        raise FrameError("aggregate ids do not rise")
-    return trades
+
+    def trade(row: _Aggregate) -> Trade:
+        if row.a < from_id:
+            raise FrameError(f"the aggregate {row.a} lies before the id asked for")
+        return checked_trade(symbol, row.a, row.p, row.q, row.T, row.T, row.f, row.l, row.m)
+
+    rows = _read_list(body, _decode_aggregates, _decode_aggregate, trade)
+    return _all_but_odd(_rising(rows, lambda trade: trade.trade_id, "the aggregate"))
 
 
 def read_quote_volumes(body: bytes) -> dict[str, float]:
     """Read 24-hour tickers: symbol to quote volume."""
-    return {
-        row.symbol: parse_decimal(row.quoteVolume, MAX_QUOTE_VOLUME)
-        for row in _decode_tickers(body)
-    }
+
+    def volume(row: _Volume) -> tuple[str, float]:
+        return row.symbol, parse_decimal(row.quoteVolume, MAX_QUOTE_VOLUME)
+
+    return dict(_read_rows(_decode_rows(body), _decode_volume, volume))
+
+
+def read_newest_raw_ids(body: bytes) -> dict[str, int]:
+    """Read 24-hour tickers: symbol to the id of its newest raw trade."""
+    rows = _read_rows(_decode_rows(body), _decode_newest, lambda row: row)
+    return {row.symbol: row.lastId for row in rows}

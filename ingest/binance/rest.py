@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import httpx
 import msgspec
@@ -20,17 +20,19 @@ from core.errors import (
 )
 from core.types import TIMEFRAMES, Bar, Trade
 from ingest.binance.answers import (
-    SymbolInfo as SymbolInfo,
-)
-from ingest.binance.answers import (
+    Rows,
     SymbolList,
     read_aggregates,
     read_klines,
+    read_newest_raw_ids,
     read_object,
     read_quote_volumes,
     read_refusal,
     read_symbol_list,
     read_time,
+)
+from ingest.binance.answers import (
+    SymbolInfo as SymbolInfo,
 )
 from ingest.binance.failures import (
     BLOCK_S,
@@ -121,6 +123,9 @@ class RestClient:
         )
         self._attempt_timeout_s = attempt_timeout_s
         self._attempts = max(4, len(hosts))
+        # Rows that could not be used, and who is told of klines among them.
+        self.odd_rows = 0
+        self.on_odd_klines: Callable[[str, str], None] = lambda symbol, timeframe: None
         self._server_offset_ms: float | None = None
         self._server_offset_at = 0.0
         self._http = proxies.client(
@@ -156,23 +161,36 @@ class RestClient:
         One unknown name makes the exchange refuse the whole request: then its whole list is
         asked for, and who is missing in the result is unknown for certain.
         """
-        listing: SymbolList | None = None
-        if symbols is not None and len(symbols) <= MAX_SYMBOLS_IN_URL:
-            params = {"symbols": _json_list(symbols)}
+        found: Rows[SymbolInfo] = Rows()
+        for first in range(0, len(symbols or ()), MAX_SYMBOLS_IN_URL):
+            assert symbols is not None
+            group = symbols[first : first + MAX_SYMBOLS_IN_URL]
             try:
-                listing = await self._get("/api/v3/exchangeInfo", params, 20, read_symbol_list)
+                listed = await self._listing({"symbols": _json_list(group)})
             except RequestRefused as refusal:
                 if refusal.code != ILLEGAL_CHARACTERS:
                     raise
+                break
             except UnknownSymbols:
                 if len(symbols) == 1:
                     return []
-        if listing is None:
-            listing = await self._get("/api/v3/exchangeInfo", {}, 20, read_symbol_list)
+                break
+            found.take(listed, listed)
+        else:
+            if symbols is not None:
+                return found
+        wanted = None if symbols is None else set(symbols)
+        listed, found = await self._listing({}), Rows()
+        found.take((item for item in listed if wanted is None or item.symbol in wanted), listed)
+        return found
+
+    async def _listing(self, params: Mapping[str, str]) -> list[SymbolInfo]:
+        """Ask for the list of symbols, and heed the weight limit that comes with it."""
+        listing: SymbolList = await self._get("/api/v3/exchangeInfo", params, 20, read_symbol_list)
         if listing.weight_per_minute is not None:
             self._budget.set_limit(listing.weight_per_minute)
-        wanted = None if symbols is None else set(symbols)
-        return [info for info in listing.symbols if wanted is None or info.symbol in wanted]
+        self._note_odd("exchangeInfo", "", listing.symbols)
+        return listing.symbols
 
     async def klines(
         self,
@@ -201,7 +219,9 @@ class RestClient:
         def read(body: bytes) -> list[Bar]:
             return read_klines(body, timeframe_ms)
 
-        bars = await self._get("/api/v3/klines", params, 2, read)
+        bars = await self._get("/api/v3/klines", params, 2, read, leaves_room=True)
+        if self._note_odd(f"klines of {timeframe}", symbol, bars):
+            self.on_odd_klines(symbol, timeframe)
         if bars:
             final_from_ms = bars[-1].open_time_ms + timeframe_ms + SETTLE_MS
             if await self._exchange_ms(asked_at) < final_from_ms:
@@ -228,12 +248,20 @@ class RestClient:
             params["fromId"] = str(from_id)
 
         def read(body: bytes) -> list[Trade]:
-            trades = read_aggregates(body, symbol)
-            if from_id is not None and trades and trades[0].trade_id < from_id:
-                raise FrameError("aggregates before the id asked for")
-            return trades
+            return read_aggregates(body, symbol, from_id or 0)
 
-        return await self._get("/api/v3/aggTrades", params, 4, read)
+        trades = await self._get("/api/v3/aggTrades", params, 4, read)
+        self._note_odd("aggregates", symbol, trades)
+        return trades
+
+    async def newest_raw_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+        """Fetch the id of the newest raw trade of each symbol; the fewer symbols the lighter.
+
+        It comes of the exchange's memory: no database lags behind it.
+        """
+        params = {"symbols": _json_list(symbols), "type": "MINI"}
+        weight = _ticker_weight(len(symbols))
+        return await self._get("/api/v3/ticker/24hr", params, weight, read_newest_raw_ids)
 
     async def ticker_24h(self, symbols: Sequence[str] | None = None) -> dict[str, float]:
         """Fetch the quote volume of the last 24 hours by symbol."""
@@ -241,7 +269,7 @@ class RestClient:
         weight = 80
         if symbols is not None and len(symbols) <= MAX_SYMBOLS_IN_URL:
             params["symbols"] = _json_list(symbols)
-            weight = 2 if len(symbols) <= 20 else 40
+            weight = _ticker_weight(len(symbols))
         volumes = await self._get("/api/v3/ticker/24hr", params, weight, read_quote_volumes)
         wanted = volumes if symbols is None else set(symbols)
         return {symbol: volume for symbol, volume in volumes.items() if symbol in wanted}
@@ -253,15 +281,31 @@ class RestClient:
             await self.server_time()
         return at * 1_000.0 + (self._server_offset_ms or 0.0)
 
+    def _note_odd(self, what: str, symbol: str, rows: Sequence[Any]) -> int:
+        """Count the rows of an answer that were passed over, and tell of the first each time."""
+        odd = rows.odd if isinstance(rows, Rows) else ()
+        self.odd_rows += len(odd)
+        if odd:
+            _log.warning(
+                "rows are passed over", what=what, symbol=symbol, rows=len(odd), first=odd[0][:200]
+            )
+        return len(odd)
+
     async def _get(
-        self, path: str, params: Mapping[str, str], weight: int, read: Callable[[bytes], T]
+        self,
+        path: str,
+        params: Mapping[str, str],
+        weight: int,
+        read: Callable[[bytes], T],
+        *,
+        leaves_room: bool = False,
     ) -> T:
         """Request until an answer is good, the exchange refuses, or attempts are used up."""
         delays = backoff_delays(self._rng, cap=8.0)
         words: list[str] = []
         for attempt in range(self._attempts):
             async with self._slots:
-                outcome = await self._try_in_turn(path, params, weight, read)
+                outcome = await self._try_in_turn(path, params, weight, read, leaves_room)
             if not isinstance(outcome, _Failed):
                 return outcome
             words.append(f"{host_name(outcome.host.base)}: {outcome.failure.words}")
@@ -272,21 +316,31 @@ class RestClient:
         raise ExchangeError("; ".join(dict.fromkeys(words)))
 
     async def _try_in_turn(
-        self, path: str, params: Mapping[str, str], weight: int, read: Callable[[bytes], T]
+        self,
+        path: str,
+        params: Mapping[str, str],
+        weight: int,
+        read: Callable[[bytes], T],
+        leaves_room: bool,
     ) -> "T | _Failed":
         """Ask once; while no host is known to work one caller finds out, not eight at once."""
         if not self._proven:
             async with self._proving:
                 if not self._proven:
-                    return await self._try_once(path, params, weight, read)
-        return await self._try_once(path, params, weight, read)
+                    return await self._try_once(path, params, weight, read, leaves_room)
+        return await self._try_once(path, params, weight, read, leaves_room)
 
     async def _try_once(
-        self, path: str, params: Mapping[str, str], weight: int, read: Callable[[bytes], T]
+        self,
+        path: str,
+        params: Mapping[str, str],
+        weight: int,
+        read: Callable[[bytes], T],
+        leaves_room: bool,
     ) -> "T | _Failed":
         """Ask one host once, when the budget allows; raises what asking again can't change."""
         await self._let_rest()
-        async with self._budget.spend(weight):
+        async with self._budget.spend(weight, leaves_room=leaves_room):
             host = self._pick()
             outcome = await self._ask(host, path, params, read)
         self._proven = not isinstance(outcome, Failure)
@@ -371,6 +425,11 @@ def _judge_refusal(response: httpx.Response, now_s: float) -> Failure:
 def _raise_blocked(hosts: Sequence[_Host]) -> NoReturn:
     reasons = dict.fromkeys(f"{host_name(host.base)}: {host.words}" for host in hosts)
     raise ExchangeBlocked("; ".join(reasons))
+
+
+def _ticker_weight(symbols: int) -> int:
+    """Weight of a request for 24-hour tickers of so many symbols."""
+    return 2 if symbols <= 20 else 40
 
 
 def _json_list(symbols: Sequence[str]) -> str:

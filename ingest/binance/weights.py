@@ -13,6 +13,8 @@ from core.errors import ExchangeError
 _log = structlog.get_logger()
 
 WINDOW_S = 60.0
+ROOM_SHARE = 0.25
+"""Of what is allowed, history leaves this much to questions that the screen waits for."""
 
 
 class Hold:
@@ -60,7 +62,7 @@ class WeightBudget:
         self._sleep = sleep
         self._share = share
         self._longest_hold_s = longest_hold_s
-        self._turn = asyncio.Lock()
+        self._turn, self._history_turn = asyncio.Lock(), asyncio.Lock()
         self._spent: deque[tuple[float, int]] = deque()
         self._spent_sum = 0
         self._unanswered = 0
@@ -72,26 +74,39 @@ class WeightBudget:
     def set_limit(self, limit: int) -> None:
         """Take the limit per minute from the exchange."""
         self._allowed = max(1, int(limit * self._share))
+        self._allowed_to_history = max(1, int(self._allowed * (1.0 - ROOM_SHARE)))
 
     @asynccontextmanager
-    async def spend(self, weight: int) -> AsyncIterator[None]:
+    async def spend(self, weight: int, *, leaves_room: bool = False) -> AsyncIterator[None]:
         """Wait for room and for the end of a hold, in order of arrival; then send at once.
+
+        Who `leaves_room` waits in a line of its own, until less is spent: what is asked for the
+        screen passes by.
 
         Raises
         ------
         ExchangeError
             The exchange asked for a longer wait than a caller should sit through.
         """
-        async with self._turn:
-            while (wait_s := self._wait_s(weight)) > 0.0:
-                await self._sleep(wait_s)
-            self._spent.append((self._clock(), weight))
-            self._spent_sum += weight
-            self._unanswered += weight
+        if leaves_room:
+            async with self._history_turn:
+                while (wait_s := self._wait_s(weight, self._allowed_to_history)) > 0.0:
+                    await self._sleep(wait_s)
+                await self._take(weight)
+        else:
+            await self._take(weight)
         try:
             yield
         finally:
             self._unanswered -= weight
+
+    async def _take(self, weight: int) -> None:
+        async with self._turn:
+            while (wait_s := self._wait_s(weight, self._allowed)) > 0.0:
+                await self._sleep(wait_s)
+            self._spent.append((self._clock(), weight))
+            self._spent_sum += weight
+            self._unanswered += weight
 
     def observe(self, used_weight: int) -> None:
         """Heed the exchange's own count, as an answer's header gives it."""
@@ -114,16 +129,16 @@ class WeightBudget:
         observed = self._observed if self._minute() == self._observed_minute else 0
         return max(self._spent_sum, observed + self._unanswered)
 
-    def _wait_s(self, weight: int) -> float:
+    def _wait_s(self, weight: int, allowed: int) -> float:
         held_s = self._hold.until - self._clock()
         if held_s > self._longest_hold_s:
             raise ExchangeError(f"no requests for another {held_s:.0f} s: {self._hold.words}")
         if held_s > 0.0:
             return held_s
         used = self.used
-        if used == 0 or used + weight <= self._allowed:
+        if used == 0 or used + weight <= allowed:
             return 0.0
-        if self._spent_sum + weight > self._allowed and self._spent:
+        if self._spent_sum + weight > allowed and self._spent:
             return max(self._spent[0][0] + WINDOW_S - self._clock(), 0.001)
         if self._unanswered:
             # An answer brings the exchange's newer count.

@@ -55,6 +55,7 @@ class ImportedSymbol(NamedTuple):
     base: str
     quote: str
     status: str
+    price_decimals: int | None = None
 
 
 Report = Callable[[Progress], None]

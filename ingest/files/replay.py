@@ -143,7 +143,7 @@ class Replay:
         # Nothing more will come: no grace, and the recorder's clock counts too, in reason.
         known_ms = pipeline.event_time_ms
         until_ms = max(known_ms, min(self.now_ms, known_ms + MAX_SILENCE_MS))
-        write(lambda: pipeline.close_bars(until_ms))
+        write(lambda: pipeline.close_recording(until_ms))
         return result
 
     def _parse(self, frame: bytes, result: Replayed) -> Trade | None:

@@ -1,23 +1,28 @@
 """History at a start: what was never fetched and what was missed, newest first.
 
 A cold start and a restart are the same plan: pages of the exchange's own bars, of which those
-that are stored already are passed over.
+that are stored already are passed over. What can't be had is set aside and tried again later.
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbols
+from core.pair_spec import read_pair_spec
+from core.settings import Settings
 from core.types import TIMEFRAMES
 from ingest.binance.rest import PAGE_LIMIT
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades
 from ingest.live.stored_bars import floor_to
+from ingest.schedule import every
 
 log = structlog.get_logger()
 
@@ -25,11 +30,32 @@ PAGE = PAGE_LIMIT - 1
 """Bars of a page: one less than asked for, since only a bar with a later one behind it is final."""
 SECONDS_BACK = 7_200
 CONCURRENCY = 8
-RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Waits between the tries at a page, before others have their turn."""
+AWAY_S = 60.0
+"""An exchange that has answered nothing for so long fails for all, not for one page."""
+LATER_EVERY_S = 5.0
+FIRST_LATER_S, LONGEST_LATER_S = 30.0, 3_600.0
 TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DAY_MS = 86_400_000
 LOG_EVERY = 100
 COMPLETE = "complete"
+
+
+LONGER = ("5m", "15m", "1h")
+
+
+def longer_history(settings: Settings) -> dict[str, int]:
+    """How many bars of the longer timeframes are fetched: what default pairs need, if kept.
+
+    A simulated exchange folds its bars from single trades: there six weeks have to do.
+    """
+    asked = read_pair_spec({}, settings)
+    needed = asked.bars + 10 * asked.hedge_window + 2 * asked.window
+    kept_ms = settings.retain_bars_days * DAY_MS
+    if settings.source_kind == "simulated":
+        kept_ms = min(kept_ms, PAGE * TIMEFRAMES["1h"])
+    return {timeframe: min(needed, kept_ms // TIMEFRAMES[timeframe]) for timeframe in LONGER}
 
 
 @dataclass(slots=True)
@@ -57,13 +83,23 @@ class Page:
     is_newest: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FirstMinute:
+    """Trades of one symbol from a minute's start on, to be joined to the live feed."""
+
+    symbol: str
+    start_ms: int
+
+
 @dataclass(slots=True)
 class Backfill:
     """Fetches history of every timeframe for all symbols.
 
     Parameters
     ----------
-    sleep : how waiting is done; retries are the only waits.
+    days : of minutes.
+    longer : how many bars of each longer timeframe; without it the newest page.
+    sleep, monotonic : how waiting is done; retries are the only waits.
     """
 
     exchange: Exchange
@@ -73,15 +109,20 @@ class Backfill:
     days: int
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     progress: HistoryProgress = field(default_factory=HistoryProgress)
+    longer: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(LONGER, PAGE))
+    monotonic: Callable[[], float] = time.monotonic
+    _answered_at: float = -float("inf")
     _tails: list[asyncio.Task[None]] = field(default_factory=list)
+    # What was set aside: when it is due, and how long to wait after that.
+    _later: dict[Page | FirstMinute, tuple[float, float]] = field(default_factory=dict)
 
     async def run(self, start_ms: int) -> None:
         """Fetch everything before the minute `start_ms`, and that minute's trades.
 
         The order is what the screen needs first: minutes and the running minute's trades of all
-        symbols, then 5m and 15m bars, two hours of seconds, the older minutes, and 1h bars.
+        symbols, then the newest bars of the other timeframes, and only then what lies deeper.
         """
-        started = time.monotonic()
+        started = self.monotonic()
         stages = self._stages(start_ms)
         self.progress.total = sum(len(pages) for _, pages in stages) + len(self.symbols)
         first_minutes: list[asyncio.Task[None]] = []
@@ -102,33 +143,43 @@ class Backfill:
             for task in (*first_minutes, *self._tails):
                 task.cancel()
         self.progress.message = COMPLETE
-        log.info("history is complete", requests=self.progress.done, seconds=self._since(started))
+        log.info(
+            "history is complete",
+            requests=self.progress.done,
+            seconds=self._since(started),
+            set_aside=len(self._later),
+        )
 
     def _log_progress(self) -> None:
         progress = self.progress
         share = progress.done / max(progress.total, 1)
         log.info(f"history {share:4.0%}", requests=progress.done, doing=progress.message)  # noqa: G004
 
-    @staticmethod
-    def _since(started: float) -> float:
-        return round(time.monotonic() - started, 1)
+    def _since(self, started: float) -> float:
+        return round(self.monotonic() - started, 1)
 
     def _stages(self, start_ms: int) -> list[tuple[str, list[Page]]]:
-        newest = {name: floor_to(start_ms, length) for name, length in TIMEFRAMES.items()}
-        minutes = self.pages("1m", start_ms, self.days * DAY_MS // TIMEFRAMES["1m"])
-        seconds = self.pages("1s", start_ms, SECONDS_BACK)
-        stages = [("the newest minutes", minutes[0])]
-        longer = {
-            timeframe: self.pages(timeframe, newest[timeframe], PAGE)[0]
-            for timeframe in ("5m", "15m", "1h")
+        # 1h last: a simulated exchange folds six weeks of trades for them.
+        rows = {
+            timeframe: self.pages(
+                timeframe, floor_to(start_ms, TIMEFRAMES[timeframe]), self._count(timeframe)
+            )
+            for timeframe in ("1m", "1s", *LONGER)
         }
-        stages.append(("5m bars", longer["5m"]))
-        stages.append(("15m bars", longer["15m"]))
-        stages.append(("two hours of seconds", [page for row in seconds for page in row]))
-        stages.append(("older minutes", [page for row in minutes[1:] for page in row]))
-        # Last: a simulated exchange folds six weeks of trades for them.
-        stages.append(("1h bars", longer["1h"]))
-        return stages
+        newest = [(f"the newest {name} bars", pages[0]) for name, pages in rows.items()]
+        older = [
+            (f"older {name} bars", [page for row in pages[1:] for page in row])
+            for name, pages in rows.items()
+        ]
+        return [(words, pages) for words, pages in (*newest, *older) if pages]
+
+    def _count(self, timeframe: str) -> int:
+        """How many bars of a timeframe there are to be."""
+        if timeframe == "1s":
+            return SECONDS_BACK
+        if timeframe == "1m":
+            return self.days * DAY_MS // TIMEFRAMES["1m"]
+        return self.longer[timeframe]
 
     def pages(self, timeframe: str, end_ms: int, count: int) -> list[list[Page]]:
         """Cut the newest `count` bars before `end_ms` into pages of each symbol, newest first."""
@@ -149,7 +200,7 @@ class Backfill:
 
         async def work() -> None:
             for page in waiting:
-                await self._persist(page.symbol, partial(self._fetch_page, page))
+                await self._persist(page, partial(self._fetch_page, page))
                 self.progress.done += 1
                 if self.progress.done % LOG_EVERY == 0:
                     self._log_progress()
@@ -158,34 +209,93 @@ class Backfill:
             for _ in range(CONCURRENCY):
                 group.create_task(work())
 
-    async def _persist(self, symbol: str, attempt: Callable[[], Awaitable[None]]) -> bool:
-        """Try until it works; only a refusal of the request itself ends it, with False."""
-        tries = 0
-        while True:
+    async def _persist(
+        self, what: Page | FirstMinute, attempt: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Try for a while; what is refused, or fails while others don't, is set aside for later.
+
+        While the exchange is away altogether there is nothing better to do than to wait.
+        """
+        for tries in itertools.count():
             try:
-                await attempt()
-                return True
+                if await attempt():
+                    self._answered_at = self.monotonic()
+                    return
             except (RequestRefused, UnknownSymbols) as error:
-                log.warning("history is refused", symbol=symbol, reason=str(error))
-                return False
+                log.warning("history is refused", symbol=what.symbol, reason=str(error))
+                self._answered_at = self.monotonic()
+                break
             except (ExchangeError, StoreError) as error:
-                delay = RETRY_S[min(tries, len(RETRY_S) - 1)]
                 told = error.public if isinstance(error, StoreError) else error
                 self.progress.message = f"waiting for the exchange: {told}"
-                log.warning("history has to wait", symbol=symbol, reason=str(error), delay_s=delay)
-                tries += 1
-                await self.sleep(delay)
+                log.warning("history has to wait", symbol=what.symbol, reason=str(error))
+            is_away = self.monotonic() - self._answered_at > AWAY_S
+            if tries >= len(RETRY_S) and not is_away:
+                break
+            await self.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+        self._set_aside(what)
 
-    async def fetch(self, page: Page) -> bool:
-        """Fetch one page unless it is stored whole; False when its newest bar isn't there yet."""
-        length = TIMEFRAMES[page.timeframe]
-        count = (page.end_ms - page.start_ms) // length
+    def _set_aside(self, what: Page | FirstMinute, wait_s: float = FIRST_LATER_S) -> None:
+        self._later[what] = (
+            self.monotonic() + wait_s,
+            min(max(wait_s, FIRST_LATER_S) * 2, LONGEST_LATER_S),
+        )
+
+    def doubt(self, symbol: str, timeframe: str, end_ms: int) -> None:
+        """Look again later whether a symbol's bars before a time are all there."""
+        end_ms = floor_to(end_ms, TIMEFRAMES[timeframe])
+        for row in self.pages(timeframe, end_ms, self._count(timeframe)):
+            for page in row:
+                is_known = any(
+                    isinstance(other, Page)
+                    and (other.symbol, other.timeframe) == (symbol, timeframe)
+                    and other.start_ms < page.end_ms
+                    and page.start_ms < other.end_ms
+                    for other in self._later
+                )
+                if page.symbol == symbol and not is_known:
+                    self._set_aside(replace(page, is_newest=False))
+
+    def rejoin(self, symbol: str, now_ms: int) -> None:
+        """Begin a symbol's trades anew from the running minute's start on, as soon as may be."""
+        self._set_aside(FirstMinute(symbol, floor_to(now_ms, TIMEFRAMES["1m"])), 0.0)
+
+    def schedule(self, scheduler: AsyncIOScheduler) -> None:
+        """Try again what was set aside."""
+        every(scheduler, "fetch what was set aside", LATER_EVERY_S, self.try_again)
+
+    async def try_again(self) -> None:
+        """Go once over what was set aside and is due; each by itself."""
+        now = self.monotonic()
+        for what, (due, wait_s) in tuple(self._later.items()):
+            if due > now:
+                continue
+            del self._later[what]
+            try:
+                if isinstance(what, FirstMinute):
+                    is_done = await self._join(what.symbol, what.start_ms)
+                else:
+                    await self.fetch(what)
+                    is_done = await self._is_whole(what)
+            except (ExchangeError, StoreError) as error:
+                log.info("set aside again", symbol=what.symbol, reason=str(error))
+                is_done = False
+            if not is_done:
+                self._set_aside(what, wait_s)
+
+    async def _is_whole(self, page: Page) -> bool:
         stored = await self.store(
             lambda: self.pipeline.count_bars(
                 page.symbol, page.timeframe, page.start_ms, page.end_ms
             )
         )
-        if stored >= count:
+        return stored >= (page.end_ms - page.start_ms) // TIMEFRAMES[page.timeframe]
+
+    async def fetch(self, page: Page) -> bool:
+        """Fetch one page unless it is stored whole; False when its newest bar isn't there yet."""
+        length = TIMEFRAMES[page.timeframe]
+        count = (page.end_ms - page.start_ms) // length
+        if await self._is_whole(page):
             return True
         bars = await self.exchange.klines(
             page.symbol, page.timeframe, start_ms=page.start_ms, limit=count + 1
@@ -195,18 +305,20 @@ class Backfill:
             await self.store(lambda: self.pipeline.store_klines(page.symbol, page.timeframe, bars))
         return bool(bars) and bars[-1].open_time_ms + length >= page.end_ms
 
-    async def bridge(self, symbol: str, start_ms: int, end_ms: int) -> None:
-        """Fetch the minutes over an outage, newest first: the screen has them before the trades."""
-        length = TIMEFRAMES["1m"]
+    async def bridge(self, symbol: str, start_ms: int, end_ms: int, timeframe: str = "1m") -> None:
+        """Fetch the bars over an outage, newest first: the screen has them before the trades."""
+        length = TIMEFRAMES[timeframe]
         start, end = floor_to(start_ms, length), floor_to(end_ms, length) + length
+        start = max(start, end - self._count(timeframe) * length)
         while end > start:
             first = max(start, end - PAGE * length)
-            await self.fetch(Page(symbol, "1m", first, end, is_newest=False))
+            await self.fetch(Page(symbol, timeframe, first, end, is_newest=False))
             end = first
 
-    async def _fetch_page(self, page: Page) -> None:
+    async def _fetch_page(self, page: Page) -> bool:
         if not await self.fetch(page) and page.is_newest:
             self._tails.append(asyncio.create_task(self._fetch_tail(page)))
+        return True
 
     async def _fetch_tail(self, page: Page) -> None:
         """Ask again for the newest bars: the database behind them lags by some seconds."""
@@ -220,17 +332,8 @@ class Backfill:
 
     async def _first_minute(self, symbol: str, start_ms: int) -> None:
         """Join the trades since the minute's start to the live feed, which may take some tries."""
-        tries = 0
-        joined = False
-
-        async def attempt() -> None:
-            nonlocal joined
-            joined = await self._join(symbol, start_ms)
-
-        while not joined and await self._persist(symbol, attempt):
-            if not joined:
-                await self.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
-                tries += 1
+        first = FirstMinute(symbol, start_ms)
+        await self._persist(first, partial(self._join, symbol, start_ms))
         self.progress.done += 1
 
     async def _join(self, symbol: str, start_ms: int) -> bool:

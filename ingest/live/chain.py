@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-from core.bars import SECOND_MS, BarBuilder
+from core.bars import SECOND_MS, STEP_BACK_MS, BarBuilder
 from core.types import Trade
 from ingest.store.gaps import Gap
 from ingest.store.market import FeedCursor
@@ -19,21 +19,25 @@ LONGEST_SILENCE_MS = 7_200_000
 
 
 class TradePage(NamedTuple):
-    """The exchange's answer to a question for trades; `is_edge` when it has no more of them."""
+    """The exchange's answer to a question for trades; `is_edge` when it has no more of them.
+
+    `odd` rows of it could not be used: they may be well the next time.
+    """
 
     trades: Sequence[Trade]
     is_edge: bool
+    odd: int = 0
 
 
-class Standing(Enum):
-    """Whether a chain's newest id is the live edge."""
+class Verdict(Enum):
+    """What an answer to "trades from our newest one on" says of our ids."""
 
-    DOUBTED = auto()
-    """Trades may be missing that no later id has shown yet: bars stay open."""
-    PROVEN = auto()
-    """They aren't, for as long as the stream flows: bars close with the clock."""
-    STALLED = auto()
-    """Its stream is known to bring nothing: bars close as far as REST has told."""
+    GOES_ON = auto()
+    """They are the exchange's: what the answer adds comes after them."""
+    UNSURE = auto()
+    """It knows nothing from there on: its database lags, or its ids have begun again."""
+    FOREIGN = auto()
+    """The exchange counts otherwise now."""
 
 
 @dataclass(slots=True)
@@ -78,24 +82,31 @@ class Accepted:
 class SymbolChain:
     """The id chain of one symbol. Knows no database: the pipeline stores what it finds."""
 
-    def __init__(self, symbol: str, symbol_id: int) -> None:
+    def __init__(self, symbol: str, symbol_id: int, stops: Sequence[tuple[int, int]] = ()) -> None:
         self.symbol = symbol
         self.symbol_id = symbol_id
+        # When no symbol traded: the pipeline's own list.
+        self._stops = stops
         self.last_id: int | None = None
         self.last_price = 0.0
         self.last_trade_ms = 0
+        # The newest trade, by which an answer is recognised; None while only its id is known.
+        self.last_trade: Trade | None = None
         self.last_event_ms = 0
         self.first_live: Trade | None = None
         self.whole_from_ms = 0
         self.builder: BarBuilder | None = None
         self.gaps: list[OpenGap] = []
         self.unfillable: list[tuple[int, int]] = []
-        self._standing = Standing.DOUBTED
-        # Until when REST has told of all trades, whatever its stream brings.
-        self._told_until_ms = 0
+        # Until when all trades are known: by the newest one of its own, and by what REST has told.
+        self._traded_until_ms = self._told_until_ms = 0
         # Closed bars from here on are about to be built again: dying before must not leave them.
         self.rebuild_from_ms: int | None = None
+        # Trades set aside; the first of them that nobody has judged yet.
         self.absurd = 0
+        self.unjudged: Trade | None = None
+        # Last id of a chain that was too old to go on with.
+        self.left_at: int | None = None
 
     def resume(
         self,
@@ -103,9 +114,11 @@ class SymbolChain:
         gaps: Sequence[Gap],
         stored: Sequence[Trade],
         last_close: float | None,
+        last_trade: Trade | None = None,
     ) -> None:
         """Go on where the last run stopped; `stored` are its trades of seconds not closed yet."""
         self.last_id = cursor.last_id
+        self.last_trade = last_trade
         self.last_price = cursor.last_price
         self.last_event_ms = cursor.last_event_time_ms
         # A trade is up to a moment older than its event.
@@ -118,15 +131,22 @@ class SymbolChain:
         for trade in stored:
             self.builder.add(trade)
             self.last_trade_ms = trade.trade_time_ms
+            self._note_traded(trade.trade_time_ms)
             for gap in self.gaps:
                 if gap.from_id <= trade.trade_id <= gap.to_id:
                     gap.received.add(trade.trade_id)
 
     def begin(
-        self, last_id: int, last_price: float, time_ms: int, last_close: float | None
+        self,
+        last_id: int,
+        last_price: float,
+        time_ms: int,
+        last_close: float | None,
+        last_trade: Trade | None = None,
     ) -> None:
         """Start the chain after `last_id`, whole from a second's start on."""
         self.last_id = last_id
+        self.last_trade = last_trade
         self.last_price = last_price
         self.last_trade_ms = self.last_event_ms = self.whole_from_ms = time_ms
         self.builder = BarBuilder(time_ms, last_close)
@@ -145,42 +165,61 @@ class SymbolChain:
         self.gaps.append(gap)
         return gap
 
+    @property
+    def last_raw_id(self) -> int | None:
+        """Raw id that the newest trade ends with; None where it isn't known."""
+        last = self.last_trade
+        return None if last is None or last.last_id < 0 else last.last_id
+
     # -- how far it can be trusted ------------------------------------------------------------
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the newest id is the live edge."""
-        return self._standing is Standing.PROVEN
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether its stream is known to bring nothing."""
-        return self._standing is Standing.STALLED
-
-    def prove(self) -> None:
-        """The newest id is the live edge, and the stream brings what comes after it."""
-        self._standing = Standing.PROVEN
-
-    def doubt(self) -> None:
-        """Trades may be missing; a stalled stream stays stalled."""
-        if self.is_proven:
-            self._standing = Standing.DOUBTED
-
-    def doubt_connection(self) -> None:
-        """Trades may be missing; another connection has other subscriptions, stalled ones too."""
-        self._standing = Standing.DOUBTED
-
-    def stall(self) -> None:
-        """The stream brings nothing, until it does again."""
-        self._standing = Standing.STALLED
 
     def tell_until(self, time_ms: int) -> None:
         """REST has told of all trades of the seconds that end by then."""
         self._told_until_ms = max(self._told_until_ms, time_ms - time_ms % SECOND_MS)
 
-    def known_until(self, live_ms: int) -> int:
-        """Up to when all trades are known to be there, at the live edge's time `live_ms`."""
-        return max(live_ms if self.is_proven else 0, self._told_until_ms)
+    def known_until(self, market_ms: int) -> int:
+        """Up to when all trades are known: one of its own came later, or REST has told.
+
+        What REST has told counts up to `market_ms`, the newest trade of any symbol: behind it the
+        exchange may stand still, and then bars are its own to tell.
+        """
+        told = min(self._told_until_ms, market_ms - market_ms % SECOND_MS)
+        return max(self._traded_until_ms, told)
+
+    def _note_traded(self, time_ms: int) -> None:
+        self._traded_until_ms = max(self._traded_until_ms, time_ms - time_ms % SECOND_MS)
+
+    def judge(self, answer: TradePage, newest: Trade | None = None) -> Verdict:
+        """Compare our newest trade with the exchange's trades from its id on.
+
+        An answer without any says nothing by itself: then `newest`, the exchange's newest trade,
+        decides. A later trade with a lower id is of another chain.
+        """
+        last_id, last = self.last_id, self.last_trade
+        assert last_id is not None
+        if not answer.trades:
+            if newest is None or newest.trade_id > last_id:
+                return Verdict.UNSURE
+            last_ms = self.last_trade_ms + 2 * SECOND_MS if last is None else last.trade_time_ms
+            return Verdict.FOREIGN if newest.trade_time_ms > last_ms else Verdict.UNSURE
+        first = answer.trades[0]
+        if first.trade_id > last_id:
+            return Verdict.FOREIGN if self._is_absurd(first, last_id) else Verdict.GOES_ON
+        if last is None or first.trade_time_ms == last.trade_time_ms:
+            return Verdict.GOES_ON
+        return Verdict.FOREIGN
+
+    def is_live_foreign(self, answer: TradePage, start_ms: int) -> bool:
+        """Whether the first live trade can't be of the chain that REST tells of from a time on."""
+        live = self.first_live
+        if live is None or not answer.trades:
+            return False
+        first = answer.trades[0]
+        if live.trade_id < first.trade_id:
+            return live.trade_time_ms >= start_ms + STEP_BACK_MS
+        return live.trade_id - first.trade_id > _most_ids_in(
+            live.trade_time_ms - first.trade_time_ms
+        )
 
     def fill(self, gap: OpenGap, trades: Sequence[Trade]) -> bool:
         """Take trades from a gap's first id on into the open bars; True when none is missing."""
@@ -228,11 +267,16 @@ class SymbolChain:
         self.rebuild_from_ms = None
 
     def is_whole(self, start_ms: int, end_ms: int) -> bool:
-        """Whether every trade of [start, end) is known to be there."""
+        """Whether every trade of [start, end) is known to be there.
+
+        While the whole exchange stood still it may not even have a bar.
+        """
         if start_ms < self.whole_from_ms:
             return False
-        return not any(gap.from_ms < end_ms and gap.to_ms >= start_ms for gap in self.gaps) and (
-            not self.is_unfillable(start_ms, end_ms)
+        return not (
+            any(gap.from_ms < end_ms and gap.to_ms >= start_ms for gap in self.gaps)
+            or self.is_unfillable(start_ms, end_ms)
+            or any(first <= start_ms and end_ms <= last for first, last in self._stops)
         )
 
     def is_unfillable(self, start_ms: int, end_ms: int) -> bool:
@@ -283,7 +327,7 @@ class SymbolChain:
                 accepted.new.append(trade)
             elif trade.trade_id > last_id:
                 if self._is_absurd(trade, last_id):
-                    self.absurd += 1
+                    self._set_aside(trade)
                     continue
                 gap = OpenGap(
                     0, last_id + 1, trade.trade_id - 1, self.last_trade_ms, trade.trade_time_ms
@@ -307,13 +351,17 @@ class SymbolChain:
         return accepted
 
     def _is_absurd(self, trade: Trade, last_id: int) -> bool:
-        passed_s = max(0, trade.trade_time_ms - self.last_trade_ms) // SECOND_MS
-        return trade.trade_id - last_id > MOST_IDS + passed_s * MOST_IDS_PER_S
+        return trade.trade_id - last_id > _most_ids_in(trade.trade_time_ms - self.last_trade_ms)
+
+    def _set_aside(self, trade: Trade) -> None:
+        self.absurd += 1
+        if self.unjudged is None:
+            self.unjudged = trade
 
     def _take_late(self, trade: Trade, accepted: Accepted) -> None:
         if trade.trade_time_ms > self.last_trade_ms + SECOND_MS:
             # Times rise with ids: another market's ids, or one that has begun again.
-            self.absurd += 1
+            self._set_aside(trade)
             return
         for gap in self.gaps:
             if gap.from_id <= trade.trade_id <= gap.to_id and trade.trade_id not in gap.received:
@@ -330,9 +378,10 @@ class SymbolChain:
         self.whole_from_ms = trade.trade_time_ms + 1
 
     def _advance(self, new: Sequence[Trade]) -> None:
-        last = new[-1]
+        last = self.last_trade = new[-1]
         self.last_id = last.trade_id
         self.last_trade_ms = last.trade_time_ms
+        self._note_traded(max(trade.trade_time_ms for trade in new))
         self.last_event_ms = max(self.last_event_ms, last.event_time_ms)
         self.last_price = next(
             (trade.price for trade in reversed(new) if trade.quantity > 0), self.last_price
@@ -362,3 +411,8 @@ class SymbolChain:
         accepted.rebuild.append((closed_until, gap.from_ms))
         self.builder = BarBuilder(second, None)
         return True
+
+
+def _most_ids_in(passed_ms: int) -> int:
+    """How many ids a chain may rise by in a time."""
+    return MOST_IDS + max(0, passed_ms) // SECOND_MS * MOST_IDS_PER_S

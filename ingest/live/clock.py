@@ -25,8 +25,10 @@ class ExchangeClock:
     def __init__(
         self, wall_clock: Callable[[], float] = time.time, steady: Callable[[], float] = steady_s
     ) -> None:
+        self._wall_clock = wall_clock
         self._steady = steady
         self._offset_ms = (wall_clock() - steady()) * 1_000.0
+        self.is_measured = False
 
     def schedule(
         self, scheduler: AsyncIOScheduler, server_time: Callable[[], Awaitable[int]]
@@ -46,7 +48,16 @@ class ExchangeClock:
         took_s = answered_at - asked_at
         told_at = answered_at - (took_s / 2.0 if took_s <= PROMPT_S else 0.0)
         self._offset_ms = server_ms - told_at * 1_000.0
+        self.is_measured = True
 
     def now_ms(self) -> int:
         """The exchange's time, to within the network's delay."""
         return int(self._steady() * 1_000.0 + self._offset_ms)
+
+    def now_s(self) -> float:
+        """The same in seconds, for whoever asks as of a wall clock."""
+        return self._steady() + self._offset_ms / 1_000.0
+
+    def host_ahead_ms(self) -> int:
+        """How far this machine's own clock is ahead of the exchange's, or behind it."""
+        return round((self._wall_clock() - self.now_s()) * 1_000.0)

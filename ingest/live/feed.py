@@ -18,7 +18,7 @@ from ingest.binance.proxies import Proxies
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream
 from ingest.binance.weights import Hold
-from ingest.live.backfill import Backfill, HistoryProgress
+from ingest.live.backfill import Backfill, HistoryProgress, longer_history
 from ingest.live.clock import ExchangeClock
 from ingest.live.closing import Closing
 from ingest.live.intake import Intake, quantiles
@@ -26,6 +26,7 @@ from ingest.live.pipeline import Pipeline
 from ingest.live.reconcile import Findings, Reconciliation
 from ingest.live.repair import Repair
 from ingest.live.silence import SilenceWatch
+from ingest.live.standstill import Standstill
 from ingest.live.stored_bars import floor_to
 from ingest.live.symbols import choose_symbols
 from ingest.live.trade_queue import TradeQueue
@@ -67,8 +68,9 @@ class LiveFeed:
         self.queue = TradeQueue(time.monotonic)
         self.pipeline = Pipeline(writer, self._clock.now_ms, pause, self._retain_ms)
         self._intake = Intake(self.queue, self._clock)
-        self._closing = Closing(self.queue, self.pipeline, self._intake, self._clock, self._is_live)
+        self._closing = Closing(self.pipeline, self._clock)
         self._stream: TradeStream | None = None
+        self._rest: RestClient | None = None
         self._silence: SilenceWatch | None = None
         self._findings = Findings()
         self.state = "starting"
@@ -80,9 +82,6 @@ class LiveFeed:
     def after_batch(self) -> None:
         """What follows when a batch has been stored, in the thread that writes."""
         self._closing.after_batch()
-
-    def _is_live(self) -> bool:
-        return self._stream is not None and self._stream.state.state == "live"
 
     async def run(
         self,
@@ -113,6 +112,7 @@ class LiveFeed:
                 proxies=proxies,
             )
         ) as rest:
+            self._rest = rest
             listings = await self._find_symbols(rest)
             await writing.call(lambda: self.pipeline.start(listings), Order.URGENT)
             symbols = [listing.symbol for listing in listings]
@@ -120,9 +120,8 @@ class LiveFeed:
                 ws_urls,
                 symbols,
                 self._intake.take,
-                on_connected=self._intake.doubt,
                 hold=hold,
-                wall_clock=self._wall_clock,
+                wall_clock=self._clock.now_s,
                 proxies=proxies,
             )
             backfill = Backfill(
@@ -132,6 +131,10 @@ class LiveFeed:
                 symbols,
                 self._settings.backfill_days,
                 progress=self.history,
+                longer=longer_history(self._settings),
+            )
+            rest.on_odd_klines = lambda symbol, timeframe: backfill.doubt(
+                symbol, timeframe, self._clock.now_ms()
             )
             self._schedule(scheduler, writing, rest, stream, backfill)
             self.state = "running"
@@ -155,14 +158,23 @@ class LiveFeed:
             rest, ids_first, pipeline, now_ms, time.monotonic, self._retain_ms, backfill.bridge
         )
         self._silence = SilenceWatch(
-            rest, ids_first, pipeline, now_ms, time.monotonic, stream.resubscribe
+            rest,
+            ids_first,
+            pipeline,
+            now_ms,
+            time.monotonic,
+            stream.resubscribe,
+            rejoin=lambda symbol: backfill.rejoin(symbol, now_ms()),
         )
+        standstill = Standstill(pipeline, backfill, now_ms, time.monotonic)
         reconciliation = Reconciliation(rest, writing.call, pipeline, now_ms, self._findings)
         upkeep = Upkeep(self._settings, self._writer, writing, pipeline, backfill, rest, now_ms)
         self._closing.schedule(scheduler, partial(writing.call, order=Order.URGENT))
         self._clock.schedule(scheduler, rest.server_time)
         self._silence.schedule(scheduler, lambda: stream.state.silent_symbols)
-        repair.schedule(scheduler, self._closing.is_settled)
+        repair.schedule(scheduler)
+        backfill.schedule(scheduler)
+        standstill.schedule(scheduler)
         reconciliation.schedule(scheduler)
         upkeep.schedule(scheduler)
 
@@ -210,6 +222,9 @@ class LiveFeed:
             backfill=BackfillReport(self.history.done, self.history.total, self.history.message),
             symbols_left_out=tuple(self._left_out),
             stalled_symbols=tuple(sorted(self._silence.stalled)) if self._silence else (),
+            unjudged_symbols=tuple(sorted(self.pipeline.unjudged)),
+            odd_rows=self._rest.odd_rows if self._rest else 0,
+            clock_offset_ms=self._clock.host_ahead_ms() if self._clock.is_measured else None,
             reconciliation=ReconciliationReport(
                 findings.checked, findings.repaired, findings.disagreed, tuple(findings.examples)
             ),

@@ -43,22 +43,6 @@ class Intake:
         self.last_at = -float("inf")
         self.absurd = 0
         self._earliest_ms = self._latest_ms = 0
-        # How often the feed was away, and how many trades had been queued the last time: a quiet
-        # symbol may have missed trades then that no later id has shown yet.
-        self._doubt = (1, 0)
-        self._taken = 0
-
-    def doubt(self) -> None:
-        """The feed is away or back again: what was missed meanwhile has to be asked for."""
-        self._doubt = (self._doubt[0] + 1, self._queue.put_count)
-
-    def take_doubt(self) -> bool:
-        """Whether there was a doubt and all is written that was queued before it; once."""
-        number, queued_before = self._doubt
-        if number == self._taken or queued_before > self._queue.written_count:
-            return False
-        self._taken = number
-        return True
 
     def take(self, trade: Trade, _received_ms: int) -> None:
         """Queue a live trade; called by the read loop, which must not wait."""
@@ -80,10 +64,6 @@ class Intake:
         lag_ms = now_ms - trade.event_time_ms
         self._lags.append(lag_ms)
         self._queue.mark(lag_ms)
-
-    def is_recent(self, within_s: float) -> bool:
-        """Whether a trade came within that time."""
-        return self._monotonic() - self.last_at <= within_s
 
     def rate(self) -> float:
         """Trades per second over the last seconds; called once a second."""

@@ -4,15 +4,16 @@ Everything here runs in the one writing thread. A transaction stays short, and `
 after each, so that other processes get at the database too.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import structlog
 
 from core.bars import SECOND_MS
 from core.types import TIMEFRAMES, Bar, Origin, Trade
 from ingest.live import stored_bars
-from ingest.live.chain import OpenGap, SymbolChain, TradePage
-from ingest.store import gaps, market, process
+from ingest.live.chain import OpenGap, SymbolChain, TradePage, Verdict
+from ingest.store import gaps, market, process, pruning
 from ingest.store.gaps import Gap
 from ingest.store.market import SymbolListing
 from ingest.store.transaction import Transaction, Writer
@@ -26,6 +27,10 @@ SECONDS_PER_TRANSACTION = 900
 BARS_PER_TRANSACTION = 2_000
 KLINES_PER_TRANSACTION = 500
 RETAIN_MS = 24 * 3_600_000
+STOP_MS = 30_000
+"""Where no symbol has traded for so long, the exchange itself may have stood still."""
+FORGET_ROWS = 10_000
+LAST_MS = 2**62
 
 
 class Pipeline:
@@ -54,6 +59,9 @@ class Pipeline:
         self._listings: list[SymbolListing] | None = None
         self.event_time_ms = 0
         self.trade_count = 0
+        # Time of the newest trade of any symbol, and between which of them none traded for long.
+        self.market_ms = 0
+        self.stops: list[tuple[int, int]] = []
 
     # -- start --------------------------------------------------------------------------------
 
@@ -72,20 +80,24 @@ class Pipeline:
                 left = SymbolChain(gap.symbol, gap.symbol_id)
                 self._lose(left, gap, self._too_old)
         for symbol, symbol_id in ids.items():
-            chain = self._chains[symbol] = SymbolChain(symbol, symbol_id)
+            chain = self._chains[symbol] = SymbolChain(symbol, symbol_id, self.stops)
             chain.unfillable = [(gap.from_ms, gap.to_ms) for gap in lost if gap.symbol == symbol]
             cursor = cursors.get(symbol)
             own_gaps = [gap for gap in open_gaps if gap.symbol == symbol]
             is_old = cursor and cursor.last_event_time_ms < self._clock_ms() - self._retain_ms
             if cursor is None or is_old:
+                chain.left_at = None if cursor is None else cursor.last_id
                 for gap in own_gaps:
                     self._lose(chain, gap, self._too_old)
                 continue
             with self._writer.transaction() as tx:
                 closed = cursor.closed_until_ms
-                stored = market.trades_around(tx, symbol_id, closed, 2**62, cursor.last_id)
+                stored = market.trades_around(tx, symbol_id, closed, LAST_MS, cursor.last_id)
                 close = stored_bars.close_before(tx, symbol_id, closed)
-            chain.resume(cursor, own_gaps, stored, cursor.last_price if close is None else close)
+                last = market.trade_by_id(tx, symbol_id, cursor.last_id)
+            if close is None:
+                close = cursor.last_price
+            chain.resume(cursor, own_gaps, stored, close, last)
             self._pause()
 
     def restart(self) -> None:
@@ -114,11 +126,13 @@ class Pipeline:
 
     # -- trades -------------------------------------------------------------------------------
 
-    def ingest(self, trades: Sequence[Trade], *, is_proof: bool = True) -> None:
-        """Store one batch in one transaction, cursors included.
+    @property
+    def unjudged(self) -> list[str]:
+        """Symbols with trades that no answer of the exchange has explained yet."""
+        return [name for name, chain in self._chains.items() if chain.unjudged is not None]
 
-        `is_proof` says that the newest trade of each symbol is the live edge.
-        """
+    def ingest(self, trades: Sequence[Trade]) -> None:
+        """Store one batch in one transaction, cursors included."""
         by_symbol: dict[str, list[Trade]] = {}
         for trade in trades:
             group = by_symbol.get(trade[0])
@@ -126,6 +140,9 @@ class Pipeline:
                 by_symbol[trade[0]] = [trade]
             else:
                 group.append(trade)
+        for symbol, group in by_symbol.items():
+            if symbol in self._chains:
+                self._make_way(self._chains[symbol], group[0].trade_id)
         rebuilds: list[tuple[SymbolChain, int, int, int]] = []
         with self._writer.transaction() as tx:
             for symbol, group in by_symbol.items():
@@ -133,8 +150,7 @@ class Pipeline:
                 if chain is not None:
                     for start_ms, end_ms in self._ingest_symbol(tx, chain, group):
                         rebuilds.append((chain, start_ms, end_ms, group[0].trade_id))
-                    if is_proof:
-                        chain.prove()
+        self._note_market(by_symbol)
         self._pause()
         for chain, start_ms, end_ms, anchor_id in _merged(rebuilds):
             self._rebuild(chain, start_ms, end_ms, anchor_id)
@@ -151,7 +167,15 @@ class Pipeline:
     def _ingest_symbol(
         self, tx: Transaction, chain: SymbolChain, trades: list[Trade]
     ) -> list[tuple[int, int]]:
+        was_unjudged = chain.unjudged is not None
         accepted = chain.accept(trades)
+        if chain.unjudged is not None and not was_unjudged:
+            log.warning(
+                "trades are set aside: their ids are none that this symbol can have reached",
+                symbol=chain.symbol,
+                trade_id=chain.unjudged.trade_id,
+                last_id=chain.last_id,
+            )
         now_ms = self._clock_ms()
         if accepted.new:
             market.insert_trades(tx, chain.symbol_id, accepted.new)
@@ -183,18 +207,51 @@ class Pipeline:
             self._clock_ms(),
         )
 
+    def _note_market(self, by_symbol: Mapping[str, Sequence[Trade]]) -> None:
+        """Follow the newest trade of any symbol; a long time without one is noted as a stop."""
+        groups = [group for name, group in by_symbol.items() if name in self._chains]
+        newest_ms = max((group[-1].trade_time_ms for group in groups), default=0)
+        newest_ms = min(newest_ms, self._clock_ms())
+        before_ms, self.market_ms = self.market_ms, max(self.market_ms, newest_ms)
+        for group in groups:
+            self._refute_stops(group)
+        if before_ms == 0 or newest_ms - before_ms <= STOP_MS:
+            return
+        times = sorted(trade.trade_time_ms for group in groups for trade in group)
+        inside = [before_ms, *(time for time in times if before_ms < time <= newest_ms)]
+        for first_ms, last_ms in pairwise(inside):
+            # Ids that are missing were traded: then it was we who were away.
+            if last_ms - first_ms > STOP_MS and not any(
+                gap.from_ms < last_ms and gap.to_ms > first_ms
+                for chain in self._chains.values()
+                for gap in chain.gaps
+            ):
+                self.stops.append((first_ms, last_ms))
+                log.warning("no symbol traded for a while", from_ms=first_ms, to_ms=last_ms)
+        oldest_ms = newest_ms - self._retain_ms
+        self.stops[:] = [stop for stop in self.stops if stop[1] > oldest_ms]
+
+    def _refute_stops(self, trades: Sequence[Trade]) -> None:
+        """Forget a stop in which something has traded after all."""
+        if self.stops:
+            self.stops[:] = [
+                (first, last)
+                for first, last in self.stops
+                if not any(first < trade.trade_time_ms < last for trade in trades)
+            ]
+
     # -- bars ---------------------------------------------------------------------------------
 
     def close_bars(self, exchange_time_ms: int) -> None:
         """Close every second that ends by then and of which all trades are known to be there.
 
-        That is so while the stream of a symbol flows, and besides until when REST has told.
+        Known is what a later trade of the symbol or an answer of the exchange tells: silence isn't.
         """
         until = stored_bars.floor_to(exchange_time_ms, SECOND_MS)
         while True:
             due = []
             for chain in self._chains.values():
-                end = chain.known_until(until)
+                end = min(until, chain.known_until(self.market_ms))
                 if chain.builder and chain.builder.closed_until_ms < end:
                     due.append((chain, end))
             if not due:
@@ -213,6 +270,14 @@ class Pipeline:
                             tx, chain, min(end, chain.builder.closed_until_ms + step)
                         )
                 self._pause()
+
+    def close_recording(self, until_ms: int) -> None:
+        """Close what ends by then at a recording's end: nobody can be asked what it lacks."""
+        self.market_ms = max(self.market_ms, until_ms)
+        for chain in self._chains.values():
+            if chain.last_id is not None:
+                chain.tell_until(until_ms)
+        self.close_bars(until_ms)
 
     def _rebuild(self, chain: SymbolChain, start_ms: int, end_ms: int, anchor_id: int) -> None:
         """Build closed bars that overlap [start, end] again, in steps of 15 minutes."""
@@ -254,10 +319,13 @@ class Pipeline:
 
     # -- what is missing ----------------------------------------------------------------------
 
-    def fill_gap(self, symbol: str, gap_id: int, asked_id: int, trades: Sequence[Trade]) -> bool:
+    def fill_gap(
+        self, symbol: str, gap_id: int, asked_id: int, trades: Sequence[Trade], odd: int = 0
+    ) -> bool:
         """Take in the exchange's answer to "trades from `asked_id` on"; False when it was empty.
 
-        An answer that starts later says that the ids between are gone for good.
+        An answer that starts later says that the ids between are gone for good, unless it had `odd`
+        rows that could not be used: then they stay a gap of their own.
         """
         chain = self._chains[symbol]
         gap = chain.find_gap(gap_id)
@@ -267,7 +335,10 @@ class Pipeline:
             return False
         first_id = trades[0].trade_id
         if first_id > asked_id:
-            self._lose_head(chain, gap, trades[0])
+            if odd:
+                self._leave_head(chain, gap, trades[0])
+            else:
+                self._lose_head(chain, gap, trades[0])
             gap = chain.find_gap(gap_id)
             if gap is None:
                 return True
@@ -284,6 +355,7 @@ class Pipeline:
         with self._writer.transaction() as tx:
             market.insert_trades(tx, chain.symbol_id, inside)
         self._pause()
+        self._refute_stops(inside)
         start_ms = gap.from_ms
         is_filled = chain.fill(gap, inside)
         end_ms = gap.to_ms if is_filled else gap.from_ms
@@ -308,6 +380,17 @@ class Pipeline:
             lost.gap_id = self._record(tx, chain, lost, reason)
             gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
         self._lose(chain, lost, reason)
+
+    def _leave_head(self, chain: SymbolChain, gap: OpenGap, first: Trade) -> None:
+        """Go on behind ids that can't be had for now; they are asked for again."""
+        if first.trade_id > gap.to_id:
+            return
+        head = gap.cut_before(first)
+        chain.gaps.append(head)
+        with self._writer.transaction() as tx:
+            head.gap_id = self._record(tx, chain, head, "the exchange's row can't be used")
+            gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
+        self._pause()
 
     def give_up_gap(self, symbol: str, gap_id: int) -> None:
         """Say that a gap is too old to be filled."""
@@ -344,7 +427,7 @@ class Pipeline:
         answer : the first trades from the minute's start on.
         newest : where there are none, the newest trade before.
         """
-        chain, (page, is_edge) = self._chains[symbol], answer
+        chain, page = self._chains[symbol], answer.trades
         live = chain.first_live
         if live is None and not page and newest is None:
             return True  # nothing has ever traded: the first trade will be the first of all
@@ -356,24 +439,24 @@ class Pipeline:
                 close = stored_bars.close_before(tx, chain.symbol_id, start_ms)
                 if close is None and newest is not None and newest.quantity > 0:
                     close = newest.price
-                chain.begin(before, close or 0.0, start_ms, close)
+                chain.begin(before, close or 0.0, start_ms, close, None if page else newest)
                 if not page:
                     market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._pause()
-            if page:
-                self.ingest(page, is_proof=is_edge)
-            else:
-                chain.prove()
+            self.ingest(page)
             return True
         if not page:
             return False
+        if chain.is_live_foreign(answer, start_ms):
+            self.begin_again(symbol)
+            return False  # with the exchange's own trades
         gap = chain.join(page[0], start_ms)
         if gap is not None:
             with self._writer.transaction() as tx:
                 gap.gap_id = self._record(tx, chain, gap, "before the first live trade")
                 market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._pause()
-            self.fill_gap(symbol, gap.gap_id, gap.from_id, page)
+            self.fill_gap(symbol, gap.gap_id, gap.from_id, page, answer.odd)
         else:
             chain.will_rebuild(start_ms)
             with self._writer.transaction() as tx:
@@ -383,37 +466,81 @@ class Pipeline:
             self._note_rebuilt([chain])
         return True
 
-    def prove(self, symbol: str, last_id: int, answer: TradePage, told_until_ms: int) -> None:
-        """Take in the exchange's trades after `last_id`: where it has no more, that is the edge.
+    def prove(
+        self,
+        symbol: str,
+        last_id: int,
+        answer: TradePage,
+        told_until_ms: int,
+        newest: Trade | None = None,
+    ) -> Verdict:
+        """Take in the exchange's trades from `last_id` on: the last ones, or some more to come.
 
-        While the symbol's stream has stalled that holds until `told_until_ms` only.
+        Parameters
+        ----------
+        told_until_ms : what a page without more behind it tells of all trades until.
+        newest : the exchange's newest trade, asked for when there was none from `last_id` on.
         """
         chain = self._chains[symbol]
-        if chain.last_id != last_id or chain.is_proven:
-            return  # the live feed has answered meanwhile
-        is_proof = answer.is_edge and not chain.is_stalled
-        if answer.trades:
-            self.ingest(answer.trades, is_proof=is_proof)
-        elif is_proof:
-            chain.prove()
-        if answer.is_edge:
-            chain.tell_until(told_until_ms)
+        if chain.last_id != last_id:
+            return Verdict.GOES_ON  # the live feed has answered meanwhile
+        verdict = chain.judge(answer, newest)
+        if verdict is Verdict.GOES_ON:
+            chain.unjudged = None
+            self.ingest([trade for trade in answer.trades if trade.trade_id > last_id])
+            if answer.is_edge:
+                chain.tell_until(told_until_ms)
+        elif verdict is Verdict.FOREIGN:
+            self.begin_again(symbol)
+        return verdict
 
-    def stall(self, symbol: str) -> None:
-        """Take note that a symbol's stream brings nothing, until it does again."""
-        self._chains[symbol].stall()
+    def tell_quiet(
+        self, asked: Mapping[str, int], newest_raw_ids: Mapping[str, int], told_until_ms: int
+    ) -> list[str]:
+        """Take in the exchange's newest raw ids: who has them has all trades until then.
 
-    def doubt(self, symbols: Iterable[str] | None = None) -> None:
-        """Keep bars open until the ids of these symbols have met the live edge again.
-
-        Without symbols the connection is another one, and all of them are in doubt.
+        Returns the symbols that have others and the same last id as when it was asked about them.
         """
-        if symbols is None:
-            for chain in self._chains.values():
-                chain.doubt_connection()
-        else:
-            for symbol in self._chains.keys() & set(symbols):
-                self._chains[symbol].doubt()
+        others = []
+        for symbol, last_id in asked.items():
+            chain = self._chains[symbol]
+            if chain.last_id != last_id:
+                continue
+            raw_id = newest_raw_ids.get(symbol)
+            if raw_id is not None and raw_id == chain.last_raw_id and chain.unjudged is None:
+                chain.tell_until(told_until_ms)
+            else:
+                others.append(symbol)
+        return others
+
+    def begin_again(self, symbol: str) -> None:
+        """Give up a chain that isn't the exchange's any more: the next trade begins another."""
+        old = self._chains[symbol]
+        log.warning("the ids of a symbol have begun again", symbol=symbol, last_id=old.last_id)
+        for gap in tuple(old.gaps):
+            self._lose(old, gap, "the ids have begun again")
+        self._forget_trades(old)
+        with self._writer.transaction() as tx:
+            market.forget_cursor(tx, old.symbol_id)
+        self._pause()
+        chain = self._chains[symbol] = SymbolChain(symbol, old.symbol_id, self.stops)
+        chain.unfillable, chain.absurd = old.unfillable, old.absurd
+
+    def _make_way(self, chain: SymbolChain, first_id: int) -> None:
+        """Before a chain begins below one that was left: stored ids must not stand in its way."""
+        if chain.last_id is None and chain.left_at is not None:
+            if first_id <= chain.left_at:
+                log.warning("the ids of a symbol have begun again", symbol=chain.symbol)
+                self._forget_trades(chain)
+            chain.left_at = None
+
+    def _forget_trades(self, chain: SymbolChain) -> None:
+        """Delete a symbol's stored trades; bars stay, and what was imported."""
+        deleted = 1
+        while deleted:
+            with self._writer.transaction() as tx:
+                deleted = pruning.prune_trades(tx, chain.symbol_id, LAST_MS, FORGET_ROWS)
+            self._pause()
 
     # -- comparison with the exchange's own bars ----------------------------------------------
 

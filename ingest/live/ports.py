@@ -1,9 +1,10 @@
 """What history, repair, silence and reconciliation have of the outside: an exchange and a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from core.types import Bar, Trade
+from ingest.binance.answers import odd_rows
 from ingest.binance.rest import PAGE_LIMIT
 from ingest.live.chain import TradePage
 
@@ -31,6 +32,8 @@ class Exchange(Protocol):
         limit: int = PAGE_LIMIT,
     ) -> list[Trade]: ...
 
+    async def newest_raw_ids(self, symbols: Sequence[str]) -> dict[str, int]: ...
+
 
 class Store(Protocol):
     """Runs work on the pipeline in the writing thread."""
@@ -45,10 +48,12 @@ async def ask_trades(
     from_id: int | None = None,
     start_ms: int | None = None,
     end_ms: int | None = None,
+    limit: int | None = None,
 ) -> TradePage:
     """Ask for a page of trades: only who asked knows whether the answer is full, or the edge."""
-    limit = PAGE_LIMIT
+    limit = limit or PAGE_LIMIT
     trades = await exchange.agg_trades(
         symbol, from_id=from_id, start_ms=start_ms, end_ms=end_ms, limit=limit
     )
-    return TradePage(trades, len(trades) < limit)
+    odd = odd_rows(trades)
+    return TradePage(trades, len(trades) + odd < limit, odd)

@@ -11,7 +11,6 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError, RequestRefused
-from ingest.binance.rest import SETTLE_MS
 from ingest.live.chain import SKIP_MS
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades
@@ -37,7 +36,7 @@ class Missing(NamedTuple):
 
 @dataclass(slots=True)
 class Repair:
-    """Fills open gaps and asks for the edge of symbols whose ids are in doubt.
+    """Fills open gaps.
 
     Parameters
     ----------
@@ -58,15 +57,9 @@ class Repair:
     # When a gap may be asked for again, and how long to wait then.
     _waits: dict[int, tuple[float, float]] = field(default_factory=dict)
 
-    def schedule(self, scheduler: AsyncIOScheduler, is_settled: Callable[[], bool]) -> None:
-        """Fill gaps, and ask for the edge once the stream has had its time to tell it."""
-
-        async def run() -> None:
-            await self.run_once()
-            if is_settled():
-                await self.prove()
-
-        every(scheduler, "repair gaps", EVERY_S, run)
+    def schedule(self, scheduler: AsyncIOScheduler) -> None:
+        """Go over the open gaps."""
+        every(scheduler, "repair gaps", EVERY_S, self.run_once)
 
     async def run_once(self) -> None:
         """Go over all open gaps once, several symbols at a time."""
@@ -132,7 +125,9 @@ class Repair:
                 return True
             asked = from_id
             page = await ask_trades(self.exchange, gap.symbol, from_id=asked)
-            fill = partial(self.pipeline.fill_gap, gap.symbol, gap.gap_id, asked, page.trades)
+            fill = partial(
+                self.pipeline.fill_gap, gap.symbol, gap.gap_id, asked, page.trades, page.odd
+            )
             if not await self.store(fill):
                 return False
             from_id = await self.store(lambda: self._next_id(gap))
@@ -141,28 +136,3 @@ class Repair:
     def _next_id(self, gap: Missing) -> int | None:
         found = self.pipeline.chains[gap.symbol].find_gap(gap.gap_id)
         return None if found is None else found.from_id
-
-    async def prove(self) -> None:
-        """Ask for the trades after the last known one, of symbols whose ids are in doubt."""
-        doubted = await self.store(self._doubted)
-        slots = asyncio.Semaphore(CONCURRENCY)
-
-        async def one(symbol: str, last_id: int) -> None:
-            async with slots:
-                told_until_ms = self.clock_ms() - SETTLE_MS
-                try:
-                    page = await ask_trades(self.exchange, symbol, from_id=last_id + 1)
-                except ExchangeError as error:
-                    log.info("the edge has to wait", symbol=symbol, reason=str(error))
-                    return
-                await self.store(lambda: self.pipeline.prove(symbol, last_id, page, told_until_ms))
-
-        await asyncio.gather(*(one(symbol, last_id) for symbol, last_id in doubted))
-
-    def _doubted(self) -> list[tuple[str, int]]:
-        return [
-            (chain.symbol, chain.last_id)
-            for chain in self.pipeline.chains.values()
-            # The watch over silent symbols asks about stalled ones, in its own time.
-            if not (chain.is_proven or chain.is_stalled) and chain.last_id is not None
-        ]

@@ -12,9 +12,6 @@ LAG_SAMPLES = 2_000
 class TradeQueue:
     """Trades in the order in which they came; `put` never waits.
 
-    Whoever has to know when all is written that was queued before a moment compares `put_count`
-    of then with `written_count`.
-
     Parameters
     ----------
     monotonic : clock of the lags.
@@ -27,8 +24,6 @@ class TradeQueue:
         self.dropped_total = 0
         self._monotonic = monotonic
         self._trades: deque[Trade] = deque()
-        # By symbol: the count when a trade of it was dropped last.
-        self._dropped: dict[str, int] = {}
         # Of some trades: how many were put until then, when, and how late they were by then.
         self._marks: deque[tuple[int, float, float]] = deque()
         self._lags: deque[tuple[float, float]] = deque(maxlen=LAG_SAMPLES)
@@ -45,7 +40,6 @@ class TradeQueue:
             self._trades.append(trade)
             self.put_count += 1
         else:
-            self._dropped[trade.symbol] = self.put_count
             self.dropped_total += 1
 
     def mark(self, lag_ms: float) -> None:
@@ -80,16 +74,3 @@ class TradeQueue:
             _, received_at, lag_ms = self._marks.popleft()
             stored_ms = (now - received_at) * 1_000.0
             self._lags.append((stored_ms, lag_ms + stored_ms))
-
-    def take_dropped(self) -> list[str]:
-        """Symbols that trades were dropped of, once all is written that was queued before.
-
-        Not earlier: an older trade that is written afterwards would be taken for the live edge.
-        """
-        due = [name for name, count in tuple(self._dropped.items()) if count <= self.written_count]
-        for name in due:
-            # Another one may have been dropped meanwhile.
-            count = self._dropped.pop(name)
-            if count > self.written_count:
-                self._dropped.setdefault(name, count)
-        return due

@@ -7,9 +7,10 @@ from functools import partial
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core.errors import RequestRefused, UnknownSymbols
+from core.errors import ExchangeError
 from core.settings import Settings
 from core.types import TIMEFRAMES
+from ingest.binance.answers import odd_rows
 from ingest.binance.rest import RestClient
 from ingest.live.backfill import Backfill
 from ingest.live.pipeline import Pipeline
@@ -21,11 +22,15 @@ from ingest.store.transaction import Transaction, Writer
 
 log = structlog.get_logger()
 
-PRUNE_EVERY_S, MEND_EVERY_S, REFRESH_EVERY_S = 60.0, 120.0, 1_800.0
+PRUNE_EVERY_S, MEND_EVERY_S, REFRESH_EVERY_S = 60.0, 120.0, 60.0
 PRUNE_ROWS = 2_000
 PRUNE_STEPS = 200
 MEND_BARS = 120
 MEND_DELAY_MS = 90_000
+FAILURES_IN_A_ROW = 4
+"""Then it isn't a symbol that can't be asked for, but the exchange."""
+UNLISTED = "UNLISTED"
+"""Status of a symbol that the exchange no longer lists; our own word."""
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
@@ -93,22 +98,38 @@ class Upkeep:
         """Fetch the exchange's own bars for newer ones that are missing or incomplete."""
         if not self.backfill.progress.is_complete:
             return
+        failed = 0
         for timeframe in ("1m", "5m", "15m", "1h"):
             end_ms = floor_to(self.clock_ms() - MEND_DELAY_MS, TIMEFRAMES[timeframe])
             for row in self.backfill.pages(timeframe, end_ms, MEND_BARS):
                 for page in row:
                     try:
                         await self.backfill.fetch(page)
-                    except (RequestRefused, UnknownSymbols) as error:
-                        log.warning("bars are refused", symbol=page.symbol, reason=str(error))
+                        failed = 0
+                    except ExchangeError as error:
+                        log.warning("bars can't be had", symbol=page.symbol, reason=str(error))
+                        failed += 1
+                    if failed == FAILURES_IN_A_ROW:
+                        return
 
     async def refresh_symbols(self) -> None:
-        """Take over changed descriptions, such as a halt."""
-        listings = await self.rest.exchange_info(list(self.pipeline.chains))
+        """Follow what the exchange lists of the symbols, such as a halt."""
+        names = list(self.pipeline.chains)
+        listings = await self.rest.exchange_info(names)
+        # An entry that can't be read may be any symbol's.
+        gone = (
+            set() if odd_rows(listings) else set(names).difference(item.symbol for item in listings)
+        )
 
         def save() -> None:
             with self.writer.transaction() as tx:
+                before = market.statuses(tx)
                 market.ensure_symbols(tx, listings)
+                market.set_status(tx, gone, UNLISTED)
+                after = market.statuses(tx)
             self.writing.pause()
+            for name in names:
+                if before.get(name) != after.get(name):
+                    log.warning("a symbol's status has changed", symbol=name, status=after[name])
 
         await self.writing.call(save)

@@ -28,6 +28,7 @@ _RESTRICTED = b'{"code":0,"msg":"Service unavailable from a restricted location.
 _TOO_MUCH = b'{"code":-1003,"msg":"Too much request weight used; IP banned."}'
 _symbol_of = re.compile(r'"s":"([^"]+)"').search
 _aggregate_of = re.compile(r'"a":(\d+),"p":"[^"]*","q":"[^"]*","f":\d+,"l":\d+').search
+_id_of = re.compile(r'"a":(\d+)').search
 
 
 class Client(Protocol):
@@ -68,6 +69,12 @@ class Faults:
     # Lists are empty, or begin no earlier than at these ids.
     is_empty: bool = False
     pruned: dict[str, int] = field(default_factory=dict)
+    # Ids are told from 1 on from this one of the ledger on, and older ones are not known any more.
+    begun_again: dict[str, int] = field(default_factory=dict)
+    # Of klines and aggregates every row of so many has an absurd price; 0 for none.
+    odd_every: int = 0
+    # What the list of symbols says instead of TRADING.
+    statuses: dict[str, str] = field(default_factory=dict)
     # How far the database behind klines and aggregates is behind the stream.
     lag_ms: int = 0
     # Klines of minutes from here on show a close that no trade had.
@@ -133,7 +140,15 @@ class Faults:
 
     def first_id(self, symbol: str) -> int:
         """The first aggregate id that history still has."""
-        return self.pruned.get(symbol, 0)
+        return max(self.pruned.get(symbol, 0), self.begun_again.get(symbol, 0))
+
+    def told_before(self, symbol: str) -> int:
+        """How much lower ids are told than the ledger has them."""
+        return max(0, self.begun_again.get(symbol, 0) - 1)
+
+    def is_odd(self, number: int) -> bool:
+        """Whether the row of that number can't be used."""
+        return bool(self.odd_every) and number % self.odd_every == 0
 
     def is_cancelled(self, trade_id: int) -> bool:
         """Whether an aggregate is a tombstone."""
@@ -195,6 +210,7 @@ class Faults:
             or self.reorder_by
             or self.garbage_every
             or self.tombstone_every
+            or self.begun_again
         )
 
     def loses(self, text: str) -> bool:
@@ -213,8 +229,16 @@ class Faults:
         if found is not None and self.is_cancelled(int(found[1])):
             gone = f'"a":{found[1]},"p":"0","q":"0","f":-1,"l":-1'
             text = text[: found.start()] + gone + text[found.end() :]
+        text = self._renumbered(text)
         twice = self.duplicate_share > 0.0 and self._rng.random() < self.duplicate_share
         return [text, text] if twice else [text]
+
+    def _renumbered(self, text: str) -> str:
+        symbol, found = _symbol_of(text), _id_of(text)
+        if symbol is None or found is None or symbol[1] not in self.begun_again:
+            return text
+        told = int(found[1]) - self.told_before(symbol[1])
+        return f"{text[: found.start(1)]}{told}{text[found.end(1) :]}"
 
     def delay(self) -> float:
         """How many frames may overtake this one."""
@@ -327,6 +351,11 @@ def _pruned(text: str) -> Mapping[str, int]:
     return {symbol: int(first_id) for symbol, _, first_id in pairs}
 
 
+def _statuses(text: str) -> Mapping[str, str]:
+    pairs = (item.partition(":") for item in text.split(",") if item)
+    return {symbol: status for symbol, _, status in pairs}
+
+
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "refuse_upgrade": lambda text: _one_of(int(text), (0, *REFUSALS)),
     "close_on_accept": lambda text: _one_of(int(text), (0, *CLOSE_CODES)),
@@ -342,6 +371,9 @@ _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "rest_times": _count,
     "is_empty": lambda text: text in ("1", "true"),
     "pruned": _pruned,
+    "begun_again": _pruned,
+    "odd_every": _count,
+    "statuses": _statuses,
     "lag_ms": _count,
     "skewed_from_ms": int,
 }

@@ -143,6 +143,7 @@ class RestApi:
             "exchangeFilters": [],
             "symbols": [
                 wire.symbol_row(LISTINGS[symbol])
+                | {"status": self._faults.statuses.get(symbol, "TRADING")}
                 for symbol in (LISTINGS if symbols is None else symbols)
             ],
         }
@@ -172,6 +173,8 @@ class RestApi:
         for row in found:
             if row[0] >= self._faults.skewed_from_ms * unit:
                 row[4] = row[2]
+            if self._faults.is_odd(row[0] // (interval_ms * unit)):
+                row[2] = "0.00000000"
         return found
 
     def _agg_trades(self, parameters: Parameters, unit: int) -> Any:
@@ -180,12 +183,12 @@ class RestApi:
         from_id = parameters.integer("fromId")
         start_ms = parameters.time_ms("startTime", now_ms)
         end_ms = parameters.time_ms("endTime", now_ms)
-        limit = parameters.limit()
+        limit, before = parameters.limit(), self._faults.told_before(symbol)
         parameters.all_read()
         if from_id is not None:
             if start_ms is not None or end_ms is not None:
                 raise Refused(-1128, "Combination of optional parameters invalid.")
-            from_id = max(from_id, self._faults.first_id(symbol))
+            from_id = max(from_id + before, self._faults.first_id(symbol))
             trades = self._ledger.trades(symbol, from_id, limit, now_ms)
         elif start_ms is not None:
             until_ms = now_ms + 1 if end_ms is None else min(end_ms, now_ms) + 1
@@ -195,13 +198,17 @@ class RestApi:
             trades = self._ledger.newest_trades(symbol, limit, until_ms)
         if self._faults.is_empty:
             return []
-        return [
-            wire.agg_trade_row(trade, unit)
-            if not self._faults.is_cancelled(trade.trade_id)
-            else wire.agg_trade_row(trade, unit) | {"p": "0", "q": "0", "f": -1, "l": -1}
-            for trade in trades
-            if trade.trade_id >= self._faults.first_id(symbol)
-        ]
+        rows = []
+        for trade in trades:
+            if trade.trade_id < self._faults.first_id(symbol):
+                continue
+            row = wire.agg_trade_row(trade, unit) | {"a": trade.trade_id - before}
+            if self._faults.is_cancelled(trade.trade_id):
+                row |= {"p": "0", "q": "0", "f": -1, "l": -1}
+            if self._faults.is_odd(trade.trade_id):
+                row |= {"p": "-1"}
+            rows.append(row)
+        return rows
 
     def _database_ms(self) -> int:
         """The newest moment that the database behind klines and aggregates knows of."""

@@ -75,14 +75,16 @@ FIRST_REVISION = "first_revision"
 """Key in `meta`: above all revisions of symbols that were forgotten. One that comes back begins
 there, so that nobody takes it for what he has kept of the old one."""
 _SYMBOL_INSERT = (
-    "INSERT INTO symbols (symbol, base, quote, status, subscribed, revision)"
-    " VALUES (?, ?, ?, ?, ?, COALESCE((SELECT CAST(value AS BIGINT) FROM meta"
+    "INSERT INTO symbols (symbol, base, quote, status, price_decimals, subscribed, revision)"
+    " VALUES (?, ?, ?, ?, ?, ?, COALESCE((SELECT CAST(value AS BIGINT) FROM meta"
     f" WHERE key = '{FIRST_REVISION}'), 0)) ON CONFLICT (symbol)"
 )
 _SYMBOL_UPDATE = (
     f"{_SYMBOL_INSERT} DO UPDATE SET base = excluded.base, quote = excluded.quote,"
-    " status = excluded.status WHERE symbols.base <> excluded.base"
-    " OR symbols.quote <> excluded.quote OR symbols.status <> excluded.status"
+    " status = excluded.status, price_decimals = excluded.price_decimals"
+    " WHERE symbols.base <> excluded.base OR symbols.quote <> excluded.quote"
+    " OR symbols.status <> excluded.status"
+    " OR COALESCE(symbols.price_decimals, -1) <> COALESCE(excluded.price_decimals, -1)"
 )
 _CURSOR_SAVE = (
     "INSERT INTO cursors (symbol_id, last_id, last_price, last_event_time_ms, whole_from_ms,"
@@ -104,6 +106,8 @@ class SymbolListing(Protocol):
     def quote(self) -> str: ...
     @property
     def status(self) -> str: ...
+    @property
+    def price_decimals(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +139,24 @@ def ensure_symbols(
     With `keep_existing` a known symbol's description stays: a guess must not replace what
     the exchange said.
     """
-    rows = [(item.symbol, item.base, item.quote, item.status, False) for item in listings]
+    rows = [
+        (item.symbol, item.base, item.quote, item.status, item.price_decimals, False)
+        for item in listings
+    ]
     tx.many(f"{_SYMBOL_INSERT} DO NOTHING" if keep_existing else _SYMBOL_UPDATE, rows)
     wanted = {row[0] for row in rows}
     known = tx.run("SELECT symbol, id FROM symbols").all()
     return {symbol: symbol_id for symbol, symbol_id in known if symbol in wanted}
+
+
+def statuses(tx: Transaction) -> dict[str, str]:
+    """Every symbol's status, as the exchange lists it."""
+    return {row[0]: row[1] for row in tx.run("SELECT symbol, status FROM symbols")}
+
+
+def set_status(tx: Transaction, symbols: Iterable[str], status: str) -> None:
+    """Give these symbols a status and leave the rest of their description."""
+    tx.many("UPDATE symbols SET status = ? WHERE symbol = ?", [(status, name) for name in symbols])
 
 
 def set_subscribed(tx: Transaction, symbols: Iterable[str]) -> None:
@@ -166,6 +183,11 @@ def save_cursor(tx: Transaction, symbol_id: int, cursor: FeedCursor) -> None:
         int(cursor.whole_from_ms),
         int(cursor.closed_until_ms),
     )
+
+
+def forget_cursor(tx: Transaction, symbol_id: int) -> None:
+    """Let the symbol's feed begin anew after a restart."""
+    tx.run("DELETE FROM cursors WHERE symbol_id = ?", int(symbol_id))
 
 
 def cursors(tx: Transaction) -> dict[str, FeedCursor]:

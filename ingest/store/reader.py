@@ -64,6 +64,8 @@ class Freshness:
     quote: str
     status: str
     """As the exchange lists it: TRADING, BREAK …"""
+    price_decimals: int | None = None
+    """As it quotes prices; None while it has not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +380,7 @@ def _freshness(
     if symbols is not None and not symbols:
         return {}
     sql = (
-        "SELECT symbol, quote, status, revision, last_event_time_ms, last_price"
+        "SELECT symbol, quote, status, price_decimals, revision, last_event_time_ms, last_price"
         f"{_bar_times('MAX', lengths)} {_WITH_CURSORS}"
     )
     if symbols is not None:
@@ -386,16 +388,17 @@ def _freshness(
     rows = run(connection, sql, *(symbols or ())).all()
     return {
         row[0]: Freshness(
-            revision=row[3],
-            last_event_time_ms=row[4],
-            last_price=row[5],
+            revision=row[4],
+            last_event_time_ms=row[5],
+            last_price=row[6],
             newest_bars_ms={
                 length: open_time_ms
-                for length, open_time_ms in zip(lengths, row[6:], strict=True)
+                for length, open_time_ms in zip(lengths, row[7:], strict=True)
                 if open_time_ms is not None
             },
             quote=row[1],
             status=row[2],
+            price_decimals=row[3],
         )
         for row in rows
     }

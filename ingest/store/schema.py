@@ -63,6 +63,8 @@ symbols = Table(
     Column("base", String(20), nullable=False, default=""),
     Column("quote", String(20), nullable=False, default=""),
     Column("status", String(20), nullable=False, default="TRADING"),
+    # Of its prices, as the exchange quotes them; null while it has not said.
+    Column("price_decimals", SmallInteger),
     # True while the worker streams it; an imported or dropped symbol keeps its bars.
     Column("subscribed", Boolean, nullable=False, default=False),
     # Rises in the transaction that rewrites or imports bars: whoever caches by it sees the change.

@@ -255,3 +255,24 @@ def test_figure_is_one_that_plotly_knows(closes: tuple[np.ndarray, np.ndarray]) 
         with open(css) as styles:
             known = styles.read()
         assert [name for name in names if f"--{name}:" not in known] == []
+
+
+@pytest.mark.parametrize(
+    ("price", "decimals", "text"),
+    [
+        (1.106e-05, 8, "0.00001106"),
+        (1.106e-05, None, "0.00001106"),
+        (6e-07, 10, "0.0000006000"),
+        (0.5, 4, "0.5000"),
+        (0.5, None, "0.5000"),
+        (84_213.4, 2, "84,213.40"),
+        (84_213.44, None, "84,213.4"),
+        (123.456, None, "123.46"),
+        (97.0, 0, "97"),
+        (None, 2, ""),
+    ],
+)
+def test_prices_have_the_decimals_that_the_exchange_quotes_and_no_exponent(
+    price: float | None, decimals: int | None, text: str
+) -> None:
+    assert series.price_text(price, decimals) == text

@@ -76,6 +76,9 @@ def test_every_health_figure_is_there_in_base_units(
             "paused": None,
             "space": SPACE,
             "stalled_symbols": ["DOGEUSDT"],
+            "unjudged_symbols": ["DOGEUSDT", "SOLUSDT"],
+            "odd_rows": 7,
+            "clock_offset_ms": 0,
         }
         process.save_status(tx, "worker", 1, "running", now_ms, payload)
     found = metrics(open_client(desk))
@@ -105,6 +108,9 @@ def test_every_health_figure_is_there_in_base_units(
             ("growth_bytes_per_day",): 1_000,
             ("days_left",): 10,
             ("stalled_symbols",): 1,
+            ("unjudged_symbols",): 2,
+            ("odd_rows_total",): 7,
+            ("clock_offset_seconds",): 0,
             ("symbol_last_id", "ETHUSDT"): 900,
             ("symbol_missing_ids", "ETHUSDT"): 6,
             ("symbol_lost_ids", "ETHUSDT"): 2,

@@ -5,6 +5,7 @@ import io
 import math
 import pickle
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,11 +19,15 @@ from app.services import Desk, open_desk
 from app.services.cache import ResultCache
 from app.services.market import SymbolNotIngested
 from app.services.pairs import _forming
+from app.views.shell.notices import notices
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
 from core.stationarity import engle_granger
+from ingest.store import market, process
 from ingest.store.reader import Reader
+from ingest.store.transaction import Writer
+from tests.app.conftest import NOW_MS
 from tests.support.waiting import HANG_S
 
 
@@ -262,3 +267,68 @@ def test_defaults_follow_from_what_is_given(settings: Settings) -> None:
     assert request.points == 500
     assert request.spec.bars == 4_320
     assert request.spec.slippage_bps == 1.5
+
+
+@pytest.fixture
+def clocked(
+    database_url: str, own_writer: Writer, settings: Settings
+) -> Iterator[tuple[Desk, dict[str, float]]]:
+    """A desk over the test's own database, and the clock of its machine."""
+    clock = {"now": NOW_MS / 1_000}
+    reader = Reader(database_url)
+    yield open_desk(settings, reader, lambda: clock["now"]), clock
+    reader.close()
+
+
+@pytest.mark.parametrize("host_ahead_ms", [40_000, -300_000, 3_600_000])
+def test_the_exchanges_clock_judges_freshness_however_wrong_this_machines_is(
+    clocked: tuple[Desk, dict[str, float]], own_writer: Writer, host_ahead_ms: int
+) -> None:
+    """40 s ahead showed a red STALE beside a live feed; 300 s behind a dead one was fresh."""
+    desk, clock = clocked
+    exchange_ms = int(clock["now"] * 1_000)
+    for passed_ms, is_fresh in ((0, True), (400_000, False)):
+        host_ms = exchange_ms + passed_ms + host_ahead_ms
+        clock["now"] = host_ms / 1_000
+        feed = {"state": "live", "last_frame_ms": exchange_ms - 250}
+        payload = {"feed": feed, "clock_offset_ms": host_ahead_ms}
+        with own_writer.transaction() as tx:
+            process.save_status(
+                tx,
+                "worker",
+                1,
+                "running",
+                host_ms - 800,
+                payload | {"clock_offset_ms": host_ahead_ms},
+            )
+        view = desk.pairs.view(spec_of(desk))
+        assert view.stale is not is_fresh
+        assert math.isfinite(view.zscore_provisional) is is_fresh
+        assert view.now_ms == exchange_ms + passed_ms
+        status = desk.status.view()
+        assert status.feed_age_ms == passed_ms + 250
+        # A heartbeat is of this machine's own clock.
+        assert status.worker.heartbeat_age_ms == 800
+        words = " ".join(line.words for line in notices(status, None))
+        assert f"{abs(host_ahead_ms) / 1_000:,.1f} s" in words
+
+
+def test_a_leg_that_the_exchange_lists_as_halted_is_named_and_enters_nothing(
+    clocked: tuple[Desk, dict[str, float]], own_writer: Writer
+) -> None:
+    desk, clock = clocked
+    with own_writer.transaction() as tx:
+        market.set_status(tx, ["ETHUSDT"], "BREAK")
+        payload = {"unjudged_symbols": ["DOGEUSDT"]}
+        process.save_status(tx, "worker", 1, "running", int(clock["now"] * 1_000), payload)
+    clock["now"] += 0.3
+    view = desk.pairs.view(spec_of(desk))
+    assert view.closed is not None
+    assert view.closed.key.listing.suspended
+    status = desk.status.view()
+    assert {row.symbol: row.status for row in status.symbols}["ETHUSDT"] == "BREAK"
+    assert {row.symbol: row.status for row in desk.market.symbols()}["ETHUSDT"] == "BREAK"
+    words = " ".join(line.words for line in notices(status, view))
+    assert "ETHUSDT is not traded now: its status is BREAK." in words
+    assert "BTCUSDT is not" not in words
+    assert "DOGEUSDT: trades of ids that can't be" in words

@@ -14,6 +14,7 @@ from app.views.links import control_values, listed_symbols, query_of
 from app.views.live.client_cursor import ClientCursor, fingerprint
 from app.views.live.figures import equity_figure, pair_figure
 from app.views.live.series import (
+    Decimals,
     Drawn,
     bases,
     drawn_rows,
@@ -70,7 +71,8 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
             "pair": pair_figure(result, drawn, key),
             "equity": equity_figure(result, drawn, key),
         }
-        screen["ends"], screen["labels"] = ends(result, drawn), labels(spec)
+        screen["ends"] = ends(result, drawn, _decimals(view.closed))
+        screen["labels"] = labels(spec)
         screen["trips"] = round_trip_rows(result)
         screen["news"] = news(result, key)
         screen["forming"] = _forming(view, view.closed, standing)
@@ -105,7 +107,9 @@ def newer(
         if cursor.last_ms > told.last_ms:
             drawn = (first_ms, told.last_ms, told.trips_closed, told.trips_shown)
             rows = desk.pairs.shown(
-                closed, ("rows", *drawn), lambda result: _closed_rows(result, told)
+                closed,
+                ("rows", *drawn),
+                lambda result: _closed_rows(result, told, _decimals(closed)),
             )
             change |= rows | {"texts": rows["texts"] | note_texts, "forming": forming}
         elif cursor.forming != told.forming:
@@ -137,9 +141,13 @@ def standing_of(result: PairResult, first_ms: int) -> Standing:
     )
 
 
-def _closed_rows(result: PairResult, told: ClientCursor) -> dict[str, Any]:
+def _decimals(closed: Closed) -> Decimals:
+    return closed.key.listing.decimals_a, closed.key.listing.decimals_b
+
+
+def _closed_rows(result: PairResult, told: ClientCursor, decimals: Decimals) -> dict[str, Any]:
     """What bars that closed since add to a screen: the same for all that have drawn as far."""
-    content = newer_rows(result, Drawn(told.first_ms, told.last_ms)) | {
+    content = newer_rows(result, Drawn(told.first_ms, told.last_ms), decimals) | {
         "after": told.last_ms,
         "last": int(result.rows.open_time_ms[-1]),
         "texts": live_texts(result, math.nan),

@@ -19,6 +19,7 @@ from core.types import FloatArray, HedgeSeries, NextRow, PairResult
 Column: TypeAlias = list[float | None]
 
 MAX_DRAWN_ROWS = 6_000
+SHOWN_DIGITS = 4
 OUT_OF_REACH = 1.5
 HEIGHTS = {"price": 106, "spread": 98, "z": 180, "hedge": 92}
 """Height of each chart in pixels, top to bottom."""
@@ -142,7 +143,11 @@ def labels(spec: PairSpec) -> list[list[Any]]:
     ]
 
 
-def ends(result: PairResult, drawn: Drawn) -> dict[str, Any]:
+Decimals: TypeAlias = tuple[int | None, int | None]
+"""Of both legs' prices, as the exchange quotes them."""
+
+
+def ends(result: PairResult, drawn: Drawn, decimals: Decimals = (None, None)) -> dict[str, Any]:
     """What moves as a whole with the newest row, as the browser expects it.
 
     A level is a number, drawn at ±; an open holding is [from, to] or empty; `said` are the values
@@ -155,8 +160,8 @@ def ends(result: PairResult, drawn: Drawn) -> dict[str, Any]:
     }
     stop = "" if spec.stop_z is None else f"{spec.stop_z:.1f}"
     said: dict[str, str] = {
-        "a": price_text(_last(result.rows.close_a)),
-        "b": price_text(_last(result.rows.close_b)),
+        "a": price_text(_last(result.rows.close_a), decimals[0]),
+        "b": price_text(_last(result.rows.close_b), decimals[1]),
         "spread": plain(100 * float(result.chosen.spread[-1]), "+.2f", " %"),
         "z": signed(float(result.chosen.zscore[-1])),
         "entry": f"{spec.entry_z:.1f}",
@@ -193,25 +198,27 @@ def forming_values(
     }
 
 
-def newer_rows(result: PairResult, drawn: Drawn) -> dict[str, Any]:
+def newer_rows(
+    result: PairResult, drawn: Drawn, decimals: Decimals = (None, None)
+) -> dict[str, Any]:
     """What a client that has drawn up to `drawn.last_ms` still needs."""
     begin = drawn.next_row(result)
     added = marks(result, drawn, begin)
     return {
         "rows": columns(result, drawn, begin),
         "marks": {key: mark for key, mark in added.items() if mark["x"]},
-        "ends": ends(result, drawn),
+        "ends": ends(result, drawn, decimals),
     }
 
 
-def price_text(price: float | None) -> str:
-    """A price in the digits that matter, never with an exponent."""
+def price_text(price: float | None, decimals: int | None = None) -> str:
+    """A price as the exchange quotes it, or else in the digits that matter; never as 1e-05."""
     if price is None:
         return ""
-    if price >= 1_000:
-        return f"{price:,.1f}"
-    decimals = 2 if price >= 10 else 3 - math.floor(math.log10(price))
-    return f"{price:.{decimals}f}"
+    if decimals is None:
+        whole_digits = math.floor(math.log10(price)) + 1 if price > 0.0 else 1
+        decimals = 1 if price >= 1_000 else max(2, SHOWN_DIGITS - whole_digits)
+    return f"{price:,.{decimals}f}"
 
 
 def _levels(result: PairResult, first: int) -> dict[str, float | None]:

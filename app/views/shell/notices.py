@@ -12,6 +12,11 @@ from app.services.status import DeskStatus
 from app.views.shell.strip import source_badge
 from app.views.text import duration_text, time_text
 
+CLOCK_TOLD_MS = 1_000
+"""A clock that is out by less is right for a person."""
+
+TRADED = ("TRADING", "IMPORTED", "")
+
 Level = Literal["bad", "warn", "info"]
 
 
@@ -39,6 +44,7 @@ def notices(
         lines.insert(0, Notice("warn", f"Not used from the link: {note}."))
     if is_up:
         lines += _feed(status)
+        lines += _ids_and_clock(status)
     lines += _source(status, pair)
     lines += _backfill(status)
     if pair is not None:
@@ -103,6 +109,29 @@ def _feed(status: DeskStatus) -> list[Notice]:
     return [Notice("bad", f"The feed is cut{since}{why}. Shown is what was stored; trying again")]
 
 
+def _ids_and_clock(status: DeskStatus) -> list[Notice]:
+    lines = []
+    if unjudged := status.report.unjudged_symbols:
+        lines.append(
+            Notice(
+                "warn",
+                f"{', '.join(unjudged)}: trades of ids that can't be; the exchange is being asked."
+                " Their bars wait.",
+            )
+        )
+    ahead_ms = status.report.clock_offset_ms or 0
+    if abs(ahead_ms) > CLOCK_TOLD_MS:
+        way = "ahead of" if ahead_ms > 0 else "behind"
+        lines.append(
+            Notice(
+                "info",
+                f"This machine's clock is {abs(ahead_ms) / 1_000:,.1f} s {way} the exchange's,"
+                " which judges here.",
+            )
+        )
+    return lines
+
+
 def _source(status: DeskStatus, pair: PairState | None) -> list[Notice]:
     badge = source_badge(status, pair)
     if badge.label == "SIMULATED":
@@ -125,7 +154,13 @@ def _pair(pair: PairState, cut: bool) -> list[Notice]:
     if closed is None:
         legs = f"{pair.spec.symbol_a} and {pair.spec.symbol_b}"
         return [Notice("info", f"Waiting for the first bars that {legs} have in common…")]
-    lines = []
+    lines, listing = [], closed.key.listing
+    for symbol, listed in (
+        (pair.spec.symbol_a, listing.status_a),
+        (pair.spec.symbol_b, listing.status_b),
+    ):
+        if listed not in TRADED:
+            lines.append(Notice("warn", f"{symbol} is not traded now: its status is {listed}."))
     if pair.stale and not cut and pair.source not in ("import", "replay"):
         at = time_text(closed.as_of_ms, with_seconds=True)
         lines.append(Notice("bad", f"No new bar of this pair since {at} UTC."))

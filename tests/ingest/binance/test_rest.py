@@ -11,6 +11,7 @@ import pytest
 
 from core.errors import ExchangeBlocked, ExchangeError, RequestRefused, UnknownSymbols
 from core.types import Bar
+from ingest.binance.answers import odd_rows
 from ingest.binance.failures import Failure
 from ingest.binance.lane import Gate
 from ingest.binance.rest import RestClient, SymbolInfo
@@ -181,12 +182,109 @@ def test_aggregates_keep_cancelled_links_of_the_chain(virtual_time: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "rows", [[aggregate(6), aggregate(6)], [aggregate(4), aggregate(5)], [aggregate(5, p=1.5)]]
+    ("rows", "ids"),
+    [
+        ([aggregate(6), aggregate(6)], [6]),
+        ([aggregate(4), aggregate(5)], [5]),
+        ([aggregate(5), aggregate(6, p="-1"), aggregate(7)], [5, 7]),
+        ([aggregate(5), aggregate(7), aggregate(6), aggregate(8)], [5, 6, 8]),
+        ([aggregate(2**52), aggregate(5), aggregate(6)], [5, 6]),
+        ([aggregate(5), aggregate(6) | {"q": None}, aggregate(7)], [5, 7]),
+        ([aggregate(5), "nonsense", aggregate(7)], [5, 7]),
+    ],
 )
-def test_aggregates_out_of_order_are_refused(virtual_time: Any, rows: Any) -> None:
+def test_one_odd_aggregate_leaves_the_rest_of_its_page(
+    virtual_time: Any, rows: Any, ids: list[int]
+) -> None:
     desk = Desk(virtual_time, lambda _: httpx.Response(200, json=rows))
+    (trades,) = desk.run(lambda client: client.agg_trades("BTCUSDT", from_id=5))
+    assert [trade.trade_id for trade in trades] == ids
+    # A page is full, or the edge, by what the exchange sent.
+    assert odd_rows(trades) == len(rows) - len(ids)
+
+
+def test_aggregates_none_of_which_can_be_used_are_no_answer(virtual_time: Any) -> None:
+    desk = Desk(virtual_time, lambda _: httpx.Response(200, json=[aggregate(5, p=1.5)]))
     (error,) = desk.run(lambda client: client.agg_trades("BTCUSDT", from_id=5))
     assert isinstance(error, ExchangeError)
+
+
+GOOD = [kline(MINUTE * minute) for minute in range(1, 6)]
+
+
+def changed(index: int, value: str) -> list[Any]:
+    """The third good kline with another value."""
+    row = kline(MINUTE * 3)
+    return [*row[:index], value, *row[index + 1 :]]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        changed(2, "1"),
+        changed(4, "-5"),
+        changed(3, "0"),
+        kline(MINUTE * 3 + 7),
+        kline(MINUTE * 3, trades=-1),
+        kline(MINUTE * 3)[:6],
+        kline(MINUTE * 2),
+        kline(MINUTE * 40),
+        "nonsense",
+        None,
+    ],
+    ids=lambda row: repr(row)[:50],
+)
+def test_one_odd_kline_leaves_the_rest_of_its_page_and_is_told(virtual_time: Any, odd: Any) -> None:
+    rows = [*GOOD[:2], odd, *GOOD[3:]]
+    answers = {"/api/v3/klines": rows, "/api/v3/time": {"serverTime": MINUTE * 100}}
+    desk = Desk(virtual_time, lambda asked: httpx.Response(200, json=answers[asked.url.path]))
+    told: list[tuple[str, str]] = []
+
+    async def ask(client: Any) -> Any:
+        client.on_odd_klines = lambda *what: told.append(what)
+        return await client.klines("BTCUSDT", "1m"), client.odd_rows
+
+    ((bars, odd_count),) = desk.run(ask)
+    assert [bar.open_time_ms // MINUTE for bar in bars] == [1, 2, 4, 5]
+    assert odd_count == 1
+    assert told == [("BTCUSDT", "1m")]
+
+
+def test_one_odd_entry_of_the_list_of_symbols_or_of_the_tickers_is_passed_over(
+    virtual_time: Any,
+) -> None:
+    entry = {"status": "TRADING", "baseAsset": "AAA", "quoteAsset": "USDT"}
+    tick = {"filterType": "PRICE_FILTER", "minPrice": "0.0", "tickSize": "0.00001000"}
+    answers = {
+        "/api/v3/exchangeInfo": {
+            "symbols": [
+                entry | {"symbol": "AAAUSDT", "filters": [{"filterType": "X"}, tick]},
+                {"symbol": "ODDUSDT", "status": None},
+                "nonsense",
+                entry | {"symbol": "BBBUSDT", "filters": [tick | {"tickSize": 7}, 3]},
+                entry | {"symbol": "CCCUSDT", "status": "BREAK", "filters": "none"},
+            ]
+        },
+        "/api/v3/ticker/24hr": [
+            {"symbol": "AAAUSDT", "quoteVolume": "5.5", "lastId": 9},
+            {"symbol": "ODDUSDT", "quoteVolume": "-5.5", "lastId": None},
+            None,
+        ],
+    }
+    desk = Desk(virtual_time, lambda asked: httpx.Response(200, json=answers[asked.url.path]))
+    found, volumes, ids = desk.run(
+        lambda client: client.exchange_info(),
+        lambda client: client.ticker_24h(),
+        lambda client: client.newest_raw_ids(["AAAUSDT", "ODDUSDT"]),
+    )
+    assert [(item.symbol, item.status, item.price_decimals) for item in found] == [
+        ("AAAUSDT", "TRADING", 5),
+        ("BBBUSDT", "TRADING", None),
+        ("CCCUSDT", "BREAK", None),
+    ]
+    assert odd_rows(found) == 2
+    assert volumes == {"AAAUSDT": 5.5}
+    assert ids == {"AAAUSDT": 9}
 
 
 def test_ids_and_times_are_never_asked_for_together(virtual_time: Any) -> None:

@@ -43,6 +43,10 @@ def stored_trades(path: Path, symbol: str) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+HISTORY_DAYS = 42
+"""The simulated exchange folds bars from single trades: a year of them takes it minutes."""
+
+
 def judge(path: Path, ledger: Ledger, symbols: Sequence[str]) -> dict[str, int]:
     """Hold what is stored against the ledger; gives the number of trades by symbol."""
     counts: dict[str, int] = {}
@@ -246,6 +250,7 @@ class Desks:
             source="binance",
             symbols=",".join(symbols),
             backfill_days=1,
+            retain_bars_days=HISTORY_DAYS,
             binance_rest_url=exchange.rest_url,
             binance_ws_url=exchange.ws_url,
         )
@@ -293,6 +298,7 @@ class Processes:
             "SOURCE": "binance",
             "SYMBOLS": ",".join(SYMBOLS),
             "BACKFILL_DAYS": "1",
+            "RETAIN_BARS_DAYS": str(HISTORY_DAYS),
             "BINANCE_REST_URL": self.exchange.rest_url,
             "BINANCE_WS_URL": self.exchange.ws_url,
         }

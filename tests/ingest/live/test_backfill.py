@@ -1,11 +1,14 @@
 """History at the start: what ends the asking, and what doesn't."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from core.errors import ExchangeError, RequestRefused, UnknownSymbols
-from ingest.live.backfill import Backfill
+from core.settings import Settings
+from core.types import TIMEFRAMES
+from ingest.live.backfill import Backfill, longer_history
 from tests.support.waiting import HANG_S
 
 START_MS = 1_795_400_040_000
@@ -81,3 +84,95 @@ def test_an_exchange_that_is_away_is_asked_until_it_answers():
     asyncio.run(run(exchange, naps))
     assert exchange.asked > 3
     assert naps.count(0.5) >= 1
+
+
+class OnePageFails(Delisted):
+    """Its minutes can't be had for a while; all else, and of others, is answered."""
+
+    async def klines(self, symbol, timeframe, start_ms=None, end_ms=None, limit=1000):
+        self.order.append((symbol, timeframe))
+        if symbol == self.symbol and timeframe == "1m" and self.is_odd:
+            raise ExchangeError("the answer is not the exchange's")
+        return []
+
+    is_odd = True
+
+    def __init__(self, symbol):
+        super().__init__(symbol, ExchangeError("away"))
+        self.order = []
+
+    def _answer(self, symbol):
+        return []
+
+
+class Nothing(Stored):
+    """A pipeline without any bar."""
+
+    def count_bars(self, symbol, timeframe, start_ms, end_ms):
+        return 0
+
+    def needs_first_minute(self, symbol, start_ms):
+        return False
+
+
+def test_a_page_that_never_can_be_used_holds_up_nobody_and_is_tried_again_later():
+    exchange, now = OnePageFails("ODDUSDT"), 0.0
+
+    async def store(work):
+        return work()
+
+    async def sleep(seconds):
+        await asyncio.sleep(0)
+
+    names = ["BTCUSDT", "ODDUSDT"]
+    pipeline = Nothing(set(names))
+    backfill = Backfill(exchange, store, pipeline, names, 1, sleep, monotonic=lambda: now)
+
+    async def story():
+        nonlocal now
+        async with asyncio.timeout(HANG_S):
+            await backfill.run(START_MS)
+        assert backfill.progress.is_complete
+        assert ("BTCUSDT", "1h") in exchange.order
+        exchange.order.clear()
+        await backfill.try_again()
+        assert exchange.order == []  # not yet
+        now += 60.0
+        await backfill.try_again()
+        assert set(exchange.order) == {("ODDUSDT", "1m")}
+        exchange.order.clear()
+        now += 30.0
+        await backfill.try_again()
+        assert exchange.order == []  # waits longer and longer
+        exchange.is_odd = False
+        pipeline.count_bars = lambda symbol, timeframe, start_ms, end_ms: 10_000
+        now += 3_600.0
+        await backfill.try_again()
+        now += 36_000.0
+        exchange.order.clear()
+        await backfill.try_again()
+        assert exchange.order == []
+
+    asyncio.run(story())
+
+
+def test_the_newest_thousand_bars_of_all_come_before_anything_deeper():
+    names = ["BTCUSDT", "ETHUSDT"]
+    backfill = Backfill(None, None, None, names, 7, longer=longer_history(Settings()))
+    stages = backfill._stages(START_MS)
+    newest = [pages for words, pages in stages if words.startswith("the newest")]
+    assert [stage for _, stage in stages[: len(newest)]] == newest
+    assert {(page.timeframe, page.symbol) for pages in newest for page in pages} == {
+        (timeframe, name) for timeframe in TIMEFRAMES for name in ("BTCUSDT", "ETHUSDT")
+    }
+    bars = Counter()
+    for _, pages in stages:
+        for page in pages:
+            length = TIMEFRAMES[page.timeframe]
+            bars[page.symbol, page.timeframe] += (page.end_ms - page.start_ms) // length
+    of_each = {"1s": 7_200, "1m": 10_080, "5m": 10_560, "15m": 10_560, "1h": 400 * 24}
+    assert bars == {
+        (name, timeframe): count
+        for name in ("BTCUSDT", "ETHUSDT")
+        for timeframe, count in of_each.items()
+    }

@@ -9,7 +9,7 @@ import pytest
 
 from core.types import Bar, Origin, Trade
 from ingest.files.importer import ImportedSymbol
-from ingest.live.chain import SKIP_MS, TradePage
+from ingest.live.chain import SKIP_MS, TradePage, Verdict
 from ingest.live.pipeline import BARS_PER_TRANSACTION, GRACE_MS, Pipeline
 from ingest.store import market, pruning
 from ingest.store.reader import Reader
@@ -128,6 +128,11 @@ def start(writer: Writer, clock_ms: Callable[[], int] = lambda: START) -> Pipeli
     return pipeline
 
 
+def close_known(pipeline: Pipeline, until_ms: int) -> None:
+    """Close what ends by then, as if the exchange had told that nothing else was traded."""
+    pipeline.close_recording(until_ms)
+
+
 @pytest.mark.parametrize("seed", [0, 7, 11])
 def test_lost_repeated_and_reordered_trades_end_in_the_bars_of_the_plain_ledger(
     writer: Writer, pipeline: Pipeline, seed: int
@@ -154,7 +159,7 @@ def test_lost_repeated_and_reordered_trades_end_in_the_bars_of_the_plain_ledger(
         pipeline.ingest([trades[-1]])
     repair(pipeline, ledger)
     end_ms = START + 690_000
-    pipeline.close_bars(end_ms)
+    close_known(pipeline, end_ms)
     for name, trades in ledger.items():
         assert stored_trades(writer, pipeline, name) == [(t.trade_id, t.price) for t in trades]
         assert not pipeline.chains[name].gaps
@@ -172,11 +177,11 @@ def test_duplicates_alone_change_nothing(
 ) -> None:
     trades = make_trades(SYMBOLS[0], 1, 90)
     pipeline.ingest(trades)
-    pipeline.close_bars(START + 80_000)
+    close_known(pipeline, START + 80_000)
     before = stored_bars(writer, pipeline, SYMBOLS[0], 1_000)
     pipeline.ingest(trades)
     pipeline.ingest(trades[10:20])
-    pipeline.close_bars(START + 80_000)
+    close_known(pipeline, START + 80_000)
     assert stored_bars(writer, pipeline, SYMBOLS[0], 1_000) == before
     assert len(stored_trades(writer, pipeline, SYMBOLS[0])) == len(trades)
     stored = reader.symbol(SYMBOLS[0])
@@ -192,7 +197,7 @@ def test_bars_with_missing_ids_are_incomplete_until_repaired_and_then_raise_the_
     trades = make_trades(name, 2, 130)
     hole = [t for t in trades if START + 70_000 <= t.trade_time_ms < START + 73_000]
     pipeline.ingest([t for t in trades if t not in hole])
-    pipeline.close_bars(START + 125_000)
+    close_known(pipeline, START + 125_000)
     (gap,) = reader.gaps([name], ("open",))
     assert (gap.from_id, gap.to_id) == (hole[0].trade_id, hole[-1].trade_id)
     assert reader.missing_ids()[name].missing == len(hole)
@@ -220,7 +225,7 @@ def test_a_gap_that_shows_only_after_bars_were_closed_takes_their_completeness_b
     early = [t for t in trades if t.trade_time_ms < START + 61_000]
     pipeline.ingest(early)
     # Nothing comes; the exchange's clock closes seconds as flat ones.
-    pipeline.close_bars(START + 70_000)
+    close_known(pipeline, START + 70_000)
     assert stored_bars(writer, pipeline, name, 1_000)[-1].complete
     last = next(t for t in trades if t.trade_time_ms >= START + 72_000)
     pipeline.ingest([last])
@@ -237,7 +242,7 @@ def test_pruned_trades_leave_incomplete_bars_for_good_and_say_why(
     trades = make_trades(name, 4, 200)
     hole = [t for t in trades if START + 70_000 <= t.trade_time_ms < START + 80_000]
     pipeline.ingest([t for t in trades if t not in hole])
-    pipeline.close_bars(START + 190_000)
+    close_known(pipeline, START + 190_000)
     gap = pipeline.chains[name].gaps[0]
     kept = hole[len(hole) // 2 :]
     answer = [t for t in trades if t.trade_id >= kept[0].trade_id]
@@ -252,7 +257,7 @@ def test_pruned_trades_leave_incomplete_bars_for_good_and_say_why(
     assert not minutes[minute.open_time_ms].complete
     assert minutes[minute.open_time_ms + MINUTE].complete
     restarted = start(writer)
-    restarted.close_bars(START + 195_000)
+    close_known(restarted, START + 195_000)
     seconds = {bar.open_time_ms: bar for bar in stored_bars(writer, restarted, name, 1_000)}
     assert not seconds[START + 70_000].complete
     assert seconds[START + 82_000].complete
@@ -266,10 +271,10 @@ def test_after_a_long_stop_klines_stand_in_until_the_trades_are_back(
     away = (START + 100_000, START + 400_000)
     assert away[1] - away[0] > SKIP_MS
     pipeline.ingest([t for t in trades if t.trade_time_ms < away[0]])
-    pipeline.close_bars(START + 99_000)
+    close_known(pipeline, START + 99_000)
     pipeline = start(writer)
     pipeline.ingest([t for t in trades if t.trade_time_ms >= away[1]])
-    pipeline.close_bars(START + 590_000)
+    close_known(pipeline, START + 590_000)
     plain = plain_bars(trades, MINUTE, START + 590_000)
     klines = [bar._replace(complete=True) for bar in plain[:7]]
     pipeline.store_klines(name, "1m", klines)
@@ -319,7 +324,7 @@ def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
     assert pipeline.add_first_minute(name, START, TradePage(page, True), None)
     repair(pipeline, {name: trades})
     pipeline.ingest(live[50:])
-    pipeline.close_bars(START + 299_000)
+    close_known(pipeline, START + 299_000)
     assert not pipeline.needs_first_minute(name, START)
     expected = [
         bar for bar in plain_bars(trades, MINUTE, START + 299_000) if bar.open_time_ms >= START
@@ -342,7 +347,7 @@ def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
     page = [t for t in trades if t.trade_time_ms >= begin]
     assert pipeline.add_first_minute(name, begin, TradePage(page[:10], True), None)
     pipeline.ingest(page[10:])
-    pipeline.close_bars(START + 350_000)
+    close_known(pipeline, START + 350_000)
     with writer.transaction() as tx:
         found = market.bars_between(
             tx, pipeline.chains[name].symbol_id, 5 * MINUTE, START - 5 * MINUTE, START
@@ -358,7 +363,7 @@ def test_a_symbol_that_does_not_trade_still_gets_its_flat_bars(
     name = SYMBOLS[0]
     newest = make_trades(name, 10, 1, START - 500_000)[-1]
     assert pipeline.add_first_minute(name, START, TradePage([], True), newest)
-    pipeline.close_bars(START + 65_000)
+    close_known(pipeline, START + 65_000)
     stored = stored_bars(writer, pipeline, name, 1_000)
     assert len(stored) == 65
     assert {bar.close for bar in stored} == {newest.price}
@@ -373,8 +378,8 @@ def test_a_silence_of_many_hours_leaves_no_flood_of_flat_bars_and_loses_no_trade
     name = SYMBOLS[0]
     trades = make_trades(name, 14, 60)
     pipeline.ingest(trades)
-    pipeline.close_bars(START + 50_000)
-    pipeline.close_bars(START + 20 * 3_600_000)
+    close_known(pipeline, START + 50_000)
+    close_known(pipeline, START + 20 * 3_600_000)
     stored = stored_bars(writer, pipeline, name, 1_000)
     assert len(stored) < 70
     last_second = trades[-1].trade_time_ms // 1_000 * 1_000
@@ -390,10 +395,10 @@ def test_a_trade_later_than_the_grace_rewrites_its_bars(
     trades = make_trades(name, 11, 130)
     held_back = [t for t in trades if START + 58_000 <= t.trade_time_ms < START + 62_000]
     pipeline.ingest([t for t in trades if t.trade_time_ms < START + 58_000])
-    pipeline.close_bars(START + 62_000)
+    close_known(pipeline, START + 62_000)
     pipeline.ingest([t for t in trades if t.trade_time_ms >= START + 58_000])
     assert held_back
-    pipeline.close_bars(START + 125_000)
+    close_known(pipeline, START + 125_000)
     for length in (1_000, MINUTE):
         expected = plain_bars(trades, length, START + 125_000)
         assert stored_bars(writer, pipeline, name, length) == expected
@@ -410,66 +415,119 @@ def test_cancelled_aggregates_keep_the_chain_and_make_no_bar(
     at = len(trades) // 2
     trades[at] = trades[at]._replace(price=0.0, quantity=0.0, first_id=-1, last_id=-1)
     pipeline.ingest(trades)
-    pipeline.close_bars(START + 65_000)
+    close_known(pipeline, START + 65_000)
     assert reader.gaps(None, ("open",)) == []
     stored = stored_bars(writer, pipeline, name, 1_000)
     assert stored == plain_bars(trades, 1_000, START + 65_000)
     assert min(bar.low for bar in stored) > 0
 
 
-def test_bars_stay_open_while_the_feed_is_in_doubt(writer: Writer, pipeline: Pipeline) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 13, 100)
-    seen = [t for t in trades if t.trade_time_ms < START + 30_000]
-    missed = [t for t in trades if t not in seen]
-    pipeline.ingest(seen)
-    pipeline.close_bars(START + 20_000)
-    pipeline.doubt()
-    pipeline.close_bars(START + 60_000)
-    assert stored_bars(writer, pipeline, name, 1_000)[-1].open_time_ms == START + 19_000
-    pipeline.prove(name, seen[-1].trade_id, TradePage(missed, True), START + 90_000)
-    pipeline.close_bars(START + 90_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 90_000)
-
-
-def test_a_first_page_that_is_full_is_not_taken_for_the_live_edge(
+def test_bars_close_no_further_than_a_trade_of_the_symbol_or_an_answer_tells(
     writer: Writer, pipeline: Pipeline
 ) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 13, 100)
-    assert pipeline.add_first_minute(name, START, TradePage(trades[:10], False), None)
-    pipeline.close_bars(START + 90_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == []  # the rest of them is still to come
-    pipeline.prove(name, trades[9].trade_id, TradePage(trades[10:20], False), START + 90_000)
-    pipeline.close_bars(START + 90_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == []
-    pipeline.prove(name, trades[19].trade_id, TradePage(trades[20:], True), START + 90_000)
-    pipeline.close_bars(START + 90_000)
-    twin = plain_bars(trades, 1_000, START + 90_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == [
-        bar._replace(complete=True) for bar in twin
-    ]
-
-
-def test_bars_of_a_stalled_symbol_close_only_as_far_as_was_told_by_request(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name = SYMBOLS[0]
+    name, busy = SYMBOLS[:2]
     trades = make_trades(name, 13, 100)
     seen = [t for t in trades if t.trade_time_ms < START + 30_000]
     told = [t for t in trades if START + 30_000 <= t.trade_time_ms < START + 60_000]
-    pipeline.ingest(seen)
-    pipeline.close_bars(START + 20_000)
-    pipeline.stall(name)
-    until = told[-1].trade_time_ms + 2_000
-    pipeline.prove(name, seen[-1].trade_id, TradePage(told, True), until)
+    pipeline = start(writer, lambda: START + 99_000)
+    pipeline.ingest([*seen, *make_trades(busy, 3, 99)])
+    known_ms = seen[-1].trade_time_ms // 1_000 * 1_000
     pipeline.close_bars(START + 90_000)
-    until -= until % 1_000
-    assert pipeline.chains[name].builder is not None
-    assert pipeline.chains[name].builder.closed_until_ms == until
-    pipeline.ingest([t for t in trades if t.trade_id > told[-1].trade_id])  # its stream is back
+    builder = pipeline.chains[name].builder
+    assert builder is not None
+    assert builder.closed_until_ms == known_ms
+    assert pipeline.chains[busy].builder.closed_until_ms > START + 80_000  # type: ignore[union-attr]
+    until = told[-1].trade_time_ms + 2_000
+    pipeline.prove(name, seen[-1].trade_id, TradePage([seen[-1], *told], True), until)
+    pipeline.close_bars(START + 90_000)
+    assert builder.closed_until_ms == until - until % 1_000
+    pipeline.ingest([t for t in trades if t.trade_id > told[-1].trade_id])
     pipeline.close_bars(START + 99_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 99_000)
+    closed_ms = builder.closed_until_ms
+    assert closed_ms > START + 90_000
+    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, closed_ms)
+
+
+def test_an_answer_without_our_newest_trade_closes_nothing(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    """The blocker of old: an exchange that counts anew has nothing above the old ids."""
+    name = SYMBOLS[0]
+    trades = make_trades(name, 13, 100)
+    pipeline.ingest(trades)
+    pipeline.close_bars(START + 99_000)
+    before = stored_bars(writer, pipeline, name, 1_000)
+    pipeline.market_ms = START + 600_000
+    last_id = trades[-1].trade_id
+    for newest in (None, trades[-5]):
+        verdict = pipeline.prove(name, last_id, TradePage([], True), START + 500_000, newest)
+        assert verdict is Verdict.UNSURE
+        pipeline.close_bars(START + 600_000)
+        assert stored_bars(writer, pipeline, name, 1_000) == before
+
+
+def test_a_first_page_that_is_full_closes_no_further_than_its_own_trades(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    name = SYMBOLS[0]
+    trades = make_trades(name, 13, 100)
+    pipeline.market_ms = START + 99_000
+    assert pipeline.add_first_minute(name, START, TradePage(trades[:10], False), None)
+    for known in (10, 20):
+        pipeline.close_bars(START + 90_000)
+        closed_ms = trades[known - 1].trade_time_ms // 1_000 * 1_000
+        twin = plain_bars(trades, 1_000, closed_ms)
+        assert stored_bars(writer, pipeline, name, 1_000) == [
+            bar._replace(complete=True) for bar in twin
+        ]
+        page = TradePage(trades[known - 1 : known + 10], False)
+        pipeline.prove(name, trades[known - 1].trade_id, page, START + 90_000)
+    pipeline.prove(name, trades[29].trade_id, TradePage(trades[29:], True), START + 90_000)
+    pipeline.close_bars(START + 90_000)
+    assert stored_bars(writer, pipeline, name, 1_000) == [
+        bar._replace(complete=True) for bar in plain_bars(trades, 1_000, START + 90_000)
+    ]
+
+
+def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
+    writer: Writer, pipeline: Pipeline
+) -> None:
+    """Live as in imported history: a bar that the exchange has none of is missing."""
+    names = SYMBOLS[:2]
+    ledger = {name: make_trades(name, 5 + i, 260) for i, name in enumerate(names)}
+    stop = START + 70_000, START + 190_000
+    for name, trades in ledger.items():
+        running = [t for t in trades if not stop[0] <= t.trade_time_ms < stop[1]]
+        first_id, raw_id = running[0].trade_id, running[0].first_id
+        ledger[name] = [
+            t._replace(trade_id=first_id + i, first_id=raw_id + i, last_id=raw_id + i)
+            for i, t in enumerate(running)
+        ]
+    feed = sorted((t for own in ledger.values() for t in own), key=lambda t: t.trade_time_ms)
+    pipeline = start(writer, lambda: START + 260_000)
+    pipeline.ingest([t for t in feed if t.trade_time_ms < stop[0]])
+    market_ms = pipeline.market_ms
+    for chain in (pipeline.chains[name] for name in names):
+        chain.tell_until(stop[1] - 5_000)  # REST: nothing is missing
+    pipeline.close_bars(stop[1])
+    for name in names:
+        last = stored_bars(writer, pipeline, name, 1_000)[-1]
+        assert last.open_time_ms + 1_000 <= market_ms
+    pipeline.ingest([t for t in feed if t.trade_time_ms >= stop[1]])
+    ((first_ms, last_ms),) = pipeline.stops
+    assert (first_ms, last_ms) == (
+        market_ms,
+        min(t.trade_time_ms for t in feed if t.trade_time_ms >= stop[1]),
+    )
+    pipeline.close_bars(START + 250_000)
+    kline = Bar(START + 120_000, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0, 0.0, True)
+    pipeline.store_klines(names[0], "1m", [kline])
+    for name in names:
+        for bar in stored_bars(writer, pipeline, name, 1_000):
+            is_inside = first_ms <= bar.open_time_ms and bar.open_time_ms + 1_000 <= last_ms
+            assert bar.complete is not is_inside or bar.open_time_ms < START + 1_000
+        minutes = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, MINUTE)}
+        assert minutes[START + 120_000].complete is (name == names[0])
 
 
 def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
@@ -481,7 +539,7 @@ def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
     assert not pipeline.add_first_minute(name, START, TradePage([], True), trades[4])
     assert pipeline.add_first_minute(name, START, TradePage(trades[:30], True), None)
     pipeline.ingest(trades[4:])
-    pipeline.close_bars(START + 110_000)
+    close_known(pipeline, START + 110_000)
     seconds = stored_bars(writer, pipeline, name, 1_000)
     assert sum(bar.trade_count for bar in seconds if bar.open_time_ms < START + 100_000) == sum(
         t.raw_count for t in trades if t.trade_time_ms < START + 100_000
@@ -497,7 +555,7 @@ def test_a_cancelled_aggregate_is_no_price_to_begin_with(
         price=0.0, quantity=0.0, first_id=-1, last_id=-1, trade_time_ms=START - 5_000
     )
     assert pipeline.add_first_minute(name, START, TradePage([], True), cancelled)
-    pipeline.close_bars(START + 30_000)
+    close_known(pipeline, START + 30_000)
     assert stored_bars(writer, pipeline, name, 1_000) == []
 
 
@@ -513,7 +571,7 @@ def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
     lost = next(i for i, t in enumerate(trades) if t.trade_time_ms >= START + 90_000)
     pipeline.ingest(trades[:lost])
     pipeline.ingest(trades[lost + 1 :])
-    pipeline.close_bars(START + 119_000)
+    close_known(pipeline, START + 119_000)
     before = stored_bars(writer, pipeline, name, 1_000)
     with writer.transaction() as tx:
         symbol_id = pipeline.chains[name].symbol_id
@@ -575,6 +633,6 @@ def test_bars_of_a_long_silence_of_many_symbols_close_in_short_transactions(
     monkeypatch.setattr(market, "upsert_bars", counting)
     monkeypatch.setattr(pipeline, "_pause", lambda: rows.append(0))
     rows.append(0)
-    pipeline.close_bars(START + 600_000)
+    close_known(pipeline, START + 600_000)
     assert sum(rows) >= 40 * 599
     assert max(rows) <= 2 * BARS_PER_TRANSACTION

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from core.types import Trade
+from ingest.binance.answers import Rows
 from ingest.files.importer import ImportedSymbol
 from ingest.live import ports
 from ingest.live.backfill import Backfill
@@ -14,6 +15,7 @@ from ingest.live.clock import ExchangeClock
 from ingest.live.intake import Intake
 from ingest.live.pipeline import Pipeline
 from ingest.live.repair import Repair
+from ingest.live.silence import SilenceWatch
 from ingest.store import market
 from ingest.store.transaction import Writer
 
@@ -43,6 +45,16 @@ class Desk:
             self.backfill.bridge,
         )
 
+        self.watch = SilenceWatch(
+            self,
+            self.store,
+            self.pipeline,
+            lambda: self.now_ms() + MINUTE,
+            lambda: 0.0,
+            lambda symbols: None,
+            lambda symbol: None,
+        )
+
     def now_ms(self) -> int:
         made = self.market.made
         return self.market.trades[made - 1].trade_time_ms if made else START  # type: ignore[no-any-return]
@@ -53,6 +65,9 @@ class Desk:
     async def agg_trades(self, *asked: Any, **more: Any) -> Any:
         self.asked.append("trades")
         return await self.market.agg_trades(*asked, **more)
+
+    async def newest_raw_ids(self, symbols: Any) -> Any:
+        return await self.market.newest_raw_ids(symbols)
 
     async def klines(self, *asked: Any, **more: Any) -> Any:
         self.asked.append("klines")
@@ -117,22 +132,13 @@ def test_a_full_page_is_not_the_live_edge_whatever_a_page_holds(
 ) -> None:
     monkeypatch.setattr(ports, "PAGE_LIMIT", 10)
     desk.tell(50)
-    desk.pipeline.close_bars(desk.now_ms())
-    closed_ms = desk.bars(1_000)[-1].open_time_ms
     desk.market.make(25)  # the stream brings none of them
-    desk.pipeline.doubt()
     chain = desk.pipeline.chains[NAME]
-    for known in (60, 70):
-        asyncio.run(desk.repair.prove())
-        assert chain.last_id == desk.market.trades[known - 1].trade_id
-        assert not chain.is_proven
-        desk.pipeline.close_bars(desk.now_ms())
-        assert desk.bars(1_000)[-1].open_time_ms == closed_ms
-    asyncio.run(desk.repair.prove())
+    asyncio.run(desk.watch.run_once(()))
     assert chain.last_id == desk.market.trades[74].trade_id
-    assert chain.is_proven
     desk.pipeline.close_bars(desk.now_ms())
-    assert desk.bars(1_000)[1:] == desk.market.bars(1_000, desk.now_ms())[1:]
+    closed_ms = chain.known_until(0)
+    assert desk.bars(1_000)[1:] == desk.market.bars(1_000, closed_ms)[1:]
 
 
 def test_the_first_minute_is_whole_however_many_pages_it_takes(
@@ -141,13 +147,43 @@ def test_the_first_minute_is_whole_however_many_pages_it_takes(
     monkeypatch.setattr(ports, "PAGE_LIMIT", 10)
     desk.market.make(35)
     asyncio.run(desk.backfill._join(NAME, START))
+    asyncio.run(desk.watch.run_once(()))
     chain = desk.pipeline.chains[NAME]
+    assert chain.last_id == desk.market.trades[34].trade_id
     desk.pipeline.close_bars(desk.now_ms())
-    assert desk.bars(1_000) == []  # 25 trades are still to come
-    while not chain.is_proven:
-        asyncio.run(desk.repair.prove())
+    assert desk.bars(1_000) == desk.market.bars(1_000, chain.known_until(0))
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_a_row_that_cannot_be_used_stays_a_gap_of_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, odd: int
+) -> None:
+    """At either end of the hole or inside: the others' ids are filled, it is asked for again."""
+    desk.tell(50)
+    hole = [trade.trade_id for trade in desk.market.make(3)]
+    desk.tell(50)
+    plain = desk.market.agg_trades
+    is_odd = True
+
+    async def without_one(*asked: Any, **more: Any) -> Any:
+        found = await plain(*asked, **more)
+        rows = Rows(trade for trade in found if not is_odd or trade.trade_id != hole[odd])
+        rows.odd = ("absurd",) if len(rows) < len(found) else ()
+        return rows
+
+    monkeypatch.setattr(desk.market, "agg_trades", without_one)
+    for _ in range(3):
+        desk.repair._waits.clear()
+        asyncio.run(desk.repair.run_once())
+    chain = desk.pipeline.chains[NAME]
+    assert [(gap.from_id, gap.to_id) for gap in chain.gaps] == [(hole[odd], hole[odd])]
+    assert chain.unfillable == []
+    is_odd = False
+    desk.repair._waits.clear()
+    asyncio.run(desk.repair.run_once())
+    assert chain.gaps == []
     desk.pipeline.close_bars(desk.now_ms())
-    assert desk.bars(1_000) == desk.market.bars(1_000, desk.now_ms())
+    assert desk.bars(1_000)[1:] == desk.market.bars(1_000, chain.known_until(0))[1:]
 
 
 def test_an_id_that_no_chain_can_have_reached_is_a_fault_and_no_gap(desk: Desk) -> None:

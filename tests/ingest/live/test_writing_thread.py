@@ -19,8 +19,6 @@ from core.report import WorkerReport, to_mapping
 from core.types import Trade
 from ingest.live import trade_queue
 from ingest.live import writing_thread as writing_module
-from ingest.live.clock import ExchangeClock
-from ingest.live.intake import Intake
 from ingest.live.pipeline import Pipeline
 from ingest.live.trade_queue import TradeQueue
 from ingest.live.writing_thread import Order, Pauses, WritingPaused, WritingThread
@@ -147,7 +145,6 @@ def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
     desk.put(401, 402)  # the next ids show what was dropped
     wait_until(lambda: all(last == 402 for _, _, last in desk.stored()), "the newest are stored")
     assert sum(missing.missing for missing in desk.reader.missing_ids().values()) == dropped
-    assert set(desk.queue.take_dropped()) <= set(SYMBOLS)
 
 
 def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None:
@@ -306,44 +303,3 @@ def test_heartbeats_and_history_have_their_turn_while_missing_ids_keep_coming(de
         await asyncio.gather(*chains)
 
     asyncio.run(ask())
-
-
-def test_an_older_trade_does_not_answer_for_one_that_was_dropped_later(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk.put(1, 50)
-    wait_until(lambda: desk.stored() == [(50, 1, 50)] * 20, "fifty are stored")
-    desk.call(lambda: None)  # the batch is through
-    is_free = threading.Event()
-    monkeypatch.setattr(trade_queue, "LIMIT", 40)
-    desk.after_batch = lambda: is_free.wait(HANG_S)
-    desk.put(51, 51)
-    # Its batch holds the thread.
-    wait_until(lambda: desk.queue.written_count > 50 * len(SYMBOLS), "the next is written")
-    desk.put(52, 60)
-    assert desk.queue.dropped_total > 0
-    assert desk.queue.take_dropped() == []  # older ones are still to be written
-    is_free.set()
-    wait_until(lambda: len(desk.queue) == 0, "all is written")
-    wait_until(lambda: set(desk.queue.take_dropped()) == set(SYMBOLS), "drops are told")
-
-
-def test_a_doubt_is_applied_however_busy_the_feed_is(desk: Desk) -> None:
-    intake = Intake(desk.queue, ExchangeClock(lambda: START_MS / 1_000, lambda: 0.0))
-    assert intake.take_doubt()  # of the start
-    assert not intake.take_doubt()
-    desk.put(1, 100)
-    intake.doubt()
-    taken: list[int] = []
-
-    def after_batch() -> None:
-        if intake.take_doubt():
-            taken.append(desk.queue.written_count)
-
-    desk.after_batch = after_batch
-    for number in range(101, 400):  # the queue never runs empty
-        desk.put(number, number)
-        time.sleep(0.001)
-    wait_until(lambda: len(desk.queue) == 0, "all is written")
-    assert len(taken) == 1
-    assert taken[0] >= 100 * len(SYMBOLS)

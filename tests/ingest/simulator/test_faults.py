@@ -225,3 +225,26 @@ async def exchange_answer(exchange: SimulatedExchange, how: Any) -> None:
         answer = orjson.loads(await asyncio.wait_for(ws.recv(), HANG_S))
         assert answer["id"] == 3
         assert (answer["error"] if how == "nested" else answer)["code"] == 2
+
+
+@in_loop
+async def test_ids_can_begin_again_rows_be_odd_and_symbols_be_halted() -> None:
+    async with running() as (exchange, http):
+        url = "/api/v3/aggTrades?symbol=BTCUSDT&limit=50"
+        before = (await http.get(url)).json()
+        first = before[20]["a"]
+        exchange.faults.begun_again = {"BTCUSDT": first}
+        after = (await http.get(f"{url}&fromId=1")).json()
+        assert [row["a"] for row in after] == list(range(1, len(after) + 1))
+        assert [row["f"] for row in after[:20]] == [row["f"] for row in before[20:40]]
+        assert (await http.get(f"{url}&fromId={first}")).json() == []
+        frame = f'{{"e":"aggTrade","s":"BTCUSDT","a":{first + 7},"p":"1","q":"1","f":3,"l":4}}'
+        (told,) = exchange.faults.changed(frame)
+        assert orjson.loads(told) == orjson.loads(frame) | {"a": 8}
+        await http.get("/simulator/faults?odd_every=10&statuses=BTCUSDT:BREAK&begun_again=")
+        rows = (await http.get("/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=30")).json()
+        assert sum(row[2] == "0.00000000" for row in rows) == 3
+        trades = (await http.get(url)).json()
+        assert sum(row["p"] == "-1" for row in trades) == 5
+        listed = (await http.get('/api/v3/exchangeInfo?symbols=["BTCUSDT","ETHUSDT"]')).json()
+        assert [row["status"] for row in listed["symbols"]] == ["BREAK", "TRADING"]
