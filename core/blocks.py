@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.pair_spec import PairSpec
+from core.regression import CHANGE_ROWS
 from core.types import BoolArray, FloatArray
 from core.windows import REBUILD_EVERY
 
@@ -33,6 +34,13 @@ def block_rows(hedge_window: int) -> int:
 def run_in_rows(spec: PairSpec) -> int:
     """Rows that a block's run begins before it."""
     return FORGETTING * spec.hedge_window + 2 * spec.window
+
+
+def looks_back(spec: PairSpec) -> int:
+    """Rows before a row that its numbers hang on: the filter forgets slowly, a fit all at once."""
+    if spec.hedge == "kalman":
+        return run_in_rows(spec)
+    return spec.hedge_window + (CHANGE_ROWS if spec.hedge == "returns" else 0)
 
 
 def plan_runs(spec: PairSpec, begin: int, first: int, stop: int) -> tuple[Run, ...]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from core.backtest import no_backtest, run_backtest
 from core.bars import align
-from core.blocks import block_rows, plan_runs, run_in_rows
+from core.blocks import block_rows, looks_back, plan_runs, run_in_rows
 from core.expectancy import Expectancy, expectancy
 from core.hedges import Course, FittedHedge, course_of, fit_hedge
 from core.pair_spec import HEDGES
@@ -30,6 +30,7 @@ from core.types import (
     PairRows,
     PairSpec,
     Signal,
+    is_listed,
 )
 
 LISTED = Listing()
@@ -46,7 +47,7 @@ class RowPlan:
     """First of the rows that the statistics of the present are taken over, up to the last."""
     end_ms: int
     missing_rows: int
-    """Rows that the calculation should begin earlier but aren't stored."""
+    """Rows that the shown ones of the hedge that trades look back to but that aren't stored."""
 
 
 def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
@@ -74,7 +75,8 @@ def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
             raise ValueError("since is after the last bar")
     run_in, size = run_in_rows(spec), block_rows(spec.hedge_window)
     # Enough is what the rows asked for need; said is a number that stands as long as the edge.
-    missing = first - (start - run_in) if first > present - run_in else 0
+    reach = looks_back(spec)
+    missing = first - (start - reach) if first > present - reach else 0
     start = max(start, first)
     return RowPlan(
         history_start_ms=max(start // size * size - run_in, first) * timeframe_ms,
@@ -166,7 +168,7 @@ def analyse_pair(
         break_even_z=even,
         required_z=needed,
         signal=_signal(int(position[-1]), float(series.zscore[-1])),
-        signal_note=_signal_note(spec, ready, hedge_ratio),
+        signal_note=_signal_note(spec, ready, hedge_ratio, listing),
         correlation=correlation,
         half_life_bars=told.bars,
         half_life_interval=(told.low, told.high),
@@ -336,15 +338,24 @@ def _signal(position: int, zscore: float) -> Signal:
     return "no_data" if math.isnan(zscore) else "flat"
 
 
-def _signal_note(spec: PairSpec, ready: _Ready, hedge_ratio: float) -> str | None:
+def _signal_note(
+    spec: PairSpec, ready: _Ready, hedge_ratio: float, listing: Listing
+) -> str | None:
     """Why nothing is entered now, whatever z is."""
     if ready.given.halted[-1]:
-        a_ms, b_ms = last_traded(ready.rows)
-        symbol, time_ms = (spec.symbol_a, a_ms) if a_ms <= b_ms else (spec.symbol_b, b_ms)
+        legs = zip(
+            (spec.symbol_a, spec.symbol_b),
+            last_traded(ready.rows),
+            (listing.status_a, listing.status_b),
+            strict=True,
+        )
+        # Both may have traded in the last bar: it is the suspended one that will not again.
+        symbol, time_ms, status = min(legs, key=lambda leg: (is_listed(leg[2]), leg[1]))
+        listed = "" if is_listed(status) else f" (listed as {status})"
         if time_ms < 0:
-            return f"no entry: {symbol} has not traded in these rows"
+            return f"no entry: {symbol} has not traded in these rows{listed}"
         moment = datetime.fromtimestamp((time_ms + spec.timeframe_ms) / 1000, UTC)
-        return f"no entry: {symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC"
+        return f"no entry: {symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC{listed}"
     if hedge_ratio <= 0.0:
         return (
             f"no entry: the hedge ratio {hedge_ratio:.4g} is not positive, "

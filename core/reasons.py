@@ -74,7 +74,7 @@ def explain_missing(
     course, begin : log prices, and the row that the statistics of the present begin with.
     held_out, no_half_life : what half-life and Hurst exponent were taken of, and why the one is
         not told.
-    missing_rows : rows that the calculation should begin earlier but aren't stored.
+    missing_rows : rows that the shown ones look back to but that aren't stored.
     """
     spec, chosen = result.spec, why[result.spec.hedge]
     reasons = {
@@ -102,10 +102,16 @@ def explain_missing(
         reasons["half_life_bars"] = no_spread or no_half_life
     if math.isnan(result.hurst):
         reasons["hurst"] = no_spread or _why_no_hurst(held_out)
+    if not math.isnan(result.half_life_bars) and math.isnan(result.half_life_interval[1]):
+        reasons["half_life_interval"] = "no upper end: a random walk is within its error"
     if missing_rows:
+        effect = (
+            "the filter has not yet forgotten where it began"
+            if spec.hedge == "kalman"
+            else "the fit has not all its rows yet"
+        )
         reasons["history"] = (
-            f"begins {missing_rows} bars later than the calculation asks for: "
-            "the first rows are still warming up"
+            f"begins {missing_rows} bars later than the first rows look back to: there {effect}"
         )
     return reasons
 

@@ -230,6 +230,11 @@ class Metrics:
     reversion_capture: float
 
 
+def is_listed(status: str) -> bool:
+    """Whether nothing is known against a leg of that status."""
+    return status in ("TRADING", "IMPORTED", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What the exchange says of the legs now; "" where it is not known."""
@@ -252,7 +257,7 @@ class Listing:
     @property
     def suspended(self) -> bool:
         """A leg is listed, and not as trading."""
-        return not {self.status_a, self.status_b} <= {"TRADING", "IMPORTED", ""}
+        return not (is_listed(self.status_a) and is_listed(self.status_b))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,43 @@ def test_results_begin_where_stored_history_does_when_it_is_short(spec, legs):
     assert result.reasons["history"].startswith("begins ")
 
 
+@pytest.mark.parametrize(
+    ("hedge", "reach", "effect"),
+    [
+        ("ols", 300, "the fit has not all its rows yet"),
+        ("ratio", 300, "the fit has not all its rows yet"),
+        ("shrunk", 300, "the fit has not all its rows yet"),
+        ("returns", 310, "the fit has not all its rows yet"),
+        ("kalman", 3_120, "the filter has not yet forgotten where it began"),
+    ],
+)
+def test_a_short_history_is_warned_of_only_where_it_changes_the_shown_rows(
+    spec, legs, hedge, reach, effect
+):
+    """Bars that no number hangs on are not missed: hours are kept for 400 days, 960 under 10,560.
+
+    With enough of them the first rows have the bits that they have with all bars.
+    """
+    parameters = spec(hedge=hedge, bars=1_024)
+    enough = FIRST + N - 1_024 - reach
+    result = analyse_pair(
+        parameters, plan_rows(parameters, enough * MINUTE, (FIRST + N - 1) * MINUTE), *legs
+    )
+    assert "history" not in result.reasons
+    if hedge != "kalman":
+        whole = analyse(parameters, legs)
+        np.testing.assert_allclose(
+            result.chosen.zscore[-1_024:], whole.chosen.zscore[-1_024:], rtol=1e-9
+        )
+    plan = plan_rows(parameters, (enough + 1) * MINUTE, (FIRST + N - 1) * MINUTE)
+    start = plan.start_ms // MINUTE
+    words = analyse_pair(parameters, plan, *legs).reasons["history"]
+    assert words == (
+        f"begins {enough + 1 - (start - reach)} bars later than the first rows look back to:"
+        f" there {effect}"
+    )
+
+
 @pytest.mark.parametrize("hedge", HEDGES)
 def test_a_later_request_shows_the_same_past_to_the_bit(spec, legs, hedge):
     """While `start` stands: z, positions, equity and every closed trade are what they were."""
@@ -169,6 +206,10 @@ def test_a_suspended_leg_is_not_entered_and_is_told(spec, legs):
     assert stopped.signal == "flat"
     assert stopped.signal_note.startswith("no entry: ")
     assert "has not traded since" in stopped.signal_note
+    assert "BBBUSDT" in stopped.signal_note
+    assert stopped.signal_note.endswith("(listed as BREAK)")
+    other = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "HALT", "TRADING"))
+    assert other.signal_note.startswith("no entry: AAAUSDT has not traded since")
     np.testing.assert_array_equal(stopped.position[:-1], trading.position[:-1])
     imported = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "TRADING", "IMPORTED"))
     assert imported.signal_note is None

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from core import kalman
+from core import kalman, pair
 from core.pair import analyse_pair, plan_rows
+from core.spread import HalfLife
 from core.windows import STDERR
 
 MINUTE = 60_000
@@ -160,6 +161,15 @@ def test_half_life_says_whether_rows_or_reversion_are_lacking(analysed, logs):
     y = 0.9 * x + 1e-3 * (np.arange(N) % 2)  # jumps back by all of its deviation, and beyond
     jumping = analysed(y, x)
     assert jumping.reasons["half_life_bars"] == "comes back within a bar"
+
+
+@pytest.mark.parametrize(("high", "told"), [(math.nan, True), (90.0, False)])
+def test_a_half_life_without_an_upper_end_says_why(analysed, logs, monkeypatch, high, told):
+    monkeypatch.setattr(pair, "half_life", lambda spread: HalfLife(40.0, 20.0, high, ""))
+    reasons = analysed(*logs).reasons
+    words = "no upper end: a random walk is within its error"
+    assert reasons.get("half_life_interval") == (words if told else None)
+    assert "half_life_bars" not in reasons
 
 
 def test_a_hedge_ratio_that_hedges_nothing_enters_nothing_and_says_so(analysed, logs):
