@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -85,29 +85,34 @@ class _Sized(NamedTuple):
     size_bytes: int
 
 
+_PLAIN = frozenset({float, int, str, bool, type(None)})
+
+
 def _settle(value: Any) -> int:
-    """Make the arrays of a value read-only; returns about how many bytes it takes."""
+    """Make the arrays of a value read-only; returns about how many bytes it takes.
+
+    A result may have thousands of round trips: what has no parts is told by its type alone.
+    """
     size_bytes = 0
-    for part in _parts(value):
-        if isinstance(part, np.ndarray):
+    left = [value]
+    while left:
+        part = left.pop()
+        kind = type(part)
+        if kind in _PLAIN:
+            size_bytes += sys.getsizeof(part)
+        elif kind is np.ndarray:
             part.flags.writeable = False
             size_bytes += part.nbytes
         else:
             size_bytes += sys.getsizeof(part)
+            if isinstance(part, list | tuple):
+                left.extend(part)
+            elif is_dataclass(part):
+                left.extend(getattr(part, field.name) for field in fields(part))
+            elif isinstance(part, Mapping):
+                left.extend(part)
+                left.extend(part.values())
     return size_bytes
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    yield value
-    inner: Any = ()
-    if is_dataclass(value):
-        inner = (getattr(value, part.name) for part in fields(value))
-    elif isinstance(value, Mapping):
-        inner = (part for item in value.items() for part in item)
-    elif isinstance(value, list | tuple):
-        inner = value
-    for part in inner:
-        yield from _parts(part)
 
 
 class Backend(Protocol):
