@@ -338,9 +338,7 @@ def _signal(position: int, zscore: float) -> Signal:
     return "no_data" if math.isnan(zscore) else "flat"
 
 
-def _signal_note(
-    spec: PairSpec, ready: _Ready, hedge_ratio: float, listing: Listing
-) -> str | None:
+def _signal_note(spec: PairSpec, ready: _Ready, hedge_ratio: float, listing: Listing) -> str | None:
     """Why nothing is entered now, whatever z is."""
     if ready.given.halted[-1]:
         legs = zip(
