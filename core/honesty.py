@@ -8,6 +8,7 @@ import numpy as np
 
 from core.bars import BREAK_FACTOR, align
 from core.pair import RowPlan, analyse_pair, trade_rows
+from core.reasons import why_no_spread
 from core.regression import log_prices
 from core.spread import half_life
 from core.types import FloatArray, HedgeSeries, Leg, PairResult, PairRows, PairSpec
@@ -67,6 +68,8 @@ class Placebo:
     """Share of the bars with trades, of walks and legs alike."""
     figures: Mapping[str, Noise]
     """Every figure of the backtest by its name, BEYOND_ENTRY, HALF_LIFE and HALF_LIFE_FOUND."""
+    reasons: Mapping[str, str]
+    """Why the pair itself has not got a figure, by the figure's name."""
 
 
 def truncation_check(
@@ -139,9 +142,9 @@ def placebo(
     covariance = _covariance(rows)
     if covariance is None:
         return None, f"under {FEWEST_RETURNS} returns of both legs"
-    real = _figures(spec, plan, rows)
+    real, reasons = _figures(spec, plan, rows)
     rng = np.random.default_rng(seed)
-    walks = [_figures(spec, plan, _walk(rows, covariance, rng)) for _ in range(runs)]
+    walks = [_figures(spec, plan, _walk(rows, covariance, rng))[0] for _ in range(runs)]
     figures = {
         name: _noise(value, np.array([walk[name] for walk in walks]))
         for name, value in real.items()
@@ -154,22 +157,30 @@ def placebo(
             traded_a=float(rows.traded_a[present].mean()),
             traded_b=float(rows.traded_b[present].mean()),
             figures=figures,
+            reasons=reasons,
         ),
         "",
     )
 
 
-def _figures(spec: PairSpec, plan: RowPlan, rows: PairRows) -> dict[str, float]:
-    fit, _, backtest = trade_rows(spec, plan, rows)
+def _figures(
+    spec: PairSpec, plan: RowPlan, rows: PairRows
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Every figure, and why those that are NaN are."""
+    fit, backtest, reasons = trade_rows(spec, plan, rows)
     zscore = fit.series.zscore[-len(backtest.equity) :]
     known = zscore[~np.isnan(zscore)]
     told = half_life(fit.held_out)
     figures = {name: float(value) for name, value in asdict(backtest.metrics).items()}
     beyond = np.abs(known) >= spec.entry_z
     figures[BEYOND_ENTRY] = float(beyond.mean()) if len(known) else math.nan
+    if not len(known):
+        reasons[BEYOND_ENTRY] = "no row has a z"
     figures[HALF_LIFE] = told.bars
+    if told.words:
+        reasons[HALF_LIFE] = why_no_spread(fit.held_out) or told.words
     figures[HALF_LIFE_FOUND] = float(not math.isnan(told.bars))
-    return figures
+    return figures, reasons
 
 
 def _noise(value: float, walks: FloatArray) -> Noise:

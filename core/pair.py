@@ -109,7 +109,8 @@ def analyse_pair(
 
     chosen = fit_hedge(spec, spec.hedge, course, 0)
     ready = _ready(spec, computed, course, chosen.series, skip, listing)
-    position, backtest, reasons = _trade(spec, ready)
+    position, backtest, undefined = _trade(spec, ready)
+    reasons = {f"backtest.{name}": words for name, words in undefined.items()}
     if listing.no_common_money:
         backtest, reasons = no_backtest(rows), {"backtest": listing.no_common_money}
     series = series_from(chosen.series, skip)
@@ -185,16 +186,17 @@ def analyse_pair(
 
 def trade_rows(
     spec: PairSpec, plan: RowPlan, rows: PairRows
-) -> tuple[FittedHedge, IntArray, Backtest]:
-    """Only what trades: the chosen hedge of all computed rows, positions and backtest of the shown.
+) -> tuple[FittedHedge, Backtest, dict[str, str]]:
+    """Only what trades: the chosen hedge of all computed rows, the backtest of those shown.
 
-    `rows` are those of the plan, history included.
+    `rows` are those of the plan, history included. Figures of the backtest that are NaN have a
+    reason by their name.
     """
     course = _course(spec, plan, rows)
     fit = fit_hedge(spec, spec.hedge, course, 0)
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
-    position, backtest, _ = _trade(spec, _ready(spec, rows, course, fit.series, skip))
-    return fit, position, backtest
+    _, backtest, reasons = _trade(spec, _ready(spec, rows, course, fit.series, skip))
+    return fit, backtest, reasons
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +322,7 @@ def _trade(spec: PairSpec, ready: _Ready) -> tuple[IntArray, Backtest, dict[str,
     rows, y, x, hedge, given, first = ready
     position, exit_code = decide_positions(spec, y, x, hedge, given)
     backtest, reasons = run_backtest(spec, rows, y, x, hedge, given, position, exit_code, first)
-    return position[first:], backtest, {f"backtest.{name}": reasons[name] for name in reasons}
+    return position[first:], backtest, reasons
 
 
 def _now(fit: FittedHedge) -> HedgeNow:

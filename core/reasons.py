@@ -97,7 +97,7 @@ def explain_missing(
         reasons["hedge_ratio.ols_full_sample"] = "under 3 rows are present" if few else B_STILL
     if math.isnan(result.correlation):
         reasons["correlation"] = _why_no_correlation(spec, course)
-    no_spread = chosen.get("hedge_ratio") or _why_no_spread(held_out)
+    no_spread = chosen.get("hedge_ratio") or why_no_spread(held_out)
     if no_half_life:
         reasons["half_life_bars"] = no_spread or no_half_life
     if math.isnan(result.hurst):
@@ -158,7 +158,8 @@ def _why_no_window(spec: PairSpec, before: BoolArray) -> str:
     return TOO_SHORT
 
 
-def _why_no_spread(recent: FloatArray) -> str:
+def why_no_spread(recent: FloatArray) -> str:
+    """Why nothing is told of the spread over these rows; "" where it is there."""
     if np.isnan(recent).all():
         return f"under 90 % of the last {len(recent)} rows have a spread"
     return ""

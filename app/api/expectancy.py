@@ -11,7 +11,7 @@ from app.api.values import ISO, finite_tree, iso, number, spec_fields, text
 from app.requests.pair import PairParameters, pair_request
 from app.services import Desk
 from app.services.pairs import Worth
-from core.expectancy import Entry, Expectancy
+from core.expectancy import Expectancy
 from core.pair_spec import PairSpec
 
 _HALVES = ("whole", "first_half", "second_half")
@@ -71,10 +71,16 @@ def expectancy_json(spec: PairSpec, told: Worth[Expectancy]) -> dict[str, Any]:
         "middle": iso(found.middle_ms) if found else None,
         "as_of": iso(found.end_ms) if found else None,
         "cost_bps": 2.0 * (spec.fee_bps + spec.slippage_bps),
-        "entries": [_entry(entry) for entry in found.entries] if found else [],
-        "warnings": [f"entries: {told.reason}"] if told.reason else [],
+        "entries": [finite_tree(asdict(entry)) for entry in found.entries] if found else [],
+        "warnings": _undefined(found) if found else [f"entries: {told.reason}"],
     }
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
-    return finite_tree(asdict(entry))
+def _undefined(found: Expectancy) -> list[str]:
+    """Why entries are missing, or numbers of theirs null."""
+    if not found.entries:
+        return ["entries: exit_z and stop_z leave none of 1.0 … 6.0"]
+    parts = [part for e in found.entries for part in (e.whole, e.first_half, e.second_half)]
+    if min(part.trades for part in parts) > 1:
+        return []
+    return ["entries: gross and net are null without a closed trade, their errors under two"]

@@ -1,5 +1,6 @@
 """`/analytics/pair/placebo`: what noise gives for every figure of a pair."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -7,7 +8,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import finite_tree, number, spec_fields, spec_values
+from app.api.values import UNDEFINED, finite_tree, number, spec_fields, spec_values
 from app.requests.pair import PlaceboParameters, pair_request
 from app.services import Desk
 from app.services.pairs import Worth
@@ -76,5 +77,20 @@ def placebo_json(spec: PairSpec, told: Worth[Placebo]) -> dict[str, Any]:
         "figures": {name: finite_tree(asdict(noise)) for name, noise in found.figures.items()}
         if found
         else {},
-        "warnings": [f"figures: {told.reason}"] if told.reason else [],
+        "warnings": _undefined(found) if found else [f"figures: {told.reason}"],
     }
+
+
+def _undefined(found: Placebo) -> list[str]:
+    """A line for each null: what the pair hasn't got, what no walk has, what has no rank."""
+    lines = []
+    for name, noise in found.figures.items():
+        is_told = math.isfinite(noise.value)
+        if not is_told:
+            lines.append(f"figures.{name}.value: {found.reasons.get(name, UNDEFINED)}")
+        if not noise.defined:
+            lines.append(f"figures.{name}: no walk has it, so there is nothing to compare with")
+        elif math.isnan(noise.rank):
+            why = "all walks are alike" if is_told else "the pair has no value"
+            lines.append(f"figures.{name}.rank: {why}")
+    return lines

@@ -8,7 +8,8 @@ from flask.testing import FlaskClient
 from app.services import Desk
 from core.pair_spec import read_pair_spec
 
-PAIR = "window=30&hedge_window=100&bars=600&entry_z=1.5"
+REACH = "window=30&hedge_window=100&bars=600"
+PAIR = f"{REACH}&entry_z=1.5"
 
 
 def test_expectancy_holds_the_backtest_of_the_entry_asked_for(client: FlaskClient) -> None:
@@ -26,7 +27,15 @@ def test_expectancy_holds_the_backtest_of_the_entry_asked_for(client: FlaskClien
     assert told["entries"][-1]["whole"] == {
         "trades": 0, "gross": None, "gross_stderr": None, "net": None, "net_stderr": None,
     }  # fmt: skip
-    assert told["warnings"] == []
+    assert told["warnings"] == [
+        "entries: gross and net are null without a closed trade, their errors under two"
+    ]
+
+
+def test_an_exit_beyond_every_entry_leaves_none_and_says_so(client: FlaskClient) -> None:
+    told = client.get(f"/analytics/pair/expectancy?{REACH}&entry_z=9&exit_z=7").get_json()
+    assert told["entries"] == []
+    assert told["warnings"] == ["entries: exit_z and stop_z leave none of 1.0 … 6.0"]
 
 
 def test_placebo_ranks_the_figures_of_the_pair_and_repeats_itself(client: FlaskClient) -> None:
@@ -46,6 +55,24 @@ def test_placebo_ranks_the_figures_of_the_pair_and_repeats_itself(client: FlaskC
         "value": None, "low": None, "median": None, "high": None, "rank": None, "defined": 0,
     }  # fmt: skip
     assert client.get(url).get_json() == told
+    words = pair["backtest"]["sharpe"], [w for w in pair["warnings"] if "backtest.sharpe:" in w]
+    assert words == (None, ["backtest.sharpe: 0.4 days; 30 are needed"])
+    assert "figures.sharpe.value: 0.4 days; 30 are needed" in told["warnings"]
+
+
+@pytest.mark.parametrize("query", [f"{PAIR}&runs=20", f"{REACH}&entry_z=9&runs=20"])
+def test_every_null_of_a_placebo_has_a_reason(client: FlaskClient, query: str) -> None:
+    """With an entry that nothing reaches, too: no trade, and no walk has one."""
+    told = client.get(f"/analytics/pair/placebo?{query}").get_json()
+    explained = {line.partition(": ")[0] for line in told["warnings"]}
+    for name, figure in told["figures"].items():
+        of_walks = {"low", "median", "high"}
+        assert (f"figures.{name}.value" in explained) == (figure["value"] is None)
+        assert (f"figures.{name}" in explained) == (figure["defined"] == 0)
+        assert (figure["defined"] == 0) == all(figure[part] is None for part in of_walks)
+        if figure["rank"] is None:
+            assert explained & {f"figures.{name}", f"figures.{name}.rank"}
+    assert not any("undefined on these bars" in line for line in told["warnings"])
 
 
 @pytest.mark.parametrize(
