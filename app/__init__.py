@@ -27,6 +27,7 @@ from app.views.shell.page import META_TAGS, THEME_SCRIPT, index_html
 from app.views.view import View
 from core.settings import Settings
 from ingest.store.reader import Reader
+from ingest.store.rules import RuleBook
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,9 +37,11 @@ def create_app(
     reader: Reader,
     clock: Callable[[], float] = time.time,
     views: Sequence[View] = VIEWS,
+    book: RuleBook | None = None,
 ) -> Dash:
     """Build the page and the API; nothing is read from the store before the first request.
 
+    Rules are written through `book`; without one the desk can be read only.
     The desk with its services is at `app.server.extensions["pairdesk"]`.
     """
     server = Flask(__name__, static_folder=None)
@@ -62,7 +65,7 @@ def create_app(
         COMPRESS_CACHE_BACKEND=lambda: CompressedBodies(answers),
     )
     answers.init_app(server)
-    desk = open_desk(settings, reader, clock, answers=ResultCache(answers))
+    desk = open_desk(settings, reader, clock, answers=ResultCache(answers), book=book)
     server.extensions["pairdesk"] = desk
     trust_proxies(server, settings.trusted_proxies)
     # What is asked first comes first, and after an answer runs last: packing it is work too.

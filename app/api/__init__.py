@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from app.api.alerts import alert_routes
 from app.api.docs import document_routes
 from app.api.downloads import download_routes
 from app.api.expectancy import expectancy_routes
@@ -11,14 +12,17 @@ from app.api.market import market_routes
 from app.api.pair import pair_routes
 from app.api.placebo import placebo_routes
 from app.api.problems import register_problems
+from app.api.rules import rule_routes
+from app.api.writing import guard_writes
 from app.services import Desk
 
 
 def register_api(server: Flask, desk: Desk) -> None:
     """Add every route of the API to a server whose page answers all other paths."""
+    guard_writes(server, desk.settings)
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
-        market_routes, health_routes,
+        market_routes, rule_routes, alert_routes, health_routes,
     )  # fmt: skip
     document_routes(server, [bind(desk) for bind in routes])
     register_problems(server)

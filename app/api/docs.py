@@ -1,5 +1,6 @@
 """`/openapi.json` from the routes' own schemas, and `/docs` to try them; nothing from outside."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -57,7 +58,12 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
     api = DocumentedApi(server, spec_kwargs={"marshmallow_plugin": MarshmallowPlugin()})
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
-    names = {rule.rule: rule.endpoint.rpartition(".")[2] for rule in server.url_map.iter_rules()}
+    names = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower()): name
+        for rule in server.url_map.iter_rules()
+        for name in [rule.endpoint.rpartition(".")[2]]
+        for method in rule.methods or ()
+    }
     description = orjson.dumps(_completed(api.spec.to_dict(), names))
 
     @server.get("/openapi.json")
@@ -69,22 +75,25 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
         return tagged(Response(_PAGE, content_type="text/html; charset=utf-8"))
 
 
-def _completed(document: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _completed(document: dict[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """Make a contract of flask-smorest's description: what holds for every route, said of each."""
     schemas = document["components"]["schemas"]
     for name in ("Error", "PaginationMetadata"):
         schemas.pop(name, None)
-    for schema in schemas.values():
-        # No answer leaves a key out; what is unknown is null.
-        schema.setdefault("required", list(schema["properties"]))
+    for name, schema in schemas.items():
+        # No answer leaves a key out; what is unknown is null. What is sent may.
+        if not name.endswith("Body"):
+            schema.setdefault("required", list(schema["properties"]))
         _spell_out_nulls(schema)
     document["components"]["headers"] = _HEADERS
     for path, operations in document["paths"].items():
-        for operation in operations.values():
-            operation["operationId"] = names[path]
+        for method, operation in operations.items():
+            if (path, method) not in names:
+                continue  # what its methods have in common
+            operation["operationId"] = names[path, method]
             for parameter in operation.get("parameters", []):
                 _tidy_parameter(parameter)
-            _complete_responses(path, operation["responses"])
+            _complete_responses(path, method, operation["responses"])
     return document
 
 
@@ -137,9 +146,9 @@ def _example(schema: Mapping[str, Any]) -> Any:
     return schema["enum"][0]
 
 
-def _complete_responses(path: str, responses: dict[str, Any]) -> None:
-    answer = responses["200"]
-    if path != "/metrics":
+def _complete_responses(path: str, method: str, responses: dict[str, Any]) -> None:
+    answer = next(one for status, one in responses.items() if status.startswith("2"))
+    if method == "get" and path != "/metrics":
         answer["headers"] = dict(_ETAG)
         responses["304"] = {"description": "Unchanged since that ETag", "headers": _ETAG}
     if path in _LINKS:
@@ -147,7 +156,7 @@ def _complete_responses(path: str, responses: dict[str, Any]) -> None:
             name: {"operationId": name, "parameters": parameters}
             for name, parameters in _LINKS[path].items()
         }
-    if "text/csv" in answer["content"]:
+    if "text/csv" in answer.get("content", ()):
         answer["headers"] |= _DISPOSITION
     limited = () if path == "/healthz" else (429,)
     for status in (413, 421, *limited):

@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
+from app.services.alerts import NoRight, NotThere
 from app.services.market import SymbolNotIngested
 from core.errors import FieldError, ParameterErrors, StoreError
 from core.parameters import printable
@@ -66,6 +67,8 @@ def register_problems(server: Flask) -> None:
     """Answer every error of an API path with a problem, whatever raised it."""
     server.register_error_handler(ParameterErrors, _bad_parameters)
     server.register_error_handler(SymbolNotIngested, _not_ingested)
+    server.register_error_handler(NotThere, lambda error: problem(404, str(error)))
+    server.register_error_handler(NoRight, lambda error: problem(403, str(error)))
     server.register_error_handler(StoreError, _store_failed)
     server.register_error_handler(HTTPException, _http_error)
     server.register_error_handler(DependencyException, _no_such_asset)

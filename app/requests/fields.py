@@ -8,6 +8,8 @@ from marshmallow import Schema, fields
 
 from core.parameters import (
     Choice,
+    Flag,
+    Names,
     Number,
     Parameter,
     Symbol,
@@ -81,6 +83,10 @@ def _kind(parameter: Parameter) -> Mapping[str, Any]:
             }
         case Choice(choices=choices):
             return {"type": "string", "enum": list(choices)}
+        case Flag():
+            return {"type": "boolean"}
+        case Names(most=most):
+            return {"type": "array", "items": {"type": "string"}, "maxItems": most}
         case Symbol():
             return SYMBOL_SCHEMA
         case TimeMs():

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.services.alerts import AlertService
 from app.services.cache import ANSWER_BYTES, BoundedCache, ResultCache
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
@@ -11,6 +12,7 @@ from app.services.pairs import PairService
 from app.services.status import StatusService, take_stock
 from core.settings import Settings
 from ingest.store.reader import Reader
+from ingest.store.rules import RuleBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Desk:
     pairs: PairService
     market: MarketService
     status: StatusService
+    alerts: AlertService
     answers: ResultCache
     """Bodies that were made of the same things before."""
 
@@ -31,6 +34,7 @@ def open_desk(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     answers: ResultCache | None = None,
+    book: RuleBook | None = None,
 ) -> Desk:
     """Make the services over one store and one clock; nothing is read before the first question."""
 
@@ -44,5 +48,6 @@ def open_desk(
         PairService(settings, reader, look, now_ms),
         MarketService(reader),
         StatusService(settings, reader, look, stock, now_ms),
+        AlertService(settings, reader, look, now_ms, book),
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

@@ -4,6 +4,7 @@ A rule is never rewritten: an edit makes a new version, a deleted one keeps its 
 """
 
 import json
+import threading
 from dataclasses import dataclass
 
 from sqlalchemy import Row
@@ -31,6 +32,41 @@ class StoredRule:
     born_ms: int
     made_ms: int
     spec: RuleSpec
+
+
+class RuleBook:
+    """What the web writes: rules and acknowledgements; safe between threads.
+
+    Nothing is opened before the first use, so a process may fork between.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._writer = open_writer(url)
+        self._lock = threading.Lock()
+
+    def create(self, spec: RuleSpec, born_ms: int, now_ms: int) -> StoredRule:
+        """Keep a new rule, see `create`."""
+        with self._lock, self._writer.transaction() as tx:
+            return create(tx, spec, born_ms, now_ms)
+
+    def edit(self, rule_id: int, spec: RuleSpec, born_ms: int, now_ms: int) -> StoredRule | None:
+        """Make a new version, see `edit`."""
+        with self._lock, self._writer.transaction() as tx:
+            return edit(tx, rule_id, spec, born_ms, now_ms)
+
+    def delete(self, rule_id: int, now_ms: int) -> bool:
+        """Judge a rule no more, see `delete`."""
+        with self._lock, self._writer.transaction() as tx:
+            return delete(tx, rule_id, now_ms)
+
+    def acknowledge(self, episode_id: int, who: str, now_ms: int) -> bool:
+        """Say that an episode was seen, see `acknowledge`."""
+        with self._lock, self._writer.transaction() as tx:
+            return acknowledge(tx, episode_id, who, now_ms)
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._writer.close()
 
 
 def open_writer(url: str) -> Writer:

@@ -1,0 +1,160 @@
+"""`/api/alerts`: what fired, how it ended and who was told."""
+
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema, fields
+
+from app.api.blueprint import ApiBlueprint, json_answer
+from app.api.values import finite, iso, number, text
+from app.requests.rules import AcknowledgeBody, AlertsParameters
+from app.services import Desk
+from app.services.alerts import rule_link
+from core.errors import FieldError, ParameterErrors
+from ingest.store.reader import StoredEpisode
+
+DeliveryAnswer = Schema.from_dict(
+    {
+        "channel": text(),
+        "event": text("fired or resolved"),
+        "state": text("pending or delivered"),
+        "attempts": fields.Integer(),
+        "error": text("why it has not arrived yet", null=True),
+        "next_attempt": text(null=True),
+        "delivered": text(null=True),
+    },
+    name="Delivery",
+)
+AlertAnswer = Schema.from_dict(
+    {
+        "id": fields.Integer(),
+        "rule_id": fields.Integer(),
+        "version": fields.Integer(metadata={"description": "of the rule when it fired"}),
+        "kind": text(),
+        "symbol_a": text(null=True),
+        "symbol_b": text(null=True),
+        "timeframe": text(null=True),
+        "direction": text("long_spread, short_spread, below, above, no_data or what is wrong"),
+        "state": text("firing, recovering or resolved"),
+        "outcome": text("how it ended"),
+        "start_time": text("open time of the bar that it fired at"),
+        "end_time": text(null=True),
+        "z_at_start": number("z, or the figure that is watched"),
+        "z_peak": number(),
+        "z_at_end": number(),
+        "words": text("why it fired"),
+        "values": fields.Dict(metadata={"description": "all that it fired on"}),
+        "told": text("when its message went out; null while it is held back", null=True),
+        "acknowledged_by": text(null=True),
+        "acknowledged": text(null=True),
+        "late": fields.Boolean(metadata={"description": "judged when newer bars had closed"}),
+        "revised": fields.Boolean(metadata={"description": "a bar it hung on was rewritten since"}),
+        "link": text("path of the page with the rule's own series"),
+        "deliveries": fields.List(fields.Nested(DeliveryAnswer)),
+    },
+    name="Alert",
+)
+AlertsAnswer = Schema.from_dict(
+    {
+        "alerts": fields.List(fields.Nested(AlertAnswer)),
+        "next": fields.Integer(
+            allow_none=True, metadata={"description": "`before` of the next page; null at its end"}
+        ),
+    },
+    name="Alerts",
+)
+
+
+def alert_routes(desk: Desk) -> ApiBlueprint:
+    """Bind the routes to a desk."""
+    routes = ApiBlueprint("alerts", __name__, url_prefix="/api/alerts", description="Found")
+
+    @routes.get("")
+    @routes.arguments(AlertsParameters, location="query")
+    @routes.response(200, AlertsAnswer)
+    @routes.problems(400, 429, 503)
+    def alerts(values: dict[str, Any]) -> Response:
+        """What fired, newest first, with its reasons and deliveries."""
+        legs = values["symbol_a"], values["symbol_b"]
+        for missing, leg in (("symbol_a", legs[0]), ("symbol_b", legs[1])):
+            if leg is None and legs != (None, None):
+                words = "goes with the other leg"
+                raise ParameterErrors([FieldError(missing, words, "both legs or neither")])
+        found = desk.alerts.reader.alerts(
+            rule_id=values["rule_id"],
+            kind=values["kind"],
+            symbols=None if legs == (None, None) else legs,
+            since_ms=values["since"],
+            still_open=values["state"] == "open",
+            before_id=values["before"],
+            limit=values["limit"],
+        )
+        last = found[-1].episode_id if len(found) == values["limit"] else None
+        return json_answer({"alerts": _alerts(desk, found), "next": last})
+
+    @routes.post("/<int:alert_id>/acknowledge")
+    @routes.arguments(AcknowledgeBody, location="json")
+    @routes.response(200, AlertAnswer)
+    @routes.problems(400, 403, 404, 415, 429, 503)
+    def acknowledge(values: dict[str, Any], alert_id: int) -> Response:
+        """Keep an alert quiet until it resolves; the first word stands."""
+        desk.alerts.acknowledge(alert_id, values["by"])
+        found = desk.alerts.reader.alert(alert_id)
+        return json_answer(_alerts(desk, [found] if found else [])[0])
+
+    return routes
+
+
+def _alerts(desk: Desk, found: list[StoredEpisode]) -> list[dict[str, Any]]:
+    links = dict[tuple[int, int], str]()
+    for one in found:
+        key = one.rule_id, one.version
+        if key not in links:
+            rule = desk.alerts.reader.rule(*key)
+            links[key] = rule_link(rule.spec.pair if rule else None, one.born_ms)
+    return [_alert(one, links[one.rule_id, one.version]) for one in found]
+
+
+def _alert(one: StoredEpisode, link: str) -> dict[str, Any]:
+    return {
+        "id": one.episode_id,
+        "rule_id": one.rule_id,
+        "version": one.version,
+        "kind": one.kind,
+        "symbol_a": one.symbol_a,
+        "symbol_b": one.symbol_b,
+        "timeframe": one.timeframe,
+        "direction": one.direction,
+        "state": one.state,
+        "outcome": one.outcome,
+        "start_time": iso(one.start_ms),
+        "end_time": iso(one.end_ms),
+        **{
+            f"z_{name}": None if value is None else finite(value)
+            for name, value in (
+                ("at_start", one.value_at_start),
+                ("peak", one.value_peak),
+                ("at_end", one.value_at_end),
+            )
+        },
+        "words": one.words,
+        "values": one.values,
+        "told": iso(one.told_ms),
+        "acknowledged_by": one.acknowledged_by,
+        "acknowledged": iso(one.acknowledged_ms),
+        "late": one.late,
+        "revised": one.revised,
+        "link": link,
+        "deliveries": [
+            {
+                "channel": sent.channel,
+                "event": sent.event,
+                "state": sent.state,
+                "attempts": sent.attempts,
+                "error": sent.error,
+                "next_attempt": iso(sent.next_ms) if sent.state == "pending" else None,
+                "delivered": iso(sent.delivered_ms),
+            }
+            for sent in one.deliveries
+        ],
+    }

@@ -1,0 +1,63 @@
+"""What may be asked of rules and of what they found."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.requests.fields import Parameters, parameters
+from core.errors import FieldError, ParameterErrors
+from core.parameters import Choice, Parameter, Symbol, Text, TimeMs, WholeNumber
+from core.rule_spec import KINDS, RULE_PARAMETERS
+
+_EVERY: dict[str, Parameter] = {
+    name: replace(entry, required=False)
+    for table in RULE_PARAMETERS.values()
+    for name, entry in table.items()
+}
+_NAMED: Any = parameters("RuleBody", _EVERY)
+
+
+class RuleBody(_NAMED):
+    """A rule's parameters; which of them there are, and which are needed, hangs on its kind."""
+
+    def load(self, data: Any, **options: Any) -> Any:
+        """As it came: `core.rule_spec` judges it by the table of its kind."""
+        if not isinstance(data, Mapping):
+            words = "must be an object of parameters"
+            raise ParameterErrors([FieldError("body", words, ", ".join(self.table))])
+        return data
+
+
+_LIMIT = WholeNumber(1, 500, about="Most of them, newest first", default=100)
+
+AlertsParameters = parameters(
+    "AlertsParameters",
+    {
+        "rule_id": WholeNumber(1, 2**31 - 1, about="Only of this rule"),
+        "kind": Choice(KINDS, about="Only of rules of this kind"),
+        "symbol_a": Symbol(about="Only of pairs with this leg A; with symbol_b"),
+        "symbol_b": Symbol(about="Only of pairs with this leg B; with symbol_a"),
+        "state": Choice(
+            {"all": "all", "open": "not resolved"}, about="Which of them", default="all"
+        ),
+        "since": TimeMs(about="Only those that fired at or after this bar"),
+        "before": WholeNumber(1, 2**62, about="`next` of the page before"),
+        "limit": _LIMIT,
+    },
+)
+"""Parameters of `/api/alerts`."""
+
+WhyParameters = parameters(
+    "WhyParameters",
+    {
+        "since": TimeMs(about="Only bars that open at or after this time"),
+        "before": TimeMs(about="Only bars that open before; `next` of the page before"),
+        "limit": _LIMIT,
+    },
+)
+"""Parameters of `/api/rules/{id}/why`."""
+
+AcknowledgeBody: type[Parameters] = parameters(
+    "AcknowledgeBody", {"by": Text(about="Who has seen it", default="somebody", longest=80)}
+)
+"""Body of an acknowledgement."""

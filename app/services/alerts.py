@@ -1,0 +1,136 @@
+"""Rules and what they found, as the store has them; writing goes through the rule book alone."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from app.services.looks import SharedLook
+from app.services.market import SymbolNotIngested
+from core.errors import FieldError, PairdeskError, ParameterErrors
+from core.pair_spec import PAIR_PARAMETERS, PairSpec
+from core.rule_spec import RuleSpec, read_rule_spec, rule_body
+from core.settings import Settings
+from core.types import Listing
+from ingest.store.reader import Reader, Snapshot
+from ingest.store.rules import RuleBook, StoredRule
+
+MINUTE_MS = 60_000
+
+
+class NotThere(PairdeskError):
+    """There is no such rule or alert, or none any more."""
+
+
+class NoRight(PairdeskError):
+    """This desk takes no writes from whoever asked; the message says why and what would help."""
+
+
+class AlertService:
+    """Makes, changes and lists rules, and reads what the analyst found."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Reader,
+        look: SharedLook[Snapshot],
+        now_ms: Callable[[], int],
+        book: RuleBook | None,
+    ) -> None:
+        self.reader = reader
+        self._settings = settings
+        self._look = look
+        self._now_ms = now_ms
+        self._book = book
+
+    def create(self, given: Mapping[str, Any]) -> StoredRule:
+        """Make a rule that begins at the bar that is forming now.
+
+        Raises
+        ------
+        ParameterErrors
+            Names every bad parameter and what it allows.
+        SymbolNotIngested
+            Nothing comes of a leg.
+        """
+        book = self._writable()
+        spec = read_rule_spec(given, self._settings)
+        self._check(spec)
+        return book.create(spec, self._forming_ms(spec), self._now_ms())
+
+    def edit(self, rule_id: int, given: Mapping[str, Any]) -> StoredRule:
+        """Change what is given of a rule, as a new version; raises as `create` does, and NotThere.
+
+        Where what it trades changes, it begins anew at the bar that is forming now.
+        """
+        book = self._writable()
+        old = self.rule(rule_id)
+        if given.get("kind", old.spec.kind) != old.spec.kind:
+            words = "can't be changed: make another rule"
+            raise ParameterErrors([FieldError("kind", words, old.spec.kind)])
+        spec = read_rule_spec({**rule_body(old.spec), **given}, self._settings)
+        self._check(spec)
+        edited = book.edit(rule_id, spec, self._forming_ms(spec), self._now_ms())
+        if edited is None:
+            raise _no_rule(rule_id)
+        return edited
+
+    def delete(self, rule_id: int) -> None:
+        """Judge a rule no more; what it found stays."""
+        if not self._writable().delete(rule_id, self._now_ms()):
+            raise _no_rule(rule_id)
+
+    def acknowledge(self, episode_id: int, who: str) -> None:
+        """Keep an episode quiet until it resolves."""
+        if not self._writable().acknowledge(episode_id, who, self._now_ms()):
+            raise NotThere(f"no alert {episode_id} that still fires")
+
+    def rule(self, rule_id: int) -> StoredRule:
+        """The version in force; NotThere without one."""
+        found = self.reader.rule(rule_id)
+        if found is None:
+            raise _no_rule(rule_id)
+        return found
+
+    def _writable(self) -> RuleBook:
+        if self._book is None:
+            raise NoRight("This desk was opened for reading only.")
+        return self._book
+
+    def _check(self, spec: RuleSpec) -> None:
+        """Refuse a rule of which nothing could come."""
+        pair, look = spec.pair, self._look.value()
+        if pair is None:
+            return
+        legs = {"symbol_a": pair.symbol_a, "symbol_b": pair.symbol_b}
+        unknown = {field: symbol for field, symbol in legs.items() if symbol not in look.symbols}
+        if unknown:
+            raise SymbolNotIngested(unknown)
+        a, b = (look.symbols[symbol] for symbol in legs.values())
+        reason = Listing(a.quote, b.quote).no_common_money
+        if spec.paper and reason:
+            raise ParameterErrors([FieldError("paper", f"can't be traded: {reason}", "false")])
+
+    def _forming_ms(self, spec: RuleSpec) -> int:
+        """Open time of the bar that is forming, by the exchange's own clock where it is known."""
+        if spec.pair is None:
+            return self._now_ms() // MINUTE_MS * MINUTE_MS
+        look, step = self._look.value(), spec.pair.timeframe_ms
+        legs = [look.symbols[name] for name in (spec.pair.symbol_a, spec.pair.symbol_b)]
+        ends = [leg.newest_bars_ms[step] + step for leg in legs if step in leg.newest_bars_ms]
+        events = [leg.last_event_time_ms for leg in look.symbols.values()]
+        seen = [time_ms for time_ms in events if time_ms is not None]
+        clock_ms = max(seen, default=self._now_ms())
+        return max(min(ends, default=0), clock_ms // step * step)
+
+
+def rule_link(pair: PairSpec | None, born_ms: int) -> str:
+    """Path of the page with the rule's own pair and series, since its birth."""
+    if pair is None:
+        return "/health"
+    values = {name: getattr(pair, name) for name in PAIR_PARAMETERS}
+    asked = {name: value for name, value in values.items() if value is not None}
+    return "/?" + urlencode(asked | {"since": born_ms})
+
+
+def _no_rule(rule_id: int) -> NotThere:
+    return NotThere(f"no rule {rule_id}")
