@@ -43,6 +43,10 @@ check: $(VENV)/.installed-dev
 soak: $(VENV)/.installed-dev
 	$(PY) -m pytest -m soak -s $(SOAK) tests/app tests/ingest
 
+# The pictures of README and docs, from the simulated exchange.
+screenshots: $(VENV)/.installed-dev chromium
+	$(PY) docs/screenshots.py
+
 bench: $(VENV)/.installed-bench
 	NUMBA_CACHE_DIR=$$(mktemp -d) $(PY) -m benchmarks
 

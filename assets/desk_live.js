@@ -41,7 +41,8 @@
     }
     const words = shell().textOf("z");
     if (words && shown) {
-      document.title = `z ${words} · ${shell().textOf("leg-a")}/${shell().textOf("leg-b")} · Pairdesk`;
+      const cut = document.documentElement.dataset.feed === "cut" ? "(cut) " : "";
+      document.title = `${cut}z ${words} · ${shell().textOf("leg-a")}/${shell().textOf("leg-b")} · Pairdesk`;
     }
   }
 
@@ -55,6 +56,8 @@
   }
 
   function showScreen(screen) {
+    // What was told after a screen of the same parameters stands until it is told anew.
+    shell().write(shown && shown.key === screen.key ? {} : screen.later);
     shown = screen;
     shownAt = Date.now();
     shell().write(screen.texts);

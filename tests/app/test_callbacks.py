@@ -102,7 +102,7 @@ def test_every_text_and_callback_has_its_element_once(desk: Dash, services: Desk
     known = [part.id for part in components_of(layout) if getattr(part, "id", None)]
     assert len(known) == len(set(known))
     screen = load_screen(services, REQUEST)
-    keys = [*screen["texts"], *screen["strip"]["texts"], "badge"]
+    keys = [*screen["texts"], *screen["later"], *screen["strip"]["texts"], "badge"]
     assert [key for key in keys if ids.text(key) not in known] == []
     wanted = set()
     for name, callback in desk.callback_map.items():

@@ -1,6 +1,7 @@
 """The Live view as a user meets it, in a real browser over a real store."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -499,6 +500,9 @@ def test_numbers_go_grey_while_the_feed_is_cut(
     desk.state = "down"
     desk.report()
     expect(screen.page.locator("html")).to_have_attribute("data-feed", "cut")
+    expect(screen.page.locator("#live-verdict")).to_be_hidden()
+    expect(screen.page.locator("#live-verdict-cut")).to_contain_text("Can't say: nothing comes in")
+    expect(screen.page).to_have_title(re.compile(r"^\(cut\) z "))
     assert screen.page.evaluate(z) != bright
     desk.state = "live"
     desk.report()

@@ -51,7 +51,8 @@ def verdict_line() -> html.Section:
         className="verdict",
         **aria(live="polite", label="What now"),
         children=[
-            html.Strong(shown["verdict"], id=text("verdict")),
+            html.Strong(shown["verdict"], id=text("verdict"), className="says"),
+            html.Strong(id=text("verdict-cut"), className="cut"),
             html.P([html.Span(id=text("verdict-figures")), html.Span(id=text("verdict-rule"))]),
         ],
     )

@@ -24,6 +24,7 @@ from app.views.live.series import (
     newer_rows,
 )
 from app.views.live.texts import (
+    LATER,
     SUMMARY,
     EntryNote,
     empty_texts,
@@ -58,6 +59,7 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         "step_ms": spec.timeframe_ms,
         "figures": None,
         "texts": empty_texts() | _captions(spec, _quote(desk, spec), desk.settings),
+        "later": dict.fromkeys(LATER, ""),
         "looks": {"signal": "", "verdict": "verdict"},
         "trips": [],
         "symbols": symbol_options(listed_symbols(desk), spec.symbol_a, spec.symbol_b),
@@ -260,7 +262,8 @@ def _with_status(
     # What is on screen is then of a while ago: the page says so in grey.
     recorded = pair is not None and pair.source in ("import", "replay")
     is_cut = not recorded and any(look == "bad" for look in (badge["look"], *levels))
-    strip = {"texts": status_texts(status), "badge": badge, "feed": "cut" if is_cut else "live"}
+    texts = status_texts(status) | {"verdict-cut": _cut_words(pair) if is_cut else ""}
+    strip = {"texts": texts, "badge": badge, "feed": "cut" if is_cut else "live"}
     shown = [asdict(line) for line in lines]
     cursor = replace(cursor, strip=fingerprint(strip), notices=fingerprint(shown))
     if told is None or told.strip != cursor.strip:
@@ -272,6 +275,14 @@ def _with_status(
         name: value for name, value in asdict(cursor).items() if known.get(name) != value
     }
     return content
+
+
+def _cut_words(pair: PairState | None) -> str:
+    """The first line while nothing new comes in: no advice, and of when the numbers are."""
+    if pair is None or pair.closed is None:
+        return "Can't say: nothing comes in."
+    moment = time_text(pair.closed.as_of_ms, with_seconds=True)
+    return f"Can't say: nothing comes in. The numbers are of {moment} UTC."
 
 
 def _captions(spec: PairSpec, quote: str, settings: Settings) -> dict[str, str]:

@@ -41,7 +41,9 @@ VERDICT = ("verdict", "verdict-figures", "verdict-rule")
 NOISE = (
     "z-noise", "even-noise", "half-life-noise", *(f"{key}-noise" for key in SUMMARY), "noise-note",
 )  # fmt: skip
-"""What noise gives; it comes after the screen, see `app.views.live.worth`."""
+"""What noise gives, see `app.views.live.worth`."""
+LATER = (*NOISE, "expectancy-note")
+"""What comes after the screen."""
 
 
 def live_texts(result: PairResult, zscore_provisional: float) -> dict[str, str]:
@@ -75,8 +77,7 @@ def empty_texts() -> dict[str, str]:
     """The same keys while there is nothing to say."""
     lines = [f"{key}-note" for key in CARDS]
     lines += [f"{key}-more" for key in CARDS if f"{key}-noise" not in NOISE]
-    later = (*NOISE, "expectancy-note")
-    blank = dict.fromkeys((*VERDICT, *lines, *later, "trips-note", "since-note"), "")
+    blank = dict.fromkeys((*VERDICT, *lines, "trips-note", "since-note"), "")
     return blank | dict.fromkeys((*CARDS, *SUMMARY), NONE) | {"verdict": "Nothing to say yet."}
 
 
@@ -173,7 +174,7 @@ def _hedge(result: PairResult) -> dict[str, str]:
     ratio = chosen.hedge_ratio
     a, b = coin(spec.symbol_a), coin(spec.symbol_b)
     money_words = quote_of(spec.symbol_a)
-    note = f"{plain(ratio, '.2f')} {money_words} {b} per 1 of {a}"
+    note = f"{plain(ratio, '.2f')} {money_words} {b} per 1 {a}"
     others = [
         f"{HEDGES[hedge]} {plain(now[hedge].hedge_ratio, '.2f')}"
         for hedge in _USUAL
@@ -238,7 +239,7 @@ def _signal(result: PairResult) -> dict[str, str]:
     words = SIDES[result.signal]
     if now.side and result.signal != "no_data":
         since = time_text(now.decided_ms, spec.timeframe == "1s")
-        pays = f"since {since}" if can_pay(result) else "grey: can't pay its costs"
+        pays = f"since {since}" if can_pay(result) else f"grey: {_why_grey(result)}"
         held = sides_words(spec.symbol_a, spec.symbol_b, now.side)
         return {"signal": f"{words} spread", "signal-note": pays, "signal-more": held}
     closed = [trip for trip in result.backtest.round_trips if trip.exit_time_ms is not None]
@@ -251,6 +252,12 @@ def _signal(result: PairResult) -> dict[str, str]:
         ago = duration_text(result.as_of_ms - closed[-1].exit_time_ms)
         note, more = f"last: {SIDES[closed[-1].side]}", f"closed {ago} ago"
     return {"signal": words, "signal-note": note, "signal-more": more}
+
+
+def _why_grey(result: PairResult) -> str:
+    if result.backtest.metrics.total_trades < FEWEST_TRADES:
+        return "too few trades to tell"
+    return "can't pay its costs"
 
 
 def signal_look(result: PairResult) -> str:

@@ -105,7 +105,7 @@ def expectancy_note(told: Expectancy | None, reason: str) -> str:
     """What stands beside the chart's heading."""
     if told is None:
         return reason
-    return "bp, band ± 1 s.e., in sample"
+    return "bp ± 1 s.e., in sample"
 
 
 def _entry_axis(entries: list[Entry], entry_z: float) -> Figure:

@@ -75,7 +75,7 @@ def _no_view(status: DeskStatus, failure: str) -> Notice:
 
 def _database(status: DeskStatus) -> list[Notice]:
     error, notice = status.database.error, status.database.notice
-    lines = [Notice("bad", f"The database can't be read: {error}.")] if error else []
+    lines = [Notice("bad", f"The database can't be read: {error.rstrip('.')}.")] if error else []
     return lines + ([Notice("warn", notice)] if notice else [])
 
 

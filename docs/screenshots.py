@@ -1,0 +1,88 @@
+"""Take the pictures of README and docs from the simulated exchange: `make screenshots`."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Error, Page, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+QUERY = "symbol_a=SOLUSDT&symbol_b=AVAXUSDT&timeframe=1m"
+PICTURES = {
+    "live-dark": (1440, 900, "dark"),
+    "live-light": (1440, 900, "light"),
+    "live-narrow": (390, 844, "dark"),
+}
+PATIENCE_MS = 240_000
+SETTLED = """() => {
+    const filled = (id) => document.getElementById(id)?.textContent;
+    const plot = document.querySelector("#live-pair-chart .js-plotly-plot");
+    return plot?.data?.length > 10 && filled("live-noise-note") && filled("live-expectancy-note")
+        && Number(filled("live-trades")) > 0 && !/fetching/.test(filled("notices")); }"""
+
+
+def take(page: Page, name: str, url: str) -> None:
+    """Wait until everything that comes after the screen is there, too, and take the picture."""
+    page.goto(url)
+    page.wait_for_function(SETTLED, timeout=PATIENCE_MS)
+    page.wait_for_timeout(1_500)  # fonts, and the charts' last frame
+    page.screenshot(path=str(HERE / f"{name}.png"))
+
+
+def main() -> None:
+    """Serve a desk of its own, and look at it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("no chromium on this machine: apt-get install chromium")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        desk = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "wsgi:server"],
+            cwd=HERE.parent,
+            env=os.environ
+            | {
+                "SOURCE": "simulated",
+                "PORT": str(port),
+                "WEB_CONCURRENCY": "1",
+                "DATABASE_URL": f"sqlite:///{folder}/market.db",
+            },
+        )
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=chromium, args=["--headless", "--no-sandbox"]
+                )
+                for name, (width, height, theme) in PICTURES.items():
+                    page = browser.new_context(
+                        viewport={"width": width, "height": height},
+                        color_scheme="light" if theme == "light" else "dark",
+                    ).new_page()
+                    _come_up(page, port)
+                    take(page, name, f"http://127.0.0.1:{port}/?{QUERY}")
+                    page.context.close()
+        finally:
+            desk.send_signal(signal.SIGTERM)
+            desk.wait(30)
+
+
+def _come_up(page: Page, port: int) -> None:
+    """Wait for the server's first answer."""
+    for attempt in range(120):
+        try:
+            page.request.get(f"http://127.0.0.1:{port}/healthz", timeout=1_000)
+            return
+        except Error:
+            if attempt == 119:
+                raise
+            page.wait_for_timeout(500)
+
+
+if __name__ == "__main__":
+    main()
