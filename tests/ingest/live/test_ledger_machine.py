@@ -75,12 +75,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.writer.left = None
         self.pipeline = Pipeline(self.writer, self.now_ms)
-        # A minute on: whatever has no trade is quiet.
+        # Minutes pass while it waits: whatever has no trade is quiet by then.
         self.watch = SilenceWatch(
             self,
             self.store,
             self.pipeline,
-            lambda: self.now_ms() + MINUTE,
+            lambda: self.now_ms() + int(self.waited_s * 1_000),
             lambda: self.waited_s,
             lambda symbols: None,
             self.foreign.append,
@@ -175,6 +175,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     async def repaired(self) -> None:
         repair = Repair(self, self.store, self.pipeline, self.now_ms, lambda: 0.0, 86_400_000)
+        self.waited_s += 60.0
         await repair.run_once()
         await self.watch.run_once(())
 
@@ -183,7 +184,6 @@ class LedgerMachine(RuleBasedStateMachine):
         """Let everything come to rest, and compare."""
         self.writer.left = None
         for _ in range(20):
-            self.waited_s += 60.0
             asyncio.run(self.repaired())
             if not any(self.is_missing(chain) for chain in self.pipeline.chains.values()):
                 break
