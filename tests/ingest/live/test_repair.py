@@ -248,3 +248,20 @@ def test_nights_when_the_clocks_change_have_neither_a_missing_nor_a_double_bar(
         closed = desk.pipeline.chains[NAME].builder.closed_until_ms  # type: ignore[union-attr]
         first = night_ms - night_ms % length
         assert opens == list(range(first, closed - length + 1, length))
+
+
+def test_a_full_page_of_which_a_row_is_odd_is_not_the_live_edge(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "PAGE_LIMIT", 10)
+    desk.market.make(10)
+    plain = desk.market.agg_trades
+
+    async def but_one(*asked: Any, **more: Any) -> Any:
+        rows = Rows((await plain(*asked, **more))[:-1])
+        rows.odd = ("absurd",)
+        return rows
+
+    desk.market.agg_trades = but_one
+    page = asyncio.run(ports.ask_trades(desk, NAME, from_id=0))
+    assert (len(page.trades), page.odd, page.is_edge) == (9, 1, False)
