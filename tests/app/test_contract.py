@@ -27,9 +27,8 @@ class Quiet(WSGIRequestHandler):
 @pytest.fixture
 def served(market_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The stored market behind a real socket, without limits of how often one may ask."""
-    for kind in limits.RATES:
-        monkeypatch.setitem(limits.RATES, kind, "1000000 per second")
-        monkeypatch.setitem(limits.WORK_MS_PER_MINUTE, kind, 1_000_000_000)
+    for kind in limits.ALLOWANCES:
+        monkeypatch.setitem(limits.ALLOWANCES, kind, limits.Allowance(*[1_000_000_000] * 3))
     reader = Reader(market_url)
     app = create_app(Settings.from_mapping({}), reader, clock=lambda: NOW_S)
     server = make_server("127.0.0.1", 0, app.server, threaded=True, request_handler=Quiet)

@@ -11,11 +11,10 @@ import pytest
 from dash import Dash
 from flask import Flask
 from flask.testing import FlaskClient
-from limits.storage import memory
 from werkzeug.test import TestResponse
 
 from app.api import limits
-from app.api.limits import Room, limit_analyses
+from app.api.limits import Ledger, Room, limit_analyses
 from app.api.problems import register_problems
 
 CALLBACK = "/_dash-update-component"
@@ -25,7 +24,8 @@ CALLBACK = "/_dash-update-component"
 def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a test asks is asked within one second."""
     now = time.time() // 60 * 60 + 1
-    monkeypatch.setattr(memory, "time", SimpleNamespace(time=lambda: now))
+    clock = SimpleNamespace(time=lambda: now, thread_time=time.thread_time)
+    monkeypatch.setattr(limits, "time", clock)
 
 
 def is_limited(response: TestResponse) -> bool:
@@ -44,7 +44,7 @@ def is_limited(response: TestResponse) -> bool:
         ("get", "/api/nope", 50, ("/metrics", "/readyz", "/healthz", "/", "/_dash-layout")),
         ("get", "/metrics", 50, ("/api/symbols", "/healthz", "/")),
         ("get", "/readyz", 50, ("/api/symbols", "/healthz", "/")),
-        ("post", CALLBACK, 500, ("/api/symbols", "/metrics", "/healthz", "/")),
+        ("post", CALLBACK, 1_000, ("/api/symbols", "/metrics", "/healthz", "/")),
     ],
 )
 def test_each_kind_of_request_has_a_limit_of_its_own(
@@ -62,10 +62,9 @@ def test_work_is_counted_by_what_it_takes(
     open_client: Callable[[Dash], FlaskClient],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    readings = itertools.count(step=0.3)
-    clock = SimpleNamespace(thread_time=lambda: next(readings))
+    readings = itertools.count(step=0.6)
     with monkeypatch.context() as patch:
-        patch.setattr(limits, "time", clock)
+        patch.setattr(limits.time, "thread_time", lambda: next(readings))
         answers = [is_limited(client.get("/api/symbols")) for _ in range(26)]
     # Each took 0.6 s of the 15 that a minute has; their number alone would be no matter.
     assert answers == [False] * 25 + [True]
@@ -95,6 +94,25 @@ def test_one_client_has_a_whole_net_of_addresses(desk: Dash) -> None:
     assert ask("2001:db8:1:3::1") == 404
     mapped = [ask("::ffff:10.77.0.1") for _ in range(25)] + [ask("10.77.0.1") for _ in range(26)]
     assert mapped == [404] * 50 + [429]
+
+
+def test_what_was_too_much_is_forgotten_when_it_was_said_to_be() -> None:
+    ledger, now_s = Ledger(), 6_000.0
+    for _ in range(51):
+        account = ledger.account("api", "one", now_s)
+    assert account.exceeded == ("50 per second", 1)
+    assert ledger.account("api", "one", now_s + 1).exceeded is None
+    for second in range(2, 26):
+        for _ in range(48):
+            account = ledger.account("api", "one", now_s + second)
+    assert account.exceeded == ("1200 per minute", 35)
+    account = ledger.account("page", "one", now_s + 30)
+    assert account.exceeded is None
+    ledger.charge(account, 30_000.0)
+    words, wait_s = ledger.account("page", "one", now_s + 31).exceeded or ("", 0)
+    assert ("work" in words, wait_s) == (True, 29)
+    assert ledger.account("page", "one", now_s + 31 + wait_s).exceeded is None
+    assert ledger.account("api", "one", now_s + 60).exceeded is None
 
 
 @pytest.mark.parametrize(
