@@ -18,12 +18,12 @@ PICTURES = {
     "live-light": (1440, 900, "light"),
     "live-narrow": (390, 844, "dark"),
 }
-PATIENCE_MS = 240_000
+PATIENCE_MS = 600_000
 SETTLED = """() => {
     const filled = (id) => document.getElementById(id)?.textContent;
     const plot = document.querySelector("#live-pair-chart .js-plotly-plot");
     return plot?.data?.length > 10 && filled("live-noise-note") && filled("live-expectancy-note")
-        && Number(filled("live-trades")) > 0 && !/fetching/.test(filled("notices")); }"""
+        && Number(filled("live-trades")) >= 20; }"""
 
 
 def take(page: Page, name: str, url: str) -> None:
