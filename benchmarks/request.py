@@ -4,13 +4,13 @@ import gc
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from app import create_app
 from benchmarks.analysis import BARS_A, BARS_B, MINUTE
 from core.settings import Settings
 from core.types import TIMEFRAMES, Bar, Bars, Origin
+from ingest.binance.answers import SymbolInfo
 from ingest.store import market
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
@@ -22,12 +22,8 @@ RUNS = 20
 SYMBOLS = 400
 
 
-@dataclass(frozen=True)
-class _Listing:
-    symbol: str
-    base: str
-    quote: str = "USDT"
-    status: str = "TRADING"
+def _listing(base: str) -> SymbolInfo:
+    return SymbolInfo(f"{base}USDT", base, "USDT", "TRADING")
 
 
 def _rows(bars: Bars) -> list[Bar]:
@@ -42,9 +38,7 @@ def measure_requests() -> list[tuple[str, float]]:
         migrate(url)
         writer = Writer(open_engine(url))
         with writer.transaction() as tx:
-            ids = market.ensure_symbols(
-                tx, [_Listing("AAAUSDT", "AAA"), _Listing("BBBUSDT", "BBB")]
-            )
+            ids = market.ensure_symbols(tx, [_listing("AAA"), _listing("BBB")])
             for symbol, bars in (("AAAUSDT", BARS_A), ("BBBUSDT", BARS_B)):
                 market.upsert_bars(tx, ids[symbol], MINUTE, _rows(bars), Origin.KLINE)
         settings = Settings.from_mapping({"DATABASE_URL": url})
@@ -79,11 +73,12 @@ def measure_freshness() -> list[tuple[str, float]]:
         url = f"sqlite:///{Path(folder) / 'market.db'}"
         migrate(url)
         writer, reader = Writer(open_engine(url)), Reader(url)
-        names = [f"S{number:03d}USDT" for number in range(SYMBOLS)]
+        listed = [_listing(f"S{number:03d}") for number in range(SYMBOLS)]
+        names = [listing.symbol for listing in listed]
         bars = _rows(BARS_A)[:500]
-        for name in names:
+        for listing in listed:
             with writer.transaction() as tx:
-                key = market.ensure_symbols(tx, [_Listing(name, name[:4])])[name]
+                key = market.ensure_symbols(tx, [listing])[listing.symbol]
                 for length in TIMEFRAMES.values():
                     market.upsert_bars(tx, key, length, bars, Origin.KLINE)
 

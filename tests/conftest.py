@@ -1,7 +1,9 @@
 """Settings of the whole test run, made before anything of ours is imported."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,22 @@ def soak_times() -> Callable[[int], int]:
     """How often a long test does what it does; `SOAK_SHARE=0.05` makes the hours minutes."""
     share = float(os.environ.get("SOAK_SHARE", "1"))
     return lambda times: max(1, round(times * share))
+
+
+@pytest.fixture(scope="session")
+def in_time_zone() -> Callable[[str], AbstractContextManager[None]]:
+    """Gives this process another local time for a while."""
+
+    @contextmanager
+    def change(name: str) -> Iterator[None]:
+        before = os.environ.get("TZ")
+        os.environ["TZ"] = name
+        time.tzset()
+        yield
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()
+
+    return change

@@ -10,6 +10,7 @@ import pytest
 from dash import Dash
 from flask.testing import FlaskClient
 
+from app.api.pair import pair_json
 from app.api.values import iso
 from app.services import Desk
 from core.pair_spec import HEDGES, PAIR_PARAMETERS, read_pair_spec
@@ -116,6 +117,19 @@ def test_pair_times_are_iso_in_scalars_and_milliseconds_in_series(body: dict[str
             "reason": "reconnect",
         }
     ]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_the_local_time_of_the_host_moves_no_time_of_an_answer(
+    services: Desk, body: dict[str, Any], in_time_zone: Any, zone: str
+) -> None:
+    asked = {"window": 30, "hedge_window": 100, "bars": 600, "entry_z": 1.5}
+    spec = read_pair_spec(asked, services.settings)
+    with in_time_zone(zone):
+        answer = pair_json(services.pairs.view(spec), 0)
+    for name in ("as_of", "start", "history_start", "gaps", "warnings"):
+        assert answer[name] == body[name]
+    assert answer["backtest"]["trades"] == body["backtest"]["trades"]
 
 
 def test_pair_shows_only_the_rows_asked_for_and_the_whole_equity(

@@ -2,6 +2,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.pair import analyse_pair, expectancy_by_entry, plan_rows, provisional_zscore
@@ -213,6 +214,22 @@ def test_a_suspended_leg_is_not_entered_and_is_told(spec, legs):
     np.testing.assert_array_equal(stopped.position[:-1], trading.position[:-1])
     imported = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "TRADING", "IMPORTED"))
     assert imported.signal_note is None
+
+
+def test_the_local_time_of_the_host_moves_no_time_in_words(spec, legs, in_time_zone):
+    """Neither that of a leg that has stopped nor that of a break."""
+    asked = spec()
+    a, b = (until(leg, N) for leg in legs)
+    for price in (a.open, a.close):
+        price[4_000:] *= 8.0
+    plan = plan_rows(asked, FIRST * MINUTE, (FIRST + N - 1) * MINUTE)
+    stopped = Listing("USDT", "USDT", "TRADING", "BREAK")
+    with in_time_zone("Asia/Kolkata"):
+        result = analyse_pair(asked, plan, a, b, stopped)
+    close_ms = int(b.open_time_ms[-1]) + MINUTE
+    assert f"since {pd.Timestamp(close_ms, unit='ms'):%Y-%m-%d %H:%M:%S} UTC" in result.signal_note
+    moment = pd.Timestamp(int(a.open_time_ms[4_000]), unit="ms")
+    assert f"at {moment:%Y-%m-%dT%H:%M:%SZ}" in result.reasons["breaks"]
 
 
 def test_a_leg_that_reverts_by_itself_is_named_beside_the_test_it_makes_worthless(spec, as_bars):

@@ -2,11 +2,8 @@
 
 import asyncio
 import heapq
-import os
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
 from math import fsum
 
 import pytest
@@ -200,22 +197,3 @@ class PlainMarket:
 @pytest.fixture(scope="session")
 def plain_market() -> type[PlainMarket]:
     return PlainMarket
-
-
-@pytest.fixture(scope="session")
-def in_time_zone() -> Callable[[str], AbstractContextManager[None]]:
-    """Gives this process another local time for a while."""
-
-    @contextmanager
-    def change(name: str) -> Iterator[None]:
-        before = os.environ.get("TZ")
-        os.environ["TZ"] = name
-        time.tzset()
-        yield
-        if before is None:
-            del os.environ["TZ"]
-        else:
-            os.environ["TZ"] = before
-        time.tzset()
-
-    return change
