@@ -110,6 +110,10 @@ class AnalystReport:
     judged_late: int = 0
     """When newer bars had closed already."""
     fired: int = 0
+    delivered: int = 0
+    """Messages that have arrived."""
+    failed: int = 0
+    """Tries that a channel refused or did not answer."""
     last_error: str | None = None
     """Why nothing is judged at the moment."""
 

@@ -19,7 +19,10 @@ MAX_SYMBOLS = 1_000
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5h": 1080}
 _PROXY_WORDS = "http://, https:// or socks5:// before host:port or user:password@host:port"
 _SECRET = frozenset(
-    ["database_url", "binance_ws_url", "binance_rest_url", "http_proxy", "https_proxy", "all_proxy"]
+    [
+        *("database_url", "binance_ws_url", "binance_rest_url"),
+        *("http_proxy", "https_proxy", "all_proxy", "alert_channels", "heartbeat_url"),
+    ]
 )
 """What may hold a password: never shown, not even where it can't be used."""
 _PROXY_VARIABLES = frozenset(("http_proxy", "https_proxy", "all_proxy", "no_proxy"))
@@ -96,6 +99,21 @@ def _symbols(value: str) -> str:
     if not 1 <= len(names) <= MAX_SYMBOLS:
         raise ValueError
     return ",".join(names)
+
+
+def _channels(value: str) -> str:
+    """A channel a line: whatever parts them in the environment."""
+    lines = value.split()
+    names = [re.match(r"([A-Za-z0-9_-]{1,40})=[a-z0-9+]+://.", line) for line in lines]
+    if len({match[1] for match in names if match}) != len(lines):
+        raise ValueError
+    return "\n".join(lines)
+
+
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", value):
+        raise ValueError
+    return value
 
 
 def _allowed_hosts(value: str) -> str:
@@ -182,6 +200,19 @@ class Settings(BaseModel):
     backfill_days: Annotated[
         int, Field(ge=1, le=400, description="a whole number of days from 1 to 400")
     ] = 7
+    alert_channels: Annotated[
+        SecretStr | None,
+        BeforeValidator(_channels),
+        Field(
+            description="name=address, several separated by spaces, each name once (letters,"
+            " digits, _ and -); an address of Apprise, or webhook+https://…"
+        ),
+    ] = None
+    heartbeat_url: Annotated[
+        SecretStr | None,
+        BeforeValidator(_web_address),
+        Field(description="an address such as https://host/path"),
+    ] = None
     fee_bps: Annotated[
         float, Field(ge=0, le=1000, allow_inf_nan=False, description="a number from 0 to 1000")
     ] = 10.0
@@ -239,6 +270,13 @@ class Settings(BaseModel):
     def allowed_host_list(self) -> tuple[str, ...]:
         """Names of `ALLOWED_HOSTS`, one by one."""
         return tuple(self.allowed_hosts.split(",")) if self.allowed_hosts else ()
+
+    @property
+    def channels(self) -> dict[str, SecretStr]:
+        """Addresses of `ALERT_CHANNELS` by name."""
+        lines = self.alert_channels.get_secret_value().split() if self.alert_channels else []
+        pairs = (line.partition("=") for line in lines)
+        return {name: SecretStr(address) for name, _, address in pairs}
 
     @property
     def top_symbols(self) -> int | None:

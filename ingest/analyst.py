@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from core.errors import StoreError
-from core.report import AnalystReport, to_mapping
+from core.report import AnalystReport, WorkerReport, from_mapping, to_mapping
 from core.settings import Settings
 from ingest.live.clock import ExchangeClock
 from ingest.process.turn import ended_by_signals, schedule_lock_check, take_turn
@@ -22,12 +22,17 @@ from ingest.store.rules import open_writer
 from ingest.store.transaction import Writer
 
 if TYPE_CHECKING:
+    from ingest.analysis.delivery import Courier, Parcel
     from ingest.analysis.evaluation import Evaluation
 
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 0.2
 BEAT_S = 1.0
+DELIVER_EVERY_S = 1.0
+PING_S = 60.0
+FINISH_S = 4.0
+FRESH_S = 30.0
 Value = TypeVar("Value")
 
 
@@ -42,11 +47,14 @@ class Analyst:
     """
 
     def __init__(self, settings: Settings, root: Path) -> None:
+        self._settings = settings
         self._url = settings.resolved_database_url(root)
         self._stop = asyncio.Event()
         self._clock = ExchangeClock()
         self._one_at_a_time = asyncio.Lock()
         self._evaluation: Evaluation | None = None
+        self._courier: Courier | None = None
+        self._sending: dict[str, asyncio.Task[None]] = {}
         self._last_error: str | None = None
 
     def stop(self) -> None:
@@ -79,18 +87,67 @@ class Analyst:
             evaluation = self._evaluation
             await self._in_turn(lambda: self._look(evaluation))
 
+        async def deliver() -> None:
+            if self._settings.channels:
+                if self._courier is None:
+                    self._courier = await asyncio.to_thread(self._open_courier, reader, writer)
+                await self._deliver(self._courier)
+
+        async def ping() -> None:
+            if self._settings.heartbeat_url is not None:
+                await asyncio.to_thread(self._ping, reader)
+
         await beat()
         every(scheduler, "heartbeat", BEAT_S, beat)
         every(scheduler, "judge", LOOK_EVERY_S, look)
+        every(scheduler, "deliver", DELIVER_EVERY_S, deliver)
+        every(scheduler, "ask HEARTBEAT_URL", PING_S, ping)
         schedule_lock_check(scheduler, "analyst", lock, self.stop)
         try:
             await self._stop.wait()
         finally:
             scheduler.shutdown(wait=False)
+            if self._sending:  # what was sent is noted, or it would be sent again
+                await asyncio.wait(self._sending.values(), timeout=FINISH_S)
             await self._in_turn(lambda: self._end(writer))
             writer.close()
             reader.close()
         return 0 if lock.is_held() else 1
+
+    async def _deliver(self, courier: "Courier") -> None:
+        """Send to each channel beside the others: one that hangs holds up none."""
+        for parcel in await self._in_turn(courier.due):
+            if parcel.channel not in self._sending:
+                task = asyncio.create_task(self._send(courier, parcel))
+                self._sending[parcel.channel] = task
+
+    async def _send(self, courier: "Courier", parcel: "Parcel") -> None:
+        try:
+            refusal = await asyncio.to_thread(courier.send, parcel)
+            await self._in_turn(lambda: courier.note(parcel, refusal))
+        except StoreError as error:
+            log.warning("what was sent can't be noted", reason=str(error))
+        finally:
+            del self._sending[parcel.channel]
+
+    def _open_courier(self, reader: Reader, writer: Writer) -> "Courier":
+        from ingest.analysis.channels import open_channels
+        from ingest.analysis.delivery import Courier
+
+        now_ms = self._clock.now_ms
+        channels = open_channels(self._settings, lambda: now_ms() / 1_000)
+        return Courier(reader, writer, channels, desk_address(self._settings), now_ms)
+
+    def _ping(self, reader: Reader) -> None:
+        """Tell the user's dead man's switch that feed, store and evaluation are well."""
+        url = self._settings.heartbeat_url
+        if url is None or self._last_error is not None or not is_well(reader, time.time()):
+            return
+        from ingest.analysis import channels
+
+        reason = channels.ping(url.get_secret_value())
+        if reason:
+            log.warning("HEARTBEAT_URL did not answer", reason=reason)
 
     async def _in_turn(self, function: Callable[[], Value]) -> Value:
         """Run what writes in a thread, one after the other."""
@@ -123,6 +180,8 @@ class Analyst:
                 judged=tally.judged,
                 judged_late=tally.late,
                 fired=tally.fired,
+                delivered=self._courier.delivered if self._courier else 0,
+                failed=self._courier.failed if self._courier else 0,
                 last_error=self._last_error,
             )
         now_ms = int(time.time() * 1_000)
@@ -134,3 +193,19 @@ class Analyst:
             self._beat(writer, "stopped")
         except StoreError as error:
             log.warning("the last word can't be stored", reason=str(error))
+
+
+def desk_address(settings: Settings) -> str:
+    """Where the page is, as seen from this machine."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def is_well(reader: Reader, now_s: float) -> bool:
+    """Whether the worker lives, stores what it gets, and gets something."""
+    worker = reader.status("worker")
+    if worker is None or worker.state == "paused" or now_s - worker.heartbeat_ms / 1_000 > FRESH_S:
+        return False
+    feed = from_mapping(WorkerReport, worker.payload).feed
+    last_ms = feed.last_frame_ms
+    return feed.state == "live" and last_ms is not None and now_s - last_ms / 1_000 <= FRESH_S

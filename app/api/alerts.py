@@ -9,7 +9,6 @@ from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import finite, iso, number, text
 from app.requests.rules import AcknowledgeBody, AlertsParameters
 from app.services import Desk
-from app.services.alerts import rule_link
 from core.errors import FieldError, ParameterErrors
 from ingest.store.reader import StoredEpisode
 
@@ -111,7 +110,7 @@ def _alerts(desk: Desk, found: list[StoredEpisode]) -> list[dict[str, Any]]:
         key = one.rule_id, one.version
         if key not in links:
             rule = desk.alerts.reader.rule(*key)
-            links[key] = rule_link(rule.spec.pair if rule else None, one.born_ms)
+            links[key] = rule.link if rule else "/"
     return [_alert(one, links[one.rule_id, one.version]) for one in found]
 
 

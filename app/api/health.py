@@ -30,6 +30,8 @@ AnalystAnswer = Schema.from_dict(
         "judged": fields.Integer(metadata={"description": "bars since its start, a rule each"}),
         "judged_late": fields.Integer(metadata={"description": "when newer ones had closed"}),
         "fired": fields.Integer(),
+        "delivered": fields.Integer(metadata={"description": "messages that have arrived"}),
+        "failed": fields.Integer(metadata={"description": "tries that a channel refused"}),
         "last_error": text("why nothing is judged at the moment", null=True),
     },
     name="Analyst",

@@ -94,6 +94,8 @@ def _counters(status: DeskStatus) -> tuple[_Row, ...]:
         ("judged_late_bars", "Of them when newer ones had closed", status.analysis.judged_late),
         ("episodes_fired", "Alerts that fired since then", status.analysis.fired),
         ("odd_rows", "Rows of answers that could not be used", report.odd_rows),
+        ("messages_delivered", "Messages that have arrived", status.analysis.delivered),
+        ("messages_failed", "Tries that a channel refused", status.analysis.failed),
         ("quarantined", "Frames set aside as broken, foreign or absurd", report.quarantined),
     )
 

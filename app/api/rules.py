@@ -11,7 +11,6 @@ from app.requests.fields import answer_field
 from app.requests.pair import NoParameters
 from app.requests.rules import RuleBody, WhyParameters
 from app.services import Desk
-from app.services.alerts import rule_link
 from core.rule_spec import RULE_PARAMETERS, rule_body
 from ingest.store.reader import Standing
 from ingest.store.rules import StoredRule
@@ -133,7 +132,7 @@ def _rule(rule: StoredRule, standing: Standing | None) -> dict[str, Any]:
         "version": rule.version,
         "born": iso(rule.born_ms),
         "made": iso(rule.made_ms),
-        "link": rule_link(rule.spec.pair, rule.born_ms),
+        "link": rule.link,
         "state": standing.shown if standing else None,
         "words": standing.words if standing else None,
         "judged": iso(standing.judged_ms) if standing else None,

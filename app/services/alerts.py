@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from app.services.looks import SharedLook
 from app.services.market import SymbolNotIngested
 from core.errors import FieldError, PairdeskError, ParameterErrors
-from core.pair_spec import PAIR_PARAMETERS, PairSpec
 from core.rule_spec import RuleSpec, read_rule_spec, rule_body
 from core.settings import Settings
 from core.types import Listing
@@ -98,6 +96,12 @@ class AlertService:
 
     def _check(self, spec: RuleSpec) -> None:
         """Refuse a rule of which nothing could come."""
+        names = self._settings.channels
+        unknown_channels = [name for name in spec.watch.channels if name not in names]
+        if unknown_channels:
+            words = f"{', '.join(unknown_channels)}: not in ALERT_CHANNELS"
+            allowed = ", ".join(names) or "none: ALERT_CHANNELS names no channel"
+            raise ParameterErrors([FieldError("channels", words, allowed)])
         pair, look = spec.pair, self._look.value()
         if pair is None:
             return
@@ -121,15 +125,6 @@ class AlertService:
         seen = [time_ms for time_ms in events if time_ms is not None]
         clock_ms = max(seen, default=self._now_ms())
         return max(min(ends, default=0), clock_ms // step * step)
-
-
-def rule_link(pair: PairSpec | None, born_ms: int) -> str:
-    """Path of the page with the rule's own pair and series, since its birth."""
-    if pair is None:
-        return "/health"
-    values = {name: getattr(pair, name) for name in PAIR_PARAMETERS}
-    asked = {name: value for name, value in values.items() if value is not None}
-    return "/?" + urlencode(asked | {"since": born_ms})
 
 
 def _no_rule(rule_id: int) -> NotThere:

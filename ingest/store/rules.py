@@ -6,9 +6,11 @@ A rule is never rewritten: an edit makes a new version, a deleted one keeps its 
 import json
 import threading
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from sqlalchemy import Row
 
+from core.pair_spec import PAIR_PARAMETERS
 from core.rule_spec import RuleSpec, is_reborn, read_rule_spec, rule_body, same_subject
 from core.settings import Settings
 from ingest.store.engine import open_engine
@@ -32,6 +34,15 @@ class StoredRule:
     born_ms: int
     made_ms: int
     spec: RuleSpec
+
+    @property
+    def link(self) -> str:
+        """Path of the page with the rule's own pair and series, since its birth."""
+        if self.spec.pair is None:
+            return "/health"
+        values = {name: getattr(self.spec.pair, name) for name in PAIR_PARAMETERS}
+        asked = {name: value for name, value in values.items() if value is not None}
+        return "/?" + urlencode(asked | {"since": self.born_ms})
 
 
 class RuleBook:

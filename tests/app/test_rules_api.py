@@ -38,6 +38,7 @@ class OwnDesk:
         )
 
     def open(self, **settings: str) -> FlaskClient:
+        settings = {"ALERT_CHANNELS": "phone=json://127.0.0.1:9/secret"} | settings
         app = create_app(
             Settings.from_mapping(settings), self.reader, lambda: self.now_ms / 1_000,
             book=self.book,
@@ -88,6 +89,7 @@ def test_a_rule_is_made_at_the_forming_bar_with_every_parameter_as_used(own: Own
         ({"window": 1}, 400, "window"),
         ({"since": 5}, 400, "since"),
         ({"for_bars": 0}, 400, "for_bars"),
+        ({"channels": ["phone", "nobody"]}, 400, "channels"),
         ({"kind": "horoscope"}, 400, "kind"),
         ({"measure": "correlation"}, 400, "measure"),
         ({"symbol_b": "NOPEUSDT"}, 404, "symbol_b"),

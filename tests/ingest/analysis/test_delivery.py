@@ -1,0 +1,243 @@
+"""Who is told: each message until it has arrived, each channel by itself, no address anywhere."""
+
+import json
+import threading
+from collections.abc import Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from core.settings import Settings
+from ingest.analysis.channels import open_channels
+from ingest.analysis.delivery import MOST_AT_ONCE, Courier, Parcel
+from ingest.store.reader import Reader
+from ingest.store.transaction import Writer
+from tests.ingest.analysis.test_evaluation import analyst
+from tests.support.watching import BORN, ROWS, Market, create
+
+SECRET = "t0ken-of-mine"
+# Apprise's own, on loading its services.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+
+class Sink(ThreadingHTTPServer):
+    """Takes what is posted, or answers as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Taker)
+        self.answers: list[tuple[int, dict[str, str]]] = []
+        self.taken: list[tuple[str, Any]] = []
+
+
+class Taker(BaseHTTPRequestHandler):
+    server: Sink
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status, headers = self.server.answers.pop(0) if self.server.answers else (200, {})
+        if status == 200:
+            self.server.taken.append((self.path, body))
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": "0"}).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    made = Sink()
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+class Post:
+    """A desk, its judged market and its courier."""
+
+    def __init__(self, writer: Writer, reader: Reader, channels: str) -> None:
+        self.desk, self.reader, self.writer = Market(writer), reader, writer
+        self.settings = Settings.from_mapping({"ALERT_CHANNELS": channels})
+        self.restart()
+
+    def restart(self) -> None:
+        channels = open_channels(self.settings, lambda: self.desk.now_ms / 1_000)
+        self.courier = Courier(
+            self.reader, self.writer, channels, "http://127.0.0.1:8050", lambda: self.desk.now_ms
+        )
+
+    def judge(self, rows: int, *names: str, rules: int = 1) -> None:
+        """Let bars close one by one, each judged at once."""
+        self.desk.close(BORN)
+        for _ in range(rules):
+            create(self.desk, channels=list(names), paper=False)
+        evaluation = analyst(self.reader, self.desk)
+        for _ in range(rows):
+            self.desk.close()
+            evaluation.look()
+
+    def round(self) -> list[str]:
+        """Send what is due; the channels it was sent to."""
+        parcels = self.courier.due()
+        for parcel in parcels:
+            self.courier.note(parcel, self.courier.send(parcel))
+        return [parcel.channel for parcel in parcels]
+
+    def states(self, channel: str) -> set[str]:
+        return {
+            sent.state
+            for alert in self.reader.alerts()
+            for sent in alert.deliveries
+            if sent.channel == channel
+        }
+
+
+def hook(sink: Sink) -> str:
+    return f"webhook+http://127.0.0.1:{sink.server_port}/hooks/{SECRET}"
+
+
+def test_a_program_gets_every_number_with_a_stable_key_and_one_end_for_each_start(
+    writer: Writer, reader: Reader, sink: Sink
+) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)}")
+    post.judge(120, "bot")
+    assert post.round() == ["bot"]
+    assert post.round() == []
+    ((path, body),) = sink.taken  # a burst is one message
+    assert path == f"/hooks/{SECRET}"
+    assert body["version"] == 1
+    alerts = body["alerts"]
+    assert len(alerts) >= 4
+    keys = [one["key"] for one in alerts]
+    assert len(set(keys)) == len(keys)
+    first = alerts[0]
+    stored = reader.alerts()[-1]
+    assert first["key"] == f"1.1.{stored.direction}.{stored.start_ms}.fired"
+    assert (first["value_at_start"], first["values"]) == (stored.value_at_start, stored.values)
+    assert {"zscore", "hedge_ratio", "intercept", "spread_mean", "spread_std", "close_a"} <= set(
+        first["values"]
+    )
+    assert first["link"].startswith("http://127.0.0.1:8050/?symbol_a=BTCUSDT&symbol_b=ETHUSDT")
+    assert first["link"].endswith(f"&since={stored.born_ms}")
+    ends = [one["key"].removesuffix("resolved") for one in alerts if one["event"] == "resolved"]
+    starts = [one["key"].removesuffix("fired") for one in alerts if one["event"] == "fired"]
+    assert set(ends) <= set(starts)
+    assert ends
+    assert post.states("bot") == {"delivered"}
+
+
+def test_a_kill_between_sending_and_noting_sends_again_with_the_same_key(
+    writer: Writer, reader: Reader, sink: Sink
+) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)}")
+    post.judge(60, "bot")
+    (parcel,) = post.courier.due()
+    assert post.courier.send(parcel) is None
+    post.restart()  # killed before it could note it
+    assert post.round() == ["bot"]
+    (_, once), (_, again) = sink.taken
+    assert [one["key"] for one in once["alerts"]] == [one["key"] for one in again["alerts"]]
+    post.restart()
+    assert post.round() == []
+
+
+def test_a_channel_that_is_down_is_shown_tried_ever_more_seldom_and_stops_no_other(
+    writer: Writer, reader: Reader, sink: Sink
+) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)} dead=webhook+http://127.0.0.1:9/{SECRET}")
+    post.judge(60, "dead", "bot")
+    assert sorted(post.round()) == ["bot", "dead"]
+    assert post.states("bot") == {"delivered"}
+    assert post.states("dead") == {"pending"}
+    waits = []
+    for _ in range(10):
+        start = post.desk.now_s
+        while "dead" not in post.round():
+            post.desk.now_s += 1.0
+        waits.append(post.desk.now_s - start)
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]
+    sent = reader.alerts()[-1].deliveries[0]
+    assert (sent.channel, sent.attempts) == ("dead", 11)
+    assert sent.error == "could not be reached (ConnectError)"
+    health = reader.channels(0)["dead"]
+    assert health.pending > 0
+    assert SECRET not in str(health)
+
+
+@pytest.mark.parametrize("header", ["120", "date"])
+def test_a_wait_that_the_receiver_asks_for_is_obeyed(
+    writer: Writer, reader: Reader, sink: Sink, header: str
+) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)}")
+    post.judge(60, "bot")
+    if header == "date":
+        header = formatdate(post.desk.now_ms / 1_000 + 120, usegmt=True)
+    sink.answers = [(429, {"Retry-After": header})]
+    post.round()
+    assert reader.alerts()[-1].deliveries[0].error == "answered 429"
+    post.desk.now_s += 118
+    assert post.round() == []
+    post.desk.now_s += 3
+    assert post.round() == ["bot"]
+    assert post.states("bot") == {"delivered"}
+
+
+def test_a_burst_comes_in_few_messages_and_loses_none(
+    writer: Writer, reader: Reader, sink: Sink
+) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)}")
+    post.judge(30, "bot", rules=30)
+    expected = sum(len(alert.deliveries) for alert in reader.alerts())
+    assert expected > MOST_AT_ONCE
+    while post.round():
+        pass
+    told = [one["key"] for _, body in sink.taken for one in body["alerts"]]
+    assert len(told) == len(set(told)) == expected
+    assert len(sink.taken) == -(-expected // MOST_AT_ONCE)
+
+
+def test_people_are_told_through_apprise_in_words_with_the_link(
+    writer: Writer, reader: Reader, sink: Sink
+) -> None:
+    post = Post(writer, reader, f"phone=json://u:{SECRET}@127.0.0.1:{sink.server_port}/")
+    post.judge(40, "phone")
+    assert post.round() == ["phone"]
+    ((_, body),) = sink.taken
+    assert "BTCUSDT / ETHUSDT 1m" in body["message"]
+    assert "fired: z " in body["message"]
+    assert "http://127.0.0.1:8050/?symbol_a=BTCUSDT" in body["message"]
+    sink.answers = [(500, {})] * 5
+    post.desk.close(ROWS - post.desk.closed)
+    analyst(reader, post.desk).look()
+    post.round()
+    errors = {sent.error for alert in reader.alerts() for sent in alert.deliveries}
+    assert errors == {None, "the service did not take it"}
+
+
+def test_a_channel_that_is_not_configured_or_not_usable_says_so(
+    writer: Writer, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    post = Post(writer, reader, f"odd=nosuchservice://{SECRET}")
+    post.judge(60, "odd", "gone")
+    post.round()
+    errors = {sent.channel: sent.error for sent in reader.alerts()[-1].deliveries}
+    assert errors == {
+        "odd": "its address in ALERT_CHANNELS can't be used",
+        "gone": "no channel of this name is in ALERT_CHANNELS",
+    }
+    assert SECRET not in caplog.text
+
+
+def test_parcels_hold_no_address(writer: Writer, reader: Reader, sink: Sink) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)}")
+    post.judge(60, "bot")
+    parcels: list[Parcel] = post.courier.due()
+    assert parcels
+    assert SECRET not in repr(parcels) + repr(post.settings)
