@@ -15,6 +15,8 @@ from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
 from ingest.store.rules import StoredRule
 from ingest.store.transaction import Writer
+from tests.support.sink import Sink
+from tests.support.sink import sink as sink
 from tests.support.waiting import HANG_S, wait_until
 from tests.support.watching import (
     BORN,
@@ -38,9 +40,11 @@ class Analysts:
         self.writer = Writer(open_engine(url))
         self.desk = Market(self.writer)
         self.started: list[subprocess.Popen[bytes]] = []
+        self.settings: dict[str, str] = {}
 
     def start(self) -> "subprocess.Popen[bytes]":
         environ = {"PATH": os.environ["PATH"], "DATABASE_URL": self.url, "SOURCE": "binance"}
+        environ |= self.settings
         if "NUMBA_CACHE_DIR" in os.environ:
             environ["NUMBA_CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"]
         command = [sys.executable, "-m", "ingest", "analyse"]
@@ -98,6 +102,25 @@ def test_one_analyst_works_another_stands_by_and_takes_over(analysts: Analysts) 
     assert (status.state, status.payload["rules"]) == ("stopped", 1)
     assert_paper_is_the_backtest(analysts.reader, desk, rule)
     assert_record_is_the_signals(analysts.reader, rule)
+
+
+def test_the_analyst_delivers_what_it_finds_and_notes_that_it_has_arrived(
+    analysts: Analysts, sink: Sink
+) -> None:
+    address = f"webhook+http://127.0.0.1:{sink.server_port}/hook"
+    analysts.settings["ALERT_CHANNELS"] = f"phone={address} nobody=webhook+http://127.0.0.1:9/"
+    begin(analysts)
+    analysts.start()
+    for bars in range(1, ROWS - BORN + 1):
+        analysts.desk.close()
+        wait_until(lambda: analysts.judged() == bars, "the bar is judged")  # noqa: B023
+        if any(one.told_ms for one in analysts.reader.alerts()):
+            break
+    wait_until(lambda: bool(sink.taken), "the message arrives")
+    (alert,) = (one for one in analysts.reader.alerts() if one.told_ms)
+    wait_until(lambda: analysts.reader.channels(0)["phone"].delivered_ms is not None, "it is noted")
+    ((_, body),) = sink.taken
+    assert [one["alert_id"] for one in body["alerts"]] == [alert.episode_id]
 
 
 @pytest.mark.soak
