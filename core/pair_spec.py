@@ -66,12 +66,12 @@ class PairSpec:
     """Everything that decides a pair's numbers, each with what it may be."""
 
     symbol_a: Annotated[
-        str, Symbol(label="Long leg", about="Leg A, the dependent one (y)", default="BTCUSDT")
+        str, Symbol(label="Leg A", about="Leg A, the dependent one (y)", default="BTCUSDT")
     ]
     symbol_b: Annotated[
         str,
         Symbol(
-            label="Hedge leg",
+            label="Leg B",
             about="Leg B, the explaining one (x)",
             default="ETHUSDT",
             check=CrossCheck(
@@ -157,9 +157,7 @@ class PairSpec:
     ]
     hedge: Annotated[
         Hedge,
-        Choice(
-            {**HEDGES}, label="Hedge ratio", about="How the hedge ratio is found", default="ols"
-        ),
+        Choice({**HEDGES}, label="Hedge", about="How the hedge ratio is found", default="ols"),
     ]
     hedge_window: Annotated[
         int,

@@ -91,8 +91,7 @@ def symbol_options(symbols: Sequence[str], *chosen: str) -> list[dict[str, str]]
 def _heading(field: str) -> str:
     """What stands above a control."""
     parameter = PAIR_PARAMETERS[field]
-    leg = {"symbol_a": "Leg A", "symbol_b": "Leg B"}.get(field)
-    return leg or parameter.label + (f", {parameter.unit}" if parameter.unit else "")
+    return parameter.label + (f", {parameter.unit}" if parameter.unit else "")
 
 
 def _control(
@@ -165,7 +164,7 @@ def _choice(field: str, label: str, value: str, choices: Mapping[str, str]) -> h
     group = html.Div(entry, role="radiogroup", **aria(labelledby=heading))
     said: list[Any] = [label]
     if field == "hedge":
-        said = ["Hedge", html.Span(id=ids.text("hedge-word"))]
+        said = [label, html.Span(id=ids.text("hedge-word"))]
     return _field(field, html.Span(said, id=heading, className="label"), group)
 
 

@@ -59,7 +59,7 @@ def read_link(search: str, desk: Desk, symbols: Sequence[str]) -> Link:
             complaints.append(f"{_label(field)}: {printable(given[field], 40)} is not on this desk")
             given[field] = getattr(default, field)
     if given["symbol_a"] == given["symbol_b"] and symbols:
-        complaints.append("Hedge leg: must differ from the long leg")
+        complaints.append("Leg B: must differ from leg A")
         given["symbol_b"] = next(
             (name for name in (default.symbol_b, *symbols) if name != given["symbol_a"]),
             default.symbol_b,

@@ -60,7 +60,7 @@ def test_page_has_one_control_with_a_heading_for_every_parameter() -> None:
     for field in PAIR_PARAMETERS:
         assert found.count(ids.control(field)) == 1, field
     texts = {part for part in _parts(tree) if isinstance(part, str)}
-    assert {"Long leg (A)", "Window, bars", "Hedge ratio", "Fee, bp a fill"} <= texts
+    assert {"Leg A", "Leg B", "Window, bars", "Hedge", "Fee, bp a fill"} <= texts
     assert placeholders(spec)["hedge_window"] == "5 × window"
     assert placeholders(spec)["stop_z"] == "none"
     assert placeholders(spec)["lags"] == "by AIC"  # "none" would read as no lags at all
