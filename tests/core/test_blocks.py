@@ -213,12 +213,30 @@ def test_nothing_reaches_over_a_break(asked, logs, as_bars, hedge):
         )
     assert result.correlation == fresh.correlation
     assert result.hedges == fresh.hedges
+    assert result.cointegration == fresh.cointegration is not None
+    assert result.ols_full_sample == fresh.ols_full_sample
     unbroken = analyse(spec, [bars[0], as_bars(np.exp(x), FIRST, MINUTE)])
     assert "breaks" not in unbroken.reasons
     edge = row_of(result, (FIRST + 3 * L) * MINUTE)
     assert (
         abs(result.chosen.hedge_ratio[edge + 400] - unbroken.chosen.hedge_ratio[edge + 400]) < 0.1
     )
+
+
+def test_a_break_just_now_leaves_nothing_that_looks_back_over_it(asked, logs, as_bars):
+    """Else its one return would be the correlation, and its one step the fit of all rows."""
+    y, x = logs
+    x[-20:] -= math.log(1_000.0)
+    result = analyse(asked(bars=2_400), [as_bars(np.exp(leg), FIRST, MINUTE) for leg in (y, x)])
+    assert math.isnan(result.correlation)
+    assert result.reasons["correlation"] == f"under 90 % of the last {W} returns are present"
+    assert result.cointegration is None
+    assert result.reasons["cointegration"].endswith("rows with both legs; 50 are needed")
+    for number in (result.half_life_bars, result.hurst, result.hedges["ols"].effectiveness):
+        assert math.isnan(number)
+    present = ~np.isnan(y + x)[-20:]
+    own = np.polyfit(x[-20:][present], y[-20:][present], 1)[0]
+    assert result.ols_full_sample == pytest.approx(own)
 
 
 def test_blocks_are_powers_of_two_of_ten_hedge_windows():
