@@ -30,6 +30,7 @@ log = structlog.get_logger()
 LOOK_EVERY_S = 0.2
 BEAT_S = 1.0
 DELIVER_EVERY_S = 1.0
+PRUNE_EVERY_S = 2.0
 PING_S = 60.0
 FINISH_S = 4.0
 FRESH_S = 30.0
@@ -93,6 +94,13 @@ class Analyst:
                     self._courier = await asyncio.to_thread(self._open_courier, reader, writer)
                 await self._deliver(self._courier)
 
+        async def prune() -> None:
+            evaluation, days = self._evaluation, self._settings
+            if evaluation is not None:
+                await self._in_turn(
+                    lambda: evaluation.prune(days.retain_1s_days, days.retain_bars_days)
+                )
+
         async def ping() -> None:
             if self._settings.heartbeat_url is not None:
                 await asyncio.to_thread(self._ping, reader)
@@ -101,6 +109,7 @@ class Analyst:
         every(scheduler, "heartbeat", BEAT_S, beat)
         every(scheduler, "judge", LOOK_EVERY_S, look)
         every(scheduler, "deliver", DELIVER_EVERY_S, deliver)
+        every(scheduler, "prune", PRUNE_EVERY_S, prune)
         every(scheduler, "ask HEARTBEAT_URL", PING_S, ping)
         schedule_lock_check(scheduler, "analyst", lock, self.stop)
         try:

@@ -10,6 +10,7 @@ from app.api.explain import explain_routes
 from app.api.health import health_routes
 from app.api.market import market_routes
 from app.api.pair import pair_routes
+from app.api.paper import paper_routes
 from app.api.placebo import placebo_routes
 from app.api.problems import register_problems
 from app.api.rules import rule_routes
@@ -22,7 +23,7 @@ def register_api(server: Flask, desk: Desk) -> None:
     guard_writes(server, desk.settings)
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
-        market_routes, rule_routes, alert_routes, health_routes,
+        market_routes, rule_routes, alert_routes, paper_routes, health_routes,
     )  # fmt: skip
     document_routes(server, [bind(desk) for bind in routes])
     register_problems(server)

@@ -42,6 +42,10 @@ CHUNK = 50
 PAUSE_S = 0.02
 LOOK_S = 1.0
 """After so long a look ends and the next one goes on: the process has to say that it lives."""
+QUIET_BARS = 10_000
+"""A week of minutes."""
+MOST_PRUNED = 1_000
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
 GRACE_S = 5.0
 """A bar may be so late before it counts as one that has not closed."""
 
@@ -111,6 +115,7 @@ class Evaluation:
         self._bars = BarCache(reader)
         self._versions: dict[int, int] | None = None
         self._watched: dict[int, Watched] = {}
+        self._pruned = 0
         self._failed: dict[int, int] = {}
         self._delays_ms: deque[float] = deque(maxlen=1_000)
         self.tally = Tally()
@@ -146,6 +151,29 @@ class Evaluation:
                     return count
                 self._pause(PAUSE_S)
         return count + self._record(chunk)
+
+    def prune(self, retain_1s_days: int, retain_bars_days: int) -> None:
+        """Delete what is too old of one rule, the next one at each call: a short transaction.
+
+        Reasons of bars at which nothing happened go after `QUIET_BARS`, all else when bars do.
+        """
+        order = sorted(self._watched)
+        if not order:
+            return
+        rule_id = next((one for one in order if one > self._pruned), order[0])
+        self._pruned = rule_id
+        watched = self._watched[rule_id]
+        judged_ms = watched.state.judged_ms
+        if judged_ms is None:
+            return
+        step = watched.rule.spec.timeframe_ms
+        days = retain_1s_days if step < MINUTE_MS else retain_bars_days
+        before_ms = judged_ms - days * DAY_MS
+        with self._writer.transaction() as tx:
+            episodes.prune_decisions(
+                tx, rule_id, judged_ms - QUIET_BARS * step, before_ms, MOST_PRUNED
+            )
+            paper.prune_marks(tx, rule_id, before_ms, MOST_PRUNED)
 
     def _reload(self) -> None:
         """Take in what the user has changed."""

@@ -173,6 +173,8 @@ def test_the_paper_of_a_rule_is_the_backtest_since_its_birth(own: OwnDesk) -> No
     assert [list(column) for column in zip(*equity, strict=True)] == [
         backtest["equity"]["time"], backtest["equity"]["value"],
     ]  # fmt: skip
+    paper = own.client.get("/api/paper/1").get_json()
+    assert paper["equity"] == {key: backtest["equity"][key] for key in ("time", "value")}
     trips = own.reader.paper_trips(1, rule.born_ms)
     closed = [trade for trade in backtest["trades"] if trade["exit_reason"] != "open"]
     assert len(closed) >= 2
@@ -256,3 +258,26 @@ def test_a_desk_opened_for_reading_says_so(client: FlaskClient) -> None:
     refused = client.post("/api/rules", json=RULE, headers=HOME)
     assert refused.status_code == 403
     assert "reading only" in refused.get_json()["detail"]
+
+
+def test_paper_positions_of_one_currency_are_one_book(own: OwnDesk) -> None:
+    assert own.client.get("/api/paper").get_json() == {"positions": [], "books": []}
+    own.make()
+    own.make(notional=5_000)
+    for change in (0.02, 0.0, 0.001):
+        own.close_bar(change)
+    answer = own.client.get("/api/paper").get_json()
+    one, two = answer["positions"]
+    assert (one["side"], one["entry_time"]) == ("short_spread", "2026-11-23T02:32:00Z")
+    assert two["quantity_a"] == pytest.approx(one["quantity_a"] / 2)
+    (book,) = answer["books"]
+    assert (book["quote"], book["notional"]) == ("USDT", 15_000)
+    for name in ("equity", "pnl_open", "costs"):
+        assert book[name] == pytest.approx(one[name] + two[name])
+    held = book["exposure"]["BTCUSDT"]
+    assert held["quantity"] == pytest.approx(one["quantity_a"] + two["quantity_a"])
+    assert held["value"] == pytest.approx(held["quantity"] * one["mark_a"])
+    of_rule = own.client.get("/api/paper/1").get_json()
+    assert of_rule["position"] == one
+    assert [trip["entry_time"] for trip in of_rule["trips"]] == [one["entry_time"]]
+    assert own.client.get("/api/paper/9").status_code == 404

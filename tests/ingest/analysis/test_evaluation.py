@@ -330,3 +330,31 @@ def test_paper_goes_on_to_the_bit_from_what_is_stored(desk: Market, reader: Read
     assert_paper_is_the_backtest(reader, desk, rule)
     with desk.writer.transaction() as tx:
         assert load_state(tx, rule).book.rows == ROWS - BORN
+
+
+def test_reasons_of_quiet_bars_and_old_equity_go_and_what_happened_stays(
+    desk: Market, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.analysis.evaluation.QUIET_BARS", 50)
+    desk.close(BORN)
+    first, second = create(desk), create(desk)
+    alive = analyst(reader, desk)
+    desk.close(200)
+    while alive.look():
+        pass
+    expected = [
+        one
+        for one in reader.decisions(1, limit=500)
+        if one.eventful or one.open_time_ms >= desk.at(BORN + 199 - 50)
+    ]
+    assert 50 < len(expected) < 150
+    episodes_before = reader.alerts()
+    for _ in range(2):  # a rule a call
+        alive.prune(7, 400)
+    for rule in (first, second):
+        assert reader.decisions(rule.rule_id, limit=500) == expected
+        assert len(reader.paper_equity(rule.rule_id, rule.born_ms)) == 200
+    alive.prune(0, 0)
+    assert len(reader.paper_equity(1, first.born_ms)) == 1
+    assert len(reader.paper_equity(2, second.born_ms)) == 200
+    assert reader.alerts() == episodes_before

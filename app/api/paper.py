@@ -1,0 +1,165 @@
+"""`/api/paper`: what rules trade on paper, one by one and as one book."""
+
+from collections import defaultdict
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema, fields
+
+from app.api.blueprint import ApiBlueprint, json_answer
+from app.api.values import iso, number, numbers, text, times
+from app.requests.pair import NoParameters
+from app.services import Desk
+from core.pair_spec import PairSpec
+from core.paper import PaperState, Position, position_of, revive, together
+from ingest.store.rules import StoredRule
+
+PositionAnswer = Schema.from_dict(
+    {
+        "rule_id": fields.Integer(),
+        "symbol_a": text(),
+        "symbol_b": text(),
+        "timeframe": text(),
+        "born": text("open time of its first bar"),
+        "side": text("null while nothing is held", null=True),
+        "entry_time": text(null=True),
+        **{name: number() for name in ("quantity_a", "quantity_b", "mark_a", "mark_b")},
+        "pnl_open": number("net of what its entry cost"),
+        "pnl_realised": number("net of all four fills of each closed trip"),
+        "price_pnl": number("before costs, without the drift"),
+        "drift_pnl": number("of leg B held in another amount than each bar's hedge ratio asks for"),
+        "costs": number(),
+        "equity": number(),
+    },
+    name="PaperPosition",
+)
+BookAnswer = Schema.from_dict(
+    {
+        "quote": text("currency of all its figures"),
+        **{
+            name: number()
+            for name in ("notional", "equity", "pnl_open", "pnl_realised", "price_pnl",
+                         "drift_pnl", "costs")
+        },
+        "exposure": fields.Dict(
+            metadata={"description": "quantity and value by symbol, largest value first"}
+        ),
+    },
+    name="PaperBook",
+)  # fmt: skip
+PaperAnswer = Schema.from_dict(
+    {
+        "positions": fields.List(fields.Nested(PositionAnswer)),
+        "books": fields.List(fields.Nested(BookAnswer)),
+    },
+    name="Paper",
+)
+TripAnswer = Schema.from_dict(
+    {
+        "side": text(),
+        "entry_time": text(),
+        "exit_time": text("null while it is open", null=True),
+        **{
+            name: number()
+            for name in ("entry_z", "exit_z", "hedge_ratio", "entry_price_a", "entry_price_b",
+                         "exit_price_a", "exit_price_b", "quantity_a", "quantity_b", "costs",
+                         "pnl", "price_pnl", "drift_pnl")
+        },
+        "bars": fields.Integer(allow_none=True),
+        "exit_reason": text(null=True),
+        "revised": fields.Boolean(metadata={"description": "a bar it filled at was rewritten"}),
+    },
+    name="PaperTrip",
+)  # fmt: skip
+EquityAnswer = Schema.from_dict({"time": times(), "value": numbers()}, name="PaperEquity")
+PaperOfRuleAnswer = Schema.from_dict(
+    {
+        "rule_id": fields.Integer(),
+        "born": text("open time of its first bar"),
+        "position": fields.Nested(PositionAnswer, allow_none=True),
+        "equity": fields.Nested(EquityAnswer),
+        "trips": fields.List(fields.Nested(TripAnswer)),
+    },
+    name="PaperOfRule",
+)
+
+
+def paper_routes(desk: Desk) -> ApiBlueprint:
+    """Bind the routes to a desk."""
+    routes = ApiBlueprint("paper", __name__, url_prefix="/api/paper", description="On paper")
+
+    @routes.get("")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, PaperAnswer)
+    @routes.problems(400, 429, 503)
+    def paper(values: dict[str, Any]) -> Response:
+        """Every paper position, and all of one currency together as a book."""
+        found = _positions(desk)
+        quotes = {one.symbol: one.quote for one in desk.market.symbols()}
+        by_quote = defaultdict[str, list[tuple[str, str, float, Position]]](list)
+        for _, pair, position in found:
+            part = pair.symbol_a, pair.symbol_b, pair.notional, position
+            by_quote[quotes.get(pair.symbol_a, "")].append(part)
+        books = []
+        for quote, parts in sorted(by_quote.items()):
+            book = together(parts)
+            exposure = {symbol: held._asdict() for symbol, held in book.exposure.items()}
+            books.append({"quote": quote} | book._asdict() | {"exposure": exposure})
+        positions = [_position(*one) for one in found]
+        return json_answer({"positions": positions, "books": books})
+
+    @routes.get("/<int:rule_id>")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, PaperOfRuleAnswer)
+    @routes.problems(400, 404, 429, 503)
+    def paper_of_rule(values: dict[str, Any], rule_id: int) -> Response:
+        """Equity bar by bar and the trips of one rule, since its birth."""
+        rule = desk.alerts.rule(rule_id)
+        equity = desk.alerts.reader.paper_equity(rule_id, rule.born_ms)
+        positions = [_position(*one) for one in _positions(desk) if one[0].rule_id == rule_id]
+        trips = [
+            {"entry_time": iso(trip.entry_ms), "exit_time": iso(trip.exit_ms)}
+            | {key: value for key, value in trip._asdict().items() if not key.endswith("_ms")}
+            for trip in desk.alerts.reader.paper_trips(rule_id, rule.born_ms)
+        ]
+        return json_answer(
+            {
+                "rule_id": rule_id,
+                "born": iso(rule.born_ms),
+                "position": positions[0] if positions else None,
+                "equity": {
+                    "time": [time_ms for time_ms, _ in equity],
+                    "value": [value for _, value in equity],
+                },
+                "trips": trips,
+            }
+        )
+
+    return routes
+
+
+def _positions(desk: Desk) -> list[tuple[StoredRule, PairSpec, Position]]:
+    """How the paper of every rule stands that has had a bar since its birth."""
+    states = desk.alerts.reader.paper_states()
+    found = []
+    for rule in desk.alerts.reader.rules():
+        pair = rule.spec.pair
+        if pair is None or rule.rule_id not in states:
+            continue
+        state: PaperState = revive(states[rule.rule_id])
+        if state.since_ms == rule.born_ms:
+            found.append((rule, pair, position_of(pair, state)))
+    return found
+
+
+def _position(rule: StoredRule, pair: PairSpec, position: Position) -> dict[str, Any]:
+    told = position._asdict()
+    return {
+        "rule_id": rule.rule_id,
+        "symbol_a": pair.symbol_a,
+        "symbol_b": pair.symbol_b,
+        "timeframe": pair.timeframe,
+        "born": iso(rule.born_ms),
+        "entry_time": iso(told.pop("entry_time_ms")),
+        **told,
+    }
