@@ -1,7 +1,8 @@
 """An exchange that sends plain frames: as many a second as asked, on a core of its own.
 
 `python -m benchmarks.blaster RATE SECONDS SYMBOLS` prints its port, and when all is sent says so.
-Every trade follows from its number, so REST can answer for any id; there is no history before.
+Every trade follows from its number, so REST can answer for any id. Of the time before there are
+flat bars of the last minutes, so that a history that was stored before has no hole at its end.
 """
 
 import asyncio
@@ -15,6 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 
 CHUNK_S = 0.005
 LEAD_S = 1.0
+FLAT_S = 180
+FLAT_PRICE = "105.00000000"
+INTERVALS_MS = {"1s": 1_000, "1m": 60_000}
 MAX_UNSENT_BYTES = 64 * 2**20
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -69,7 +73,22 @@ class Blaster:
             }
         if route == "aggTrades":
             return self._agg_trades(query)
-        return [] if route == "klines" else {}
+        return self._klines(query) if route == "klines" else {}
+
+    def _klines(self, query: dict[str, str]) -> object:
+        length = INTERVALS_MS.get(query["interval"])
+        if length is None:
+            return []
+        end_ms = self.start_ms or int(time.time() * 1_000)
+        first_ms = max(int(query.get("startTime", 0)), end_ms - FLAT_S * 1_000)
+        last_ms = min(int(query.get("endTime", end_ms)), end_ms - length)
+        opens = range(-(-first_ms // length) * length, last_ms + 1, length)
+        price, nothing = FLAT_PRICE, "0.00000000"
+        rows = [
+            [at, price, price, price, price, nothing, at + length - 1, nothing, 0, nothing, nothing]
+            for at in opens
+        ]
+        return rows[: int(query.get("limit", 500))]
 
     def _agg_trades(self, query: dict[str, str]) -> list[dict[str, object]]:
         if self.start_ms is None:

@@ -1,30 +1,41 @@
-"""A desk under load, on loopback, with a server of its own: gunicorn, worker, simulated exchange.
+"""A desk under load, on loopback, with a server of its own: gunicorn, worker, analyst, exchange.
 
-`make load` takes some five minutes. LOAD_SECONDS and LOAD_CLIENTS make it shorter or smaller.
+`make load` takes some five minutes. LOAD_SECONDS, LOAD_CLIENTS and LOAD_DEAR make it smaller.
+The history is written into the store before; the exchange is the blaster, which costs next to
+nothing beside what is measured.
 """
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from itertools import combinations
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 from benchmarks.dashboards import Connection, Dashboard, Tally, open_all
+from benchmarks.prefilled import prefill
+from core.types import TIMEFRAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = float(os.environ.get("LOAD_SECONDS", "120"))
 CLIENTS = int(os.environ.get("LOAD_CLIENTS", "500"))
 SECOND_PAIRS = 64
-TRADES_PER_S, BURST_S = 500, 60
-"""Of all symbols together: asked of the simulated exchange, whose own market is quieter."""
+TRADES_PER_S = 500
+"""Of all symbols together."""
+SYMBOLS = [f"S{number:03d}USDT" for number in range(20)]
+EXCHANGE_S = 900.0
+"""Longer than all takes: it is stopped."""
 API_CALLERS, API_PAUSE_S = 2, 0.2
-READY_S = 600.0
+READY_S = 60.0
+DEAR, DEAR_EACH = int(os.environ.get("LOAD_DEAR", "400")), 10
+"""Distinct requests whose answers don't all fit into the caches, and how many a client asks."""
 COMPARED_S, COMPARED_TURNS, COMPARED_ASKERS, ADDRESSES_EACH = 1.0, 5, 4, 16
 
 
@@ -84,11 +95,12 @@ def web_workers(master: int) -> dict[int, float]:
     return found
 
 
-async def wait_until_ready(port: int) -> list[str]:
-    """Wait for the history of every symbol; returns the symbols."""
+async def wait_until_live(port: int) -> None:
+    """Wait until trades come in as asked, and the newest page of all history has been looked at."""
     deadline = time.monotonic() + READY_S
+    status: dict[str, Any] = {}
     while time.monotonic() < deadline:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
         connection = Connection(port)
         try:
             status = (await connection.get("/api/status")).json()
@@ -96,24 +108,23 @@ async def wait_until_ready(port: int) -> list[str]:
             continue
         finally:
             connection.close()
-        history = status["backfill"] or {"done": 0, "total": 0}
-        if history["total"] and history["done"] >= history["total"]:
-            return [entry["symbol"] for entry in status["symbols"]]
-    raise TimeoutError(f"history not complete after {READY_S:.0f} s: {history}")
+        looked_at = (status["backfill"] or {"done": 0})["done"] >= len(SYMBOLS) * len(TIMEFRAMES)
+        if looked_at and (status["feed"]["trades_per_s"] or 0) > 0.9 * TRADES_PER_S:
+            return
+    raise TimeoutError(f"not live after {READY_S:.0f} s: {status.get('feed')}")
 
 
-async def keep_trading(port: int) -> None:
-    """Let the simulated exchange trade as busily as asked, until cancelled."""
-    connection = Connection(port)
-    while True:
-        wanted = f"trades_per_s={TRADES_PER_S}&seconds={BURST_S}"
-        await connection.get(f"/simulator/burst?{wanted}", method="POST")
-        await asyncio.sleep(BURST_S)
+def stored_trades(database: Path) -> int:
+    """How many trades have arrived so far."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+        return int(opened.execute("SELECT count(*) FROM trades").fetchone()[0])
 
 
-async def call_api(port: int, queries: Sequence[str], until: float, tally: Tally) -> None:
+async def call_api(
+    port: int, address: str, queries: Sequence[str], until: float, tally: Tally
+) -> None:
     """Ask for pairs as a program does, one after the other."""
-    connection, number = Connection(port), 0
+    connection, number = Connection(port, address), 0
     while time.monotonic() < until:
         number += 1
         answer = await connection.get(f"/analytics/pair?points=1&{queries[number % len(queries)]}")
@@ -135,7 +146,10 @@ async def load(port: int, queries: Sequence[str], clients: int) -> tuple[Tally, 
     until = time.monotonic() + SECONDS
     await asyncio.gather(
         *(dashboard.run(until, number / clients) for number, dashboard in enumerate(dashboards)),
-        *(call_api(port, queries, until, calls) for _ in range(API_CALLERS)),
+        *(
+            call_api(port, own_address(clients + number), queries, until, calls)
+            for number in range(API_CALLERS)
+        ),
     )
     for dashboard in dashboards:
         dashboard.close()
@@ -162,6 +176,17 @@ async def answers_per_s(port: int, path: str, more: str = "") -> float:
     return sum(await asyncio.gather(*map(ask, askers))) / COMPARED_S
 
 
+async def ask_dearly(port: int, queries: Sequence[str]) -> None:
+    """Ask for answers that are all different, long and dear, as many clients together would."""
+    for number in range(DEAR):
+        connection = Connection(port, own_address(number // DEAR_EACH))
+        window, query = 100 + number, queries[number % len(queries)]
+        path = f"/analytics/pair?{query}&window={window}&hedge=kalman&points=5000&bars=8000"
+        answer = await connection.get(path, "Accept-Encoding: gzip\r\n")
+        assert answer.status == 200, answer.body[:200]
+        connection.close()
+
+
 def row(name: str, tally: Tally, seconds: float = SECONDS) -> str:
     """A line of the table."""
     p50, p95, p99 = (tally.quantile(share) for share in (0.5, 0.95, 0.99))
@@ -178,7 +203,7 @@ def report(name: str, ticks: Tally, calls: Tally) -> None:
 
 async def compare(port: int, folder: Path) -> None:
     """`/analytics/pair` as it is kept, beside a bare Flask route that returns the same bytes."""
-    path = "/analytics/pair?timeframe=1m"
+    path = f"/analytics/pair?symbol_a={SYMBOLS[0]}&symbol_b={SYMBOLS[1]}"
     connection = Connection(port)
     content = folder / "answer.json"
     content.write_bytes((await connection.get(path)).body)
@@ -199,49 +224,64 @@ async def compare(port: int, folder: Path) -> None:
     )
 
 
-async def measure(port: int, exchange: int, master: int, folder: Path) -> None:
-    """Wait for the history, then every phase in turn."""
-    symbols = await wait_until_ready(port)
-    trading = asyncio.create_task(keep_trading(exchange))
-    pairs = [f"symbol_a={a}&symbol_b={b}" for a, b in combinations(symbols, 2)]
+async def measure(port: int, master: int, folder: Path, database: Path) -> None:
+    """Wait for the feed, then every phase in turn."""
+    await wait_until_live(port)
+    pairs = [f"symbol_a={a}&symbol_b={b}" for a, b in combinations(SYMBOLS, 2)]
     print(f"{CLIENTS} dashboards of {len(pairs)} pairs, {SECONDS:.0f} s a phase\n")
     print("| phase | answers/s | p50 ms | p95 ms | p99 ms | errors |\n|---|---|---|---|---|---|")
-    before = web_workers(master)
+    trades, began, sizes = stored_trades(database), time.monotonic(), [web_workers(master)]
     report("1m bars", *await load(port, pairs, CLIENTS))
-    half = web_workers(master)
+    sizes.append(web_workers(master))
     seconds = [f"{pair}&timeframe=1s" for pair in pairs[:SECOND_PAIRS]]
     report(f"1s bars, {SECOND_PAIRS} pairs", *await load(port, seconds, SECOND_PAIRS))
-    after = web_workers(master)
-    print(
-        "\nweb workers, MB: "
-        + "; ".join(
-            f"{before.get(pid, 0):.0f}, {half.get(pid, 0):.0f}, {size:.0f}"
-            for pid, size in after.items()
-        )
-    )
-    trading.cancel()
+    sizes.append(web_workers(master))
+    rate = (stored_trades(database) - trades) / (time.monotonic() - began)
+    print(f"\ntrades stored beside it: {rate:,.0f}/s")
+    print(f"web workers, MB, before and after each phase: {memory(sizes)}", flush=True)
     await compare(port, folder)
+    await ask_dearly(port, pairs)
+    print(f"web workers, MB, after {DEAR} dear requests: {memory([web_workers(master)])}")
+
+
+def memory(sizes: Sequence[Mapping[int, float]]) -> str:
+    """Megabytes of each worker, from one time to the next."""
+    return "; ".join(", ".join(f"{size.get(pid, 0):.0f}" for size in sizes) for pid in sizes[-1])
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as name:
-        folder, exchange, port = Path(name), free_port(), free_port()
-        market = [sys.executable, "-m", "ingest", "simulate", "--port", str(exchange)]
-        with (
-            running(market, folder / "exchange.log"),
-            serving(
+        folder, port = Path(name), free_port()
+        database = folder / "market.db"
+        url = f"sqlite:///{database}"
+        prefill(url, SYMBOLS)
+        exchange_log = folder / "exchange.log"
+        command = [sys.executable, "-m", "benchmarks.blaster", str(TRADES_PER_S)]
+        with running([*command, str(EXCHANGE_S), str(len(SYMBOLS))], exchange_log):
+            exchange = first_line(exchange_log)
+            with serving(
                 "wsgi:server",
                 port,
                 folder / "desk.log",
-                DATABASE_URL=f"sqlite:///{folder / 'market.db'}",
+                DATABASE_URL=url,
                 SOURCE="binance",
                 WEB_CONCURRENCY="2",
+                SYMBOLS=",".join(SYMBOLS),
                 BINANCE_WS_URL=f"ws://127.0.0.1:{exchange}",
                 BINANCE_REST_URL=f"http://127.0.0.1:{exchange}",
-            ) as master,
-        ):
-            asyncio.run(measure(port, exchange, master, folder))
+            ) as master:
+                asyncio.run(measure(port, master, folder, database))
     return 0
+
+
+def first_line(path: Path) -> str:
+    """What a process of ours says first."""
+    deadline = time.monotonic() + READY_S
+    while "\n" not in (text := path.read_text()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path.name} is empty")
+        time.sleep(0.05)
+    return text.partition("\n")[0]
 
 
 if __name__ == "__main__":
