@@ -53,6 +53,29 @@ def test_a_kept_answer_is_not_given_for_other_parameters_or_at_another_time(
     assert json.dumps(later["warnings"]) != json.dumps(first["warnings"])
 
 
+def test_a_query_is_judged_once_and_a_bad_one_refused_each_time(
+    own_desk: tuple[Dash, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Any] = []
+    judge = routes.pair_request
+
+    def counted(values: Any, settings: Any) -> Any:
+        judged.append(values["window"])
+        return judge(values, settings)
+
+    monkeypatch.setattr(routes, "pair_request", counted)
+    client = own_desk[0].server.test_client()
+    answers = [client.get(f"{PATH}&points=4") for _ in range(3)]
+    assert judged == [30]
+    assert {answer.get_data() for answer in answers} == {answers[0].get_data()}
+    assert {answer.headers["ETag"] for answer in answers} == {answers[0].headers["ETag"]}
+    assert client.head(f"{PATH}&points=4").get_data() == b""
+    assert client.post(f"{PATH}&points=4").status_code == 405
+    for _ in range(2):
+        assert client.get(f"{PATH}&points=-4").status_code == 400
+        assert client.get("/analytics/pair?symbol_a=NOPEUSDT").status_code == 404
+
+
 def test_bodies_without_a_tag_are_not_mixed_up() -> None:
     kept = CompressedBodies(BoundedCache(1_000_000))
     kept.set("br;", b"one page")
