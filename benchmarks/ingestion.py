@@ -17,6 +17,7 @@ from typing import NamedTuple
 from app import create_app
 from core.settings import Settings
 from core.types import Trade
+from ingest.binance.answers import SymbolInfo
 from ingest.binance.frames import parse_frame
 from ingest.store import market
 from ingest.store.engine import migrate, open_engine
@@ -229,16 +230,14 @@ def measure_twin(seconds: float = TWIN_S) -> float:
     migrate(url)
     writer = Writer(open_engine(url, checkpoints=True))
 
-    class Listing:
-        symbol, base, quote, status = "S000USDT", "S000", "USDT", "TRADING"
-
     from benchmarks.blaster import Blaster
 
     frames = Blaster(1_000, 10.0, 1)
     frames.start_ms = 1_700_000_000_000
     raws = [frames.frame(number)[4:] for number in range(10_000)]
     with writer.transaction() as tx:
-        key = market.ensure_symbols(tx, [Listing()])["S000USDT"]
+        listed = SymbolInfo("S000USDT", "S000", "USDT", "TRADING")
+        key = market.ensure_symbols(tx, [listed])[listed.symbol]
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds and count < len(raws):
         trade = parse_frame(raws[count], only="aggTrade")
