@@ -128,6 +128,7 @@ def test_walks_move_trade_and_go_together_as_the_legs_do(share):
     again = _walk(rows, covariance, rng)
     assert _covariance(again) == pytest.approx(covariance, rel=0.1)
     np.testing.assert_array_equal(again.traded_b, rows.traded_b)
+    assert rows.traded_b.mean() == pytest.approx(share, abs=0.02)
     np.testing.assert_array_equal(again.present, rows.present)
     idle = np.flatnonzero(rows.present & ~rows.traded_b)[5:]
     assert (again.open_b[idle] == again.close_b[idle]).all()
