@@ -16,6 +16,7 @@ from ingest.process.source import SimulatedExchange, resolve_source, simulate_co
 from ingest.store import imports, market
 from ingest.store.engine import migrate, open_engine
 from ingest.store.transaction import Writer
+from tests.support.market import listing
 from tests.support.waiting import HANG_S
 
 CLOSED = "http://127.0.0.1:9"
@@ -69,8 +70,7 @@ def test_imported_history_stays_on_show_without_an_exchange(tmp_path: Path) -> N
     migrate(url)
     writer = Writer(open_engine(url))
     with writer.transaction() as tx:
-        listing = type("L", (), {"symbol": "AB", "base": "A", "quote": "B", "status": "TRADING"})
-        key = market.ensure_symbols(tx, [listing])["AB"]
+        key = market.ensure_symbols(tx, [listing("AB")])["ABUSDT"]
         imports.record_import(tx, key, "klines", 60_000, 0, 60_000, None, None, "file", 1, 0)
     writer.close()
     environ: dict[str, str] = {}
