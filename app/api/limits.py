@@ -42,8 +42,8 @@ ALLOWANCES = {
 _MOST_MS_COUNTED = 1_000
 """Of one request: the first ones of a process may have to compile."""
 
-AT_WORK, IN_LINE, PATIENCE_S = 4, 2, 2.0
-"""Of a process's eight threads: the rest is the page's."""
+ANALYSES = 6
+"""Of a process's eight threads: the rest is the page's. The services compute fewer at once."""
 
 
 def limit_bodies(server: Flask) -> None:
@@ -140,46 +140,24 @@ class Ledger:
             account.work_ms += work_ms
 
 
-def limit_analyses(server: Flask, room: "Room | None" = None) -> None:
-    """Let few API requests compute at a time; the page's threads stay the page's."""
-    room = room or Room(AT_WORK, IN_LINE, PATIENCE_S)
+def limit_analyses(server: Flask, most: int = ANALYSES) -> None:
+    """Let few API requests be at their analyses at a time; the page's threads stay the page's."""
+    places = threading.BoundedSemaphore(most)
 
     def enter() -> None:
         if request.path.startswith("/analytics/") and request.method != "OPTIONS":
-            if not room.enter():
+            if not places.acquire(blocking=False):
                 raise ServiceUnavailable(
                     "As many analyses as this desk makes at once are under way.", retry_after=1
                 )
-            g.in_room = True
+            g.has_place = True
 
     def leave(_error: BaseException | None) -> None:
-        if g.pop("in_room", False):
-            room.leave()
+        if g.pop("has_place", False):
+            places.release()
 
     server.before_request(enter)
     server.teardown_request(leave)
-
-
-class Room:
-    """Lets in few at once, lets a few more wait for a moment, and sends the others away."""
-
-    def __init__(self, at_work: int, in_line: int, patience_s: float) -> None:
-        self._places = threading.BoundedSemaphore(at_work + in_line)
-        self._work = threading.BoundedSemaphore(at_work)
-        self._patience_s = patience_s
-
-    def enter(self) -> bool:
-        """Whether there is a place; whoever got one has to leave."""
-        if not self._places.acquire(blocking=False):
-            return False
-        if self._work.acquire(timeout=self._patience_s):
-            return True
-        self._places.release()
-        return False
-
-    def leave(self) -> None:
-        self._work.release()
-        self._places.release()
 
 
 @lru_cache(4_096)

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.api import limits
-from app.api.limits import Ledger, Room, limit_analyses
+from app.api.limits import Ledger, limit_analyses
 from app.api.problems import register_problems
 
 CALLBACK = "/_dash-update-component"
@@ -136,11 +136,11 @@ def test_being_not_ready_names_no_time(
 class Computing:
     """A server with one thing to compute, which takes as long as the test lets it."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, most: int) -> None:
         self.begun = threading.Semaphore(0)
         self.end = threading.Event()
         server = Flask("computing")
-        limit_analyses(server, room)
+        limit_analyses(server, most)
         register_problems(server)
 
         @server.get("/analytics/pair")
@@ -172,7 +172,7 @@ class Computing:
 
 
 def test_analyses_beyond_the_cap_are_told_when_to_come_again() -> None:
-    computing = Computing(Room(2, 0, 0.0))
+    computing = Computing(2)
     for _ in range(2):
         computing.ask()
         assert computing.begun.acquire(timeout=60)
@@ -184,29 +184,6 @@ def test_analyses_beyond_the_cap_are_told_when_to_come_again() -> None:
     assert computing.finish() == [200, 200]
     # Whoever has gone left the place, as did who was sent away or failed.
     assert computing.client().get("/analytics/pair").status_code == 200
-
-
-def test_few_wait_in_line_and_get_their_answer() -> None:
-    room = Room(1, 1, 60.0)
-    computing = Computing(room)
-    computing.ask()
-    assert computing.begun.acquire(timeout=60)
-    computing.ask()
-    places = room._places
-    # Until the second one stands in line.
-    while places.acquire(blocking=False):
-        places.release()
-        time.sleep(0.001)
-    assert computing.client().get("/analytics/pair").status_code == 503
-    assert computing.finish() == [200, 200]
-
-
-def test_waiting_in_line_ends() -> None:
-    room = Room(1, 1, 0.01)
-    assert room.enter()
-    assert not room.enter()
-    room.leave()
-    assert room.enter()
 
 
 def test_failed_analysis_leaves_its_place(
