@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import finite, iso, number, text
+from app.api.values import finite, iso, judged, number, text
 from app.requests.rules import AcknowledgeBody, AlertsParameters
 from app.services import Desk
 from core.errors import FieldError, ParameterErrors
@@ -42,7 +42,7 @@ AlertAnswer = Schema.from_dict(
         "z_peak": number(),
         "z_at_end": number(),
         "words": text("why it fired"),
-        "values": fields.Dict(metadata={"description": "all that it fired on"}),
+        "values": judged("all that it fired on"),
         "told": text("when its message went out; null while it is held back", null=True),
         "acknowledged_by": text(null=True),
         "acknowledged": text(null=True),

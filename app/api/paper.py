@@ -33,6 +33,7 @@ PositionAnswer = Schema.from_dict(
     },
     name="PaperPosition",
 )
+HeldAnswer = Schema.from_dict({"quantity": number(), "value": number()}, name="Held")
 BookAnswer = Schema.from_dict(
     {
         "quote": text("currency of all its figures"),
@@ -42,7 +43,9 @@ BookAnswer = Schema.from_dict(
                          "drift_pnl", "costs")
         },
         "exposure": fields.Dict(
-            metadata={"description": "quantity and value by symbol, largest value first"}
+            keys=fields.String(),
+            values=fields.Nested(HeldAnswer),
+            metadata={"description": "by symbol, largest value first"},
         ),
     },
     name="PaperBook",

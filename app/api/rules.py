@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import iso, text
+from app.api.values import iso, judged, text
 from app.requests.fields import answer_field
 from app.requests.pair import NoParameters
 from app.requests.rules import RuleBody, WhyParameters
@@ -38,7 +38,7 @@ DecisionAnswer = Schema.from_dict(
         "version": fields.Integer(),
         "state": text(),
         "words": text(),
-        "values": fields.Dict(metadata={"description": "all that it hung on"}),
+        "values": judged("all that it hung on"),
         "eventful": fields.Boolean(metadata={"description": "something fired, was told or ended"}),
         "late": fields.Boolean(metadata={"description": "judged when newer bars had closed"}),
     },

@@ -82,3 +82,10 @@ def spec_fields() -> dict[str, fields.Field[Any]]:
 def spec_values(spec: PairSpec) -> dict[str, Any]:
     """The values of those fields."""
     return {**asdict(spec), "since": iso(spec.since)}
+
+
+def judged(about: str) -> fields.Field[Any]:
+    """The values of a decision by name: numbers, words, yes or no."""
+    kinds = [{"type": "number"}, {"type": "string"}, {"type": "boolean"}]
+    value: fields.Field[Any] = fields.Raw(metadata={"anyOf": kinds, "nullable": True})
+    return fields.Dict(keys=fields.String(), values=value, metadata={"description": about})

@@ -286,8 +286,9 @@ def test_recording_of_which_nothing_is_understood_is_a_configuration_error(
 def test_worker_whose_recording_is_not_understood_ends_for_good(tmp_path: Path) -> None:
     path = tmp_path / "frames.txt"
     path.write_text("hello\n")
+    # With this code the supervisor doesn't start it again.
     done = subprocess.run(
-        [sys.executable, "-m", "ingest", "--supervise"],
+        [sys.executable, "-m", "ingest"],
         cwd=ROOT,
         env={
             "DATABASE_URL": f"sqlite:///{tmp_path}/market.db",
