@@ -110,7 +110,7 @@ class Analyst:
         every(scheduler, "judge", LOOK_EVERY_S, look)
         every(scheduler, "deliver", DELIVER_EVERY_S, deliver)
         every(scheduler, "prune", PRUNE_EVERY_S, prune)
-        every(scheduler, "ask HEARTBEAT_URL", PING_S, ping)
+        every(scheduler, "ask the dead man's switch", PING_S, ping)
         schedule_lock_check(scheduler, "analyst", lock, self.stop)
         try:
             await self._stop.wait()

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from app.api import limits
 from app.api.limits import Ledger, limit_analyses
 from app.api.problems import register_problems
+from tests.support.waiting import HANG_S
 
 CALLBACK = "/_dash-update-component"
 
@@ -146,7 +147,7 @@ class Computing:
         @server.get("/analytics/pair")
         def pair() -> str:
             self.begun.release()
-            assert self.end.wait(60)
+            assert self.end.wait(HANG_S)
             return "computed"
 
         @server.get("/api/status")
@@ -167,7 +168,7 @@ class Computing:
     def finish(self) -> list[int]:
         self.end.set()
         for thread in self.threads:
-            thread.join(60)
+            thread.join(HANG_S)
         return self.statuses
 
 
@@ -175,7 +176,7 @@ def test_analyses_beyond_the_cap_are_told_when_to_come_again() -> None:
     computing = Computing(2)
     for _ in range(2):
         computing.ask()
-        assert computing.begun.acquire(timeout=60)
+        assert computing.begun.acquire(timeout=HANG_S)
     response = computing.client().get("/analytics/pair")
     assert response.status_code == 503
     assert response.content_type == "application/problem+json"
