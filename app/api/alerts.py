@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import finite, iso, judged, number, text
+from app.api.values import finite, iso, judged, next_page, number, text
 from app.requests.rules import AcknowledgeBody, AlertsParameters
 from app.services import Desk
 from core.errors import FieldError, ParameterErrors
@@ -56,9 +56,7 @@ AlertAnswer = Schema.from_dict(
 AlertsAnswer = Schema.from_dict(
     {
         "alerts": fields.List(fields.Nested(AlertAnswer)),
-        "next": fields.Integer(
-            allow_none=True, metadata={"description": "`before` of the next page; null at its end"}
-        ),
+        "next": next_page(),
     },
     name="Alerts",
 )

@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import iso, judged, text
+from app.api.values import iso, judged, next_page, text
 from app.requests.fields import answer_field
 from app.requests.pair import NoParameters
 from app.requests.rules import RuleBody, WhyParameters
@@ -48,9 +48,7 @@ WhyAnswer = Schema.from_dict(
     {
         "rule_id": fields.Integer(),
         "decisions": fields.List(fields.Nested(DecisionAnswer)),
-        "next": fields.Integer(
-            allow_none=True, metadata={"description": "`before` of the next page; null at its end"}
-        ),
+        "next": next_page(),
     },
     name="Why",
 )

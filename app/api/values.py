@@ -89,3 +89,10 @@ def judged(about: str) -> fields.Field[Any]:
     kinds = [{"type": "number"}, {"type": "string"}, {"type": "boolean"}]
     value: fields.Field[Any] = fields.Raw(metadata={"anyOf": kinds, "nullable": True})
     return fields.Dict(keys=fields.String(), values=value, metadata={"description": about})
+
+
+def next_page() -> fields.Field[Any]:
+    """Where a list goes on."""
+    return fields.Integer(
+        allow_none=True, metadata={"description": "`before` of the next page; null at its end"}
+    )
