@@ -190,7 +190,8 @@ def trade_rows(
     """Only what trades: the chosen hedge of all computed rows, the backtest of those shown.
 
     `rows` are those of the plan, history included. Figures of the backtest that are NaN have a
-    reason by their name.
+    reason by their name. What the exchange says of the legs now decides on the last row alone,
+    and nothing of that has been filled yet: no figure hangs on it.
     """
     course = _course(spec, plan, rows)
     fit = fit_hedge(spec, spec.hedge, course, 0)

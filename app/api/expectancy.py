@@ -10,7 +10,7 @@ from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import ISO, finite_tree, iso, number, spec_fields, text
 from app.requests.pair import PairParameters, pair_request
 from app.services import Desk
-from app.services.pairs import Worth
+from app.services.worth import Worth
 from core.expectancy import Expectancy
 from core.pair_spec import PairSpec
 
@@ -57,7 +57,7 @@ def expectancy_routes(desk: Desk) -> ApiBlueprint:
     def expectancy(values: dict[str, Any]) -> Response:
         """Mean per trade by entry z, on all rows and on each half of them."""
         spec = pair_request(values, desk.settings).spec
-        return json_answer(expectancy_json(spec, desk.pairs.expectancy(spec)))
+        return json_answer(expectancy_json(spec, desk.worth.expectancy(spec)))
 
     return routes
 

@@ -11,7 +11,7 @@ from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import UNDEFINED, finite_tree, number, spec_fields, spec_values
 from app.requests.pair import PlaceboParameters, pair_request
 from app.services import Desk
-from app.services.pairs import Worth
+from app.services.worth import Worth
 from core.honesty import Placebo
 from core.pair_spec import PairSpec
 
@@ -60,7 +60,7 @@ def placebo_routes(desk: Desk) -> ApiBlueprint:
     def placebo(values: dict[str, Any]) -> Response:
         """The same rules on random walks in place of the legs, and the pair's rank among them."""
         spec, runs = pair_request(values, desk.settings).spec, values["runs"]
-        return json_answer(placebo_json(spec, desk.pairs.placebo(spec, runs)))
+        return json_answer(placebo_json(spec, desk.worth.placebo(spec, runs)))
 
     return routes
 

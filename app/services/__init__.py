@@ -10,6 +10,7 @@ from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
 from app.services.status import StatusService, take_stock
+from app.services.worth import WorthService
 from core.settings import Settings
 from ingest.store.reader import Reader
 from ingest.store.rules import RuleBook
@@ -21,6 +22,7 @@ class Desk:
 
     settings: Settings
     pairs: PairService
+    worth: WorthService
     market: MarketService
     status: StatusService
     alerts: AlertService
@@ -43,9 +45,11 @@ def open_desk(
 
     look = SharedLook(reader.snapshot, now_ms, TICK_LOOK_MS, monotonic)
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
+    pairs = PairService(settings, reader, look, now_ms)
     return Desk(
         settings,
-        PairService(settings, reader, look, now_ms),
+        pairs,
+        WorthService(pairs),
         MarketService(reader),
         StatusService(settings, reader, look, stock, now_ms),
         AlertService(settings, reader, look, now_ms, book),

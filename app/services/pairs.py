@@ -4,10 +4,9 @@ import math
 import pickle
 import threading
 import time
-import zlib
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import structlog
@@ -17,9 +16,7 @@ from app.services.looks import SharedLook, exchange_now_ms
 from app.services.market import SymbolNotIngested
 from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
-from core.expectancy import Expectancy
 from core.explain import Explanation, explain_zscore
-from core.honesty import Placebo, placebo
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
 from core.types import Leg, Listing, NextRow, PairResult
@@ -106,14 +103,6 @@ class PairView(PairState):
         decided = self.closed.key if self.closed else self.spec
         provisional = repr(self.zscore_provisional)  # as text: NaN is not equal to itself
         return decided, self.source, self.stale, self.gaps, self.warnings, provisional
-
-
-@dataclass(frozen=True, slots=True)
-class Worth(Generic[Value]):
-    """What the numbers of a pair are worth; None with the reason where that can't be told."""
-
-    value: Value | None
-    reason: str
 
 
 class RowNotThere(PairdeskError):
@@ -215,36 +204,22 @@ class PairService:
         leg_a, leg_b = self._both(spec, plan, (legs[0].revision, legs[1].revision))
         return explain_zscore(spec, plan, leg_a, leg_b, time_ms)
 
-    def expectancy(self, spec: PairSpec) -> Worth[Expectancy]:
-        """What trades earned by the z they were entered at; raises as `view` does."""
-        return self._worth(
-            spec, "expectancy", lambda plan, a, b: (pairs.expectancy_by_entry(spec, plan, a, b), "")
-        )
+    def key(self, spec: PairSpec) -> AnalysisKey | None:
+        """What the newest numbers of a pair hang on; None without bars in common.
 
-    def placebo(self, spec: PairSpec, runs: int) -> Worth[Placebo]:
-        """What the same rules make of random walks; raises as `view` does.
-
-        The walks hang on what is asked for alone, so that figures move with the bars only.
+        Raises
+        ------
+        SymbolNotIngested, StoreError
+            As for `view`.
         """
-        name = f"placebo {runs}"
-        seed = zlib.crc32(f"{name} {spec!r}".encode())
-        return self._worth(spec, name, lambda plan, a, b: placebo(spec, plan, a, b, runs, seed))
+        return self._key(self._look.value(), spec)
 
-    def _worth(
-        self,
-        spec: PairSpec,
-        name: str,
-        compute: Callable[[pairs.RowPlan, Leg, Leg], tuple[Value | None, str]],
-    ) -> Worth[Value]:
-        key = self._key(self._look.value(), spec)
-        if key is None:
-            return Worth(None, "no bars that the legs have in common are stored yet")
-        if key.listing.no_common_money:
-            return Worth(None, key.listing.no_common_money)
+    def from_bars(self, key: AnalysisKey, name: str, compute: Callable[[Leg, Leg], Value]) -> Value:
+        """What `compute` makes of the bars behind a key: in turn, and once for that name."""
 
-        def computed() -> Worth[Value]:
+        def computed() -> Value:
             with self._turns:
-                return Worth(*compute(key.plan, *self._both(spec, key.plan, key.revision)))
+                return compute(*self._both(key.spec, key.plan, key.revision))
 
         return self._shown.get_or_compute((key, name), computed)
 

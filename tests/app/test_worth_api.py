@@ -97,10 +97,10 @@ def test_the_same_question_is_computed_once(
     services: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = read_pair_spec({"window": 30, "hedge_window": 100, "bars": 300}, services.settings)
-    first = services.pairs.placebo(spec, 20)
+    first = services.worth.placebo(spec, 20)
 
     def refuse(*_: Any) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("app.services.pairs.placebo", refuse)
-    assert repr(services.pairs.placebo(spec, 20)) == repr(first)
+    monkeypatch.setattr("app.services.worth.placebo", refuse)
+    assert repr(services.worth.placebo(spec, 20)) == repr(first)

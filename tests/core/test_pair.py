@@ -212,6 +212,8 @@ def test_a_suspended_leg_is_not_entered_and_is_told(spec, legs):
     other = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "HALT", "TRADING"))
     assert other.signal_note.startswith("no entry: AAAUSDT has not traded since")
     np.testing.assert_array_equal(stopped.position[:-1], trading.position[:-1])
+    # Nothing of the last decision is filled yet: noise and other entries need not know of it.
+    assert repr(stopped.backtest.metrics) == repr(trading.backtest.metrics)
     imported = analyse_pair(asked, plan, *legs, Listing("USDT", "USDT", "TRADING", "IMPORTED"))
     assert imported.signal_note is None
 

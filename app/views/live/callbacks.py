@@ -55,7 +55,7 @@ def load_expectancy(desk: Desk, request: object) -> Any:
     if asked is None:
         return no_update
     spec, key = asked[0], query_of(asked[0], desk.settings)
-    told, failure = asked_of(desk.pairs.expectancy, spec)
+    told, failure = asked_of(desk.worth.expectancy, spec)
     found, reason = (told.value, told.reason) if told else (None, failure)
     return {
         "key": key,
@@ -70,7 +70,7 @@ def load_noise(desk: Desk, request: object) -> Any:
     if asked is None:
         return no_update
     spec = asked[0]
-    told, failure = asked_of(lambda spec: desk.pairs.placebo(spec, RUNS), spec)
+    told, failure = asked_of(lambda spec: desk.worth.placebo(spec, RUNS), spec)
     found, reason = (told.value, told.reason) if told else (None, failure)
     return {"key": query_of(spec, desk.settings), "texts": noise_texts(spec, found, reason)}
 
