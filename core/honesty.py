@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from core.bars import BREAK_FACTOR, align
-from core.pair import RowPlan, analyse_pair, trade_rows
+from core.pair import RowPlan, analyse_pair, relate_rows, trade_rows
 from core.reasons import why_no_spread
 from core.regression import log_prices
 from core.spread import half_life
@@ -67,7 +67,8 @@ class Placebo:
     traded_b: float
     """Share of the bars with trades, of walks and legs alike."""
     figures: Mapping[str, Noise]
-    """Every figure of the backtest by its name, BEYOND_ENTRY, HALF_LIFE and HALF_LIFE_FOUND."""
+    """Every figure of the backtest by its name, BEYOND_ENTRY, HALF_LIFE, HALF_LIFE_FOUND, and
+    those of `core.pair.relate_rows`."""
     reasons: Mapping[str, str]
     """Why the pair itself has not got a figure, by the figure's name."""
 
@@ -180,7 +181,8 @@ def _figures(
     if told.words:
         reasons[HALF_LIFE] = why_no_spread(fit.held_out) or told.words
     figures[HALF_LIFE_FOUND] = float(not math.isnan(told.bars))
-    return figures, reasons
+    related, why = relate_rows(spec, plan, rows, fit)
+    return figures | related, reasons | why
 
 
 def _noise(value: float, walks: FloatArray) -> Noise:

@@ -11,11 +11,17 @@ from core.blocks import block_rows, looks_back, plan_runs, run_in_rows
 from core.expectancy import Expectancy, expectancy
 from core.hedges import Course, FittedHedge, course_of, fit_hedge
 from core.pair_spec import HEDGES
-from core.reasons import explain_missing, name_breaks, why_undefined
+from core.reasons import (
+    explain_missing,
+    name_breaks,
+    why_no_correlation,
+    why_no_effectiveness,
+    why_undefined,
+)
 from core.regression import full_sample_ols
 from core.signals import Conditions, conditions, decide_positions, last_traded
 from core.spread import break_even_z, half_life, hurst, required_z, return_correlation
-from core.stationarity import cointegration
+from core.stationarity import cointegration, engle_granger
 from core.types import (
     Backtest,
     BoolArray,
@@ -133,13 +139,10 @@ def analyse_pair(
     if "break_even_z" in why_next:
         reasons["zscore_provisional"] = why_next["break_even_z"]
 
-    begin = max((plan.present_ms - plan.history_start_ms) // spec.timeframe_ms, course.last_break)
+    begin = _present(spec, plan, course)
     y, x = course.y[begin:-1], course.x[begin:-1]
     found, words = cointegration(y, x, spec.lags)
     reasons |= words
-    correlation = return_correlation(
-        computed.close_a[course.last_break :], computed.close_b[course.last_break :], spec.window
-    )
     hedge_ratio = float(series.hedge_ratio[-1])
     even = break_even_z(
         spec.exit_z,
@@ -170,7 +173,7 @@ def analyse_pair(
         required_z=needed,
         signal=_signal(int(position[-1]), float(series.zscore[-1])),
         signal_note=_signal_note(spec, ready, hedge_ratio, listing),
-        correlation=correlation,
+        correlation=_correlation(spec, computed, course),
         half_life_bars=told.bars,
         half_life_interval=(told.low, told.high),
         hurst=hurst(chosen.held_out),
@@ -198,6 +201,30 @@ def trade_rows(
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
     _, backtest, reasons = _trade(spec, _ready(spec, rows, course, fit.series, skip))
     return fit, backtest, reasons
+
+
+def relate_rows(
+    spec: PairSpec, plan: RowPlan, rows: PairRows, fit: FittedHedge
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Only how the legs go together, as figures by the names that rules know them by.
+
+    `rows` are those of the plan, history included, `fit` what trades on them. Figures that are
+    NaN have a reason by their name.
+    """
+    course = _course(spec, plan, rows)
+    begin = _present(spec, plan, course)
+    found, words = engle_granger(course.y[begin:-1], course.x[begin:-1], spec.lags)
+    figures = {
+        "pvalue_both": found.pvalue_both if found else math.nan,
+        "hedge_effectiveness": fit.effectiveness,
+        "correlation": _correlation(spec, rows, course),
+    }
+    reasons = {
+        "pvalue_both": words or "",
+        "hedge_effectiveness": why_no_effectiveness(spec, course),
+        "correlation": why_no_correlation(spec, course),
+    }
+    return figures, {name: reasons[name] for name, value in figures.items() if math.isnan(value)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -285,6 +312,16 @@ def _course(spec: PairSpec, plan: RowPlan, rows: PairRows) -> Course:
         for time_ms in (plan.history_start_ms, plan.start_ms, plan.end_ms)
     )
     return course_of(rows, begin, plan_runs(spec, begin, first, end + 1))
+
+
+def _present(spec: PairSpec, plan: RowPlan, course: Course) -> int:
+    """The row that the statistics of the present begin with."""
+    return max((plan.present_ms - plan.history_start_ms) // spec.timeframe_ms, course.last_break)
+
+
+def _correlation(spec: PairSpec, rows: PairRows, course: Course) -> float:
+    since = course.last_break
+    return return_correlation(rows.close_a[since:], rows.close_b[since:], spec.window)
 
 
 class _Ready(NamedTuple):

@@ -87,7 +87,7 @@ def explain_missing(
         if "zscore" in of_hedge:
             reasons[f"zscores.{hedge}"] = of_hedge["zscore"]
         if math.isnan(result.hedges[hedge].effectiveness):
-            reasons[f"hedge_effectiveness.{hedge}"] = _why_no_effectiveness(spec, course)
+            reasons[f"hedge_effectiveness.{hedge}"] = why_no_effectiveness(spec, course)
     if math.isnan(result.kalman_stderr[-1]):
         reasons["hedge_ratio.kalman_stderr"] = why["kalman"].get(
             "break_even_z", "the filter's errors are too persistent for a band"
@@ -96,7 +96,7 @@ def explain_missing(
         few = np.count_nonzero(~np.isnan(course.y[begin:-1])) < 3
         reasons["hedge_ratio.ols_full_sample"] = "under 3 rows are present" if few else B_STILL
     if math.isnan(result.correlation):
-        reasons["correlation"] = _why_no_correlation(spec, course)
+        reasons["correlation"] = why_no_correlation(spec, course)
     no_spread = chosen.get("hedge_ratio") or why_no_spread(held_out)
     if no_half_life:
         reasons["half_life_bars"] = no_spread or no_half_life
@@ -172,7 +172,8 @@ def _why_no_hurst(recent: FloatArray) -> str:
     return "outside (0, 1)" if np.ptp(present) > 0.0 else "the spread does not move"
 
 
-def _why_no_correlation(spec: PairSpec, course: Course) -> str:
+def why_no_correlation(spec: PairSpec, course: Course) -> str:
+    """Why the last returns have no correlation."""
     both = (course.y + course.x)[course.last_break : -1]
     returns = np.diff(both[-spec.window - 1 :])
     if np.count_nonzero(~np.isnan(returns)) < 0.9 * spec.window:
@@ -180,7 +181,8 @@ def _why_no_correlation(spec: PairSpec, course: Course) -> str:
     return "a leg does not move"
 
 
-def _why_no_effectiveness(spec: PairSpec, course: Course) -> str:
+def why_no_effectiveness(spec: PairSpec, course: Course) -> str:
+    """Why no hedge has an effectiveness over the last rows."""
     recent = changes(course.y[course.last_break : -1])[-spec.hedge_window :]
     recent = recent[~np.isnan(recent)]
     if len(recent) >= 0.9 * spec.hedge_window and np.ptp(recent) == 0.0:

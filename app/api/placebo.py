@@ -38,7 +38,8 @@ PlaceboAnswer = Schema.from_dict(
             values=fields.Nested(NoiseAnswer),
             metadata={
                 "description": "every figure of the backtest; beyond_entry, the share of rows with"
-                " |z| from entry_z on; half_life_bars; half_life_found, 1 or 0"
+                " |z| from entry_z on; half_life_bars; half_life_found, 1 or 0; pvalue_both,"
+                " hedge_effectiveness of the hedge that trades, correlation"
             },
         ),
         "warnings": fields.List(fields.String()),

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from statsmodels.tsa.stattools import coint
 
 from core import regression
 from core.honesty import _covariance, _noise, _walk, placebo, truncation_check
@@ -76,6 +77,62 @@ def test_every_figure_of_the_backtest_has_its_noise(spec, legs):
     assert told.figures["beyond_entry"].value == beyond.mean()
     assert told.figures["half_life_bars"].value == result.half_life_bars
     assert told.figures["sharpe"].defined == 0  # under thirty days there is none
+    assert told.figures["correlation"].value == result.correlation
+    assert told.figures["hedge_effectiveness"].value == result.hedges["ols"].effectiveness
+    assert told.figures["pvalue_both"].value == result.cointegration.pvalue_both
+
+
+def test_noise_of_how_legs_go_together_is_that_of_walks_as_correlated(spec, as_bars):
+    """Plain twins of the three figures on walks of its own making, as many runs of each."""
+    rng, n, share = np.random.default_rng(11), 1_500, 0.8
+    parameters = spec(bars=900)
+
+    def walks():
+        steps = rng.normal(0, 1e-3, (2, n))
+        steps[1] = share * steps[0] + math.sqrt(1 - share**2) * steps[1]
+        return np.cumsum(steps, axis=1)
+
+    legs = [as_bars(np.exp(leg), 0, MINUTE) for leg in walks()]
+    plan = plan_rows(parameters, 0, (n - 1) * MINUTE)
+    told = placebo(parameters, plan, *legs, runs=150)[0]
+    assert told.correlation == pytest.approx(share, abs=0.03)
+    plain = {"correlation": [], "hedge_effectiveness": [], "pvalue_both": []}
+    for _ in range(150):
+        y, x = walks()
+        plain["correlation"].append(np.corrcoef(np.diff(y)[-60:], np.diff(x)[-60:])[0, 1])
+        changed = [
+            [leg[t] - leg[t - 10] for leg in (y, x)]
+            + [np.polyfit(x[t - 310 : t - 10], y[t - 310 : t - 10], 1)[0]]
+            for t in range(n - 300, n)
+        ]
+        dy, dx, beta = np.array(changed).T
+        plain["hedge_effectiveness"].append(1 - np.var(dy - beta * dx) / np.var(dy))
+        pvalues = [coint(*pair)[1] for pair in ((y[-900:], x[-900:]), (x[-900:], y[-900:]))]
+        plain["pvalue_both"].append(min(1, 2 * min(pvalues)))
+    for name, values in plain.items():
+        low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
+        noise = told.figures[name]
+        assert noise.defined == 150
+        spread = (high - low) / 4  # of quantiles of 150 runs each
+        assert (noise.low, noise.median) == pytest.approx((low, median), abs=spread), name
+        assert noise.high == pytest.approx(high, abs=spread), name
+
+
+def test_what_the_pair_lacks_of_its_legs_going_together_has_a_reason(spec, as_bars):
+    rng, n = np.random.default_rng(2), 1_000
+    steps = rng.normal(0, 1e-3, (2, n))
+    steps[0, -400:] = 0.0  # leg A stands still
+    legs = [as_bars(np.exp(leg), 0, MINUTE) for leg in np.cumsum(steps, axis=1)]
+    parameters = spec(bars=300)
+    told = placebo(parameters, plan_rows(parameters, 0, (n - 1) * MINUTE), *legs, runs=5)[0]
+    result = analyse_pair(parameters, plan_rows(parameters, 0, (n - 1) * MINUTE), *legs)
+    for name, words in (
+        ("correlation", result.reasons["correlation"]),
+        ("hedge_effectiveness", result.reasons["hedge_effectiveness.ols"]),
+        ("pvalue_both", result.reasons["cointegration"]),
+    ):
+        assert math.isnan(told.figures[name].value)
+        assert told.reasons[name] == words
 
 
 def test_the_same_seed_gives_the_same_answer(spec, legs):

@@ -10,37 +10,37 @@ from app.views.markup import aria
 CARDS = {
     "z": (
         "z-score, last closed bar",
-        "z-noise",
+        ["z-noise"],
         "How many deviations the spread lies off its mean",
     ),
     "even": (
         "break-even z · needed z",
-        "even-noise",
+        ["even-noise"],
         "Break-even: the entry that pays the four fills if the frozen spread reverts in full."
         " Needed: the entry that would have paid at the share of the way back that this pair gave",
     ),
-    "hedge": ("hedge ratio β", "hedge-more", "How much of leg B stands against leg A, in money"),
+    "hedge": ("hedge ratio β", ["hedge-more"], "How much of leg B stands against leg A, in money"),
     "effect": (
         "hedge effectiveness",
-        "effect-more",
+        ["effect-more", "effect-noise"],
         "Share of the variance of leg A's 10-bar changes that the hedge took away, each with the"
         " hedge ratio known before it",
     ),
     "half-life": (
         "half-life, out of sample",
-        "half-life-noise",
+        ["half-life-noise"],
         "Bars until half of a deviation is gone, of a spread fitted on the rows before",
     ),
     "coint": (
         "cointegration, both ways",
-        "coint-more",
+        ["coint-more", "coint-noise"],
         "Engle-Granger, p-value of the better direction doubled; squares: sixths of the rows that"
         " pass by themselves",
     ),
-    "corr": ("correlation", "corr-more", "Of log returns"),
-    "signal": ("signal", "signal-more", "What the rule itself holds; grey where it can't pay"),
+    "corr": ("correlation", ["corr-noise"], "Of log returns"),
+    "signal": ("signal", ["signal-more"], "What the rule itself holds; grey where it can't pay"),
 }
-"""Heading, the key of the third line, and what the number is."""
+"""Heading, the keys of the third line, and what the number is."""
 
 
 def verdict_line() -> html.Section:
@@ -71,7 +71,7 @@ def cards() -> html.Section:
                     html.H2(label, title=meaning),
                     html.Strong(shown[key], id=text(key)),
                     html.Small(id=text(f"{key}-note")),
-                    html.Small(id=text(more)),
+                    html.Small([html.Span(id=text(part)) for part in more]),
                 ],
             )
             for key, (label, more, meaning) in CARDS.items()

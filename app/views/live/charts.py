@@ -53,7 +53,10 @@ CAPTIONS: dict[str, tuple[str, list[Any]]] = {
             " at this pair's own capture",
         ],
     ),
-    "hedge": ("Hedge ratio β", [html.Span(id=text("hedge-note-chart"))]),
+    "hedge": (
+        "Hedge ratio β",
+        [html.Span(id=text("hedge-note-chart")), html.Span(id=text("history-note"))],
+    ),
 }
 
 

@@ -19,6 +19,7 @@ from app.views.text import (
     signed,
     time_text,
 )
+from core.blocks import looks_back
 from core.pair_spec import HEDGES, Hedge
 from core.spread import FEWEST_TRADES
 from core.types import PairResult, RoundTrip
@@ -26,6 +27,8 @@ from core.types import PairResult, RoundTrip
 _USUAL: tuple[Hedge, ...] = ("ols", "kalman", "returns")
 """Hedge ratios that stand beside the chosen one's."""
 CARDS = ("z", "even", "hedge", "effect", "half-life", "coint", "corr", "signal")
+MORE = ("hedge-more", "effect-more", "coint-more", "signal-more")
+"""Third lines of cards, or what stands in them before the noise."""
 SUMMARY = {
     "pnl": "net PnL",
     "per-trade": "per trade, bp",
@@ -39,7 +42,8 @@ SUMMARY = {
 """Figures of the backtest by key: the words beside each."""
 VERDICT = ("verdict", "verdict-figures", "verdict-rule")
 NOISE = (
-    "z-noise", "even-noise", "half-life-noise", *(f"{key}-noise" for key in SUMMARY), "noise-note",
+    "z-noise", "even-noise", "effect-noise", "half-life-noise", "coint-noise", "corr-noise",
+    *(f"{key}-noise" for key in SUMMARY), "noise-note",
 )  # fmt: skip
 """What noise gives, see `app.views.live.worth`."""
 LATER = (*NOISE, "expectancy-note")
@@ -67,17 +71,28 @@ def lasting_texts(result: PairResult) -> dict[str, str]:
         note += f" · {SIDES[backtest.inherited.side]} from before, not counted"
     return {
         "since-note": _reason(result, "backtest") or note,
+        "history-note": _history_note(result),
         "effect-note": "of 10-bar variance",
         "corr-note": f"returns, {spec.window:,} bars",
-        "corr-more": f"the last {duration_text(spec.window * spec.timeframe_ms)}",
     }
+
+
+def _history_note(result: PairResult) -> str:
+    """Until when the hedge looks back past the first stored bar; empty where it never does."""
+    spec = result.spec
+    if "history" not in result.reasons:
+        return ""
+    until_ms = result.history_start_ms + looks_back(spec) * spec.timeframe_ms
+    effect = "still running in" if spec.hedge == "kalman" else "of fewer bars"
+    if until_ms >= result.as_of_ms:
+        return f" · {effect}: no more are stored"
+    return f" · {effect} until {time_text(until_ms, spec.timeframe == '1s')}"
 
 
 def empty_texts() -> dict[str, str]:
     """The same keys while there is nothing to say."""
     lines = [f"{key}-note" for key in CARDS]
-    lines += [f"{key}-more" for key in CARDS if f"{key}-noise" not in NOISE]
-    blank = dict.fromkeys((*VERDICT, *lines, "trips-note", "since-note"), "")
+    blank = dict.fromkeys((*VERDICT, *lines, *MORE, "trips-note", "since-note", "history-note"), "")
     return blank | dict.fromkeys((*CARDS, *SUMMARY), NONE) | {"verdict": "Nothing to say yet."}
 
 
@@ -186,7 +201,7 @@ def _hedge(result: PairResult) -> dict[str, str]:
     # Dollar-neutral beside the chosen one; beside itself, the usual one.
     beside: Hedge = "ols" if spec.hedge == "ratio" else "ratio"
     effect = plain(100 * chosen.effectiveness, ".0f", " %")
-    other = plain(100 * now[beside].effectiveness, ".0f", " %")
+    other = plain(100 * now[beside].effectiveness, ".0f")
     return {
         "hedge": plain(ratio, ".3f"),
         "hedge-note": note
@@ -226,7 +241,7 @@ def _cointegration(result: PairResult) -> dict[str, str]:
     squares = ""
     if parts is not None:
         filled = "■" * parts.passing + "□" * (parts.of - parts.passing)
-        squares = f"{filled} {parts.passing} of {parts.of} sixths"
+        squares = f"{filled} {parts.passing} of {parts.of}"
     return {
         "coint": f"p {pvalue:.3f}" if pvalue >= 0.001 else "p < 0.001",
         "coint-note": f"{legs[0]} on {legs[1]}, in sample",

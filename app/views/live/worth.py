@@ -31,6 +31,9 @@ def noise_texts(spec: PairSpec, told: Placebo | None, reason: str) -> dict[str, 
     texts["even-noise"] = (
         f"capture {_percent(capture.value)} % · noise {_between(capture, _in_percent)}"
     )
+    texts["effect-noise"] = f" · noise {_between(figures['hedge_effectiveness'], _in_percent)}"
+    texts["coint-noise"] = f" · noise {_between(figures['pvalue_both'], float, '.2g')}"
+    texts["corr-noise"] = f"noise {_between(figures['correlation'], float, '.2f')}"
     found = 100 * figures[HALF_LIFE].defined / told.runs
     texts["half-life-noise"] = f"noise shows one in {found:.0f} %"
     to_bp = 1e4 / spec.notional

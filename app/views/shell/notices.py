@@ -169,11 +169,6 @@ def _pair(pair: PairState, cut: bool) -> list[Notice]:
         words = f"{len(pair.gaps)} gap{'s' if len(pair.gaps) > 1 else ''} in the trades shown"
         tail = f", {kinds} of them can't be filled" if kinds else ", being filled"
         lines.append(Notice("warn", f"{words}{tail}: bars without all trades give no z."))
-    reasons = closed.reasons
-    if "history" in reasons:
-        lines.append(Notice("info", f"History {reasons['history']}."))
-    if "hedge_ratio" in reasons:
-        lines.append(Notice("info", f"Hedge ratio {reasons['hedge_ratio']}."))
     return lines
 
 
