@@ -1,13 +1,15 @@
 """The first line of the page: what it says, and that it advises nothing its numbers don't carry."""
 
 import math
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.views.live.texts import live_texts, signal_look
+from app.views.live.texts import lasting_texts, live_texts, signal_look
 from app.views.live.verdict import verdict
 from core.pair import analyse_pair, plan_rows
 from core.pair_spec import read_pair_spec
@@ -39,13 +41,18 @@ def bars_of(closes: np.ndarray) -> Bars:
 
 @pytest.fixture(scope="module")
 def computed() -> PairResult:
+    return analysed()
+
+
+def analysed(**asked: Any) -> PairResult:
     rng = np.random.default_rng(4)
     x = np.log(20.0) + rng.normal(0, 4e-3, 1_500).cumsum()
     spread = np.zeros(1_500)
     for row, shock in enumerate(rng.normal(0, 4e-3, 1_499), start=1):
         spread[row] = 0.9 * spread[row - 1] + shock
-    asked = {"symbol_a": "BTCUSDT", "symbol_b": "ETCUSDT", "timeframe": "1h", "bars": 800}
-    spec = read_pair_spec(asked | {"window": 60, "notional": 10_000}, Settings())
+    legs = {"symbol_a": "BTCUSDT", "symbol_b": "ETCUSDT", "timeframe": "1h"}
+    given = legs | {"bars": 800, "window": 60, "notional": 10_000} | asked
+    spec = read_pair_spec(given, Settings())
     plan = plan_rows(spec, START_MS, START_MS + 1_499 * HOUR)
     return analyse_pair(spec, plan, bars_of(np.exp(1.0 + x + spread)), bars_of(np.exp(x)))
 
@@ -167,3 +174,27 @@ def test_no_z_is_nothing_to_act_upon(computed: PairResult) -> None:
     result = standing(computed, (1, 1), math.nan, signal="no_data")
     said = verdict(replace(result, reasons={"zscore": "under 90 % of the window is present"}))
     assert (said.look, said.words) == ("no", "Can't say: under 90 % of the window is present.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, ""),  # 1,500 hours are stored; 800 of them and the 300 before each are enough
+        ({"bars": 1_400}, " · of fewer bars until {300}"),
+        ({"bars": 1_400, "hedge": "returns"}, " · of fewer bars until {310}"),
+        (
+            {"bars": 1_400, "hedge": "kalman", "hedge_window": 100},
+            " · still running in until {1120}",
+        ),
+        ({"hedge": "kalman"}, " · still running in: no more are stored"),
+    ],
+)
+def test_short_history_is_told_in_one_grey_line_with_its_end(
+    asked: dict[str, Any], said: str
+) -> None:
+    """The row named is the first that has all that its hedge looks back to."""
+    rows = re.search(r"\{(\d+)\}", said)
+    if rows:
+        moment = datetime.fromtimestamp((START_MS + int(rows[1]) * HOUR) / 1000, UTC)
+        said = said.replace(rows[0], f"{moment:%d %b %H:%M}")
+    assert lasting_texts(analysed(**asked))["history-note"] == said

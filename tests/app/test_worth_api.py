@@ -6,6 +6,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.services import Desk
+from app.views.live.callbacks import load_noise
+from app.views.live.texts import NOISE
+from app.views.live.worth import RUNS
 from core.pair_spec import read_pair_spec
 
 REACH = "window=30&hedge_window=100&bars=600"
@@ -58,6 +61,26 @@ def test_placebo_ranks_the_figures_of_the_pair_and_repeats_itself(client: FlaskC
     words = pair["backtest"]["sharpe"], [w for w in pair["warnings"] if "backtest.sharpe:" in w]
     assert words == (None, ["backtest.sharpe: 0.4 days; 30 are needed"])
     assert "figures.sharpe.value: 0.4 days; 30 are needed" in told["warnings"]
+
+
+def test_page_sets_the_noise_of_the_api_beside_each_card(
+    client: FlaskClient, services: Desk
+) -> None:
+    query = "window=30&hedge_window=100&bars=600&entry_z=1.5"
+    told = client.get(f"/analytics/pair/placebo?{query}&runs={RUNS}").get_json()["figures"]
+    texts = load_noise(services, {"query": query})["texts"]
+    effect, pvalue, correlation = (
+        told[name] for name in ("hedge_effectiveness", "pvalue_both", "correlation")
+    )
+    low, high = (f"{100 * effect[part]:.0f}".replace("-", "−") for part in ("low", "high"))
+    joint = " to " if effect["low"] < 0 else "–"
+    assert texts["effect-noise"] == f" · noise {low}{joint}{high}"
+    assert texts["coint-noise"] == f" · noise {pvalue['low']:.2g}–{pvalue['high']:.2g}"
+    assert texts["corr-noise"] in (
+        f"noise {correlation['low']:.2f}–{correlation['high']:.2f}",
+        f"noise {correlation['low']:.2f} to {correlation['high']:.2f}".replace("-", "−"),
+    )
+    assert set(texts) == set(NOISE)
 
 
 @pytest.mark.parametrize("query", [f"{PAIR}&runs=20", f"{REACH}&entry_z=9&runs=20"])
