@@ -14,6 +14,7 @@ from app.api.paper import paper_routes
 from app.api.placebo import placebo_routes
 from app.api.problems import register_problems
 from app.api.rules import rule_routes
+from app.api.watchlist import watchlist_routes
 from app.api.writing import guard_writes
 from app.services import Desk
 
@@ -23,7 +24,7 @@ def register_api(server: Flask, desk: Desk) -> None:
     guard_writes(server, desk.settings)
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
-        market_routes, rule_routes, alert_routes, paper_routes, health_routes,
+        market_routes, rule_routes, watchlist_routes, alert_routes, paper_routes, health_routes,
     )  # fmt: skip
     document_routes(server, [bind(desk) for bind in routes])
     register_problems(server)

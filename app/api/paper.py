@@ -11,7 +11,7 @@ from app.api.values import iso, number, numbers, text, times
 from app.requests.pair import NoParameters
 from app.services import Desk
 from core.pair_spec import PairSpec
-from core.paper import PaperState, Position, position_of, revive, together
+from core.paper import Position, together
 from ingest.store.rules import StoredRule
 
 PositionAnswer = Schema.from_dict(
@@ -97,18 +97,23 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
     @routes.problems(400, 429, 503)
     def paper(values: dict[str, Any]) -> Response:
         """Every paper position, and all of one currency together as a book."""
-        found = _positions(desk)
+        rules = desk.alerts.reader.rules()
+        held = desk.alerts.positions(rules)
         quotes = {one.symbol: one.quote for one in desk.market.symbols()}
         by_quote = defaultdict[str, list[tuple[str, str, float, Position]]](list)
-        for _, pair, position in found:
+        positions = []
+        for rule in rules:
+            pair, position = rule.spec.pair, held.get(rule.rule_id)
+            if pair is None or position is None:
+                continue
             part = pair.symbol_a, pair.symbol_b, pair.notional, position
             by_quote[quotes.get(pair.symbol_a, "")].append(part)
+            positions.append(_position(rule, pair, position))
         books = []
         for quote, parts in sorted(by_quote.items()):
             book = together(parts)
             exposure = {symbol: held._asdict() for symbol, held in book.exposure.items()}
             books.append({"quote": quote} | book._asdict() | {"exposure": exposure})
-        positions = [_position(*one) for one in found]
         return json_answer({"positions": positions, "books": books})
 
     @routes.get("/<int:rule_id>")
@@ -119,7 +124,7 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
         """Equity bar by bar and the trips of one rule, since its birth."""
         rule = desk.alerts.rule(rule_id)
         equity = desk.alerts.reader.paper_equity(rule_id, rule.born_ms)
-        positions = [_position(*one) for one in _positions(desk) if one[0].rule_id == rule_id]
+        pair, position = rule.spec.pair, desk.alerts.positions([rule]).get(rule_id)
         trips = [
             {"entry_time": iso(trip.entry_ms), "exit_time": iso(trip.exit_ms)}
             | {key: value for key, value in trip._asdict().items() if not key.endswith("_ms")}
@@ -129,7 +134,7 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
             {
                 "rule_id": rule_id,
                 "born": iso(rule.born_ms),
-                "position": positions[0] if positions else None,
+                "position": _position(rule, pair, position) if pair and position else None,
                 "equity": {
                     "time": [time_ms for time_ms, _ in equity],
                     "value": [value for _, value in equity],
@@ -139,20 +144,6 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
         )
 
     return routes
-
-
-def _positions(desk: Desk) -> list[tuple[StoredRule, PairSpec, Position]]:
-    """How the paper of every rule stands that has had a bar since its birth."""
-    states = desk.alerts.reader.paper_states()
-    found = []
-    for rule in desk.alerts.reader.rules():
-        pair = rule.spec.pair
-        if pair is None or rule.rule_id not in states:
-            continue
-        state: PaperState = revive(states[rule.rule_id])
-        if state.since_ms == rule.born_ms:
-            found.append((rule, pair, position_of(pair, state)))
-    return found
 
 
 def _position(rule: StoredRule, pair: PairSpec, position: Position) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
 from app.services.status import StatusService, take_stock
+from app.services.watchlist import WatchlistService
 from app.services.worth import WorthService
 from core.settings import Settings
 from ingest.store.reader import Reader
@@ -26,6 +27,7 @@ class Desk:
     market: MarketService
     status: StatusService
     alerts: AlertService
+    watchlist: WatchlistService
     answers: ResultCache
     """Bodies that were made of the same things before."""
 
@@ -46,12 +48,15 @@ def open_desk(
     look = SharedLook(reader.snapshot, now_ms, TICK_LOOK_MS, monotonic)
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
     pairs = PairService(settings, reader, look, now_ms)
+    alerts = AlertService(settings, reader, look, now_ms, book)
+    record = SharedLook(alerts.record, now_ms, TICK_LOOK_MS, monotonic)
     return Desk(
         settings,
         pairs,
         WorthService(pairs),
         MarketService(reader),
         StatusService(settings, reader, look, stock, now_ms),
-        AlertService(settings, reader, look, now_ms, book),
+        alerts,
+        WatchlistService(pairs, look, record, monotonic),
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

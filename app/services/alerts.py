@@ -1,18 +1,21 @@
 """Rules and what they found, as the store has them; writing goes through the rule book alone."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.services.looks import SharedLook
 from app.services.market import SymbolNotIngested
 from core.errors import FieldError, PairdeskError, ParameterErrors
+from core.paper import Position, position_of, revive
 from core.rule_spec import RuleSpec, read_rule_spec, rule_body
 from core.settings import Settings
 from core.types import Listing
-from ingest.store.reader import Reader, Snapshot
+from ingest.store.reader import Reader, Snapshot, Standing, StoredEpisode
 from ingest.store.rules import RuleBook, StoredRule
 
 MINUTE_MS = 60_000
+MOST_FIRING = 1_000
 
 
 class NotThere(PairdeskError):
@@ -21,6 +24,17 @@ class NotThere(PairdeskError):
 
 class NoRight(PairdeskError):
     """This desk takes no writes from whoever asked; the message says why and what would help."""
+
+
+class Record(NamedTuple):
+    """Every rule in force, and by rule what is known of it at the moment."""
+
+    rules: list[StoredRule]
+    standings: dict[int, Standing]
+    firing: dict[int, list[StoredEpisode]]
+    """What has not resolved, the newest first."""
+    positions: dict[int, Position]
+    """On paper; of rules that have had a bar since their birth."""
 
 
 class AlertService:
@@ -39,6 +53,7 @@ class AlertService:
         self._look = look
         self._now_ms = now_ms
         self._book = book
+        self._listed: tuple[dict[int, int], list[StoredRule]] = ({}, [])
 
     def create(self, given: Mapping[str, Any]) -> StoredRule:
         """Make a rule that begins at the bar that is forming now.
@@ -87,6 +102,28 @@ class AlertService:
         found = self.reader.rule(rule_id)
         if found is None:
             raise _no_rule(rule_id)
+        return found
+
+    def record(self) -> Record:
+        """Every rule with where it stands, what fires of it and what it holds on paper."""
+        versions = self.reader.rule_versions()
+        if versions != self._listed[0]:  # reading a rule is dear, and seldom is one changed
+            self._listed = versions, self.reader.rules()
+        rules, firing = self._listed[1], defaultdict[int, list[StoredEpisode]](list)
+        for one in self.reader.alerts(still_open=True, limit=MOST_FIRING):
+            firing[one.rule_id].append(one)
+        return Record(rules, self.reader.standings(), dict(firing), self.positions(rules))
+
+    def positions(self, rules: list[StoredRule]) -> dict[int, Position]:
+        """How the paper of rules stands, by rule, where one has had a bar since its birth."""
+        states = self.reader.paper_states()
+        found = {}
+        for rule in rules:
+            if rule.spec.pair is None or rule.rule_id not in states:
+                continue
+            state = revive(states[rule.rule_id])
+            if state.since_ms == rule.born_ms:
+                found[rule.rule_id] = position_of(rule.spec.pair, state)
         return found
 
     def _writable(self) -> RuleBook:

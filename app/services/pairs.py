@@ -19,7 +19,7 @@ from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
-from core.types import Leg, Listing, NextRow, PairResult
+from core.types import FloatArray, Leg, Listing, NextRow, PairResult
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot, StoredGap
 
@@ -27,6 +27,9 @@ CLOSING_GRACE_MS = 15_000
 """A bar not closed this long after its end makes a result stale."""
 MOST_ANALYSES = 2
 """Results computed at once for whoever waits; ticks have a turn of their own beside them."""
+
+RECENT_BARS = 120
+"""Bars of a sparkline."""
 
 Value = TypeVar("Value")
 
@@ -47,6 +50,18 @@ class AnalysisKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """What a watchlist says of a pair; NaN where undefined."""
+
+    zscore: float
+    half_life_bars: float
+    pvalue_both: float
+    required_z: float
+    recent_z: FloatArray
+    """Of the last bars, the newest one last."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Closed:
     """A result without its rows: what ticks ask between two closes, at next to no size."""
 
@@ -56,6 +71,7 @@ class Closed:
     as_of_ms: int
     history_start_ms: int
     next_row: NextRow
+    figures: Figures
     reasons: Mapping[str, str]
     imported: bool
 
@@ -173,6 +189,15 @@ class PairService:
             if state.is_newest:
                 moment.states[spec] = state
         return state
+
+    def known(self, spec: PairSpec) -> PairState | None:
+        """How a pair stands by what has been computed already; None where nothing has been."""
+        look = self._look.value()
+        key = self._key(look, spec)
+        closed: Closed | None = None if key is None else self._shown.get(spec)
+        if key is not None and closed is None:
+            return None
+        return self._state(look, spec, closed, key)
 
     def shown(self, closed: Closed, name: Hashable, make: Callable[[PairResult], Value]) -> Value:
         """What `make` makes of the result behind a state: once, however many ask for that name."""
@@ -316,6 +341,7 @@ class PairService:
             as_of_ms=result.as_of_ms,
             history_start_ms=result.history_start_ms,
             next_row=result.next_row,
+            figures=_figures(result),
             reasons=result.reasons,
             imported=any(bool(flag) for flag in newest),
         )
@@ -414,6 +440,17 @@ def _legs(look: Snapshot, spec: PairSpec) -> tuple[Freshness, Freshness]:
     if unknown:
         raise SymbolNotIngested(unknown)
     return look.symbols[spec.symbol_a], look.symbols[spec.symbol_b]
+
+
+def _figures(result: PairResult) -> Figures:
+    zscore, found = result.chosen.zscore, result.cointegration
+    return Figures(
+        zscore=float(zscore[-1]),
+        half_life_bars=result.half_life_bars,
+        pvalue_both=math.nan if found is None else found.pvalue_both,
+        required_z=result.required_z,
+        recent_z=zscore[-RECENT_BARS:].copy(),
+    )
 
 
 def _last_current_ms(result: Closed | PairResult) -> int:
