@@ -114,6 +114,10 @@ class AnalystReport:
     """Messages that have arrived."""
     failed: int = 0
     """Tries that a channel refused or did not answer."""
+    ping_ms: int | None = None
+    """When the user's dead man's switch was last asked; None while there is none."""
+    ping_error: str | None = None
+    """Why it did not answer, or why it was not asked."""
     last_error: str | None = None
     """Why nothing is judged at the moment."""
 

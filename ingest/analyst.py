@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,6 +58,8 @@ class Analyst:
         self._courier: Courier | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._last_error: str | None = None
+        self._ping_ms: int | None = None
+        self._ping_error: str | None = None
 
     def stop(self) -> None:
         """Finish what is being judged and return from `run`."""
@@ -102,8 +105,9 @@ class Analyst:
                 )
 
         async def ping() -> None:
-            if self._settings.heartbeat_url is not None:
-                await asyncio.to_thread(self._ping, reader)
+            url = self._settings.heartbeat_url
+            if url is not None:
+                await asyncio.to_thread(self._ping, reader, url.get_secret_value())
 
         await beat()
         every(scheduler, "heartbeat", BEAT_S, beat)
@@ -147,14 +151,15 @@ class Analyst:
         channels = open_channels(self._settings, lambda: now_ms() / 1_000)
         return Courier(reader, writer, channels, desk_address(self._settings), now_ms)
 
-    def _ping(self, reader: Reader) -> None:
+    def _ping(self, reader: Reader, url: str) -> None:
         """Tell the user's dead man's switch that feed, store and evaluation are well."""
-        url = self._settings.heartbeat_url
-        if url is None or self._last_error is not None or not is_well(reader, time.time()):
+        if self._last_error is not None or not is_well(reader, time.time()):
+            self._ping_error = "not asked: feed, store or evaluation are not well"
             return
         from ingest.analysis import channels
 
-        reason = channels.ping(url.get_secret_value())
+        reason = channels.ping(url)
+        self._ping_ms, self._ping_error = int(time.time() * 1_000), reason or None
         if reason:
             log.warning("HEARTBEAT_URL did not answer", reason=reason)
 
@@ -180,18 +185,22 @@ class Analyst:
         self._last_error = None
 
     def _beat(self, writer: Writer, state: str) -> None:
-        report = AnalystReport(last_error=self._last_error)
+        report = AnalystReport(
+            delivered=self._courier.delivered if self._courier else 0,
+            failed=self._courier.failed if self._courier else 0,
+            ping_ms=self._ping_ms,
+            ping_error=self._ping_error,
+            last_error=self._last_error,
+        )
         if self._evaluation is not None:
             tally = self._evaluation.tally
-            report = AnalystReport(
+            report = replace(
+                report,
                 rules=tally.rules,
                 late_ms_p99=self._evaluation.late_ms_p99,
                 judged=tally.judged,
                 judged_late=tally.late,
                 fired=tally.fired,
-                delivered=self._courier.delivered if self._courier else 0,
-                failed=self._courier.failed if self._courier else 0,
-                last_error=self._last_error,
             )
         now_ms = int(time.time() * 1_000)
         with writer.transaction() as tx:

@@ -3,6 +3,7 @@
 from flask import Flask
 
 from app.api.alerts import alert_routes
+from app.api.channels import channel_routes
 from app.api.docs import document_routes
 from app.api.downloads import download_routes
 from app.api.expectancy import expectancy_routes
@@ -24,7 +25,8 @@ def register_api(server: Flask, desk: Desk) -> None:
     guard_writes(server, desk.settings)
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
-        market_routes, rule_routes, watchlist_routes, alert_routes, paper_routes, health_routes,
+        market_routes, rule_routes, watchlist_routes, alert_routes, channel_routes, paper_routes,
+        health_routes,
     )  # fmt: skip
     document_routes(server, [bind(desk) for bind in routes])
     register_problems(server)

@@ -32,6 +32,10 @@ AnalystAnswer = Schema.from_dict(
         "fired": fields.Integer(),
         "delivered": fields.Integer(metadata={"description": "messages that have arrived"}),
         "failed": fields.Integer(metadata={"description": "tries that a channel refused"}),
+        "ping_ms": fields.Integer(
+            allow_none=True, metadata={"description": "when HEARTBEAT_URL was last asked"}
+        ),
+        "ping_error": text("why it did not answer, or was not asked", null=True),
         "last_error": text("why nothing is judged at the moment", null=True),
     },
     name="Analyst",

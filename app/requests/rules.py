@@ -57,6 +57,9 @@ WhyParameters = parameters(
 )
 """Parameters of `/api/rules/{id}/why`."""
 
+TestBody: type[Parameters] = parameters("TestBody", {})
+"""Body of a test of a channel: nothing, the name is in the path."""
+
 AcknowledgeBody: type[Parameters] = parameters(
     "AcknowledgeBody", {"by": Text(about="Who has seen it", default="somebody", longest=80)}
 )

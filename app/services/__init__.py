@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.services.alerts import AlertService
 from app.services.cache import ANSWER_BYTES, BoundedCache, ResultCache
+from app.services.channels import ChannelService, read_channels
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
@@ -28,6 +29,7 @@ class Desk:
     status: StatusService
     alerts: AlertService
     watchlist: WatchlistService
+    channels: ChannelService
     answers: ResultCache
     """Bodies that were made of the same things before."""
 
@@ -49,6 +51,7 @@ def open_desk(
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
     pairs = PairService(settings, reader, look, now_ms)
     alerts = AlertService(settings, reader, look, now_ms, book)
+    told = SharedLook(lambda: read_channels(reader, now_ms()), now_ms, STATUS_LOOK_MS, monotonic)
     record = SharedLook(alerts.record, now_ms, TICK_LOOK_MS, monotonic)
     return Desk(
         settings,
@@ -58,5 +61,6 @@ def open_desk(
         StatusService(settings, reader, look, stock, now_ms),
         alerts,
         WatchlistService(pairs, look, record, monotonic),
+        ChannelService(settings, reader, told, now_ms, book),
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

@@ -121,6 +121,13 @@ def ping(url: str) -> str:
     return "" if answer.is_success else f"answered {answer.status_code}"
 
 
+def trial(channel: str, desk: str) -> Message:
+    """A message that only tries a channel."""
+    words = f"This is a test of the channel {channel}. Alerts of your rules come this way."
+    content = {"version": 1, "desk": desk, "alerts": [], "test": True}
+    return Message("Pairdesk: test", f"{words}\n{desk}/alerts", content)
+
+
 def texts(alerts: Sequence[Mapping[str, Any]], desk: str) -> Message:
     """One message of one alert, or of a burst of them."""
     lines = []
@@ -132,5 +139,5 @@ def texts(alerts: Sequence[Mapping[str, Any]], desk: str) -> Message:
         lines.append((f"{subject}: {one['direction']} {one['event']}",
                       f"{subject}: {one['direction']}: {what}{late}\n{one['link']}"))  # fmt: skip
     title = lines[0][0] if len(lines) == 1 else f"{len(lines)} alerts"
-    content = {"version": 1, "desk": desk, "alerts": list(alerts)}
+    content = {"version": 1, "desk": desk, "alerts": list(alerts), "test": False}
     return Message(f"Pairdesk: {title}", "\n\n".join(body for _, body in lines), content)

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ingest.analysis.channels import Channel, Refusal, texts
+from ingest.analysis.channels import Channel, Refusal, texts, trial
+from ingest.store import channels as channel_store
 from ingest.store import episodes
 from ingest.store.episodes import Delivery
 from ingest.store.reader import Reader
@@ -17,10 +18,12 @@ MOST_AT_ONCE = 50
 """Alerts in one message; a burst is one message and not fifty."""
 MOST_DUE = 500
 FIRST_WAIT_S, LAST_WAIT_S = 5.0, 900.0
+GATHER_MS = 2_000
+"""A message goes out this long after its first alert was made, with all that came meanwhile."""
 
 
 class Parcel(NamedTuple):
-    """What goes to one channel in one message."""
+    """What goes to one channel in one message; without any delivery it only tries the channel."""
 
     channel: str
     deliveries: list[Delivery]
@@ -53,27 +56,43 @@ class Courier:
         self.failed = 0
 
     def due(self) -> list[Parcel]:
-        """Messages to be sent now, one parcel a channel; a channel that failed rests as a whole."""
+        """Messages to be sent now, one parcel a channel; a channel that failed rests as a whole.
+
+        A try that was asked for comes before the channel's messages, rest or not.
+        """
         now_ms = self._now_ms()
         with self._writer.transaction() as tx:
             waiting = episodes.due(tx, now_ms, MOST_DUE)
+            tried = channel_store.tests_due(tx)
         by_channel = defaultdict[str, list[Delivery]](list)
         for one in waiting:
             if self._rests_until_ms.get(one.channel, 0) <= now_ms:
                 by_channel[one.channel].append(one)
-        return [Parcel(name, found[:MOST_AT_ONCE]) for name, found in by_channel.items()]
+        return [Parcel(name, []) for name in tried] + [
+            Parcel(name, found[:MOST_AT_ONCE])
+            for name, found in by_channel.items()
+            if name not in tried and _is_gathered(found, now_ms)
+        ]
 
     def send(self, parcel: Parcel) -> Refusal | None:
         """Send one parcel; None where it has arrived. It takes as long as the channel does."""
         channel = self._channels.get(parcel.channel)
         if channel is None:
             return Refusal("no channel of this name is in ALERT_CHANNELS")
+        if not parcel.deliveries:
+            return channel(trial(parcel.channel, self._desk))
         return channel(texts([self._told(one) for one in parcel.deliveries], self._desk))
 
     def note(self, parcel: Parcel, refusal: Refusal | None) -> None:
         """Store what came of a parcel; what was refused is tried again, ever more seldom."""
         numbers = [one.delivery_id for one in parcel.deliveries]
         now_ms = self._now_ms()
+        if not numbers:
+            with self._writer.transaction() as tx:
+                channel_store.tested(tx, parcel.channel, refusal and refusal.reason, now_ms)
+            if refusal is None:
+                self._rests_until_ms.pop(parcel.channel, None)
+            return
         if refusal is None:
             with self._writer.transaction() as tx:
                 episodes.delivered(tx, numbers, now_ms)
@@ -118,6 +137,13 @@ class Courier:
             "revised": found.revised,
             "link": self._desk + (rule.link if rule else "/"),
         }
+
+
+def _is_gathered(found: list[Delivery], now_ms: int) -> bool:
+    """Whether messages go out now, or wait for others of the same burst."""
+    waited_ms = now_ms - min(one.made_ms for one in found)
+    is_new = 0 <= waited_ms < GATHER_MS and not any(one.attempts for one in found)
+    return len(found) >= MOST_AT_ONCE or not is_new
 
 
 def _finite(value: float | None) -> float | None:

@@ -183,11 +183,16 @@ def _post(
 
 
 def due(tx: Transaction, now_ms: int, limit: int) -> list[Delivery]:
-    """Messages that are to be tried now, oldest first; nobody claims any: there is one sender."""
+    """Messages that are to be tried now, oldest first; nobody claims any: there is one sender.
+
+    One that was made in times to come is due: the clock has been set back since.
+    """
     rows = tx.run(
         "SELECT deliveries.id, rule_id, version, direction, start_ms, episode_id, channel, event,"
         " attempts, made_ms FROM deliveries JOIN episodes ON episodes.id = episode_id"
-        " WHERE deliveries.state = 'pending' AND next_ms <= ? ORDER BY deliveries.id LIMIT ?",
+        " WHERE deliveries.state = 'pending' AND (next_ms <= ? OR made_ms > ?)"
+        " ORDER BY deliveries.id LIMIT ?",
+        int(now_ms),
         int(now_ms),
         int(limit),
     )

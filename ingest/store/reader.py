@@ -14,6 +14,8 @@ from core.types import TIMEFRAMES, Bars, Leg
 from ingest.store.columns import read_columns
 from ingest.store.connections import run
 from ingest.store.pulse import PULSE_ROLE, Pulse
+from ingest.store.watch_reader import ChannelHealth as ChannelHealth
+from ingest.store.watch_reader import ChannelTest as ChannelTest
 from ingest.store.watch_reader import Standing as Standing
 from ingest.store.watch_reader import StoredEpisode as StoredEpisode
 from ingest.store.watch_reader import WatchReader

@@ -13,6 +13,7 @@ from sqlalchemy import Row
 from core.pair_spec import PAIR_PARAMETERS
 from core.rule_spec import RuleSpec, is_reborn, read_rule_spec, rule_body, same_subject
 from core.settings import Settings
+from ingest.store.channels import ask_test
 from ingest.store.engine import open_engine
 from ingest.store.transaction import Transaction, Writer
 
@@ -46,7 +47,7 @@ class StoredRule:
 
 
 class RuleBook:
-    """What the web writes: rules and acknowledgements; safe between threads.
+    """What the web writes: rules, acknowledgements, tries of channels; safe between threads.
 
     Nothing is opened before the first use, so a process may fork between.
     """
@@ -74,6 +75,11 @@ class RuleBook:
         """Say that an episode was seen, see `acknowledge`."""
         with self._lock, self._writer.transaction() as tx:
             return acknowledge(tx, episode_id, who, now_ms)
+
+    def ask_test(self, channel: str, now_ms: int) -> None:
+        """Have a channel tried, see `ingest.store.channels`."""
+        with self._lock, self._writer.transaction() as tx:
+            ask_test(tx, channel, now_ms)
 
     def close(self) -> None:
         """Give every connection back."""

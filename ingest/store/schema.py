@@ -252,6 +252,17 @@ deliveries = Table(
     info=USER,
 )
 
+# A message that only tries a channel, one a name; it is not tried again by itself.
+channel_tests = Table(
+    "channel_tests",
+    metadata,
+    Column("channel", String(40), primary_key=True),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("tried_ms", BigInteger),  # null until it was sent
+    Column("error", Text),  # null where it has arrived
+    info=PROCESS,
+)
+
 # What each bar was judged on, and why it did or did not fire.
 decisions = Table(
     "decisions",

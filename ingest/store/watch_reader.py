@@ -114,6 +114,16 @@ class ChannelHealth(NamedTuple):
     delivered_since: int
     """Messages that arrived since the time asked for, and those that took more than one try."""
     retried_since: int
+    failed_since: int
+    """Messages made since then that were refused and have not arrived yet."""
+
+
+class ChannelTest(NamedTuple):
+    """The last try of a channel; it is under way while `tried_ms` is None."""
+
+    asked_ms: int
+    tried_ms: int | None
+    error: str | None
 
 
 _EPISODE = (
@@ -269,12 +279,20 @@ class WatchReader(ReadConnections):
                 f" MIN(CASE WHEN {waits} AND attempts > 0 THEN made_ms END),"
                 f" MAX(CASE WHEN {waits} THEN error END), MAX(delivered_ms),"
                 f" SUM(CASE WHEN {arrived} THEN 1 ELSE 0 END),"
-                f" SUM(CASE WHEN {arrived} AND attempts > 1 THEN 1 ELSE 0 END)"
+                f" SUM(CASE WHEN {arrived} AND attempts > 1 THEN 1 ELSE 0 END),"
+                f" SUM(CASE WHEN {waits} AND attempts > 0 AND made_ms >= ? THEN 1 ELSE 0 END)"
                 " FROM deliveries GROUP BY channel ORDER BY channel",
-                int(since_ms),
-                int(since_ms),
+                *[int(since_ms)] * 3,
             ).all()
         return {row[0]: ChannelHealth(*row[1:]) for row in rows}
+
+    def channel_tests(self) -> dict[str, ChannelTest]:
+        """The last try of every channel that was ever tried."""
+        with self._reading() as connection:
+            rows = run(
+                connection, "SELECT channel, asked_ms, tried_ms, error FROM channel_tests"
+            ).all()
+        return {row[0]: ChannelTest(*row[1:]) for row in rows}
 
     def paper_states(self) -> dict[int, list[Any]]:
         """Where the paper of every rule in force stands, by rule, for `core.paper.revive`."""

@@ -56,7 +56,7 @@ def test_every_route_of_the_api_is_in_readme(client):
     }
     assert paths <= documented
     rules = client.application.url_map.iter_rules()
-    assert documented <= {re.sub(r"<int:(\w+)>", r"{\1}", rule.rule) for rule in rules}
+    assert documented <= {re.sub(r"<(?:int:)?(\w+)>", r"{\1}", rule.rule) for rule in rules}
 
 
 @pytest.mark.parametrize("document", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"])

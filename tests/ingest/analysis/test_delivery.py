@@ -5,12 +5,13 @@ from email.utils import formatdate
 import pytest
 
 from core.settings import Settings
-from ingest.analysis.channels import open_channels
+from ingest.analysis.channels import open_channels, ping
 from ingest.analysis.delivery import MOST_AT_ONCE, Courier, Parcel
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 from tests.ingest.analysis.test_evaluation import analyst
-from tests.support.sink import Sink
+from tests.support.sink import MailSink, Sink
+from tests.support.sink import mail_sink as mail_sink
 from tests.support.sink import sink as sink
 from tests.support.watching import BORN, Market, create
 
@@ -161,6 +162,83 @@ def test_a_burst_comes_in_few_messages_and_loses_none(
     told = [one["key"] for _, body in sink.taken for one in body["alerts"]]
     assert len(told) == len(set(told)) == expected
     assert len(sink.taken) == -(-expected // MOST_AT_ONCE)
+
+
+def test_alerts_of_one_burst_are_one_message_though_they_come_one_after_the_other(
+    writer: Writer, reader: Reader, sink: Sink
+) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)}")
+    post.desk.close(BORN)
+    for _ in range(4):
+        create(post.desk, channels=["bot"], paper=False, entry_z=0.5)
+    with writer.transaction() as tx:
+        tx.run("UPDATE rules SET deleted_ms = 1 WHERE id > 1")
+    evaluation = analyst(reader, post.desk)
+    while not reader.alerts():
+        post.desk.close()
+        evaluation.look()
+    assert post.round() == []  # others may be on their way
+    post.desk.now_s += 1.5
+    with writer.transaction() as tx:
+        tx.run("UPDATE rules SET deleted_ms = NULL")
+    evaluation.look()
+    expected = sum(len(alert.deliveries) for alert in reader.alerts())
+    assert expected >= 4
+    assert post.round() == []
+    post.desk.now_s += 0.5
+    assert post.round() == ["bot"]
+    ((_, body),) = sink.taken
+    assert len(body["alerts"]) == expected
+
+
+def test_a_clock_that_is_set_back_holds_up_no_message(
+    writer: Writer, reader: Reader, sink: Sink
+) -> None:
+    post = Post(writer, reader, f"bot={hook(sink)}")
+    post.judge(60, "bot")
+    waiting = sum(len(alert.deliveries) for alert in reader.alerts())
+    post.desk.now_s -= 7_200
+    post.restart()
+    sink.answers = [(503, {})]
+    assert post.round() == ["bot"]
+    assert post.round() == []  # the channel rests, by the clock of today
+    post.desk.now_s += 5
+    assert post.round() == ["bot"]
+    assert len(sink.taken[0][1]["alerts"]) == waiting
+    assert post.states("bot") == {"delivered"}
+
+
+def test_mail_arrives_in_words_with_the_link_and_is_tried_again_where_it_is_refused(
+    writer: Writer, reader: Reader, mail_sink: MailSink
+) -> None:
+    address = f"mailto://127.0.0.1:{mail_sink.port}?smtp=127.0.0.1&mode=insecure"
+    post = Post(writer, reader, f"mail={address}&from=desk@example.com&to=ada@example.com")
+    post.judge(40, "mail")
+    mail_sink.is_full = True
+    assert post.round() == ["mail"]
+    assert post.states("mail") == {"pending"}
+    assert reader.alerts()[-1].deliveries[0].error == "the service did not take it"
+    mail_sink.is_full = False
+    post.desk.now_s += 5
+    assert post.round() == ["mail"]
+    (mail,) = mail_sink.mails
+    assert "ada@example.com" in mail["To"]
+    assert mail["Subject"].startswith("Pairdesk: ")
+    body = mail.get_body(("html", "plain"))
+    assert body is not None
+    words = body.get_content()
+    assert "BTCUSDT / ETHUSDT 1m" in words
+    assert "fired: z " in words
+    assert post.states("mail") == {"delivered"}
+
+
+def test_the_dead_man_s_switch_is_asked_and_tells_why_it_did_not_answer(sink: Sink) -> None:
+    address = f"http://127.0.0.1:{sink.server_port}/{SECRET}"
+    assert ping(address) == ""
+    assert sink.asked == [f"/{SECRET}"]
+    sink.answers = [(500, {})]
+    assert ping(address) == "answered 500"
+    assert ping("http://127.0.0.1:9/") == "ConnectError"
 
 
 def test_people_are_told_through_apprise_in_words_with_the_link(

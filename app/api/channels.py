@@ -1,0 +1,116 @@
+"""`/api/channels`: how the channels are that alerts go to, by name; no address is ever told."""
+
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema, fields
+
+from app.api.blueprint import ApiBlueprint, json_answer
+from app.api.values import iso, text
+from app.requests.pair import NoParameters
+from app.requests.rules import TestBody
+from app.services import Desk
+from app.services.channels import ChannelState
+
+TestAnswer = Schema.from_dict(
+    {
+        "asked": text(),
+        "state": text("pending until the analyst has sent it, then arrived or refused"),
+        "tried": text(null=True),
+        "error": text("why it was refused", null=True),
+    },
+    name="ChannelTest",
+)
+ChannelAnswer = Schema.from_dict(
+    {
+        "name": text(),
+        "configured": fields.Boolean(metadata={"description": "ALERT_CHANNELS names it"}),
+        "state": text("unused, well, waiting (a message is on its way) or down"),
+        "last_sent": text("when a message last arrived", null=True),
+        "sent_24h": fields.Integer(metadata={"description": "messages that arrived"}),
+        "retried_24h": fields.Integer(metadata={"description": "of those, not at the first try"}),
+        "failed_24h": fields.Integer(
+            metadata={"description": "messages that were refused and have not arrived yet"}
+        ),
+        "waiting": fields.Integer(metadata={"description": "messages that are kept"}),
+        "down_since": text("since when it refuses", null=True),
+        "error": text("why", null=True),
+        "next_try": text(null=True),
+        "test": fields.Nested(TestAnswer, allow_none=True),
+    },
+    name="Channel",
+)
+HeartbeatAnswer = Schema.from_dict(
+    {
+        "configured": fields.Boolean(metadata={"description": "HEARTBEAT_URL is set"}),
+        "asked": text("when it was last asked", null=True),
+        "error": text("why it did not answer, or was not asked", null=True),
+    },
+    name="Heartbeat",
+)
+ChannelsAnswer = Schema.from_dict(
+    {
+        "channels": fields.List(fields.Nested(ChannelAnswer)),
+        "heartbeat": fields.Nested(HeartbeatAnswer),
+    },
+    name="Channels",
+)
+
+
+def channel_routes(desk: Desk) -> ApiBlueprint:
+    """Bind the routes to a desk."""
+    routes = ApiBlueprint("channels", __name__, url_prefix="/api/channels", description="Told")
+
+    @routes.get("")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, ChannelsAnswer)
+    @routes.problems(400, 429, 503)
+    def channels(values: dict[str, Any]) -> Response:
+        """Every channel with what it took and what waits, and the dead man's switch."""
+        analysis = desk.status.view().analysis
+        return json_answer(
+            {
+                "channels": [channel_json(one) for one in desk.channels.view()],
+                "heartbeat": {
+                    "configured": desk.settings.heartbeat_url is not None,
+                    "asked": iso(analysis.ping_ms),
+                    "error": analysis.ping_error,
+                },
+            }
+        )
+
+    @routes.post("/<name>/test")
+    @routes.arguments(TestBody, location="json")
+    @routes.response(202, ChannelAnswer)
+    @routes.problems(400, 403, 404, 415, 429, 503)
+    def try_channel(values: dict[str, Any], name: str) -> Response:
+        """Have the analyst send a message that only tries the channel; `test` tells what came."""
+        return json_answer(channel_json(desk.channels.ask_test(name)), 202)
+
+    return routes
+
+
+def channel_json(one: ChannelState) -> dict[str, Any]:
+    """One channel of `/api/channels`."""
+    health, test = one.health, one.test
+    return {
+        "name": one.name,
+        "configured": one.is_configured,
+        "state": one.state,
+        "last_sent": iso(health.delivered_ms) if health else None,
+        "sent_24h": health.delivered_since if health else 0,
+        "retried_24h": health.retried_since if health else 0,
+        "failed_24h": health.failed_since if health else 0,
+        "waiting": health.pending if health else 0,
+        "down_since": iso(health.failing_since_ms) if health else None,
+        "error": health.error if health else None,
+        "next_try": iso(health.next_ms) if health else None,
+        "test": {
+            "asked": iso(test.asked_ms),
+            "state": "pending" if test.tried_ms is None else "refused" if test.error else "arrived",
+            "tried": iso(test.tried_ms),
+            "error": test.error,
+        }
+        if test
+        else None,
+    }
