@@ -162,6 +162,9 @@ class PairService:
         look = self._look.value()
         key = self._key(look, spec)
         analysis = None if key is None else self._analysis(key)
+        if analysis is not None:
+            # What the page ticks on from: whole results of many pairs are not kept for long.
+            self._shown.set(spec, analysis.closed)
         state = self._state(look, spec, analysis.closed if analysis else None)
         common = {part.name: getattr(state, part.name) for part in fields(PairState)}
         return PairView(**common, result=analysis.result if analysis else None)

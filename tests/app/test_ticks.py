@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 
 from app.api import limits
 from app.services import Desk, pairs
+from app.services.cache import ResultCache
 from app.views.live import screen as screens
 from app.views.live.callbacks import load_newer, load_screen
 from core.pair import analyse_pair
@@ -132,6 +133,21 @@ def test_ticks_do_not_wait_for_what_callers_of_the_api_compute(
     for _ in range(pairs.MOST_ANALYSES):
         own_services.pairs._turns.acquire()
     assert load_newer(own_services, REQUEST, cursor)["last"] == LAST_OPEN_MS + MINUTE
+
+
+def test_ticks_after_opening_compute_nothing_though_no_whole_result_is_kept(
+    own_services: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of pairs on screen, whole results of some 25 in memory."""
+    cursor = load_screen(own_services, REQUEST)["cursor"]
+    monkeypatch.setattr(own_services.pairs, "_results", ResultCache())
+
+    def refuse(*args: Any) -> Any:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(pairs.pairs, "analyse_pair", refuse)
+    for _ in range(3):
+        assert load_newer(own_services, REQUEST, cursor) is no_update
 
 
 def test_a_delta_that_several_clients_need_is_made_once(

@@ -68,7 +68,7 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
     cursor = ClientCursor(key)
     if view is not None and view.result is not None and view.closed is not None:
         result, drawn = view.result, drawn_rows(view.result)
-        standing = standing_of(result, drawn.first_ms)
+        standing = _standing(desk, view.closed, drawn.first_ms)
         screen["figures"] = {
             "pair": pair_figure(result, drawn, key),
             "equity": equity_figure(result, drawn, key),
@@ -100,9 +100,7 @@ def newer(
         if _outdated(cursor, closed):
             # What was before the newest result may be older than what the client has.
             return {"key": key, "reload": True} if pair.is_newest else None
-        standing = desk.pairs.shown(
-            closed, ("standing", first_ms), lambda result: standing_of(result, first_ms)
-        )
+        standing = _standing(desk, closed, first_ms)
         forming = _forming(pair, closed, standing)
         cursor = _advanced(cursor, closed, standing, first_ms, forming)
         note_texts = {"z-note": forming_note(standing.note, pair.zscore_provisional)}
@@ -130,6 +128,12 @@ class Standing:
     note: EntryNote
     trips_closed: int
     trips_shown: int
+
+
+def _standing(desk: Desk, closed: Closed, first_ms: int) -> Standing:
+    return desk.pairs.shown(
+        closed, ("standing", first_ms), lambda result: standing_of(result, first_ms)
+    )
 
 
 def standing_of(result: PairResult, first_ms: int) -> Standing:
@@ -257,22 +261,24 @@ def _with_status(
     told: ClientCursor | None = None,
 ) -> dict[str, Any]:
     """Add strip, notices and the cursor's next state; what the client has is left out."""
-    badge = asdict(source_badge(status, pair))
+    badge = source_badge(status, pair)
     levels = [line.level for line in lines]
     # What is on screen is then of a while ago: the page says so in grey.
     recorded = pair is not None and pair.source in ("import", "replay")
-    is_cut = not recorded and any(look == "bad" for look in (badge["look"], *levels))
+    is_cut = not recorded and any(look == "bad" for look in (badge.look, *levels))
     texts = status_texts(status) | {"verdict-cut": _cut_words(pair) if is_cut else ""}
-    strip = {"texts": texts, "badge": badge, "feed": "cut" if is_cut else "live"}
-    shown = [asdict(line) for line in lines]
-    cursor = replace(cursor, strip=fingerprint(strip), notices=fingerprint(shown))
+    strip = {"texts": texts, "badge": asdict(badge), "feed": "cut" if is_cut else "live"}
+    cursor = replace(cursor, strip=fingerprint(strip), notices=fingerprint(lines))
     if told is None or told.strip != cursor.strip:
         content["strip"] = strip
     if told is None or told.notices != cursor.notices:
         content["notices"] = notice_line(lines)
-    known = asdict(told) if told is not None else {}
+    # Not by `asdict`, which copies deeply: every client asks every second.
+    known = {name: getattr(told, name, None) for name in ClientCursor.__slots__}
     content["cursor"] = {
-        name: value for name, value in asdict(cursor).items() if known.get(name) != value
+        name: getattr(cursor, name)
+        for name in ClientCursor.__slots__
+        if getattr(cursor, name) != known[name]
     }
     return content
 
