@@ -1,5 +1,6 @@
 """JSON that was sent to us: whatever reads it gets text that can be written down again."""
 
+import json
 import re
 from typing import Any
 
@@ -19,8 +20,13 @@ class WritableJson(DefaultJSONProvider):
     """
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        text = s if isinstance(s, str) else s.decode(json.detect_encoding(s), "surrogatepass")
         try:
-            return _writable(super().loads(s, **kwargs))
+            content = super().loads(text, **kwargs)
+            # Without an escape what is in the text is all there can be in its parts.
+            if "\\" not in text and _unwritable.search(text) is None:
+                return content
+            return _writable(content)
         except RecursionError:
             raise ValueError("nested too deeply") from None
 
