@@ -22,6 +22,7 @@ from ingest.process.console import LineFormatter, configure_logging  # noqa: E40
 from ingest.process.environment import read_dotenv  # noqa: E402
 from ingest.process.keeper import Keeper  # noqa: E402
 from ingest.process.kernels import keep_kernels  # noqa: E402
+from ingest.process.memory import share_arenas  # noqa: E402
 from ingest.process.source import resolve_source  # noqa: E402
 from ingest.process.web_worker import WholeRequestWorker  # noqa: E402
 from ingest.store.engine import migrate, sqlite_path  # noqa: E402
@@ -122,6 +123,11 @@ def when_ready(server: Any) -> None:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     shown = f"[{host}]" if ":" in host else host
     print(f"Pairdesk is on http://{shown}:{settings.port}  (Ctrl-C ends it)", flush=True)
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Keep eight threads from keeping eight heaps."""
+    share_arenas(os.environ)
 
 
 def post_worker_init(worker: Any) -> None:

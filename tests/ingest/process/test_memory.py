@@ -1,0 +1,46 @@
+"""Web workers stay small: their threads share the C library's memory."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Eight threads at once that allocate in small pieces, as answers do; then how many heaps there are.
+PROGRAM = """
+import ctypes, sys, threading
+from ingest.process.memory import share_arenas
+
+told = share_arenas({"MALLOC_ARENA_MAX": "8"} if sys.argv[1] == "own" else {})
+together = threading.Barrier(8)
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+
+def allocate():
+    together.wait()
+    for _ in range(100):
+        assert libc.malloc(1_000)
+    together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc.fopen.restype, libc.fclose.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+stream = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, stream)
+libc.fclose(stream)
+print(told, open(sys.argv[2]).read().count("<heap nr="))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's arenas")
+@pytest.mark.parametrize(("whose", "is_told"), [("ours", "True"), ("own", "False")])
+def test_eight_threads_do_not_keep_eight_heaps(tmp_path: Path, whose: str, is_told: str) -> None:
+    command = [sys.executable, "-c", PROGRAM, whose, str(tmp_path / "info")]
+    told, heaps = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert told == is_told
+    assert int(heaps) <= 2 if whose == "ours" else int(heaps) > 2
