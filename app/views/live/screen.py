@@ -178,9 +178,10 @@ def news(result: PairResult, key: str) -> dict[str, str] | None:
     same bar, see `core.alerts`.
     """
     spec, position, zscore = result.spec, result.position, result.chosen.zscore
-    for row in range(len(position) - 1, max(0, len(position) - 1 - NEWS_BARS), -1):
+    first = 1 if spec.since is None else 0  # with `since` rows begin flat: their first may enter
+    for row in range(len(position) - 1, max(first, len(position) - NEWS_BARS) - 1, -1):
         side = int(position[row])
-        if side and side != position[row - 1]:
+        if side and side != (position[row - 1] if row else 0):
             open_ms = int(result.rows.open_time_ms[row])
             closed = time_text(open_ms + spec.timeframe_ms, spec.timeframe == "1s")
             name = SIDES["long_spread" if side > 0 else "short_spread"]
