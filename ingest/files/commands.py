@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import StoreBusy
 from ingest.files.forgetting import forget
-from ingest.files.importer import Progress, import_files
+from ingest.files.importer import ImportProgress, import_files
 from ingest.files.recordings import find_recordings
 from ingest.files.replay import Replay
 from ingest.files.summary import RefusedFile
@@ -31,7 +31,7 @@ class ProgressBar:
         self._label = ""
         self._is_open = False
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: ImportProgress) -> None:
         """Draw how far a file is."""
         label = f"{progress.phase} {progress.path.name}"
         is_done = progress.done >= progress.total

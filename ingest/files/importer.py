@@ -39,7 +39,7 @@ HOLES_PER_TRANSACTION = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ImportProgress:
     """How far one file is; `done` of `total` bytes of its text in this phase."""
 
     path: Path
@@ -58,7 +58,7 @@ class ImportedSymbol(NamedTuple):
     price_decimals: int | None = None
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[ImportProgress], None]
 Judge = KlineJudge | TradeJudge
 
 
@@ -134,7 +134,7 @@ class _FileImport:
         )
 
     def _on_bytes(self, phase: Literal["checking", "writing"], total: int) -> Callable[[int], None]:
-        return lambda done: self._report(Progress(self._dump.path, phase, done, total))
+        return lambda done: self._report(ImportProgress(self._dump.path, phase, done, total))
 
     def _check(self, total: int) -> Judge:
         judge: Judge

@@ -40,21 +40,14 @@ TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DAY_MS = 86_400_000
 LOG_EVERY = 100
 COMPLETE = "complete"
-
-
 LONGER = ("5m", "15m", "1h")
 
 
 def longer_history(settings: Settings) -> dict[str, int]:
-    """How many bars of the longer timeframes are fetched: what default pairs need, if kept.
-
-    A simulated exchange folds its bars from single trades: there six weeks have to do.
-    """
+    """How many bars of the longer timeframes are fetched: what default pairs need, if kept."""
     asked = read_pair_spec({}, settings)
     needed = asked.bars + 10 * asked.hedge_window + 2 * asked.window
     kept_ms = settings.retain_bars_days * DAY_MS
-    if settings.source_kind == "simulated":
-        kept_ms = min(kept_ms, PAGE * TIMEFRAMES["1h"])
     return {timeframe: min(needed, kept_ms // TIMEFRAMES[timeframe]) for timeframe in LONGER}
 
 
@@ -159,7 +152,6 @@ class Backfill:
         return round(self.monotonic() - started, 1)
 
     def _stages(self, start_ms: int) -> list[tuple[str, list[Page]]]:
-        # 1h last: a simulated exchange folds six weeks of trades for them.
         rows = {
             timeframe: self.pages(
                 timeframe, floor_to(start_ms, TIMEFRAMES[timeframe]), self._count(timeframe)
@@ -337,11 +329,11 @@ class Backfill:
         self.progress.done += 1
 
     async def _join(self, symbol: str, start_ms: int) -> bool:
-        if not await self.store(lambda: self.pipeline.needs_first_minute(symbol, start_ms)):
+        if not await self.store(lambda: self.pipeline.edge.needs_first_minute(symbol, start_ms)):
             return True
         page = await ask_trades(self.exchange, symbol, start_ms=start_ms)
         newest = None if page.trades else (await self.exchange.agg_trades(symbol, limit=1))[-1:]
         last = newest[0] if newest else None
         return await self.store(
-            lambda: self.pipeline.add_first_minute(symbol, start_ms, page, last)
+            lambda: self.pipeline.edge.add_first_minute(symbol, start_ms, page, last)
         )

@@ -24,7 +24,7 @@ PAGES_A_ROUND = 50
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 
 
-class Missing(NamedTuple):
+class AskedGap(NamedTuple):
     """One open gap, as it was when the round began."""
 
     symbol: str
@@ -70,7 +70,7 @@ class Repair:
         slots = asyncio.Semaphore(CONCURRENCY)
         await asyncio.gather(*(self._bridge(gap, slots) for gap in gaps))
 
-        async def one_symbol(own: list[Missing]) -> None:
+        async def one_symbol(own: list[AskedGap]) -> None:
             async with slots:
                 for gap in own:
                     await self._one_gap(gap)
@@ -78,14 +78,14 @@ class Repair:
         groups = [list(own) for _, own in groupby(gaps, key=lambda gap: gap.symbol)]
         await asyncio.gather(*(one_symbol(own) for own in groups))
 
-    def _open_gaps(self) -> list[Missing]:
+    def _open_gaps(self) -> list[AskedGap]:
         return [
-            Missing(chain.symbol, gap.gap_id, gap.from_id, gap.from_ms, gap.to_ms)
+            AskedGap(chain.symbol, gap.gap_id, gap.from_id, gap.from_ms, gap.to_ms)
             for chain in self.pipeline.chains.values()
             for gap in chain.gaps
         ]
 
-    async def _bridge(self, gap: Missing, slots: asyncio.Semaphore) -> None:
+    async def _bridge(self, gap: AskedGap, slots: asyncio.Semaphore) -> None:
         """Lay the exchange's own minutes over a long gap, before any trade is fetched."""
         if self.bridge is None or gap.to_ms - gap.from_ms <= SKIP_MS:
             return
@@ -99,9 +99,9 @@ class Repair:
                 return
         self._bridged.add(gap.gap_id)
 
-    async def _one_gap(self, gap: Missing) -> None:
+    async def _one_gap(self, gap: AskedGap) -> None:
         if self.clock_ms() - gap.to_ms > self.retain_ms:
-            await self.store(lambda: self.pipeline.give_up_gap(gap.symbol, gap.gap_id))
+            await self.store(lambda: self.pipeline.missing.give_up(gap.symbol, gap.gap_id))
             return
         due, wait = self._waits.get(gap.gap_id, (0.0, FIRST_WAIT_S))
         if self.monotonic() < due:
@@ -116,7 +116,7 @@ class Repair:
             log.info("repair has to wait", symbol=gap.symbol, reason=str(error))
         self._waits[gap.gap_id] = (self.monotonic() + wait, min(wait * 2, LONGEST_WAIT_S))
 
-    async def _fill(self, gap: Missing) -> bool:
+    async def _fill(self, gap: AskedGap) -> bool:
         """Page through one gap; False when the exchange has nothing (yet)."""
         from_id: int | None = gap.from_id
         for _ in range(PAGES_A_ROUND):
@@ -126,13 +126,13 @@ class Repair:
             asked = from_id
             page = await ask_trades(self.exchange, gap.symbol, from_id=asked)
             fill = partial(
-                self.pipeline.fill_gap, gap.symbol, gap.gap_id, asked, page.trades, page.odd
+                self.pipeline.missing.fill, gap.symbol, gap.gap_id, asked, page.trades, page.odd
             )
             if not await self.store(fill):
                 return False
             from_id = await self.store(lambda: self._next_id(gap))
         return True
 
-    def _next_id(self, gap: Missing) -> int | None:
+    def _next_id(self, gap: AskedGap) -> int | None:
         found = self.pipeline.chains[gap.symbol].find_gap(gap.gap_id)
         return None if found is None else found.from_id

@@ -91,7 +91,7 @@ class SilenceWatch:
                     log.info("quiet symbols have to wait", symbols=len(group), reason=str(error))
                     self._others.update(group)
                     return
-                tell = partial(self.pipeline.tell_quiet, group, newest, told_until_ms)
+                tell = partial(self.pipeline.edge.tell_quiet, group, newest, told_until_ms)
                 others = await self.store(tell)
             self._others.difference_update(group)
             self._others.update(others)
@@ -165,7 +165,7 @@ class SilenceWatch:
             # From the last known trade on, not after it: an answer that begins with it is of the
             # same chain, and one that has nothing of it proves nothing.
             page = await ask_trades(self.exchange, symbol, from_id=last_id)
-            prove = partial(self.pipeline.prove, symbol, last_id, page, told_until_ms)
+            prove = partial(self.pipeline.edge.prove, symbol, last_id, page, told_until_ms)
             verdict = await self.store(prove)
             if verdict is Verdict.UNSURE:
                 newest = await ask_trades(self.exchange, symbol, limit=1)

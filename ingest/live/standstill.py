@@ -10,7 +10,8 @@ from core.errors import ExchangeError
 from core.types import TIMEFRAMES
 from ingest.binance.rest import SETTLE_MS
 from ingest.live.backfill import Backfill
-from ingest.live.pipeline import STOP_MS, Pipeline
+from ingest.live.pipeline import Pipeline
+from ingest.live.stops import STOP_MS
 from ingest.schedule import every
 
 log = structlog.get_logger()
@@ -49,8 +50,8 @@ class Standstill:
         if self.monotonic() < self._not_before:
             return
         self._not_before = self.monotonic() + len(self.pipeline.chains) / ASKED_A_S
-        settled_ms, market_ms = self.clock_ms() - SETTLE_MS, self.pipeline.market_ms
-        stops = tuple(self.pipeline.stops)
+        settled_ms, market_ms = self.clock_ms() - SETTLE_MS, self.pipeline.stops.market_ms
+        stops = tuple(self.pipeline.stops.spans)
         self._done.intersection_update(stops)
         for stop in stops:
             is_settled = stop[1] + TIMEFRAMES["1m"] < settled_ms

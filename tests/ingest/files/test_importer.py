@@ -9,7 +9,7 @@ import pytest
 from core.bars import fold_trades
 from core.errors import ImportFileError
 from core.types import TIMEFRAMES, Bars, Trade
-from ingest.files.importer import Progress, import_files
+from ingest.files.importer import ImportProgress, import_files
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult
 from ingest.store import market, pruning
@@ -396,7 +396,7 @@ def test_other_writers_get_a_turn_between_short_writes(
 
 
 def test_progress_runs_to_the_end_twice(writer: Writer, save: Save) -> None:
-    seen: list[Progress] = []
+    seen: list[ImportProgress] = []
     path = save("BTCUSDT-1s-2024-01-05.zip", [kline(n, SECOND) for n in range(20_000)])
     list(import_files([path], writer, seen.append, sleep=lambda _: None))
     for phase in ("checking", "writing"):

@@ -10,7 +10,7 @@ import pytest
 from core.errors import ImportFileError
 from core.types import Trade
 from ingest.files import dumps
-from ingest.files.importer import ImportedSymbol, Progress, import_files
+from ingest.files.importer import ImportedSymbol, ImportProgress, import_files
 from ingest.files.judging import NOT_OVER, OFF_GRID, STEPPED_BACK, STILL_TO_COME, SeenRows
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult, RefusedFile
@@ -457,7 +457,7 @@ def test_file_that_changes_while_it_is_checked_is_refused_whole(
 ) -> None:
     path = save("BTCUSDT-1h-2024-01.csv", [hour(n) for n in range(5)])
 
-    def append(_: Progress) -> None:
+    def append(_: ImportProgress) -> None:
         with path.open("a") as file:
             file.write("half a row of a download")
 

@@ -40,6 +40,7 @@ class Stored:
 
     def __init__(self, joined):
         self.joined = joined
+        self.edge = self
 
     def count_bars(self, symbol, timeframe, start_ms, end_ms):
         return 0 if timeframe == "1m" else 10_000

@@ -96,7 +96,7 @@ def repair(pipeline: Pipeline, ledger: dict[str, list[Trade]], page: int = 40) -
         while chain.gaps:
             gap = chain.gaps[0]
             answer = [t for t in ledger[symbol] if t.trade_id >= gap.from_id][:page]
-            assert pipeline.fill_gap(symbol, gap.gap_id, gap.from_id, answer)
+            assert pipeline.missing.fill(symbol, gap.gap_id, gap.from_id, answer)
 
 
 def disturbed(trades: Sequence[Trade], rng: random.Random) -> list[Trade]:
@@ -246,7 +246,7 @@ def test_pruned_trades_leave_incomplete_bars_for_good_and_say_why(
     gap = pipeline.chains[name].gaps[0]
     kept = hole[len(hole) // 2 :]
     answer = [t for t in trades if t.trade_id >= kept[0].trade_id]
-    assert pipeline.fill_gap(name, gap.gap_id, hole[0].trade_id, answer)
+    assert pipeline.missing.fill(name, gap.gap_id, hole[0].trade_id, answer)
     assert not pipeline.chains[name].gaps
     (lost,) = reader.gaps([name], ("unfillable",))
     assert (lost.from_id, lost.to_id) == (hole[0].trade_id, kept[0].trade_id - 1)
@@ -316,16 +316,16 @@ def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
     pipeline.ingest(live[:50])
     pipeline.close_bars(pipeline.event_time_ms - GRACE_MS)
     pipeline.store_klines(name, "1m", klines)
-    assert pipeline.needs_first_minute(name, START)
-    assert not pipeline.add_first_minute(
+    assert pipeline.edge.needs_first_minute(name, START)
+    assert not pipeline.edge.add_first_minute(
         name, START, TradePage([], True), None
     )  # the database lags
     page = [t for t in trades if t.trade_time_ms >= START][:30]
-    assert pipeline.add_first_minute(name, START, TradePage(page, True), None)
+    assert pipeline.edge.add_first_minute(name, START, TradePage(page, True), None)
     repair(pipeline, {name: trades})
     pipeline.ingest(live[50:])
     close_known(pipeline, START + 299_000)
-    assert not pipeline.needs_first_minute(name, START)
+    assert not pipeline.edge.needs_first_minute(name, START)
     expected = [
         bar for bar in plain_bars(trades, MINUTE, START + 299_000) if bar.open_time_ms >= START
     ]
@@ -345,7 +345,7 @@ def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
     klines = [bar._replace(complete=True) for bar in plain_bars(trades, MINUTE, begin)]
     pipeline.store_klines(name, "1m", klines)
     page = [t for t in trades if t.trade_time_ms >= begin]
-    assert pipeline.add_first_minute(name, begin, TradePage(page[:10], True), None)
+    assert pipeline.edge.add_first_minute(name, begin, TradePage(page[:10], True), None)
     pipeline.ingest(page[10:])
     close_known(pipeline, START + 350_000)
     with writer.transaction() as tx:
@@ -362,7 +362,7 @@ def test_a_symbol_that_does_not_trade_still_gets_its_flat_bars(
 ) -> None:
     name = SYMBOLS[0]
     newest = make_trades(name, 10, 1, START - 500_000)[-1]
-    assert pipeline.add_first_minute(name, START, TradePage([], True), newest)
+    assert pipeline.edge.add_first_minute(name, START, TradePage([], True), newest)
     close_known(pipeline, START + 65_000)
     stored = stored_bars(writer, pipeline, name, 1_000)
     assert len(stored) == 65
@@ -438,7 +438,7 @@ def test_bars_close_no_further_than_a_trade_of_the_symbol_or_an_answer_tells(
     assert builder.closed_until_ms == known_ms
     assert pipeline.chains[busy].builder.closed_until_ms > START + 80_000  # type: ignore[union-attr]
     until = told[-1].trade_time_ms + 2_000
-    pipeline.prove(name, seen[-1].trade_id, TradePage([seen[-1], *told], True), until)
+    pipeline.edge.prove(name, seen[-1].trade_id, TradePage([seen[-1], *told], True), until)
     pipeline.close_bars(START + 90_000)
     assert builder.closed_until_ms == until - until % 1_000
     pipeline.ingest([t for t in trades if t.trade_id > told[-1].trade_id])
@@ -457,10 +457,10 @@ def test_an_answer_without_our_newest_trade_closes_nothing(
     pipeline.ingest(trades)
     pipeline.close_bars(START + 99_000)
     before = stored_bars(writer, pipeline, name, 1_000)
-    pipeline.market_ms = START + 600_000
+    pipeline.stops.market_ms = START + 600_000
     last_id = trades[-1].trade_id
     for newest in (None, trades[-5]):
-        verdict = pipeline.prove(name, last_id, TradePage([], True), START + 500_000, newest)
+        verdict = pipeline.edge.prove(name, last_id, TradePage([], True), START + 500_000, newest)
         assert verdict is Verdict.UNSURE
         pipeline.close_bars(START + 600_000)
         assert stored_bars(writer, pipeline, name, 1_000) == before
@@ -471,8 +471,8 @@ def test_a_first_page_that_is_full_closes_no_further_than_its_own_trades(
 ) -> None:
     name = SYMBOLS[0]
     trades = make_trades(name, 13, 100)
-    pipeline.market_ms = START + 99_000
-    assert pipeline.add_first_minute(name, START, TradePage(trades[:10], False), None)
+    pipeline.stops.market_ms = START + 99_000
+    assert pipeline.edge.add_first_minute(name, START, TradePage(trades[:10], False), None)
     for known in (10, 20):
         pipeline.close_bars(START + 90_000)
         closed_ms = trades[known - 1].trade_time_ms // 1_000 * 1_000
@@ -481,8 +481,8 @@ def test_a_first_page_that_is_full_closes_no_further_than_its_own_trades(
             bar._replace(complete=True) for bar in twin
         ]
         page = TradePage(trades[known - 1 : known + 10], False)
-        pipeline.prove(name, trades[known - 1].trade_id, page, START + 90_000)
-    pipeline.prove(name, trades[29].trade_id, TradePage(trades[29:], True), START + 90_000)
+        pipeline.edge.prove(name, trades[known - 1].trade_id, page, START + 90_000)
+    pipeline.edge.prove(name, trades[29].trade_id, TradePage(trades[29:], True), START + 90_000)
     pipeline.close_bars(START + 90_000)
     assert stored_bars(writer, pipeline, name, 1_000) == [
         bar._replace(complete=True) for bar in plain_bars(trades, 1_000, START + 90_000)
@@ -506,7 +506,7 @@ def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
     feed = sorted((t for own in ledger.values() for t in own), key=lambda t: t.trade_time_ms)
     pipeline = start(writer, lambda: START + 260_000)
     pipeline.ingest([t for t in feed if t.trade_time_ms < stop[0]])
-    market_ms = pipeline.market_ms
+    market_ms = pipeline.stops.market_ms
     for chain in (pipeline.chains[name] for name in names):
         chain.tell_until(stop[1] - 5_000)  # REST: nothing is missing
     pipeline.close_bars(stop[1])
@@ -514,7 +514,7 @@ def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
         last = stored_bars(writer, pipeline, name, 1_000)[-1]
         assert last.open_time_ms + 1_000 <= market_ms
     pipeline.ingest([t for t in feed if t.trade_time_ms >= stop[1]])
-    ((first_ms, last_ms),) = pipeline.stops
+    ((first_ms, last_ms),) = pipeline.stops.spans
     assert (first_ms, last_ms) == (
         market_ms,
         min(t.trade_time_ms for t in feed if t.trade_time_ms >= stop[1]),
@@ -536,8 +536,8 @@ def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
     """No live trade, an empty page of a database that lags, and then a newest trade inside it."""
     name = SYMBOLS[0]
     trades = [t for t in make_trades(name, 8, 120) if t.trade_time_ms > START]
-    assert not pipeline.add_first_minute(name, START, TradePage([], True), trades[4])
-    assert pipeline.add_first_minute(name, START, TradePage(trades[:30], True), None)
+    assert not pipeline.edge.add_first_minute(name, START, TradePage([], True), trades[4])
+    assert pipeline.edge.add_first_minute(name, START, TradePage(trades[:30], True), None)
     pipeline.ingest(trades[4:])
     close_known(pipeline, START + 110_000)
     seconds = stored_bars(writer, pipeline, name, 1_000)
@@ -554,13 +554,13 @@ def test_a_cancelled_aggregate_is_no_price_to_begin_with(
     cancelled = first._replace(
         price=0.0, quantity=0.0, first_id=-1, last_id=-1, trade_time_ms=START - 5_000
     )
-    assert pipeline.add_first_minute(name, START, TradePage([], True), cancelled)
+    assert pipeline.edge.add_first_minute(name, START, TradePage([], True), cancelled)
     close_known(pipeline, START + 30_000)
     assert stored_bars(writer, pipeline, name, 1_000) == []
 
 
 def test_a_symbol_that_has_never_traded_holds_nothing_up(pipeline: Pipeline) -> None:
-    assert pipeline.add_first_minute(SYMBOLS[0], START, TradePage([], True), None)
+    assert pipeline.edge.add_first_minute(SYMBOLS[0], START, TradePage([], True), None)
 
 
 def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
@@ -579,7 +579,7 @@ def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
         while pruning.prune_trades(tx, symbol_id, kept_from_ms, 1_000):
             pass
     (gap,) = pipeline.chains[name].gaps
-    assert pipeline.fill_gap(name, gap.gap_id, gap.from_id, trades[lost : lost + 1])
+    assert pipeline.missing.fill(name, gap.gap_id, gap.from_id, trades[lost : lost + 1])
     after = stored_bars(writer, pipeline, name, 1_000)
     twin = plain_bars(trades, 1_000, START + 119_000)
     changed = [new for old, new in zip(before, after, strict=True) if old[1:9] != new[1:9]]
@@ -619,11 +619,11 @@ def test_bars_of_a_long_silence_of_many_symbols_close_in_short_transactions(
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"S{number:02d}USDT" for number in range(40)]
-    pipeline = Pipeline(writer, lambda: START)
+    rows: list[int] = []
+    pipeline = Pipeline(writer, lambda: START, lambda: rows.append(0))
     pipeline.start([ImportedSymbol(name, name[:3], "USDT", "TRADING") for name in names])
     for name in names:
         pipeline.ingest([t._replace(symbol=name) for t in make_trades("X", 1, 2)])
-    rows: list[int] = []
     inner = market.upsert_bars
 
     def counting(tx: Transaction, *args: Any, **options: Any) -> Any:
@@ -631,8 +631,7 @@ def test_bars_of_a_long_silence_of_many_symbols_close_in_short_transactions(
         return inner(tx, *args, **options)
 
     monkeypatch.setattr(market, "upsert_bars", counting)
-    monkeypatch.setattr(pipeline, "_pause", lambda: rows.append(0))
-    rows.append(0)
+    rows[:] = [0]
     close_known(pipeline, START + 600_000)
     assert sum(rows) >= 40 * 599
     assert max(rows) <= 2 * BARS_PER_TRANSACTION
