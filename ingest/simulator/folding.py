@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from core.types import IntArray
+from core.types import BoolArray, IntArray
 from ingest.simulator.tape import Prints
 
 
@@ -36,6 +36,10 @@ class BarRows:
         """Rows that open at or after `start_ms` and before `end_ms`."""
         low, high = np.searchsorted(self.open_time_ms, (start_ms, end_ms))
         return BarRows(*(getattr(self, item.name)[low:high] for item in fields(self)))
+
+    def where(self, chosen: BoolArray) -> "BarRows":
+        """The rows chosen."""
+        return BarRows(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
 
 NO_ROWS = BarRows(*(np.zeros(0, dtype=np.int64) for _ in fields(BarRows)))

@@ -4,8 +4,9 @@ The ledger is the judge in tests: what a client stored is compared with it. It n
 anything later than its clock.
 
 History reaches back `BAR_DAYS` for bars and `TRADE_DAYS` for single trades (older ones are pruned,
-as a client must expect). Bars of any age are folds of the very same trades, so a bar never changes
-however late it is asked for.
+as a client must expect). While its trades are served a bar is the fold of those very trades. Bars
+of the days before come from the archive, a coarser level of the same market: nobody can ask for
+their trades any more, and a year of them is there in seconds.
 """
 
 from bisect import bisect_left
@@ -16,6 +17,7 @@ from threading import Lock
 import numpy as np
 
 from core.types import Bar, Trade
+from ingest.simulator.archive import MINUTE_MS, Archive
 from ingest.simulator.burst import burst_prints, shares
 from ingest.simulator.cache import Cache
 from ingest.simulator.folding import NO_ROWS, BarRows, dense, fold_prints, fold_rows, joined
@@ -26,9 +28,9 @@ from ingest.simulator.tape import Prints, Tape, event_time_ms
 TRADE_DAYS = 7
 BAR_DAYS = 400
 DAY_MS = 86_400_000
-MINUTE_MS = 60_000
 
 _CHUNK_BLOCKS = 32
+_ARCHIVE_BLOCKS = 1_024
 _CACHED_PRINTS = 600_000
 _CACHED_MINUTES = 300_000
 
@@ -78,10 +80,13 @@ class Ledger:
         self.seed = seed
         self.rate = rate
         self._clock = clock
-        self._tape = Tape(Market(seed), seed, rate)
+        market = Market(seed)
+        self._tape = Tape(market, seed, rate)
+        self._archive = Archive(market, self._tape, seed)
         self._extras = {symbol: _Extras({}) for symbol in LISTINGS}
         self._blocks: Cache[tuple[str, int], Prints] = Cache(_CACHED_PRINTS)
         self._chunks: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
+        self._archived: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
         self._bursting = Lock()
 
     def now_ms(self) -> int:
@@ -113,6 +118,10 @@ class Ledger:
     def oldest_id(self, symbol: str) -> int:
         """The first id not pruned."""
         return self.first_id(symbol, (self.now_ms() - TRADE_DAYS * DAY_MS) >> BLOCK_BITS)
+
+    def archived_until_ms(self) -> int:
+        """Bars that end by this, a day's start, are the archive's."""
+        return (self.now_ms() - TRADE_DAYS * DAY_MS - BLOCK_MS) // DAY_MS * DAY_MS
 
     def oldest_bar_ms(self) -> int:
         """Bars open at or after this."""
@@ -343,17 +352,31 @@ class Ledger:
 
     def _minutes(self, symbol: str, start_ms: int, end_ms: int) -> BarRows:
         """Minute rows from `start_ms` to before `end_ms`, both whole minutes."""
-        bits = _CHUNK_BLOCKS * BLOCK_MS
-        parts = [NO_ROWS]
-        for chunk in range(start_ms // bits, -(-end_ms // bits)):
-            parts.append(self._chunks.get((symbol, chunk), self._chunk))
-        return fold_rows(joined(parts), MINUTE_MS).between(start_ms, end_ms)
+        archived_ms = min(max(self.archived_until_ms(), start_ms), end_ms)
+        old = _chunks_over(start_ms, archived_ms, _ARCHIVE_BLOCKS)
+        new = _chunks_over(archived_ms, end_ms, _CHUNK_BLOCKS)
+        archived = [self._archived.get((symbol, chunk), self._archive_chunk) for chunk in old]
+        folded = [self._chunks.get((symbol, chunk), self._chunk) for chunk in new]
+        # A minute across the edge of two chunks of trades is in both: fold them once more.
+        recent = fold_rows(joined([NO_ROWS, *folded]), MINUTE_MS).between(archived_ms, end_ms)
+        return joined([joined([NO_ROWS, *archived]).between(start_ms, archived_ms), recent])
+
+    def _archive_chunk(self, key: tuple[str, int]) -> BarRows:
+        symbol, chunk = key
+        return self._archive.minutes(symbol, chunk * _ARCHIVE_BLOCKS, _ARCHIVE_BLOCKS)
 
     def _chunk(self, key: tuple[str, int]) -> BarRows:
         symbol, chunk = key
         first_block = chunk * _CHUNK_BLOCKS
         prints = self._made(symbol, first_block, _CHUNK_BLOCKS)
         return fold_prints(prints, self.first_raw_id(symbol, first_block), MINUTE_MS)
+
+
+def _chunks_over(start_ms: int, end_ms: int, blocks: int) -> range:
+    """Numbers of the chunks of so many blocks that [start, end) touches."""
+    if start_ms >= end_ms:
+        return range(0)
+    return range(start_ms // (blocks * BLOCK_MS), -(-end_ms // (blocks * BLOCK_MS)))
 
 
 def _last_at_most(value: int, low: int, high: int, of: Callable[[int], int]) -> int:

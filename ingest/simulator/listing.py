@@ -21,7 +21,7 @@ class Residual:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class SimulatedSymbol:
     """One symbol: where its price lives, how it trades and what it moves with.
 
     `aggregates_per_s` is the mean at rate 1. `loads` are on `FACTORS`, whose daily deviation is
@@ -52,8 +52,10 @@ def _leads(
     aggregates_per_s: float,
     loads: tuple[float, float, float],
     daily_std: float,
-) -> Listing:
-    return Listing(base, price, *decimals, aggregates_per_s, loads=loads, daily_std=daily_std)
+) -> SimulatedSymbol:
+    return SimulatedSymbol(
+        base, price, *decimals, aggregates_per_s, loads=loads, daily_std=daily_std
+    )
 
 
 def _follows(
@@ -64,8 +66,8 @@ def _follows(
     price: float,
     decimals: tuple[int, int],
     aggregates_per_s: float,
-) -> Listing:
-    return Listing(
+) -> SimulatedSymbol:
+    return SimulatedSymbol(
         base,
         price,
         *decimals,
@@ -76,7 +78,7 @@ def _follows(
     )
 
 
-LISTINGS: dict[str, Listing] = {
+LISTINGS: dict[str, SimulatedSymbol] = {
     listing.symbol: listing
     for listing in (
         _leads("BTC", 60_000.0, (2, 5), 6.0, (1.0, 0.0, 0.0), 0.008),

@@ -64,14 +64,19 @@ class Process:
                 )
             )
 
-    def path(self, first_block: int, blocks: int) -> FloatArray:
-        """Values on the grid from the start of `first_block`, both ends of the stretch included."""
+    def path(self, first_block: int, blocks: int, grid_bits: int = GRID_BITS) -> FloatArray:
+        """Values on the grid from the start of `first_block`, both ends of the stretch included.
+
+        A coarser grid has the very values that a finer one has at the same times.
+        """
         start = first_block << BLOCK_BITS
         end = (first_block + blocks) << BLOCK_BITS
         low = start >> self._top_bits
         high = -(-end >> self._top_bits)
         values = self._lattice(low, high)
         for bits, key, weight, std in self._levels:
+            if bits < grid_bits:
+                break
             middle = values[:-1] + values[1:]
             middle *= weight
             middle += gaussians(key, low, high) * std
@@ -127,19 +132,28 @@ class Market:
                     ),
                 )
 
-    def prices(self, symbol: str, first_block: int, blocks: int) -> FloatArray:
-        """Efficient prices on the grid from the start of `first_block`, both ends included."""
-        return np.exp(self._log_move(symbol, first_block, blocks)) * LISTINGS[symbol].price
+    def prices(
+        self, symbol: str, first_block: int, blocks: int, grid_bits: int = GRID_BITS
+    ) -> FloatArray:
+        """Efficient prices on the grid from the start of `first_block`, both ends included.
 
-    def _log_move(self, symbol: str, first_block: int, blocks: int) -> FloatArray:
+        Parameters
+        ----------
+        grid_bits : of the distance between two points, 2^bits ms.
+        """
+        move = self._log_move(symbol, first_block, blocks, grid_bits)
+        return np.exp(move) * LISTINGS[symbol].price
+
+    def _log_move(self, symbol: str, first_block: int, blocks: int, grid_bits: int) -> FloatArray:
         listing = LISTINGS[symbol]
         if listing.leader is not None:
-            move = self._log_move(listing.leader, first_block, blocks) * listing.hedge_ratio
+            leader = self._log_move(listing.leader, first_block, blocks, grid_bits)
+            move = leader * listing.hedge_ratio
         else:
-            move = np.zeros(blocks * GRID_PER_BLOCK + 1)
+            move = np.zeros((blocks << (BLOCK_BITS - grid_bits)) + 1)
             for load, factor in zip(listing.loads, self._factors, strict=True):
                 if load:
-                    move += factor.path(first_block, blocks) * load
+                    move += factor.path(first_block, blocks, grid_bits) * load
         for process in self._own[symbol]:
-            move += process.path(first_block, blocks)
+            move += process.path(first_block, blocks, grid_bits)
         return move

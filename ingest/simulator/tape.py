@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.types import BoolArray, FloatArray, IntArray
-from ingest.simulator.listing import LISTINGS, Listing
+from ingest.simulator.listing import LISTINGS, SimulatedSymbol
 from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, GRID_BITS, GRID_MS, Market
 from ingest.simulator.noise import NORMAL_QUANTILES, HashArray, hashes, key_of
 
@@ -110,6 +110,11 @@ class Tape:
             for symbol, count in self.aggregates_per_block.items()
         }
 
+    def quantity_per_raw(self, symbol: str) -> float:
+        """Mean quantity of a raw trade, in steps."""
+        share = self.aggregates_per_block[symbol] / self.raws_per_block[symbol]
+        return float(self._quantities[symbol].mean()) * share
+
     def prints(self, symbol: str, first_block: int, blocks: int) -> Prints:
         """All aggregates of `blocks` blocks; the future ones too, they are as certain."""
         count = self.aggregates_per_block[symbol]
@@ -154,7 +159,11 @@ class Tape:
 
 
 def _prices(
-    listing: Listing, grid: FloatArray, offsets: IntArray, sells: BoolArray, levels: IntArray
+    listing: SimulatedSymbol,
+    grid: FloatArray,
+    offsets: IntArray,
+    sells: BoolArray,
+    levels: IntArray,
 ) -> IntArray:
     """Ticks paid: the efficient price rounded to the bid or the ask and some levels beyond."""
     at = offsets >> GRID_BITS
@@ -162,10 +171,15 @@ def _prices(
     efficient = left + (grid[at + 1] - left) * ((offsets & (GRID_MS - 1)) / GRID_MS)
     ticks = 10**listing.price_decimals
     bids = (efficient * ticks).astype(np.int64)
-    beyond = levels.ravel() * max(1, round(listing.price * ticks * _BOOK_LEVEL_SHARE))
+    beyond = levels.ravel() * level_ticks(listing)
     # Buyers pay the ask, one tick above the bid, and more; sellers get the bid and less.
     paid: IntArray = bids + 1 + beyond - sells * (1 + 2 * beyond)
     return np.maximum(paid, 1)
+
+
+def level_ticks(listing: SimulatedSymbol) -> int:
+    """How far two levels of a symbol's book lie apart."""
+    return max(1, round(listing.price * float(10**listing.price_decimals) * _BOOK_LEVEL_SHARE))
 
 
 def event_time_ms(trade_time_ms: int) -> int:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ingest.simulator.ledger import DAY_MS, MINUTE_MS, Ledger
+from ingest.simulator.archive import MINUTE_MS
+from ingest.simulator.ledger import DAY_MS, Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import orjson
 
 from core.types import Trade
 from ingest.simulator.folding import BarRows
-from ingest.simulator.listing import LISTINGS, Listing
+from ingest.simulator.listing import LISTINGS, SimulatedSymbol
 from ingest.simulator.ticker import DayTicker
 
 INTERVALS: dict[str, int] = {
@@ -71,7 +71,9 @@ def raw_trade_rows(trade: Trade, unit: int) -> list[dict[str, Any]]:
     ]
 
 
-def kline_rows(listing: Listing, rows: BarRows, interval_ms: int, unit: int) -> list[list[Any]]:
+def kline_rows(
+    listing: SimulatedSymbol, rows: BarRows, interval_ms: int, unit: int
+) -> list[list[Any]]:
     """Arrays of twelve, as /api/v3/klines answers them."""
     ticks, steps = listing.price_decimals, listing.quantity_decimals
     columns = (
@@ -116,7 +118,9 @@ def kline_rows(listing: Listing, rows: BarRows, interval_ms: int, unit: int) -> 
     ]
 
 
-def day_ticker_row(listing: Listing, day: DayTicker, unit: int, full: bool) -> dict[str, Any]:
+def day_ticker_row(
+    listing: SimulatedSymbol, day: DayTicker, unit: int, full: bool
+) -> dict[str, Any]:
     """One entry of /api/v3/ticker/24hr; `full` False is its type=MINI."""
     ticks, steps = listing.price_decimals, listing.quantity_decimals
     change = day.close - day.open
@@ -150,7 +154,7 @@ def day_ticker_row(listing: Listing, day: DayTicker, unit: int, full: bool) -> d
     }
 
 
-def symbol_row(listing: Listing) -> dict[str, Any]:
+def symbol_row(listing: SimulatedSymbol) -> dict[str, Any]:
     """One entry of /api/v3/exchangeInfo."""
     tick = decimal_text(1, listing.price_decimals)
     step = decimal_text(1, listing.quantity_decimals)
@@ -238,7 +242,7 @@ def book_ticker_frame(trade: Trade) -> str:
 
 
 def kline_frame(
-    listing: Listing,
+    listing: SimulatedSymbol,
     interval: str,
     rows: BarRows,
     event_time_ms: int,
@@ -271,7 +275,9 @@ def kline_frame(
     return orjson.dumps(frame).decode()
 
 
-def mini_ticker_frame(listing: Listing, day: DayTicker, event_time_ms: int, unit: int) -> str:
+def mini_ticker_frame(
+    listing: SimulatedSymbol, day: DayTicker, event_time_ms: int, unit: int
+) -> str:
     """`<symbol>@miniTicker`."""
     ticks, steps = listing.price_decimals, listing.quantity_decimals
     frame = {

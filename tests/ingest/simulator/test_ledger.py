@@ -146,13 +146,64 @@ def test_raw_ids_of_a_bar_cover_its_trades(ledger: Ledger) -> None:
     )
 
 
-def test_a_bar_is_the_same_however_late_it_is_asked_for(ledger: Ledger, clock: Clock) -> None:
+def test_a_bar_is_the_same_as_long_as_its_trades_are_served(ledger: Ledger, clock: Clock) -> None:
     start = NOW_MS // 3_600_000 * 3_600_000 - 7_200_000
     early = ledger.bars("UNIUSDT", 3_600_000, start, start + 7_200_000)
-    clock.now_ms += 30 * DAY_MS
+    clock.now_ms += TRADE_DAYS * DAY_MS
     late = Ledger(7, 1.0, clock).bars("UNIUSDT", 3_600_000, start, start + 7_200_000)
     assert late == early
     assert len(late) == 2
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ADAUSDT", "UNIUSDT"])
+def test_old_bars_are_of_the_very_market_that_traded(
+    ledger: Ledger, clock: Clock, symbol: str
+) -> None:
+    start = NOW_MS // DAY_MS * DAY_MS - 2 * DAY_MS
+    traded = ledger.rows(symbol, 60_000, start, start + DAY_MS)
+    clock.now_ms += 60 * DAY_MS
+    old = Ledger(7, 1.0, clock).rows(symbol, 60_000, start, start + DAY_MS)
+    assert np.array_equal(old.open_time_ms, traded.open_time_ms)
+    assert (old.low <= np.minimum(old.open, old.close)).all()
+    assert (old.high >= np.maximum(old.open, old.close)).all()
+    assert (old.taker_buy_volume <= old.volume).all()
+    for name in ("open", "close", "high", "low"):
+        off = np.abs(getattr(old, name) / getattr(traded, name) - 1.0)
+        assert np.median(off) < 5e-4
+        assert off.max() < 5e-3
+    ranges = (old.high - old.low).mean() / (traded.high - traded.low).mean()
+    assert 0.8 < ranges < 1.25
+    assert old.trade_count.sum() == pytest.approx(traded.trade_count.sum(), rel=0.01)
+    for name in ("volume", "quote_volume", "taker_buy_volume"):
+        assert getattr(old, name).sum() == pytest.approx(getattr(traded, name).sum(), rel=0.1)
+
+
+def test_old_bars_of_every_length_are_of_the_same_minutes_whoever_asks(clock: Clock) -> None:
+    start = NOW_MS // DAY_MS * DAY_MS - 300 * DAY_MS
+    ledger, other = Ledger(7, 1.0, clock), Ledger(7, 1.0, clock)
+    other.bars("ETHUSDT", 60_000, start + DAY_MS // 2, start + DAY_MS // 2 + 60_000)
+    minutes = ledger.bars("ETHUSDT", 60_000, start, start + DAY_MS)
+    for length in (300_000, 900_000, 3_600_000):
+        bars = other.bars("ETHUSDT", length, start, start + DAY_MS)
+        assert len(bars) == DAY_MS // length
+        for bar in bars:
+            inside = [m for m in minutes if 0 <= m.open_time_ms - bar.open_time_ms < length]
+            assert len(inside) == length // 60_000
+            assert bar.open == inside[0].open
+            assert bar.close == inside[-1].close
+            assert bar.high == max(minute.high for minute in inside)
+            assert bar.low == min(minute.low for minute in inside)
+            assert bar.trade_count == sum(minute.trade_count for minute in inside)
+
+
+def test_the_archive_and_the_trades_meet_without_a_hole(ledger: Ledger) -> None:
+    edge = ledger.archived_until_ms()
+    rows = ledger.rows("LTCUSDT", 60_000, edge - 7_200_000, edge + 7_200_000)
+    assert np.diff(rows.open_time_ms).tolist() == [60_000] * 239
+    jumps = np.abs(rows.open[1:] / rows.close[:-1] - 1.0)
+    assert jumps[119] < 1e-3
+    oldest = ledger.trades("LTCUSDT", 1, 1)[0]
+    assert oldest.trade_time_ms >= edge  # no bar is drawn whose trades can be had
 
 
 def test_old_trades_are_pruned_and_asking_for_them_answers_later_ones(ledger: Ledger) -> None:
