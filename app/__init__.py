@@ -23,7 +23,7 @@ from app.views.guard import guard_callbacks, guard_paths
 from app.views.quick import answer_quickly
 from app.views.shell.callbacks import register as register_shell
 from app.views.shell.layout import asked_view, page_layout
-from app.views.shell.page import META_TAGS, THEME_SCRIPT, index_html
+from app.views.shell.page import META_TAGS, SERVER_HOOKS, THEME_SCRIPT, index_html
 from app.views.view import View
 from core.settings import Settings
 from ingest.store.reader import Reader
@@ -87,6 +87,7 @@ def create_app(
         update_title="",
         add_log_handler=False,
         suppress_callback_exceptions=True,
+        hooks=SERVER_HOOKS,
     )
     dash_app.index_string = index_html(dash_app)
     # Dash builds the layout once to set itself up. The page's own would open the store, before

@@ -201,8 +201,8 @@
     // A bar of a long history is under a pixel wide: the dots keep to the eye's measure.
     const end = Math.max(right, left + 6);
     const look = name.length === 1 && name !== "z" ? name : "t";
-    return `<path class="${look}" d="M${left.toFixed(1)} ${from.toFixed(1)}L${end.toFixed(1)} ${to.toFixed(1)}"/>` +
-      `<circle class="${look}" cx="${end.toFixed(1)}" cy="${to.toFixed(1)}" r="2.5"/>`;
+    return `<path class="${look} forming" d="M${left.toFixed(1)} ${from.toFixed(1)}L${end.toFixed(1)} ${to.toFixed(1)}"/>` +
+      `<circle class="${look} forming" cx="${end.toFixed(1)}" cy="${to.toFixed(1)}" r="2.5"/>`;
   }
 
   function plotOf(id) {

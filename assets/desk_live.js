@@ -17,13 +17,12 @@
     verdict: "live-verdict-line",
   };
   const RELOAD_PAUSE_MS = 5000;
-  const PATIENCE_MS = 10000;
+  const RETRY_MS = 3000;
 
   // The screen shown: its figures' arrays grow with every delta.
   let shown = null;
   let shownAt = 0;
-  let watchdog = null;
-  let silent = false;
+  let busySince = null; // a question whose answer may never come: dash does not say
   let symbolsListed = 0;
   let drawn = {}; // of which answer the expectancy chart is
   let over = {}; // what is drawn over the charts
@@ -31,6 +30,7 @@
   // Looked up when they are needed: scripts are loaded in no order.
   const shell = () => window.pairdesk.shell;
   const charts = () => window.pairdesk.charts;
+  const clock = () => window.pairdesk.clock;
   const unchanged = () => shell().unchanged();
   const set = (id, props) => shell().set(id, props);
 
@@ -59,6 +59,7 @@
     // What was told after a screen of the same parameters stands until it is told anew.
     shell().write(shown && shown.key === screen.key ? {} : screen.later);
     shown = screen;
+    window.pairdesk.controls.onScreen(screen.key);
     shownAt = Date.now();
     shell().write(screen.texts);
     shell().writeStrip(screen.strip);
@@ -78,8 +79,23 @@
     if (span) {
       charts().setEnds(screen.figures.pair, screen.ends, span);
     }
+    clock().setBar(span && span.last + span.step, screen.step_ms);
     drawOver({ labels: screen.labels, ends: screen.ends, forming: screen.forming }, span);
     shell().toast(screen.news);
+  }
+
+  let watching = false;
+
+  function watchSilence() {
+    if (!watching) {
+      watching = true;
+      clock().every(({ own }) => {
+        if (busySince !== null && own - busySince >= RETRY_MS) {
+          busySince = null;
+          set(IDS.busy, { data: false });
+        }
+      });
+    }
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -135,6 +151,7 @@
         const next = { ...cursor, ...delta.cursor };
         const span = shown.figures ? spanOf(next) : null;
         if (delta.rows) {
+          clock().setBar(span.last + span.step, span.step);
           charts().append(shown.figures.pair, delta, span);
           charts().append(shown.figures.equity, delta, span);
           if (delta.trips) {
@@ -153,21 +170,9 @@
 
       /** The clock stands while a delta is under way or nobody looks; silence never stops it. */
       pause(busy) {
-        clearTimeout(watchdog);
-        if (busy) {
-          watchdog = setTimeout(() => {
-            silent = true;
-            const moment = new Date().toISOString().slice(11, 19);
-            shell().writeSilence(
-              `No answer from the desk's server since ${moment} UTC. Trying again.`,
-            );
-            set(IDS.busy, { data: false });
-          }, PATIENCE_MS);
-        } else if (silent) {
-          silent = false; // this call is the watchdog's own: the next answer clears the words
-        } else {
-          shell().writeSilence("");
-        }
+        watchSilence();
+        busySince = busy ? clock().own() : null;
+        clock().retryAt(busy ? busySince + RETRY_MS : null);
         return Boolean(busy) || document.hidden;
       },
 

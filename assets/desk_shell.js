@@ -8,7 +8,6 @@
     badge: "live-badge",
     hidden: "page-hidden",
     notices: "notices",
-    silence: "silence",
     text: (key) => `live-${key}`,
     toast: "toast",
   };
@@ -32,6 +31,7 @@
   function writeStrip(strip) {
     if (strip) {
       write(strip.texts);
+      window.pairdesk.clock.sync(strip);
       document.documentElement.dataset.feed = strip.feed;
       set(IDS.badge, {
         children: strip.badge.label,
@@ -45,11 +45,6 @@
     if (lines) {
       set(IDS.notices, { children: lines });
     }
-  }
-
-  /** Say that the server does not answer; nothing to say clears it. */
-  function writeSilence(words) {
-    set(IDS.silence, { children: words });
   }
 
   function announced() {
@@ -84,7 +79,7 @@
   });
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    shell: { unchanged, set, textOf, write, writeStrip, writeNotices, writeSilence, toast },
+    shell: { unchanged, set, textOf, write, writeStrip, writeNotices, toast },
   });
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     desk_shell: {

@@ -23,6 +23,19 @@ def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
         className="controls",
         **aria(label="Pair and parameters"),
         children=[
+            dcc.Store(id=ids.JUDGED),
+            dcc.Store(id=ids.RETRY),
+            dcc.Store(id=ids.LABELS, data=[[name, PAIR_PARAMETERS[name].label] for name in FIELDS]),
+            html.Div(
+                id=ids.ASKED,
+                className="asked",
+                role="status",
+                hidden=True,
+                children=[
+                    html.Span(id=ids.ASKED_WORDS),
+                    html.Button("Go back", id=ids.GO_BACK, className="link"),
+                ],
+            ),
             # On a phone all of them lie behind one line.
             html.Button(
                 [html.B(id=ids.text("fold-pair")), html.Span(id=ids.text("fold-rest"))],

@@ -10,7 +10,16 @@ THEME = "theme"
 THEME_TOGGLE = "theme-toggle"
 NOTICES = "notices"
 SILENCE = "silence"
+SILENCE_AGE = "silence-age"
 TOAST = "toast"
+
+# What the controls hold that is not on screen yet (assets/desk_controls.js).
+ASKED = "controls-asked"
+ASKED_WORDS = "controls-words"
+GO_BACK = "controls-back"
+JUDGED = "controls-judged"
+LABELS = "controls-labels"
+RETRY = "controls-retry"
 
 SWAP = "control-swap"
 COPY_LINK = "copy-link"

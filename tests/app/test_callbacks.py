@@ -197,7 +197,7 @@ def test_screen_shows_the_service_s_own_numbers(services: Desk) -> None:
     view = services.pairs.view(read_query(REQUEST["query"], services.settings))
     assert view.result is not None
     assert screen["texts"]["z"] == signed(view.result.chosen.zscore[-1])
-    assert f"forming {signed(view.zscore_provisional)}" in screen["texts"]["z-note"]
+    assert f"forming {signed(view.zscore_provisional)}" == screen["texts"]["z-forming"]
     assert screen["texts"]["trades"] == str(view.result.backtest.metrics.total_trades)
     assert len(screen["trips"]) == len(view.result.backtest.round_trips)
     assert screen["links"]["trades"].startswith("/analytics/pair/trades.csv?symbol_a=BTCUSDT")

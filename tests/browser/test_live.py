@@ -40,7 +40,7 @@ def test_page_opens_with_the_api_s_numbers_and_asks_nobody_else(
     assert number(screen.text("live-z")) == pytest.approx(body["zscore"], abs=0.006)
     assert number(screen.text("live-even")) == pytest.approx(body["break_even_z"], abs=0.006)
     assert float(screen.text("live-hedge")) == pytest.approx(body["hedge_ratio"]["ols"], abs=6e-4)
-    assert minus(f"{body['zscore_provisional']:+.2f}") in screen.text("live-z-note")
+    assert minus(f"{body['zscore_provisional']:+.2f}") in screen.text("live-z-forming")
     assert screen.text("live-trades") == str(body["backtest"]["total_trades"])
     assert screen.text("live-badge") == "LIVE · BINANCE"
     assert screen.text("live-rate") == "412"
@@ -324,7 +324,12 @@ def test_clock_runs_again_after_errors_and_silence(
         "errors and silence are met",
         lambda: page.clock.run_for(500),
     )
-    expect(page.locator("#silence")).to_contain_text("No answer from the desk's server since")
+    silence = page.locator("#silence")
+    screen.until(
+        lambda: "No answer from the desk's server since" in silence.inner_text(),
+        "silence is told",
+        lambda: page.clock.run_for(500),
+    )
     page.unroute("**/_dash-update-component*")
     answered = len(screen.answers)
     screen.until(
@@ -332,7 +337,127 @@ def test_clock_runs_again_after_errors_and_silence(
         "the desk is asked again",
         lambda: page.clock.run_for(500),
     )
-    expect(page.locator("#silence")).to_be_empty()
+    expect(silence).to_be_hidden()
+
+
+def test_a_server_that_is_gone_is_said_within_four_seconds_with_the_time_of_its_last_answer(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk, screen = start_desk(), open_screen()
+    page = screen.page
+    page.clock.install()
+    screen.open(desk.url)
+    z = "getComputedStyle(document.querySelector('#live-z')).color"
+    bright = page.evaluate(z)
+    page.clock.run_for(1_000)
+    screen.wait_for_answer("live-delta.data")
+    page.route("**/_dash-update-component*", lambda route: route.abort())
+    waited = 0
+    while not page.is_visible("#silence"):
+        page.clock.run_for(500)
+        waited += 500
+        assert waited <= 4_500, "a dead server looks alive"
+    said = page.inner_text("#silence")
+    moment = re.search(r"since (\d\d:\d\d:\d\d) UTC", said)
+    assert moment, said
+    assert page.evaluate(z) != bright
+    expect(page.locator(".card-z h2 .cut")).to_have_text(f"z-score of {moment[1]}")
+    expect(page.locator("#live-z-forming")).to_be_hidden()
+    expect(page.locator("#live-verdict-late")).to_contain_text(f"are of {moment[1]} UTC")
+    page.clock.run_for(7_000)
+    assert moment[1] in page.inner_text("#silence"), "the time of the last answer moves"
+    page.unroute("**/_dash-update-component*")
+    screen.until(
+        lambda: not page.is_visible("#silence"), "it is back", lambda: page.clock.run_for(500)
+    )
+    assert page.evaluate(z) == bright
+
+
+def test_ages_go_on_between_answers_and_an_open_bar_ends(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk, screen = start_desk(), open_screen()
+    page = screen.page
+    page.clock.install()
+    screen.open(desk.url)
+    expect(page.locator("#live-z-forming")).to_be_visible()
+    first = float(screen.text("live-feed-age").removesuffix(" s"))
+    page.clock.run_for(5_000)  # the desk's own clock stands, and so do its answers
+    later = float(screen.text("live-feed-age").removesuffix(" s"))
+    assert later - first == pytest.approx(5.0, abs=1.1)
+    # The bar after the newest closed one ends 40 s from here; a close is waited for 15 s.
+    page.clock.run_for(60_000)
+    expect(page.locator("#live-z-forming")).to_be_hidden()
+    assert page.locator("#live-overlay .forming").count() > 0
+    assert not page.locator("#live-overlay .forming").first.is_visible()
+
+
+def test_a_control_that_the_server_did_not_hear_says_so_and_is_asked_for_again(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen()
+    page = screen.page
+    page.clock.install()
+    screen.open(desk.url)
+    page.route("**/_dash-update-component*", lambda route: route.abort())
+    page.fill("#control-window", "77")
+    page.press("#control-window", "Enter")
+    field = page.locator("#control-window-field")
+    expect(field).to_have_attribute("data-asked", "")
+    screen.until(
+        lambda: page.is_visible("#controls-asked"),
+        "what is not on screen is told",
+        lambda: page.clock.run_for(500),
+    )
+    assert "Window 77 asked for, not on screen yet." in page.inner_text("#controls-asked")
+    page.clock.run_for(9_000)
+    page.unroute("**/_dash-update-component*")
+    wanted = minus(f"{api(desk, 'window=77')['zscore']:+.2f}")
+    screen.until(
+        lambda: screen.text("live-z") == wanted and not page.is_visible("#controls-asked"),
+        "it is on screen",
+        lambda: page.clock.run_for(500),
+    )
+    assert field.get_attribute("data-asked") is None
+    assert "window=77" in page.url
+
+
+def test_a_control_whose_value_cannot_be_had_goes_back_by_hand_and_by_itself(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen()
+    page = screen.page
+    page.clock.install()
+    screen.open(desk.url)
+
+    def refuse(route: Route) -> None:
+        """Every question is answered but those of controls and screen."""
+        quick = "live-delta.data" in (route.request.post_data or "")
+        route.continue_() if quick else route.fulfill(status=500, body="")
+
+    page.route("**/_dash-update-component*", refuse)
+    shown = page.locator("#control-timeframe input:checked")
+    for by_hand in (True, False):
+        page.locator("#control-timeframe input[value='5m']").check(force=True)
+        expect(page.locator("#control-timeframe-field")).to_have_attribute("data-asked", "")
+        expect(page.locator("html")).to_have_attribute("data-doubt", "")
+        if by_hand:
+            screen.until(
+                lambda: page.is_visible("#controls-back"),
+                "the way back is offered",
+                lambda: page.clock.run_for(500),
+            )
+            page.click("#controls-back")
+        screen.until(
+            lambda: shown.get_attribute("value") == "1m",
+            "the control is back",
+            lambda: page.clock.run_for(500),
+        )
+        screen.until(
+            lambda: page.locator("html").get_attribute("data-doubt") is None,
+            "nothing is in doubt",
+            lambda: page.clock.run_for(500),
+        )
 
 
 def test_verdict_says_the_api_s_own_numbers(desk: Any, open_screen: Callable[..., Any]) -> None:

@@ -1,6 +1,9 @@
 """The first line, the cards of one number each, and the backtest's figures."""
 
+from typing import Any
+
 from dash import html
+from dash.development.base_component import Component
 
 from app.views.ids import text
 from app.views.live import ids
@@ -52,7 +55,8 @@ def verdict_line() -> html.Section:
         **aria(live="polite", label="What now"),
         children=[
             html.Strong(shown["verdict"], id=text("verdict"), className="says"),
-            html.Strong(id=text("verdict-cut"), className="cut"),
+            html.Strong(id=text("verdict-cut"), className="cut by-feed"),
+            html.Strong(id=text("verdict-late"), className="cut by-server"),
             html.P([html.Span(id=text("verdict-figures")), html.Span(id=text("verdict-rule"))]),
         ],
     )
@@ -68,15 +72,28 @@ def cards() -> html.Section:
             html.Div(
                 className=f"card-desk card-{key}",
                 children=[
-                    html.H2(label, title=meaning),
+                    html.H2(_heading(key, label), title=meaning),
                     html.Strong(shown[key], id=text(key)),
-                    html.Small(id=text(f"{key}-note")),
+                    html.Small(_note(key)),
                     html.Small([html.Span(id=text(part)) for part in more]),
                 ],
             )
             for key, (label, more, meaning) in CARDS.items()
         ],
     )
+
+
+def _heading(key: str, label: str) -> Any:
+    """What the number is; of the z also of when, where nothing new comes in."""
+    if key != "z":
+        return label
+    of = html.Span(id=text("z-of"), className="cut")
+    return [html.Span(label, className="says"), of]
+
+
+def _note(key: str) -> list[Component]:
+    note = html.Span(id=text(f"{key}-note"))
+    return [html.Span(id=text("z-forming"), className="forming"), note] if key == "z" else [note]
 
 
 def summary() -> html.Dl:

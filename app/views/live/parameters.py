@@ -1,9 +1,9 @@
 """Controls and link: whichever changes, the other follows, and what is valid goes on screen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dash import Dash, Input, Output, State, ctx, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from app.services import Desk
 from app.views import ids
@@ -17,17 +17,21 @@ from core.pair_spec import PairSpec
 def follow_link(desk: Desk, search: object, shown: object) -> dict[str, Any]:
     """Set every control from a link; what can't be used is said and replaced by its default."""
     symbols = listed_symbols(desk)
-    link = read_link(search if isinstance(search, str) else "", desk, symbols)
+    asked = search if isinstance(search, str) else ""
+    link = read_link(asked, desk, symbols)
+    values = control_values(link.spec, desk.settings)
+    valid = _valid(desk, link.spec, shown, "; ".join(link.complaints))
     return {
         "search": no_update,
-        "controls": control_values(link.spec, desk.settings),
-        **_valid(desk, link.spec, shown, "; ".join(link.complaints)),
+        "controls": values,
+        **valid,
+        "judged": _judged(asked, values, query_of(link.spec, desk.settings)),
         "options": [symbol_options(symbols, link.spec.symbol_a, link.spec.symbol_b)] * 2,
     }
 
 
 def follow_controls(
-    desk: Desk, values: Mapping[str, Any], shown: object, *, swap: bool
+    desk: Desk, values: Mapping[str, Any], shown: object, *, swap: bool, search: object = ""
 ) -> dict[str, Any]:
     """Put what the controls say on screen and into the link, or say what they must not hold."""
     given = dict(values)
@@ -44,15 +48,17 @@ def follow_controls(
             "errors": {field: messages.get(field, "") for field in FIELDS},
             "looks": {field: _look(field in messages) for field in FIELDS},
             "request": no_update,
+            "judged": _judged(search, given, None, list(messages)),
             "options": [no_update] * 2,
         }
     legs = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b} if swap else {}
     valid = _valid(desk, spec, shown, "")
-    changed = valid["request"] is not no_update
+    changed, query = valid["request"] is not no_update, query_of(spec, desk.settings)
     return {
-        "search": f"?{query_of(spec, desk.settings)}" if changed else no_update,
+        "search": f"?{query}" if changed else no_update,
         "controls": unchanged | legs,
         **valid,
+        "judged": _judged(f"?{query}" if changed else search, given, query),
         "options": [no_update] * 2,
     }
 
@@ -64,6 +70,13 @@ def _valid(desk: Desk, spec: PairSpec, shown: object, note: str) -> dict[str, An
         "looks": dict.fromkeys(FIELDS, _look(False)),
         "request": no_update if request == shown else request,
     }
+
+
+def _judged(
+    search: object, values: Mapping[str, Any], query: str | None, refused: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What was judged and what came of it, for the browser to compare with what is on screen."""
+    return {"search": search, "values": dict(values), "query": query, "refused": list(refused)}
 
 
 def _look(bad: bool) -> str:
@@ -84,6 +97,7 @@ def register(app: Dash, desk: Desk) -> None:
             "errors": {field: Output(ids.control_error(field), "children") for field in FIELDS},
             "looks": {field: Output(ids.control_field(field), "className") for field in FIELDS},
             "request": Output(REQUEST, "data"),
+            "judged": Output(ids.JUDGED, "data"),
             "options": [
                 Output(ids.control("symbol_a"), "options"),
                 Output(ids.control("symbol_b"), "options"),
@@ -92,13 +106,34 @@ def register(app: Dash, desk: Desk) -> None:
         inputs={
             "search": Input(URL, "search"),
             "swap": Input(ids.SWAP, "n_clicks"),
+            "retry": Input(ids.RETRY, "data"),
             "values": {field: Input(ids.control(field), "value") for field in FIELDS},
         },
         state={"shown": State(REQUEST, "data")},
     )
     def parameters(
-        search: object, swap: object, values: dict[str, Any], shown: object
+        search: object, swap: object, retry: object, values: dict[str, Any], shown: object
     ) -> dict[str, Any]:
-        if ctx.triggered_id in (None, URL):
+        again = ctx.triggered_id == ids.RETRY
+        if again:
+            shown = None  # what was asked for before has not come
+        of_link = isinstance(retry, dict) and retry.get("link") is True
+        if ctx.triggered_id in (None, URL) or (again and of_link):
             return follow_link(desk, search, shown)
-        return follow_controls(desk, values, shown, swap=ctx.triggered_id == ids.SWAP)
+        swapped = ctx.triggered_id == ids.SWAP
+        return follow_controls(desk, values, shown, swap=swapped, search=search)
+
+    app.clientside_callback(
+        ClientsideFunction(namespace="desk_controls", function_name="follow"),
+        Output(ids.ASKED, "hidden"),
+        Input(URL, "search"),
+        Input(ids.JUDGED, "data"),
+        *(Input(ids.control(field), "value") for field in FIELDS),
+        State(ids.LABELS, "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction(namespace="desk_controls", function_name="back"),
+        Output(ids.GO_BACK, "hidden"),
+        Input(ids.GO_BACK, "n_clicks"),
+        prevent_initial_call=True,
+    )

@@ -29,7 +29,7 @@ from app.views.live.texts import (
     EntryNote,
     empty_texts,
     entry_note,
-    forming_note,
+    forming_texts,
     lasting_texts,
     live_texts,
     round_trip_rows,
@@ -103,7 +103,7 @@ def newer(
         standing = _standing(desk, closed, first_ms)
         forming = _forming(pair, closed, standing)
         cursor = _advanced(cursor, closed, standing, first_ms, forming)
-        note_texts = {"z-note": forming_note(standing.note, pair.zscore_provisional)}
+        note_texts = forming_texts(standing.note, pair.zscore_provisional)
         if cursor.last_ms > told.last_ms:
             drawn = (first_ms, told.last_ms, told.trips_closed, told.trips_shown)
             rows = desk.pairs.shown(
@@ -268,10 +268,13 @@ def _with_status(
     recorded = pair is not None and pair.source in ("import", "replay")
     is_cut = not recorded and any(look == "bad" for look in (badge.look, *levels))
     texts = status_texts(status) | {"verdict-cut": _cut_words(pair) if is_cut else ""}
-    strip = {"texts": texts, "badge": asdict(badge), "feed": "cut" if is_cut else "live"}
+    strip = {
+        **{"texts": texts, "badge": asdict(badge), "feed": "cut" if is_cut else "live"},
+        "frame_ms": status.feed.last_frame_ms,
+    }
     cursor = replace(cursor, strip=fingerprint(strip), notices=fingerprint(lines))
     if told is None or told.strip != cursor.strip:
-        content["strip"] = strip
+        content["strip"] = strip | {"now_ms": status.now_ms}
     if told is None or told.notices != cursor.notices:
         content["notices"] = notice_line(lines)
     # Not by `asdict`, which copies deeply: every client asks every second.

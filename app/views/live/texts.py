@@ -52,12 +52,11 @@ LATER = (*NOISE, "expectancy-note")
 
 def live_texts(result: PairResult, zscore_provisional: float) -> dict[str, str]:
     """Everything on the Live view that is written in words, by key."""
-    note = forming_note(entry_note(result), zscore_provisional)
     said = verdict(result)
     return {
         **dict(zip(VERDICT, (said.words, said.figures, said.rule), strict=True)),
         **_cards(result),
-        "z-note": note,
+        **forming_texts(entry_note(result), zscore_provisional),
         **_summary(result),
     }
 
@@ -92,7 +91,8 @@ def _history_note(result: PairResult) -> str:
 def empty_texts() -> dict[str, str]:
     """The same keys while there is nothing to say."""
     lines = [f"{key}-note" for key in CARDS]
-    blank = dict.fromkeys((*VERDICT, *lines, *MORE, "trips-note", "since-note", "history-note"), "")
+    lines += ["z-forming", "trips-note", "since-note", "history-note"]
+    blank = dict.fromkeys((*VERDICT, *lines, *MORE), "")
     return blank | dict.fromkeys((*CARDS, *SUMMARY), NONE) | {"verdict": "Nothing to say yet."}
 
 
@@ -118,13 +118,16 @@ def entry_note(result: PairResult) -> EntryNote:
     return EntryNote("beyond entry", "")
 
 
-def forming_note(note: EntryNote, zscore_provisional: float) -> str:
-    """The line below the confirmed z: where the open bar stands, and how far entry or exit is."""
-    if note.reason:
-        return note.reason
-    is_known = math.isfinite(zscore_provisional)
-    forming = f"forming {signed(zscore_provisional)}" if is_known else ""
-    return " · ".join(filter(None, (forming, note.distance)))
+def forming_texts(note: EntryNote, zscore_provisional: float) -> dict[str, str]:
+    """The line below the confirmed z: where the open bar stands, and how far entry or exit is.
+
+    The browser hides the first once that bar is over, or nothing new comes in.
+    """
+    is_known = math.isfinite(zscore_provisional) and not note.reason
+    return {
+        "z-forming": f"forming {signed(zscore_provisional)}" if is_known else "",
+        "z-note": note.reason or note.distance,
+    }
 
 
 def round_trip_rows(result: PairResult, begin: int = 0) -> list[dict[str, Any]]:

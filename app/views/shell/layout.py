@@ -37,8 +37,22 @@ def page_layout(desk: Desk, views: Sequence[View], shown: View) -> html.Div:
                 className="notices",
                 role="status",
                 children=[
-                    html.Div(id=ids.SILENCE, className="notice bad"),
+                    html.Div(
+                        id=ids.SILENCE,
+                        className="notice bad",
+                        hidden=True,
+                        # What ticks is not read out again and again.
+                        children=[
+                            html.Span(),
+                            html.Span(id=ids.SILENCE_AGE, **aria(hidden="true")),
+                        ],
+                    ),
                     html.Div(id=ids.NOTICES),
+                    html.Div(
+                        [html.Span(id=ids.text("answered")), html.Span(id=ids.text("next-bar"))],
+                        className="ticks",
+                        **aria(hidden="true"),
+                    ),
                 ],
             ),
             shown.layout(desk),
@@ -67,6 +81,9 @@ def _header(views: Sequence[View], shown: View) -> html.Header:
                     _figure("missing ids", "missing"),
                     _figure("lag p99", "lag"),
                     _figure("trades/s", "rate", after=True),
+                    html.Span(
+                        id=ids.text("clock"), className="figure", title="The exchange's time"
+                    ),
                     html.Button(
                         "☾",
                         id=ids.THEME_TOGGLE,

@@ -1,6 +1,7 @@
 """Html without dash: what must be there before any of its scripts run, and the page of a 404."""
 
 from dash import Dash
+from dash.types import RendererHooks
 
 # The theme is set in the head, so that a page never flashes in the other one.
 _PAGE = """<!DOCTYPE html>
@@ -48,6 +49,11 @@ META_TAGS = [
     {"name": "description", "content": "Pairdesk, a desk for crypto pairs trading"},
 ]
 THEME_SCRIPT = "theme.js"
+SERVER_HOOKS: RendererHooks = {
+    "request_pre": "() => window.pairdesk.clock.asked()",
+    "request_post": "() => window.pairdesk.clock.answered()",
+}
+"""How the page knows since when the server has not answered (assets/desk_clock.js)."""
 
 
 def index_html(app: Dash) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from app.services.pairs import PairState
 from app.services.status import DeskStatus
-from app.views.text import NONE, duration_text, short
+from app.views.text import NONE, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,11 @@ def source_badge(status: DeskStatus, pair: PairState | None) -> Badge:
 
 
 def status_texts(status: DeskStatus) -> dict[str, str]:
-    """Feed age, missing ids, lag, trades a second; by key."""
-    age_ms, lag_ms, rate = status.feed_age_ms, status.feed.lag_ms_p99, status.feed.trades_per_s
+    """Missing ids, lag, trades a second; by key. Ages go on in the browser."""
+    lag_ms, rate = status.feed.lag_ms_p99, status.feed.trades_per_s
     missing = sum(symbol.missing_ids for symbol in status.symbols)
     return {
-        "feed-age": NONE if age_ms is None else _age(age_ms),
         "missing": f"{missing:,}",
         "lag": NONE if lag_ms is None else f"{lag_ms:.0f} ms",
         "rate": NONE if rate is None else short(rate),
     }
-
-
-def _age(age_ms: float) -> str:
-    age_ms = max(0.0, age_ms)
-    return f"{age_ms / 1000:.1f} s" if age_ms < 10_000 else duration_text(age_ms)
