@@ -24,13 +24,13 @@ from core.types import (
     Side,
 )
 
-# Columns of the kernel's trade table.
+# Columns of the kernel's table of trips, which a sweep reads, too.
 (
-    _SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _REASON, _QUANTITY_A, _QUANTITY_B, _GROSS, _COSTS,
+    _SIDE, ENTRY, EXIT, _DECIDED, _LEFT, _REASON, _QUANTITY_A, _QUANTITY_B, GROSS, COSTS,
     _TRADED,
 ) = range(11)  # fmt: skip
-_COLUMNS = 11
-_WHOLE_COLUMNS = [_SIDE, _ENTRY, _EXIT, _DECIDED, _LEFT, _REASON]
+COLUMNS = 11
+_WHOLE_COLUMNS = [_SIDE, ENTRY, EXIT, _DECIDED, _LEFT, _REASON]
 _SIDES = np.array(["short_spread", "long_spread"], dtype=object)
 _REASONS = np.array(EXIT_REASONS, dtype=object)
 
@@ -116,8 +116,8 @@ def trade(
         position = _own(position, first)
     n = len(rows) - first
     equity = np.empty(n)
-    table = np.empty((n // 2 + 2, _COLUMNS))
-    book = _run(
+    table = np.empty((n // 2 + 2, COLUMNS))
+    book = fill_rows(
         rows.open_a[first:], rows.close_a[first:], rows.open_b[first:], rows.close_b[first:],
         given.tradable[first:], given.breaks[first:], position[first:], exit_code[first:],
         hedge.hedge_ratio[first:], float(spec.notional), (spec.fee_bps + spec.slippage_bps) / 1e4,
@@ -142,8 +142,8 @@ def _as_trips(
         reason=reason,
         quantity_a=table[:, _QUANTITY_A],
         quantity_b=table[:, _QUANTITY_B],
-        gross=table[:, _GROSS],
-        costs=table[:, _COSTS],
+        gross=table[:, GROSS],
+        costs=table[:, COSTS],
         traded=table[:, _TRADED],
         promised=expected_reversion(
             hedge.zscore[first + decided],
@@ -237,9 +237,9 @@ def trade_on(
     (equity, trips closed on these rows, book), to the bit what one run over all rows gives.
     """
     equity = np.empty(len(rows))
-    table = np.empty((len(rows) // 2 + 2, _COLUMNS))
+    table = np.empty((len(rows) // 2 + 2, COLUMNS))
     after = Book(
-        *_run(
+        *fill_rows(
             rows.open_a, rows.close_a, rows.open_b, rows.close_b, given.tradable, given.breaks,
             position, exit_code, hedge.hedge_ratio, float(spec.notional),
             (spec.fee_bps + spec.slippage_bps) / 1e4, book, equity, table,
@@ -282,7 +282,7 @@ FLAT = Book()
 
 
 @njit(cache=True, nogil=True)
-def _run(  # type: ignore[no-untyped-def]
+def fill_rows(  # type: ignore[no-untyped-def]
     open_a, close_a, open_b, close_b, tradable, breaks, position, exit_code, hedge_ratio,
     notional, rate, book, equity, table,
 ):  # fmt: skip
@@ -303,12 +303,12 @@ def _run(  # type: ignore[no-untyped-def]
             costs += traded * rate
             realised += gross
             line = table[listed]
-            line[_SIDE], line[_ENTRY] = side, entry_row
-            line[_EXIT] = last_row if broken else row
+            line[_SIDE], line[ENTRY] = side, entry_row
+            line[EXIT] = last_row if broken else row
             line[_DECIDED], line[_LEFT] = decided, row if broken else left
             line[_REASON] = BREAK if broken else left_code
             line[_QUANTITY_A], line[_QUANTITY_B] = quantity_a, quantity_b
-            line[_GROSS], line[_COSTS] = gross, trip_costs + traded * rate
+            line[GROSS], line[COSTS] = gross, trip_costs + traded * rate
             line[_TRADED] = trip_traded + traded
             listed += 1
             side = 0

@@ -59,22 +59,29 @@ def _drawdown(equity, fall):  # type: ignore[no-untyped-def]
         fall[row] = equity[row] / peak - 1.0
 
 
-def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArray, float]:
-    """Returns between the last closes of UTC hours, or of days where the span is 60 days or more.
+def period_ends(open_time_ms: IntArray) -> tuple[IntArray, float]:
+    """The last row of each UTC hour, or of each day where the span is 60 days or more.
 
     Parameters
     ----------
-    open_time_ms, equity : (n,) dense rows, so that no hour is without one.
+    open_time_ms : (n,) of dense rows, so that no hour is without one.
 
     Returns
     -------
-    (returns, periods a year), 8,760 or 365: the market never closes.
+    (rows, periods a year), 8,760 or 365: the market never closes.
     """
     span = int(open_time_ms[-1] - open_time_ms[0])
     period_ms, a_year = (DAY_MS, 365.0) if span >= DAILY_FROM_MS else (HOUR_MS, 8_760.0)
     first, last = int(open_time_ms[0]) // period_ms, int(open_time_ms[-1]) // period_ms
     ends = np.arange(first + 1, last + 2) * period_ms
-    closes = equity[np.searchsorted(open_time_ms, ends) - 1]
+    rows: IntArray = np.searchsorted(open_time_ms, ends) - 1
+    return rows, a_year
+
+
+def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArray, float]:
+    """Returns between the last closes of the periods, and periods a year, see `period_ends`."""
+    rows, a_year = period_ends(open_time_ms)
+    closes = equity[rows]
     return closes[1:] / closes[:-1] - 1.0, a_year
 
 

@@ -56,6 +56,17 @@ class RowPlan:
     """Rows that the shown ones of the hedge that trades look back to but that aren't stored."""
 
 
+class Ready(NamedTuple):
+    """The rows that positions are decided on; what is decided from `first` on counts."""
+
+    rows: PairRows
+    y: FloatArray
+    x: FloatArray
+    hedge: HedgeSeries
+    given: Conditions
+    first: int
+
+
 def plan_rows(spec: PairSpec, first_open_ms: int, last_open_ms: int) -> RowPlan:
     """Choose the rows for a pair whose common stored bars open from first to last.
 
@@ -196,11 +207,17 @@ def trade_rows(
     reason by their name. What the exchange says of the legs now decides on the last row alone,
     and nothing of that has been filled yet: no figure hangs on it.
     """
+    fit, ready = ready_rows(spec, plan, rows)
+    _, backtest, reasons = _trade(spec, ready)
+    return fit, backtest, reasons
+
+
+def ready_rows(spec: PairSpec, plan: RowPlan, rows: PairRows) -> tuple[FittedHedge, Ready]:
+    """The chosen hedge of all computed rows, and all that decisions and fills then hang on."""
     course = _course(spec, plan, rows)
     fit = fit_hedge(spec, spec.hedge, course, 0)
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
-    _, backtest, reasons = _trade(spec, _ready(spec, rows, course, fit.series, skip))
-    return fit, backtest, reasons
+    return fit, _ready(spec, rows, course, fit.series, skip)
 
 
 def relate_rows(
@@ -274,10 +291,7 @@ def new_rows(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> NewRows:
 def expectancy_by_entry(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> Expectancy:
     """What trades of the pair earned by the z they were entered at, see `core.expectancy`."""
     rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
-    course = _course(spec, plan, rows)
-    series = fit_hedge(spec, spec.hedge, course, 0).series
-    skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
-    return expectancy(spec, *_ready(spec, rows, course, series, skip))
+    return expectancy(spec, *ready_rows(spec, plan, rows)[1])
 
 
 def rows_from(rows: PairRows, first: int) -> PairRows:
@@ -324,17 +338,6 @@ def _correlation(spec: PairSpec, rows: PairRows, course: Course) -> float:
     return return_correlation(rows.close_a[since:], rows.close_b[since:], spec.window)
 
 
-class _Ready(NamedTuple):
-    """The rows that positions are decided on; what is decided from `first` on counts."""
-
-    rows: PairRows
-    y: FloatArray
-    x: FloatArray
-    hedge: HedgeSeries
-    given: Conditions
-    first: int
-
-
 def _ready(
     spec: PairSpec,
     rows: PairRows,
@@ -342,7 +345,7 @@ def _ready(
     hedge: HedgeSeries,
     skip: int,
     listing: Listing = LISTED,
-) -> _Ready:
+) -> Ready:
     """All computed rows, or with `since` the shown ones, which begin flat; `skip` is the first."""
     begin = 0 if spec.since is None else skip
     rows, hedge = rows_from(rows, begin), series_from(hedge, begin)
@@ -353,10 +356,10 @@ def _ready(
         course.breaks[begin:-1],
         suspended=listing.suspended,
     )
-    return _Ready(rows, course.y[begin:-1], course.x[begin:-1], hedge, given, skip - begin)
+    return Ready(rows, course.y[begin:-1], course.x[begin:-1], hedge, given, skip - begin)
 
 
-def _trade(spec: PairSpec, ready: _Ready) -> tuple[IntArray, Backtest, dict[str, str]]:
+def _trade(spec: PairSpec, ready: Ready) -> tuple[IntArray, Backtest, dict[str, str]]:
     rows, y, x, hedge, given, first = ready
     position, exit_code = decide_positions(spec, y, x, hedge, given)
     backtest, reasons = run_backtest(spec, rows, y, x, hedge, given, position, exit_code, first)
@@ -378,7 +381,7 @@ def _signal(position: int, zscore: float) -> Signal:
     return "no_data" if math.isnan(zscore) else "flat"
 
 
-def _signal_note(spec: PairSpec, ready: _Ready, hedge_ratio: float, listing: Listing) -> str | None:
+def _signal_note(spec: PairSpec, ready: Ready, hedge_ratio: float, listing: Listing) -> str | None:
     """Why nothing is entered now, whatever z is."""
     if ready.given.halted[-1]:
         legs = zip(

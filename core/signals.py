@@ -204,7 +204,7 @@ def _positions(
     exit_code = np.zeros(len(hedge.zscore), dtype=np.int64)
     stop_z = math.inf if spec.stop_z is None else float(spec.stop_z)
     max_hold = 0 if spec.max_hold_bars is None else spec.max_hold_bars
-    state = _decide(
+    state = decide_rows(
         y, x, hedge.zscore, hedge.intercept, hedge.hedge_ratio, hedge.spread_mean,
         hedge.spread_std, given.tradable, given.may_enter, given.halted, given.breaks,
         float(spec.entry_z), float(spec.exit_z), stop_z, max_hold, spec.exit_rule == "anchored",
@@ -222,7 +222,7 @@ def anchored_zscore(
 
 
 @njit(cache=True, nogil=True)
-def _decide(  # type: ignore[no-untyped-def]
+def decide_rows(  # type: ignore[no-untyped-def]
     y, x, zscore, intercept, hedge_ratio, spread_mean, spread_std,
     tradable, may_enter, halted, breaks,
     entry_z, exit_z, stop_z, max_hold, anchored, state, start, position, exit_code,

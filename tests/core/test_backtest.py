@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.backtest import _COLUMNS, FLAT, Book, _run, run_backtest
+from core.backtest import COLUMNS, FLAT, Book, fill_rows, run_backtest
 from core.signals import BREAK, EXIT_REASONS, conditions, decide_positions
 from core.types import HedgeSeries, Inherited, PairRows
 
@@ -227,10 +227,12 @@ def test_rows_fed_one_by_one_give_the_bits_of_the_whole_run(spec):
     def run(start, end, book, equity, table):
         prices = (getattr(rows, name) for name in ("open_a", "close_a", "open_b", "close_b"))
         columns = (*prices, given.tradable, given.breaks, position, code, hedge.hedge_ratio)
-        return _run(*(c[start:end] for c in columns), 1e4, 1.2e-3, book, equity[start:end], table)
+        return fill_rows(
+            *(c[start:end] for c in columns), 1e4, 1.2e-3, book, equity[start:end], table
+        )
 
     whole, stepped = np.empty(400), np.empty(400)
-    table, stepped_table = np.zeros((202, _COLUMNS)), np.zeros((202, _COLUMNS))
+    table, stepped_table = np.zeros((202, COLUMNS)), np.zeros((202, COLUMNS))
     final = run(0, 400, FLAT, whole, table)
     book = FLAT
     for row in range(400):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core import kalman, regression
 from core.kalman import _kalman, kalman_hedge
 from core.regression import ROLLING_HEDGES, advance, rolling_hedge
-from core.signals import START, Conditions, _decide, decide_positions
+from core.signals import START, Conditions, decide_positions, decide_rows
 from core.types import HedgeSeries
 
 LONGEST = 240
@@ -116,7 +116,7 @@ def test_signal_resumed_anywhere_gives_the_decisions_of_the_whole(
             y, x, hedge.zscore, hedge.intercept, hedge.hedge_ratio, hedge.spread_mean,
             hedge.spread_std, *given,
         )  # fmt: skip
-        state = _decide(
+        state = decide_rows(
             *(column[:stop] for column in read), 2.0, 0.5, math.inf if stop_z is None else stop_z,
             max_hold or 0, rule == "anchored", state, start, position[:stop], code[:stop],
         )  # fmt: skip
