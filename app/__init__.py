@@ -15,6 +15,7 @@ from app.api.headers import secure_answers
 from app.api.hosts import guard_hosts, trust_proxies
 from app.api.kept import CompressedBodies, compressed_under
 from app.api.limits import limit_analyses, limit_bodies, limit_requests
+from app.lasting import keep_assets
 from app.requests.body import WritableJson
 from app.services import open_desk
 from app.services.cache import ANSWER_BYTES, ResultCache
@@ -74,6 +75,7 @@ def create_app(
     limit_requests(server)
     limit_analyses(server)
     Compress(server)
+    keep_assets(server)
 
     dash_app = Dash(
         __name__,

@@ -65,7 +65,7 @@
     shell().writeStrip(screen.strip);
     writeLooks(screen);
     shell().writeNotices(screen.notices);
-    set(IDS.roundTrips, { rowData: screen.trips });
+    window.pairdesk.table.show(IDS.roundTrips, screen.trips);
     if (screen.symbols.length !== symbolsListed) {
       // Symbols that came in since the page was opened.
       symbolsListed = screen.symbols.length;
@@ -155,7 +155,7 @@
           charts().append(shown.figures.pair, delta, span);
           charts().append(shown.figures.equity, delta, span);
           if (delta.trips) {
-            set(IDS.roundTrips, { rowTransaction: { ...delta.trips, async: false } });
+            window.pairdesk.table.change(delta.trips);
           }
           charts().redraw(IDS.equityChart);
           charts().redraw(IDS.pairChart);

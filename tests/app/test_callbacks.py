@@ -117,7 +117,7 @@ def test_first_visitor_of_a_fresh_desk_finds_every_script(
 ) -> None:
     # A browser asks for scripts side by side, perhaps of a process that never served the page.
     fresh = own_desk[0]
-    assert {"dash", "dash_bootstrap_components", "dash_ag_grid"} <= set(fresh.registered_paths)
+    assert {"dash", "dash_bootstrap_components"} <= set(fresh.registered_paths)
     assert f"{live_ids.DELTA}.data" in fresh.callback_map
 
 

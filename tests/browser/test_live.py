@@ -46,7 +46,7 @@ def test_page_opens_with_the_api_s_numbers_and_asks_nobody_else(
     assert screen.text("live-rate") == "412"
     assert screen.page.title() == f"z {screen.text('live-z')} · BTCUSDT/ETHUSDT · Pairdesk"
     assert screen.rows() == body["bars"]
-    shown = screen.page.locator("#live-round-trips .ag-center-cols-container .ag-row").count()
+    shown = screen.page.locator("#live-round-trips tr").count()
     assert shown > 0
     assert screen.complaints == []
     assert [url for url in screen.requests if not url.startswith((desk.url, "data:"))] == []
@@ -210,8 +210,8 @@ def test_theme_covers_charts_and_grid_and_is_remembered(
     screen = open_screen(color_scheme="light").open(desk.url)
     page = screen.page
     line_color = "plot.data.find(trace => trace.meta.rows === 'z').line.color"
-    grid = "getComputedStyle(document.querySelector('#live-round-trips .ag-root')).backgroundColor"
-    cell = grid.replace(".ag-root", ".ag-row").replace("backgroundColor", "color")
+    grid = "getComputedStyle(document.querySelector('.round-trips th')).backgroundColor"
+    cell = grid.replace(" th'", " td'").replace("backgroundColor", "color")
     light = (screen.plot(line_color), page.evaluate(cell))
     rows = screen.rows()
     page.click("#theme-toggle")
@@ -268,7 +268,7 @@ def test_large_sums_are_shown_whole(desk: Any, open_screen: Callable[..., Any]) 
     screen = open_screen().open(f"{desk.url}/?notional=10000000&entry_z=1&exit_z=0")
     cut = """() => [
         ...document.querySelectorAll('.kv dd, .card-desk strong, .card-desk small'),
-        ...document.querySelectorAll('.verdict strong, .verdict p span, .ag-row .ag-cell-value')]
+        ...document.querySelectorAll('.verdict strong, .verdict p span, .round-trips td')]
         .filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.innerText)"""
     assert screen.page.evaluate(cut) == []
     assert screen.text("live-pnl-label") == "net PnL, USDT"
@@ -633,3 +633,20 @@ def test_numbers_go_grey_while_the_feed_is_cut(
     desk.report()
     expect(screen.page.locator("html")).to_have_attribute("data-feed", "live")
     assert screen.page.evaluate(z) == bright
+
+
+def test_round_trips_are_sorted_by_keyboard_and_said_so(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(f"{desk.url}/?entry_z=1&exit_z=0")
+    page = screen.page
+    cells = page.locator("#live-round-trips td.pnl")
+    assert cells.count() == len(api(desk, "entry_z=1&exit_z=0&points=0")["backtest"]["trades"])
+    page.focus(".round-trips th.pnl button")
+    for way in ("ascending", "descending"):
+        page.keyboard.press("Enter")
+        expect(page.locator(".round-trips th.pnl")).to_have_attribute("aria-sort", way)
+        shown = [number(words) for words in cells.all_inner_texts()]
+        assert shown == sorted(shown, reverse=way == "descending")
+    page.keyboard.press("Tab")  # no trap: the next stop is outside the heading
+    assert page.evaluate("document.activeElement.closest('th') === null")

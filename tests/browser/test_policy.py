@@ -42,8 +42,8 @@ def test_page_with_charts_and_grid_works_without_a_complaint(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
     screen = open_screen().open(desk.url)
-    expect(screen.page.locator("#live-round-trips .ag-row").first).to_be_visible()
-    screen.page.click("#live-round-trips .ag-header-cell >> nth=1")
+    expect(screen.page.locator("#live-round-trips tr").first).to_be_visible()
+    screen.page.click(".round-trips th button >> nth=1")
     # A chart is saved from a link of its own making.
     screen.page.hover("#live-pair-chart")
     with screen.page.expect_download() as saved:

@@ -1,5 +1,7 @@
 """Html without dash: what must be there before any of its scripts run, and the page of a 404."""
 
+from pathlib import Path
+
 from dash import Dash
 from dash.types import RendererHooks
 
@@ -68,5 +70,7 @@ def not_found_html(app: Dash) -> str:
 
 def _with_assets(app: Dash, text: str) -> str:
     for place, name in (("theme", THEME_SCRIPT), ("icon", "icon.svg"), ("style", "desk.css")):
-        text = text.replace(f"[{place}]", str(app.get_asset_url(name)))
+        # Its version in its address, as dash has it for those that it lists itself.
+        version = int((Path(app.config.assets_folder) / name).stat().st_mtime)
+        text = text.replace(f"[{place}]", f"{app.get_asset_url(name)}?m={version}")
     return text

@@ -1,0 +1,81 @@
+/* The table of round trips: rows by id, the newest first, sorted by any column. It is reached as
+   window.pairdesk.table. */
+(function () {
+  "use strict";
+
+  const MOST = 400; // more are in the CSV; a reader looks at the first
+  const CELLS = {
+    time: (row) => row.entry,
+    side: (row) => row.side,
+    z: (row) => (row.z === null ? "–" : (row.z < 0 ? "−" : "+") + Math.abs(row.z).toFixed(2)),
+    held: (row) => row.held_text,
+    why: (row) => row.why,
+    pnl: (row) => row.pnl_text,
+  };
+  const LOOKS = {
+    side: (row) => (row.side.includes("long") ? "long" : "short"),
+    pnl: (row) => (row.pnl > 0 ? "gain" : "loss"),
+  };
+
+  let rows = new Map();
+  let sort = { column: "time", sign: -1 };
+  let shownIn = null;
+
+  function order(one, other) {
+    const [a, b] = [one[sort.column], other[sort.column]];
+    const by = a === b ? 0 : a === null || a < b ? -1 : 1;
+    return sort.sign * by || other.time - one.time;
+  }
+
+  function draw() {
+    const body = document.getElementById(shownIn);
+    if (!body) {
+      return;
+    }
+    const shown = [...rows.values()].sort(order).slice(0, MOST);
+    body.replaceChildren(...shown.map((row) => {
+      const line = document.createElement("tr");
+      line.append(...Object.entries(CELLS).map(([column, words]) => {
+        const cell = document.createElement("td");
+        cell.className = `${column} ${LOOKS[column] ? LOOKS[column](row) : ""}`.trim();
+        cell.textContent = words(row);
+        return cell;
+      }));
+      return line;
+    }));
+    if (!shown.length) {
+      const cell = body.insertRow().insertCell();
+      cell.colSpan = Object.keys(CELLS).length;
+      cell.textContent = "No round trip on these bars";
+    }
+    for (const head of body.parentElement.tHead.rows[0].cells) {
+      const isSorted = head.firstElementChild.dataset.column === sort.column;
+      const way = sort.sign > 0 ? "ascending" : "descending";
+      head.setAttribute("aria-sort", isSorted ? way : "none");
+    }
+  }
+
+  function show(id, list) {
+    shownIn = id;
+    rows = new Map(list.map((row) => [row.id, row]));
+    draw();
+  }
+
+  function change({ update = [], add = [] }) {
+    for (const row of [...update, ...add]) {
+      rows.set(row.id, row);
+    }
+    draw();
+  }
+
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest("th button[data-column]");
+    if (button) {
+      const { column } = button.dataset;
+      sort = { column, sign: sort.column === column ? -sort.sign : column === "time" ? -1 : 1 };
+      draw();
+    }
+  });
+
+  window.pairdesk = Object.assign(window.pairdesk || {}, { table: { show, change } });
+})();

@@ -1,0 +1,57 @@
+"""What the page loads: how much it is, and that nothing of it is sent twice."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+
+MOST_BYTES = 1_000_000
+FONTS = 70_000
+"""What the style sheet loads besides: two faces, already compressed."""
+
+
+@pytest.fixture
+def addresses(client: FlaskClient) -> list[str]:
+    """Every script and style sheet that the page names."""
+    text = client.get("/").text
+    return [address.replace("&amp;", "&") for address in named(text) if "favicon" not in address]
+
+
+def named(text: str) -> Iterator[str]:
+    yield from re.findall(r'<script src="([^"]+)"', text)
+    yield from re.findall(r'<link rel="stylesheet" href="([^"]+)"', text)
+
+
+def test_first_load_fits_in_a_megabyte_and_brings_no_grid(
+    client: FlaskClient, addresses: list[str]
+) -> None:
+    sizes = {
+        address: len(client.get(address, headers={"Accept-Encoding": "br"}).data)
+        for address in addresses
+    }
+    assert len(sizes) > 8
+    assert not any("ag_grid" in address for address in sizes)
+    assert sum(sizes.values()) + FONTS < MOST_BYTES, sizes
+
+
+def test_what_the_page_names_is_never_asked_for_again(
+    client: FlaskClient, addresses: list[str]
+) -> None:
+    for address in addresses:
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert "immutable" in answer.headers["Cache-Control"], address
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "br"])
+def test_an_asset_that_has_not_changed_is_not_sent_again_however_it_was_compressed(
+    client: FlaskClient, encoding: str
+) -> None:
+    for path in ("/assets/desk.css", "/_dash-component-suites/dash/dcc/async-graph.js"):
+        headers = {"Accept-Encoding": encoding}
+        first = client.get(path, headers=headers)
+        assert first.headers.get("Content-Encoding", "identity") == encoding
+        assert first.headers["Cache-Control"] == "no-cache"
+        again = client.get(path, headers=headers | {"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
