@@ -14,8 +14,8 @@ from app.api import register_api
 from app.api.headers import secure_answers
 from app.api.hosts import guard_hosts, trust_proxies
 from app.api.kept import CompressedBodies, compressed_under
+from app.api.lasting import keep_assets
 from app.api.limits import limit_analyses, limit_bodies, limit_requests
-from app.lasting import keep_assets
 from app.requests.body import WritableJson
 from app.services import open_desk
 from app.services.cache import ANSWER_BYTES, ResultCache

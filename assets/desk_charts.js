@@ -41,6 +41,9 @@
     if (frame && frame.clientWidth < NARROW) {
       layout.xaxis.nticks = 4;
     }
+    if (window.matchMedia("(pointer: coarse)").matches) {
+      layout.dragmode = false; // a finger scrolls the page
+    }
     const zoom = zooms.get(layout.meta.view);
     if (zoom) {
       Object.assign(layout.xaxis, { range: [...zoom], autorange: false });

@@ -37,7 +37,7 @@
       const line = document.createElement("tr");
       line.append(...Object.entries(CELLS).map(([column, words]) => {
         const cell = document.createElement("td");
-        cell.className = `${column} ${LOOKS[column] ? LOOKS[column](row) : ""}`.trim();
+        cell.className = `col-${column} ${LOOKS[column] ? LOOKS[column](row) : ""}`.trim();
         cell.textContent = words(row);
         return cell;
       }));

@@ -640,13 +640,29 @@ def test_round_trips_are_sorted_by_keyboard_and_said_so(
 ) -> None:
     screen = open_screen().open(f"{desk.url}/?entry_z=1&exit_z=0")
     page = screen.page
-    cells = page.locator("#live-round-trips td.pnl")
+    cells = page.locator("#live-round-trips td.col-pnl")
     assert cells.count() == len(api(desk, "entry_z=1&exit_z=0&points=0")["backtest"]["trades"])
-    page.focus(".round-trips th.pnl button")
+    page.focus(".round-trips th.col-pnl button")
     for way in ("ascending", "descending"):
         page.keyboard.press("Enter")
-        expect(page.locator(".round-trips th.pnl")).to_have_attribute("aria-sort", way)
+        expect(page.locator(".round-trips th.col-pnl")).to_have_attribute("aria-sort", way)
         shown = [number(words) for words in cells.all_inner_texts()]
         assert shown == sorted(shown, reverse=way == "descending")
     page.keyboard.press("Tab")  # no trap: the next stop is outside the heading
     assert page.evaluate("document.activeElement.closest('th') === null")
+    headings = page.locator(".round-trips th")
+    tops = {round(box["y"]) for box in (one.bounding_box() for one in headings.all()) if box}
+    assert len(tops) == 1
+
+
+def test_phone_on_its_side_shows_a_chart_and_a_finger_scrolls_over_it(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen(844, 390, has_touch=True, is_mobile=True).open(desk.url)
+    box = screen.page.locator("#live-pair-chart").bounding_box()
+    assert box is not None
+    assert box["y"] < 250, "no chart is in sight"
+    assert screen.plot("plot.layout.dragmode") is False
+    drag = screen.page.locator("#live-pair-chart .nsewdrag").first
+    expect(drag).to_have_css("touch-action", "pan-y")
+    assert screen.page.evaluate("document.documentElement.scrollWidth") <= 844

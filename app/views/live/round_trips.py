@@ -36,4 +36,6 @@ def round_trips() -> html.Div:
 def _heading(field: str, words: str) -> html.Th:
     column: dict[str, Any] = {"data-column": field}
     sort = "descending" if field == "time" else "none"
-    return html.Th(html.Button(words, **column), scope="col", className=field, **aria(sort=sort))
+    return html.Th(
+        html.Button(words, **column), scope="col", className=f"col-{field}", **aria(sort=sort)
+    )
