@@ -192,6 +192,29 @@ def test_swap_exchanges_the_legs(services: Desk) -> None:
     assert answer["request"]["query"].startswith("symbol_a=ETHUSDT&symbol_b=BTCUSDT")
 
 
+@pytest.mark.parametrize(
+    ("changed_field", "values", "messages"),
+    [
+        ("entry_z", {"entry_z": "0.1"}, {"entry_z": "Must be above exit z (0.5)"}),
+        (
+            "exit_z",
+            {"exit_z": "3"},
+            {"exit_z": "Must be from -entry z to below entry z (2)"},
+        ),
+        ("symbol_b", {"symbol_b": "BTCUSDT"}, {"symbol_b": "Must differ from leg A"}),
+        ("symbol_a", {"symbol_a": "ETHUSDT"}, {"symbol_a": "Must differ from leg B (ETHUSDT)"}),
+    ],
+)
+def test_a_contradiction_is_told_at_the_field_that_was_changed(
+    services: Desk, changed_field: str, values: dict[str, str], messages: dict[str, str]
+) -> None:
+    given = defaults(services, **values)
+    answer = follow_controls(services, given, None, swap=False, changed_field=changed_field)
+    told = {field: words for field, words in answer["errors"].items() if words}
+    assert told == messages
+    assert answer["request"] is no_update
+
+
 def test_screen_shows_the_service_s_own_numbers(services: Desk) -> None:
     screen = as_sent(load_screen(services, REQUEST))
     view = services.pairs.view(read_query(REQUEST["query"], services.settings))
@@ -420,7 +443,7 @@ def feed_of(state: str, age_ms: int | None = None, last_error: str | None = None
 @pytest.mark.parametrize(
     ("status", "level", "words"),
     [
-        (status_of(worker=ProcessState()), "bad", "The worker has not started yet"),
+        (status_of(worker=ProcessState()), "warn", "The worker has not started yet"),
         (
             status_of(worker=ProcessState("silent", 4242, 240_000)),
             "bad",

@@ -11,7 +11,13 @@ from app.views.controls import FIELDS, symbol_options
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
 from app.views.live.ids import REQUEST, URL
 from core.errors import ParameterErrors
-from core.pair_spec import PairSpec
+from core.pair_spec import PAIR_PARAMETERS, PairSpec
+
+CONTRADICTIONS = {
+    "entry_z": ("exit_z", "Must be above exit z ({})"),
+    "symbol_a": ("symbol_b", "Must differ from leg B ({})"),
+}
+"""By field: the one that the schema blames when this one was changed, and what to say instead."""
 
 
 def follow_link(desk: Desk, search: object, shown: object) -> dict[str, Any]:
@@ -31,9 +37,18 @@ def follow_link(desk: Desk, search: object, shown: object) -> dict[str, Any]:
 
 
 def follow_controls(
-    desk: Desk, values: Mapping[str, Any], shown: object, *, swap: bool, search: object = ""
+    desk: Desk,
+    values: Mapping[str, Any],
+    shown: object,
+    *,
+    swap: bool,
+    search: object = "",
+    changed_field: str = "",
 ) -> dict[str, Any]:
-    """Put what the controls say on screen and into the link, or say what they must not hold."""
+    """Put what the controls say on screen and into the link, or say what they must not hold.
+
+    Where two fields contradict each other it is said at the one that was changed.
+    """
     given = dict(values)
     if swap:
         given["symbol_a"], given["symbol_b"] = given["symbol_b"], given["symbol_a"]
@@ -41,7 +56,11 @@ def follow_controls(
     try:
         spec = read_controls(given, desk.settings)
     except ParameterErrors as errors:
-        messages = {error.field: _capital(error.message) for error in errors.errors}
+        messages = {error.field: _in_words(error.message) for error in errors.errors}
+        told_at, words = CONTRADICTIONS.get(changed_field, ("", ""))
+        if told_at in messages and changed_field not in messages:
+            del messages[told_at]
+            messages[changed_field] = words.format(given[told_at])
         return {
             "search": no_update,
             "controls": unchanged,
@@ -83,7 +102,11 @@ def _look(bad: bool) -> str:
     return "f bad" if bad else "f"
 
 
-def _capital(message: str) -> str:
+def _in_words(message: str) -> str:
+    """A message of the schema with the page's own names."""
+    for field in ("symbol_a", "symbol_b", "entry_z", "exit_z"):
+        message = message.replace(field, PAIR_PARAMETERS[field].label)
+    message = message.replace("Leg ", "leg ").replace("Entry ", "entry ").replace("Exit ", "exit ")
     return message[:1].upper() + message[1:]
 
 
@@ -121,7 +144,11 @@ def register(app: Dash, desk: Desk) -> None:
         if ctx.triggered_id in (None, URL) or (again and of_link):
             return follow_link(desk, search, shown)
         swapped = ctx.triggered_id == ids.SWAP
-        return follow_controls(desk, values, shown, swap=swapped, search=search)
+        by_id = {ids.control(field): field for field in FIELDS}
+        changed = by_id.get(ctx.triggered_id, "") if isinstance(ctx.triggered_id, str) else ""
+        return follow_controls(
+            desk, values, shown, swap=swapped, search=search, changed_field=changed
+        )
 
     app.clientside_callback(
         ClientsideFunction(namespace="desk_controls", function_name="follow"),

@@ -82,7 +82,7 @@ def _database(status: DeskStatus) -> list[Notice]:
 def _worker(status: DeskStatus) -> list[Notice]:
     worker, paused = status.worker, status.report.paused
     if worker.state == "absent":
-        return [Notice("bad", "The worker has not started yet: nothing new is coming in.")]
+        return [Notice("warn", "The worker has not started yet: nothing new is coming in.")]
     if paused:
         return [Notice("bad", f"Nothing is stored at the moment: {paused.reason}")]
     if not status.worker_lives:
