@@ -229,6 +229,18 @@ def test_screen_shows_the_service_s_own_numbers(services: Desk) -> None:
     assert "NaN" not in json.dumps(screen)
 
 
+def test_every_chart_has_a_name_and_a_text_that_is_on_the_page(services: Desk) -> None:
+    parts = components_of(page_layout(services, VIEWS, VIEWS[0]))
+    known = {part.id for part in parts if getattr(part, "id", None)}
+    charts = [part for part in parts if getattr(part, "role", None) == "figure"]
+    graphs = [part for chart in charts for part in components_of(chart) if hasattr(part, "figure")]
+    assert len(graphs) == sum(type(part).__name__ == "Graph" for part in parts) == 3
+    for chart in charts:
+        named = chart.to_plotly_json()["props"]
+        assert named["aria-label"]
+        assert set(named["aria-describedby"].split()) <= known
+
+
 def test_nothing_new_costs_nothing(services: Desk) -> None:
     screen = as_sent(load_screen(services, REQUEST))
     assert load_newer(services, REQUEST, screen["cursor"]) is no_update

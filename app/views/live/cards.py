@@ -46,15 +46,17 @@ CARDS = {
 """Heading, the keys of the third line, and what the number is."""
 
 
+FIRST_WORDS = "Computing the pair: the first screen after a start takes some seconds."
+
+
 def verdict_line() -> html.Section:
     """What to do now, above everything; it keeps its size whatever it says."""
-    shown = empty_texts()
     return html.Section(
         id=ids.VERDICT,
         className="verdict",
         **aria(live="polite", label="What now"),
         children=[
-            html.Strong(shown["verdict"], id=text("verdict"), className="says"),
+            html.Strong(FIRST_WORDS, id=text("verdict"), className="says"),
             html.Strong(id=text("verdict-cut"), className="cut by-feed"),
             html.Strong(id=text("verdict-late"), className="cut by-server"),
             html.P([html.Span(id=text("verdict-figures")), html.Span(id=text("verdict-rule"))]),

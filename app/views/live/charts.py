@@ -75,6 +75,11 @@ def pair_chart() -> html.Div:
         top += HEIGHTS[name] + CAPTION
     return html.Div(
         className="charts panel-desk",
+        role="figure",
+        **aria(
+            label="Prices, spread, z-score and hedge ratio over time",
+            describedby=f"{ids.VERDICT} {text('z')}",
+        ),
         children=[
             *captions,
             dcc.Graph(
@@ -89,21 +94,27 @@ def pair_chart() -> html.Div:
     )
 
 
-def equity_chart() -> dcc.Graph:
+def equity_chart() -> html.Div:
     """Equity and drawdown."""
-    return _small_chart(ids.EQUITY_CHART, EQUITY_HEIGHT)
+    return _small_chart(
+        ids.EQUITY_CHART, EQUITY_HEIGHT, "Equity and drawdown over time", text("pnl")
+    )
 
 
-def expectancy_chart() -> dcc.Graph:
+def expectancy_chart() -> html.Div:
     """Net per trade by entry."""
-    return _small_chart(ids.EXPECTANCY_CHART, EXPECTANCY_HEIGHT)
+    return _small_chart(
+        ids.EXPECTANCY_CHART, EXPECTANCY_HEIGHT, "Net per trade by entry z", text("verdict-figures")
+    )
 
 
-def _small_chart(component_id: str, height: int) -> dcc.Graph:
-    return dcc.Graph(
+def _small_chart(component_id: str, height: int, label: str, described_by: str) -> html.Div:
+    """A chart with its name and, for who can't see it, the text that says the same in short."""
+    graph = dcc.Graph(
         id=component_id,
         figure=BLANK,
         config=CONFIG | {"displayModeBar": False},
         responsive=True,
         style={"height": f"{height}px"},
     )
+    return html.Div(graph, role="figure", **aria(label=label, describedby=described_by))
