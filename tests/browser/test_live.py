@@ -666,3 +666,17 @@ def test_phone_on_its_side_shows_a_chart_and_a_finger_scrolls_over_it(
     drag = screen.page.locator("#live-pair-chart .nsewdrag").first
     expect(drag).to_have_css("touch-action", "pan-y")
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= 844
+
+
+def test_reload_sends_no_script_again(desk: Any, open_screen: Callable[..., Any]) -> None:
+    screen = open_screen()
+    session = screen.page.context.new_cdp_session(screen.page)
+    session.send("Network.enable")
+    sent: list[float] = []
+    session.on("Network.loadingFinished", lambda event: sent.append(event["encodedDataLength"]))
+    screen.open(desk.url)
+    assert max(sent) > 300_000, "plotly has not been counted"
+    sent.clear()
+    screen.page.reload()
+    screen.wait_for_charts()
+    assert sum(sent) < 60_000, f"{sum(sent):,.0f} bytes again"
