@@ -16,6 +16,7 @@ from core.regression import rolling_hedge
 from core.settings import Settings
 from core.signals import conditions, decide_positions
 from core.stationarity import engle_granger
+from core.tiles import engle_granger_blocks
 from core.types import Bars, FloatArray
 
 BARS = 100_000
@@ -212,6 +213,38 @@ def libraries_whole() -> Callable[[], object]:
     return run
 
 
+SYMBOLS = 80
+MARKET = 8.0 + np.cumsum(np.random.default_rng(11).normal(0.0, 2e-3, (SYMBOLS, 1_440)), axis=1)
+ALL_PAIRS = np.triu(np.ones((SYMBOLS, SYMBOLS), dtype=np.bool_), 1)
+FEW = 40
+"""Of the market's pairs tested by what they would take minutes with."""
+
+
+def ours_every_pair() -> object:
+    return engle_granger_blocks(MARKET, MARKET, ALL_PAIRS)
+
+
+def ours_pair_by_pair() -> Callable[[], object]:
+    def run() -> object:
+        return [engle_granger(MARKET[0], MARKET[leg]) for leg in range(1, FEW + 1)]
+
+    return run
+
+
+def statsmodels_every_pair() -> Callable[[], object]:
+    from statsmodels.tsa.stattools import coint
+
+    def run() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [
+                (coint(MARKET[0], MARKET[leg]), coint(MARKET[leg], MARKET[0]))
+                for leg in range(1, FEW + 1)
+            ]
+
+    return run
+
+
 COMPARISONS = (
     Comparison("rolling OLS, spread, z", "statsmodels RollingOLS", BARS, ours_ols, statsmodels_ols),
     Comparison("rolling OLS, spread, z", "pandas rolling", BARS, ours_ols, pandas_ols),
@@ -220,6 +253,14 @@ COMPARISONS = (
     Comparison(
         "Engle-Granger both ways, 1,440 bars", "statsmodels coint", 1, ours_engle_granger,
         statsmodels_coint,
+    ),
+    Comparison(
+        "Engle-Granger of every pair, a pair", f"statsmodels coint, {FEW} pairs extrapolated",
+        int(ALL_PAIRS.sum()), ours_every_pair, statsmodels_every_pair, ALL_PAIRS.sum() / FEW,
+    ),
+    Comparison(
+        "Engle-Granger of every pair, a pair", f"our own, pair by pair, {FEW} pairs extrapolated",
+        int(ALL_PAIRS.sum()), ours_every_pair, ours_pair_by_pair, ALL_PAIRS.sum() / FEW,
     ),
     Comparison("two-leg backtest", "vectorbt from_orders", BARS, ours_backtest, vectorbt_backtest),
     Comparison(

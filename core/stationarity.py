@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from numba import njit
+from scipy.special import ndtr
 
 from core.types import Cointegration, FloatArray, Johansen, Subwindows
+from core.unit_root import adf, residual_tests
 
 FEWEST_ROWS = 50
 SUBWINDOWS = 6
@@ -17,8 +18,8 @@ PASSING_PVALUE = 0.1
 """A sixth of the rows passes where p of both directions together is below it."""
 OWN_PVALUE = 0.01
 """A leg whose own unit root is refused at it needs no other leg to revert."""
-_COLLINEAR = 1.0 - 100.0 * math.sqrt(np.finfo(np.float64).eps)
-_EXPLAINED = 1e-10  # a smaller share left unexplained is rounding
+COLLINEAR = 1.0 - 100.0 * math.sqrt(float(np.finfo(np.float64).eps))
+"""R² of one leg on the other from which on statsmodels answers −inf."""
 _MACKINNON: Mapping[int, tuple[float, float, float, tuple[float, ...], tuple[float, ...]]] = (
     MappingProxyType(
         {
@@ -37,6 +38,9 @@ _MACKINNON: Mapping[int, tuple[float, float, float, tuple[float, ...], tuple[flo
 )
 """By the number of series: where p is 0, where the polynomial changes, where p is 1; and both
 polynomials of the normal score, highest power first."""
+STILL = "a leg does not move"
+IS_COLLINEAR = "the legs are collinear"
+FORETOLD = "the spread's changes are too few, or foretell each other in full"
 _SINGULAR = "the legs' changes and levels are collinear"
 
 
@@ -107,13 +111,14 @@ def engle_granger(
     if centred is None:
         return None, reason
     y, x, yy, xx, xy = centred
-    tested = (
-        (*_adf(y - xy / xx * x, lags), "a_on_b"),
-        (*_adf(x - xy / yy * y, lags), "b_on_a"),
+    if lags is not None and not 0 <= lags <= len(y) // 2 - 1:
+        return None, FORETOLD
+    first, its_lags, second, other_lags = residual_tests(
+        y, x, yy, xx, xy, -1 if lags is None else lags
     )
-    if any(math.isnan(statistic) for statistic, _, _ in tested):
-        return None, "the spread's changes are too few, or foretell each other in full"
-    statistic, chosen, way = min(tested)
+    if math.isnan(first + second):
+        return None, FORETOLD
+    statistic, chosen, way = min((first, its_lags, "a_on_b"), (second, other_lags, "b_on_a"))
     direction: Literal["a_on_b", "b_on_a"] = "a_on_b" if way == "a_on_b" else "b_on_a"
     pvalue = mackinnon_pvalue(statistic)
     return (
@@ -149,7 +154,7 @@ def dickey_fuller(series: FloatArray) -> tuple[float, float]:
     series = series[~np.isnan(series)]
     if len(series) < FEWEST_ROWS or np.ptp(series) == 0.0:
         return math.nan, math.nan
-    statistic, _ = _adf(series - series.mean(), None, constant=True)
+    statistic, _ = adf(series - series.mean(), None, constant=True)
     if math.isnan(statistic):
         return math.nan, math.nan
     return statistic, mackinnon_pvalue(statistic, series=1)
@@ -170,6 +175,16 @@ def mackinnon_pvalue(statistic: float, series: Literal[1, 2] = 2) -> float:
     for coefficient in below if statistic <= turn else above:
         score = score * statistic + coefficient
     return 0.5 * math.erfc(-score / math.sqrt(2.0))
+
+
+def mackinnon_pvalues(statistics: FloatArray) -> FloatArray:
+    """`mackinnon_pvalue` of many Engle-Granger statistics; NaN of NaN."""
+    low, turn, high, below, above = _MACKINNON[2]
+    score = np.where(
+        statistics <= turn, np.polyval(below, statistics), np.polyval(above, statistics)
+    )
+    pvalue = np.where(statistics > high, 1.0, np.where(statistics < low, 0.0, ndtr(score)))
+    return np.where(np.isnan(statistics), np.nan, pvalue)
 
 
 def critical_5pct(observations: int) -> float:
@@ -233,150 +248,9 @@ def _centred(
     if len(y) < FEWEST_ROWS:
         return None, f"{len(y)} rows with both legs; {FEWEST_ROWS} are needed"
     if np.ptp(y) == 0.0 or np.ptp(x) == 0.0:
-        return None, "a leg does not move"
+        return None, STILL
     y, x = y - y.mean(), x - x.mean()
     yy, xx, xy = float(y @ y), float(x @ x), float(x @ y)
-    if xy * xy / (xx * yy) >= _COLLINEAR:
-        return None, "the legs are collinear"
+    if xy * xy / (xx * yy) >= COLLINEAR:
+        return None, IS_COLLINEAR
     return (y, x, yy, xx, xy), None
-
-
-# Sums in the processor's own order: no causal number comes from here. The slices' plain index is
-# what lets the compiler use vector instructions.
-@njit(cache=True, fastmath={"reassoc", "nsz", "contract"})
-def _dot(a, b):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for i in range(len(a)):
-        total += a[i] * b[i]
-    return total
-
-
-@njit(cache=True)
-def _moment_matrix(residual, change, lags):  # type: ignore[no-untyped-def]
-    """Cross products of [change, level before, change before, … `lags` changes before].
-
-    Those of two lags follow from those of the two lags before by dropping one end of the sum and
-    adding the other, so all of them cost little more than the first row.
-    """
-    n = len(change)
-    target, level = change[lags:], residual[lags:n]
-    moments = np.empty((lags + 2, lags + 2))
-    moments[0, 0] = _dot(target, target)
-    moments[1, 0] = _dot(level, target)
-    moments[1, 1] = _dot(level, level)
-    for j in range(1, lags + 1):
-        before = change[lags - j : n - j]
-        moments[j + 1, 0] = _dot(before, target)
-        moments[j + 1, 1] = _dot(before, level)
-        for i in range(1, j + 1):
-            # Column 0 is the change itself, lag 0; column 1 is the level.
-            row, column = (j if j > 1 else 0), (i if i > 1 else 0)
-            moments[j + 1, i + 1] = (
-                moments[row, column]
-                + change[lags - j] * change[lags - i]
-                - change[n - j] * change[n - i]
-            )
-    return moments
-
-
-@njit(cache=True)
-def _factor(moments):  # type: ignore[no-untyped-def]
-    """Cholesky factor of the regressors' moments and what each of them explains of the target.
-
-    The leading block of the factor is that of the shorter regression. A regressor that those
-    before it explain in full gets an infinite pivot, and so explains nothing itself.
-    """
-    size = len(moments) - 1
-    factor = np.empty((size, size))  # its lower half is filled
-    explained = np.empty(size)
-    for j in range(size):
-        for i in range(j + 1):
-            total = moments[j + 1, i + 1]
-            for k in range(i):
-                total -= factor[j, k] * factor[i, k]
-            if i == j and total <= _EXPLAINED * moments[j + 1, j + 1]:
-                total = math.inf
-            factor[j, i] = math.sqrt(total) if i == j else total / factor[i, i]
-        total = moments[j + 1, 0]
-        for k in range(j):
-            total -= factor[j, k] * explained[k]
-        explained[j] = total / factor[j, j]
-    return factor, explained
-
-
-@njit(cache=True)
-def _about_means(moments, residual, lags):  # type: ignore[no-untyped-def]
-    """The same moments about the sample's means, which is a constant among the regressors.
-
-    A column of changes sums to the difference of its ends.
-    """
-    n = len(residual) - 1
-    count, sums = n - lags, np.empty(lags + 2)
-    sums[0] = residual[n] - residual[lags]
-    sums[1] = 0.0
-    for i in range(lags, n):
-        sums[1] += residual[i]
-    for j in range(1, lags + 1):
-        sums[j + 1] = residual[n - j] - residual[lags - j]
-    for j in range(lags + 2):
-        for i in range(j + 1):
-            moments[j, i] -= sums[j] * sums[i] / count
-
-
-def _adf(
-    residual: FloatArray, lags: int | None = None, *, constant: bool = False
-) -> tuple[float, int]:
-    """ADF statistic and its lag, which AIC chooses where none is given; NaN where there is none."""
-    change = np.diff(residual)
-    most = len(residual) // 2 - (2 if constant else 1)
-    if lags is None:
-        lags = _choose_lags(residual, change, most, constant)
-    if not 0 <= lags <= most:
-        return math.nan, lags
-    return _adf_statistic(residual, change, lags, constant), lags
-
-
-# Plain loops below: what numpy says in a word costs the compiler seconds of the first start.
-@njit(cache=True)
-def _choose_lags(residual, change, most, constant):  # type: ignore[no-untyped-def]
-    n = len(residual)
-    most = min(most, math.ceil(12.0 * (n / 100.0) ** 0.25))
-    moments = _moment_matrix(residual, change, most)
-    if constant:
-        _about_means(moments, residual, most)
-    _, explained = _factor(moments)
-    count = len(change) - most
-    squares = moments[0, 0]
-    lags, best = 0, math.inf
-    for lag in range(most + 1):
-        squares -= explained[lag] * explained[lag]
-        if not squares > _EXPLAINED * moments[0, 0]:
-            return -1
-        aic = count * math.log(squares) + 2.0 * (lag + 1)
-        if aic < best:
-            lags, best = lag, aic
-    return lags
-
-
-@njit(cache=True)
-def _adf_statistic(residual, change, lags, constant):  # type: ignore[no-untyped-def]
-    moments = _moment_matrix(residual, change, lags)
-    if constant:
-        _about_means(moments, residual, lags)
-    factor, explained = _factor(moments)
-    # The level's coefficient and its variance need only the first column of the inverse factor.
-    column = np.empty(lags + 1)
-    squares, coefficient, length, rank = moments[0, 0], 0.0, 0.0, 1 if constant else 0
-    for j in range(lags + 1):
-        rank += factor[j, j] < math.inf
-        total = 1.0 if j == 0 else 0.0
-        for k in range(j):
-            total -= factor[j, k] * column[k]
-        column[j] = total / factor[j, j]
-        squares -= explained[j] * explained[j]
-        coefficient += column[j] * explained[j]
-        length += column[j] * column[j]
-    if not squares > _EXPLAINED * moments[0, 0]:
-        return math.nan
-    variance = squares / (len(change) - lags - rank)
-    return coefficient / math.sqrt(variance * length) if length > 0.0 else math.nan

@@ -14,7 +14,8 @@ from statsmodels.datasets import macrodata
 
 from core.kalman import kalman_hedge
 from core.regression import rolling_hedge
-from core.stationarity import _adf_statistic, critical_5pct, engle_granger, mackinnon_pvalue
+from core.stationarity import critical_5pct, engle_granger, mackinnon_pvalue
+from core.unit_root import adf
 
 RECURSIVE_R = (
     Path(statsmodels.__file__).parent / "regression" / "tests" / "results" / "results_rls_R.csv"
@@ -44,7 +45,7 @@ def residual(y, x):
 
 def statistic_at(values, lags):
     """Dickey-Fuller statistic without constant at a lag that the publication chose."""
-    return _adf_statistic(values, np.diff(values), lags, False)
+    return adf(values, lags)[0]
 
 
 @pytest.mark.parametrize(

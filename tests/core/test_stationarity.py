@@ -7,7 +7,8 @@ from statsmodels.tsa.adfvalues import mackinnoncrit, mackinnonp
 from statsmodels.tsa.stattools import adfuller, coint
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
-from core.stationarity import _adf, critical_5pct, engle_granger, johansen, mackinnon_pvalue
+from core.stationarity import critical_5pct, engle_granger, johansen, mackinnon_pvalue
+from core.unit_root import adf
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def same_as_statsmodels(monkeypatch):
         for first, second, direction in ((y, x, "a_on_b"), (x, y, "b_on_a")):
             first, second = first - first.mean(), second - second.mean()
             expected = coint(first, second)
-            statistic, lags = _adf(first - (first @ second) / (second @ second) * second)
+            statistic, lags = adf(first - (first @ second) / (second @ second) * second)
             assert statistic == pytest.approx(expected.coint_t, abs=1e-8)
             assert lags == chosen[-1]
             answers.append((expected.coint_t, direction, lags, expected))
