@@ -113,6 +113,16 @@ def test_products_and_rows_say_the_same(monkeypatch, fewest):
     np.testing.assert_allclose(other.statistic, usual.statistic, rtol=1e-8, atol=1e-9)
 
 
+def test_a_spike_in_the_first_bar_costs_no_digits(monkeypatch):
+    """It fills the sums, and the lag then takes off nearly all of them."""
+    rng = np.random.default_rng(0)
+    logs = 5 + np.cumsum(rng.normal(0, 2e-3, (12, ROWS)), axis=1)
+    logs[:6, 0] += 100.0
+    usual = found(logs)
+    monkeypatch.setattr(tiles, "FEWEST_TOGETHER", 1_000)
+    np.testing.assert_allclose(usual.statistic, found(logs).statistic, rtol=0, atol=2e-9)
+
+
 def test_unequal_blocks_give_what_one_block_gives():
     logs = pathological(4)
     whole, part = found(logs), engle_granger_blocks(logs[:9], logs[9:], np.ones((9, 15), bool))
