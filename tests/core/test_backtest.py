@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.backtest import COLUMNS, FLAT, Book, fill_rows, run_backtest
+from core.regression import rolling_hedge
 from core.signals import BREAK, EXIT_REASONS, conditions, decide_positions
 from core.types import HedgeSeries, Inherited, PairRows
 
@@ -332,3 +333,21 @@ def test_a_trip_whose_exit_waits_keeps_its_reason_when_the_other_side_is_asked_f
     first, second = backtest_of(spec(), rows, hedge)[0].round_trips
     assert (first.exit_reason, first.exit_z, first.exit_time_ms) == ("revert", 0.0, 300_000)
     assert (second.side, second.entry_z, second.entry_time_ms) == ("short_spread", 2.5, 300_000)
+
+
+def test_drawdown_is_of_equity_at_every_close_and_not_of_the_list_of_trades(spec, log_pair):
+    """A trip that dips deep and ends well leaves no trace in a list of what trades earned."""
+    n, asked = 3_000, spec(fee_bps=0.0, slippage_bps=0.0, window=60, hedge_window=200)
+    y, x = log_pair(n, 14)
+    a, b = np.exp(y), np.exp(x)
+    rows = PairRows(np.arange(n) * 60_000, a, a, b, b, *np.ones((2, n), bool))
+    hedge = rolling_hedge(y, x, first_index=0, hedge_window=200, window=60)
+    given = conditions(asked, rows, hedge.hedge_ratio, np.zeros(n, bool))
+    position, code = decide_positions(asked, y, x, hedge, given)
+    told, _ = run_backtest(asked, rows, y, x, hedge, given, position, code)
+    peaks = [max(told.equity[: row + 1]) for row in range(n)]
+    np.testing.assert_array_equal(told.drawdown, told.equity / peaks - 1.0)
+    assert told.metrics.max_drawdown == told.drawdown.min()
+    listed = 10_000 + np.cumsum([0.0, *(trip.pnl for trip in told.round_trips)])
+    of_trades = (listed / np.maximum.accumulate(listed) - 1.0).min()
+    assert told.metrics.max_drawdown < 1.2 * of_trades - 1e-4

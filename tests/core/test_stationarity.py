@@ -7,7 +7,13 @@ from statsmodels.tsa.adfvalues import mackinnoncrit, mackinnonp
 from statsmodels.tsa.stattools import adfuller, coint
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
-from core.stationarity import critical_5pct, engle_granger, johansen, mackinnon_pvalue
+from core.stationarity import (
+    cointegration,
+    critical_5pct,
+    engle_granger,
+    johansen,
+    mackinnon_pvalue,
+)
 from core.unit_root import adf
 
 
@@ -196,3 +202,20 @@ def test_pvalue_and_critical_value_are_mackinnons(statistic):
     for observations in (49, 500, 100_000):
         expected = mackinnoncrit(N=2, regression="c", nobs=observations)[1]
         assert critical_5pct(observations) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_leg_is_called_stationary_by_itself_below_one_in_a_hundred_and_not_above():
+    rng, told, between = np.random.default_rng(6), 0, 0
+    for persistence in np.linspace(0.9, 1.0, 24):
+        leg = np.zeros(400)
+        for row, shock in enumerate(rng.normal(0, 1, 399), start=1):
+            leg[row] = persistence * leg[row - 1] + shock
+        walk = rng.normal(0, 1, 400).cumsum()
+        pvalue, of_walk = (adfuller(series, result_object=False)[1] for series in (leg, walk))
+        named = cointegration(leg, walk)[1].get("cointegration", "")
+        assert ("leg A" in named) == (pvalue < 0.01), (persistence, pvalue)
+        assert ("leg B" in named) == (of_walk < 0.01)
+        told += pvalue < 0.01
+        between += 0.01 <= pvalue < 0.2
+    assert told > 3
+    assert between > 3
