@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -9,13 +10,16 @@ import pandas as pd
 from benchmarks.timing import Comparison
 from core.backtest import run_backtest
 from core.bars import align, break_rows
+from core.blocks import FORGETTING, plan_runs
+from core.hedges import course_of, fit_hedge
 from core.kalman import kalman_hedge
 from core.pair import analyse_pair, plan_rows
-from core.pair_spec import read_pair_spec
+from core.pair_spec import HEDGES, read_pair_spec
 from core.regression import rolling_hedge
 from core.settings import Settings
 from core.signals import conditions, decide_positions
 from core.stationarity import engle_granger
+from core.sweep import read_grid, sweep
 from core.tiles import engle_granger_blocks
 from core.types import Bars, FloatArray
 
@@ -142,7 +146,8 @@ def ours_backtest() -> object:
     return run_backtest(SPEC, ROWS, Y, X, SERIES, GIVEN, position, code)
 
 
-def vectorbt_backtest() -> Callable[[], object]:
+def vectorbt_backtest(rows: int = BARS) -> Callable[[], object]:
+    """The orders of our positions on the last rows."""
     import vectorbt
 
     sizes = np.zeros((BARS, 2))
@@ -153,8 +158,9 @@ def vectorbt_backtest() -> Callable[[], object]:
         sizes[row + 1] = scale / ROWS.open_a[row + 1], -ratio * scale / ROWS.open_b[row + 1]
     orders = np.full((BARS, 2), np.nan)
     orders[changed[changed + 1 < BARS] + 1] = sizes[changed[changed + 1 < BARS] + 1]
-    close = pd.DataFrame(np.column_stack((ROWS.close_a, ROWS.close_b)))
-    opens = np.column_stack((ROWS.open_a, ROWS.open_b))
+    close = pd.DataFrame(np.column_stack((ROWS.close_a, ROWS.close_b))[-rows:])
+    opens = np.column_stack((ROWS.open_a, ROWS.open_b))[-rows:]
+    orders = orders[-rows:]
 
     def run() -> object:
         portfolio = vectorbt.Portfolio.from_orders(
@@ -245,9 +251,77 @@ def statsmodels_every_pair() -> Callable[[], object]:
     return run
 
 
+LONG = 2_000
+WRAPPED_Y = X + np.random.default_rng(3).normal(0.0, 1e-6, BARS)
+"""A wrapped coin: its spread is tiny beside its legs."""
+
+
+def ours_wrapped() -> object:
+    return rolling_hedge(WRAPPED_Y, X, first_index=0, hedge_window=5 * LONG, window=LONG)
+
+
+def pandas_wrapped() -> Callable[[], object]:
+    def run() -> object:
+        y, x = pd.Series(WRAPPED_Y), pd.Series(X)
+        past_x = x.shift(1).rolling(5 * LONG)
+        ratio = past_x.cov(y.shift(1)) / past_x.var()
+        spread = y - y.shift(1).rolling(5 * LONG).mean() - ratio * (x - past_x.mean())
+        before = spread.shift(1).rolling(LONG)
+        return (spread - before.mean()) / before.std()
+
+    return run
+
+
+USUAL = read_pair_spec({}, Settings())
+USUAL_ROWS = slice(0, USUAL.bars + FORGETTING * USUAL.hedge_window + 2 * USUAL.window)
+USUAL_COURSE = course_of(
+    align(BARS_A, BARS_B, MINUTE, 0, USUAL_ROWS.stop * MINUTE),
+    0,
+    plan_runs(USUAL, 0, USUAL_ROWS.stop - USUAL.bars, USUAL_ROWS.stop + 1),
+)
+
+
+def ours_five() -> object:
+    return [fit_hedge(USUAL, hedge, USUAL_COURSE, USUAL_ROWS.stop - USUAL.bars) for hedge in HEDGES]
+
+
+def statsmodels_one() -> Callable[[], object]:
+    from statsmodels.regression.rolling import RollingOLS
+    from statsmodels.tools import add_constant
+
+    y, x = Y[USUAL_ROWS][-USUAL.bars :], add_constant(X[USUAL_ROWS][-USUAL.bars :])
+    return lambda: RollingOLS(y, x, window=USUAL.hedge_window).fit(params_only=True)
+
+
+CELLS, SWEPT = 1_000, 10_000
+GRID = read_grid(
+    read_pair_spec({"since": (BARS - SWEPT) * MINUTE}, Settings()),
+    {"entry_z": np.linspace(1.0, 4.0, 40).tolist(), "exit_z": np.linspace(-0.5, 0.9, 25).tolist()},
+    Settings(),
+)
+
+
+def ours_sweep() -> object:
+    with ThreadPoolExecutor() as pool:
+        return sweep(GRID, BARS_A, BARS_B, 0, (BARS - 1) * MINUTE, pool.map)
+
+
+def vectorbt_sweep() -> Callable[[], object]:
+    """The orders of one cell alone, without deciding on them."""
+    return vectorbt_backtest(SWEPT)
+
+
 COMPARISONS = (
     Comparison("rolling OLS, spread, z", "statsmodels RollingOLS", BARS, ours_ols, statsmodels_ols),
     Comparison("rolling OLS, spread, z", "pandas rolling", BARS, ours_ols, pandas_ols),
+    Comparison(
+        f"the same of a wrapped coin, window {LONG:,}", "pandas rolling", BARS, ours_wrapped,
+        pandas_wrapped,
+    ),
+    Comparison(
+        "all five hedges of 4,320 rows", "statsmodels RollingOLS, one", 1, ours_five,
+        statsmodels_one,
+    ),
     Comparison("Kalman, z", "pykalman", BARS, ours_kalman, pykalman_hedge, 20.0),
     Comparison("Kalman, z", "filterpy", BARS, ours_kalman, filterpy_hedge, 20.0),
     Comparison(
@@ -263,6 +337,10 @@ COMPARISONS = (
         int(ALL_PAIRS.sum()), ours_every_pair, ours_pair_by_pair, ALL_PAIRS.sum() / FEW,
     ),
     Comparison("two-leg backtest", "vectorbt from_orders", BARS, ours_backtest, vectorbt_backtest),
+    Comparison(
+        f"a sweep's cell of {SWEPT:,} bars", "vectorbt from_orders", CELLS, ours_sweep,
+        vectorbt_sweep, float(CELLS),
+    ),
     Comparison(
         "a whole pair, 1,440 result rows", "statsmodels, pandas, a loop", 1, ours_whole,
         libraries_whole,
