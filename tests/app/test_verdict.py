@@ -161,6 +161,8 @@ def test_legs_on_one_side_are_no_pair(computed: PairResult) -> None:
     ratio[-1] = -0.04
     said = verdict(replace(result, chosen=replace(result.chosen, hedge_ratio=ratio)))
     assert said.words == "Nothing: β is −0.04, both legs would stand on one side."
+    # Whether the pair has paid for its costs is told all the same.
+    assert said.figures.startswith("No entry while β ≤ 0. At 2.0 a trade earned 12.0 ± 3.0 bp")
 
 
 @pytest.mark.parametrize(("avg_pnl", "look"), [(12.0, "long"), (-12.0, "grey")])

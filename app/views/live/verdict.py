@@ -58,7 +58,7 @@ def can_pay(result: PairResult) -> bool:
 
 def verdict(result: PairResult) -> Verdict:
     """What to do now."""
-    spec, zscore, now = result.spec, float(result.chosen.zscore[-1]), standing_of(result)
+    zscore, now = float(result.chosen.zscore[-1]), standing_of(result)
     rule = _rule(result, now)
     unknown = _unknown(result, zscore)
     if unknown:
@@ -68,9 +68,7 @@ def verdict(result: PairResult) -> Verdict:
     hedge_ratio = float(result.chosen.hedge_ratio[-1])
     if not now.side and hedge_ratio <= 0.0:
         words = f"Nothing: β is {signed(hedge_ratio)}, both legs would stand on one side."
-        figures = (
-            f"No entry while β ≤ 0. Over {spec.hedge_window:,} bars the legs don't move together."
-        )
+        figures = f"No entry while β ≤ 0. {_record(result)}"
         return Verdict("", words, figures, rule)
     return Verdict("", _idle(result, zscore), _record(result), rule)
 
