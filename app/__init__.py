@@ -16,8 +16,10 @@ from app.api.hosts import guard_hosts, trust_proxies
 from app.api.kept import CompressedBodies, compressed_under
 from app.api.lasting import keep_assets
 from app.api.limits import limit_analyses, limit_bodies, limit_requests
+from app.api.rights import guard_rights, signed_in
 from app.requests.body import WritableJson
 from app.services import open_desk
+from app.services.accounts import Accounts
 from app.services.cache import ANSWER_BYTES, ResultCache
 from app.views import VIEWS
 from app.views.guard import guard_callbacks, guard_paths
@@ -25,6 +27,7 @@ from app.views.quick import answer_quickly
 from app.views.shell.callbacks import register as register_shell
 from app.views.shell.layout import asked_view, page_layout
 from app.views.shell.page import META_TAGS, SERVER_HOOKS, THEME_SCRIPT, index_html
+from app.views.sign_in import sign_in_routes
 from app.views.view import View
 from core.settings import Settings
 from ingest.store.reader import Reader
@@ -73,6 +76,7 @@ def create_app(
     guard_hosts(server, settings)
     limit_bodies(server)
     limit_requests(server)
+    guard_rights(server, settings, Accounts(settings))
     limit_analyses(server)
     Compress(server)
     keep_assets(server)
@@ -100,6 +104,7 @@ def create_app(
         view.register(dash_app, desk)
     # After dash's own: the callback map is whole once its first-request hook has run.
     register_api(server, desk)
+    sign_in_routes(dash_app, server.extensions["rights"])
     guard_paths(dash_app, [view.path for view in views])
     guard_callbacks(dash_app)
     answer_quickly(dash_app, [output for view in views for output in view.quick])
@@ -109,5 +114,5 @@ def create_app(
         server.preprocess_request()
     # Every callback is bound by now, so every inline script is known.
     secure_answers(server, dash_app.csp_hashes())
-    dash_app.layout = lambda: page_layout(desk, views, asked_view(views))
+    dash_app.layout = lambda: page_layout(desk, views, asked_view(views), signed_in())
     return dash_app

@@ -22,6 +22,7 @@ _SECRET = frozenset(
     [
         *("database_url", "binance_ws_url", "binance_rest_url"),
         *("http_proxy", "https_proxy", "all_proxy", "alert_channels", "heartbeat_url"),
+        *("dashboard_users", "api_keys"),
     ]
 )
 """What may hold a password: never shown, not even where it can't be used."""
@@ -116,6 +117,21 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _entries(entry: str) -> BeforeValidator:
+    """A comma list of entries of one form, each with a name of its own before its first colon."""
+
+    def check(value: str) -> str:
+        entries = [part.strip() for part in value.split(",") if part.strip()]
+        names = {part.partition(":")[0] for part in entries}
+        if not entries or len(names) < len(entries):
+            raise ValueError
+        if not all(re.fullmatch(rf"[\w.@-]{{1,40}}:{entry}", part) for part in entries):
+            raise ValueError
+        return ",".join(entries)
+
+    return BeforeValidator(check)
+
+
 def _allowed_hosts(value: str) -> str:
     names = [name.strip().strip("[]").rstrip(".").lower() for name in value.split(",")]
     for number, name in enumerate(names):
@@ -124,6 +140,10 @@ def _allowed_hosts(value: str) -> str:
         if name != "*" and not re.fullmatch(r"\.?[\w-]+(\.[\w-]+)*|[0-9a-f:.]*:[0-9a-f:.]*", name):
             raise ValueError
     return ",".join(dict.fromkeys(names))
+
+
+def _parts(value: SecretStr | None) -> list[str]:
+    return value.get_secret_value().split(",") if value else []
 
 
 class Settings(BaseModel):
@@ -142,6 +162,22 @@ class Settings(BaseModel):
         Field(
             description="a comma list of host names such as desk.example.com or .example.com"
             " (all below it), without port, or * for any"
+        ),
+    ] = None
+    dashboard_users: Annotated[
+        SecretStr | None,
+        _entries(r"scrypt\.1[4-7]\.8\.[1-9]\.[0-9a-f]{32}\.[0-9a-f]{64}"),
+        Field(
+            description="name:hash, several separated by commas, each name once; a hash is what"
+            " `python -m app hash-password` prints"
+        ),
+    ] = None
+    api_keys: Annotated[
+        SecretStr | None,
+        _entries(r"(read|write):sha256\.[0-9a-f]{64}"),
+        Field(
+            description="name:scope:hash, several separated by commas, each name once; scope is"
+            " read or write, `python -m app make-key` prints all of it"
         ),
     ] = None
     trusted_proxies: Annotated[int, Field(ge=0, le=8, description="a whole number from 0 to 8")] = 0
@@ -277,6 +313,18 @@ class Settings(BaseModel):
         lines = self.alert_channels.get_secret_value().split() if self.alert_channels else []
         pairs = (line.partition("=") for line in lines)
         return {name: SecretStr(address) for name, _, address in pairs}
+
+    @property
+    def users(self) -> dict[str, str]:
+        """Password hashes of `DASHBOARD_USERS` by name."""
+        entries = (part.partition(":") for part in _parts(self.dashboard_users))
+        return {name: password for name, _, password in entries}
+
+    @property
+    def keys(self) -> dict[str, tuple[str, str]]:
+        """Name and scope of `API_KEYS` by the key's hash."""
+        entries = (part.split(":") for part in _parts(self.api_keys))
+        return {key: (name, scope) for name, scope, key in entries}
 
     @property
     def top_symbols(self) -> int | None:

@@ -10,23 +10,22 @@ from app.api.expectancy import expectancy_routes
 from app.api.explain import explain_routes
 from app.api.health import health_routes
 from app.api.market import market_routes
+from app.api.me import me_routes
 from app.api.pair import pair_routes
 from app.api.paper import paper_routes
 from app.api.placebo import placebo_routes
 from app.api.problems import register_problems
 from app.api.rules import rule_routes
 from app.api.watchlist import watchlist_routes
-from app.api.writing import guard_writes
 from app.services import Desk
 
 
 def register_api(server: Flask, desk: Desk) -> None:
     """Add every route of the API to a server whose page answers all other paths."""
-    guard_writes(server, desk.settings)
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
         market_routes, rule_routes, watchlist_routes, alert_routes, channel_routes, paper_routes,
-        health_routes,
+        me_routes, health_routes,
     )  # fmt: skip
     document_routes(server, [bind(desk) for bind in routes])
     register_problems(server)

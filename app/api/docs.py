@@ -51,7 +51,8 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
             "info": {
                 "description": "Crypto pairs: hedge ratios, z-scores and backtests from stored"
                 " bars. Errors are RFC 9457 problems; numbers that are undefined are null, with a"
-                " reason in `warnings`."
+                " reason in `warnings`. Where API_KEYS names any, a key is sent as `Authorization:"
+                " Bearer`; a write needs one with the scope write, or this desk's own `Origin`."
             }
         },
     )
@@ -159,7 +160,8 @@ def _complete_responses(path: str, method: str, responses: dict[str, Any]) -> No
     if "text/csv" in answer.get("content", ()):
         answer["headers"] |= _DISPOSITION
     limited = () if path == "/healthz" else (429,)
-    for status in (413, 421, *limited):
+    guarded = () if path in ("/healthz", "/readyz") else (401,)
+    for status in (413, 421, *limited, *guarded):
         responses.setdefault(
             str(status),
             {

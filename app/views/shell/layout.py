@@ -8,6 +8,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 from flask import request
 
+from app.api.rights import SIGN_OUT
 from app.services import Desk
 from app.views import ids
 from app.views.markup import aria
@@ -25,14 +26,14 @@ def asked_view(views: Sequence[View]) -> View:
     return next((view for view in views if referrer and view.path == referrer[1]), views[0])
 
 
-def page_layout(desk: Desk, views: Sequence[View], shown: View) -> html.Div:
-    """Build the tree around one of the views."""
+def page_layout(desk: Desk, views: Sequence[View], shown: View, who: str | None = None) -> html.Div:
+    """Build the tree around one of the views, for whoever has signed in."""
     return html.Div(
         className="desk",
         children=[
             dcc.Store(id=ids.THEME),
             dcc.Store(id=ids.HIDDEN, data=False),
-            _header(views, shown),
+            _header(views, shown, who),
             html.Div(
                 className="notices",
                 role="status",
@@ -67,7 +68,7 @@ def page_layout(desk: Desk, views: Sequence[View], shown: View) -> html.Div:
     )
 
 
-def _header(views: Sequence[View], shown: View) -> html.Header:
+def _header(views: Sequence[View], shown: View, who: str | None) -> html.Header:
     return html.Header(
         className="top",
         children=[
@@ -91,10 +92,16 @@ def _header(views: Sequence[View], shown: View) -> html.Header:
                         title="Dark or light",
                         **aria(label="Switch between dark and light"),
                     ),
+                    *([] if who is None else [_sign_out(who)]),
                 ],
             ),
         ],
     )
+
+
+def _sign_out(who: str) -> html.Form:
+    button = html.Button("Sign out", type="submit", title=f"You are {who}")
+    return html.Form(button, action=SIGN_OUT, method="POST", className="sign-out")
 
 
 def _link(view: View, shown: bool) -> html.A:

@@ -1,4 +1,4 @@
-"""Html without dash: what must be there before any of its scripts run, and the page of a 404."""
+"""Html without dash: the head before its scripts run, a 404, and where people sign in."""
 
 from pathlib import Path
 
@@ -44,6 +44,32 @@ _NOT_FOUND = """<!DOCTYPE html>
 </body>
 </html>
 """
+_SIGN_IN = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sign in · Pairdesk</title>
+<link rel="icon" type="image/svg+xml" href="[icon]">
+<link rel="stylesheet" href="[style]">
+<script src="[theme]"></script>
+</head>
+<body>
+<header class="top"><h1>◧ Pairdesk</h1></header>
+<main class="sign-in">
+<h2>Sign in</h2>
+<p role="alert">[words]</p>
+<form method="post" action="/login">
+<input type="hidden" name="next" value="[next]">
+<label>Name <input name="name" autocomplete="username" required autofocus></label>
+<label>Password
+<input name="password" type="password" autocomplete="current-password" required></label>
+<button type="submit">Sign in</button>
+</form>
+</main>
+</body>
+</html>
+"""
 META_TAGS = [
     # Which view a request of the layout is for is known from its referrer alone.
     {"name": "referrer", "content": "same-origin"},
@@ -66,6 +92,11 @@ def index_html(app: Dash) -> str:
 def not_found_html(app: Dash) -> str:
     """Html for a path that no view has."""
     return _with_assets(app, _NOT_FOUND)
+
+
+def sign_in_html(app: Dash) -> str:
+    """Html of the page to sign in at, with `[words]` and `[next]` to be filled in."""
+    return _with_assets(app, _SIGN_IN)
 
 
 def _with_assets(app: Dash, text: str) -> str:
