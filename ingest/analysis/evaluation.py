@@ -27,6 +27,7 @@ from core.report import WorkerReport, from_mapping
 from core.settings import Settings
 from core.signals import BORN
 from core.types import Leg, Listing, PairResult
+from ingest.analysis.revisions import mark_revised
 from ingest.store import episodes, paper, rules
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot
@@ -45,6 +46,8 @@ LOOK_S = 1.0
 QUIET_BARS = 10_000
 """A week of minutes."""
 MOST_PRUNED = 1_000
+MOST_CHECKED = 10
+"""Rules of one look whose record is compared with rewritten bars."""
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 GRACE_S = 5.0
 """A bar may be so late before it counts as one that has not closed."""
@@ -59,6 +62,8 @@ class Watched:
     paper: PaperState | None
     moved_s: float
     """When its last bar was seen, by the steady clock."""
+    revision: tuple[int, int] | None = None
+    """Of both legs, when its record was last compared with their bars."""
 
     @property
     def next_ms(self) -> int:
@@ -150,7 +155,25 @@ class Evaluation:
                 if self._steady_s() - started_s > LOOK_S:
                     return count
                 self._pause(PAUSE_S)
-        return count + self._record(chunk)
+        count += self._record(chunk)
+        self._mark_revised(fresh)
+        return count
+
+    def _mark_revised(self, fresh: dict[str, Freshness]) -> None:
+        """Mark what hangs on bars that were rewritten since, of rules whose legs were."""
+        checked = 0
+        for watched in self._watched.values():
+            pair = watched.rule.spec.pair
+            if pair is None or not {pair.symbol_a, pair.symbol_b} <= fresh.keys():
+                continue
+            revision = fresh[pair.symbol_a].revision, fresh[pair.symbol_b].revision
+            if watched.revision == revision:
+                continue
+            if checked == MOST_CHECKED:
+                return  # the others at the next look: nothing waits for it
+            mark_revised(self._reader, self._writer, watched.rule)
+            watched.revision = revision
+            checked += 1
 
     def prune(self, retain_1s_days: int, retain_bars_days: int) -> None:
         """Delete what is too old of one rule, the next one at each call: a short transaction.

@@ -16,6 +16,7 @@ from ingest.store.connections import run
 from ingest.store.pulse import PULSE_ROLE, Pulse
 from ingest.store.watch_reader import ChannelHealth as ChannelHealth
 from ingest.store.watch_reader import ChannelTest as ChannelTest
+from ingest.store.watch_reader import Kept as Kept
 from ingest.store.watch_reader import Standing as Standing
 from ingest.store.watch_reader import StoredEpisode as StoredEpisode
 from ingest.store.watch_reader import WatchReader
@@ -206,6 +207,25 @@ class Reader(WatchReader):
         """The same bars, of which only what a pair needs is read: half the time."""
         with self._reading() as connection:
             return Leg(*read_columns(connection, Leg, symbol, timeframe_ms, start_ms, end_ms, None))
+
+    def prices_at(
+        self, symbol: str, timeframe_ms: int, times: Iterable[int]
+    ) -> dict[int, tuple[float, float, bool]]:
+        """Open, close and whether it is complete, of each bar that there is at these times."""
+        asked = sorted(set(times))
+        if not asked:
+            return {}
+        with self._reading() as connection:
+            rows = run(
+                connection,
+                "SELECT open_time_ms, open, close, complete FROM bars"
+                " JOIN symbols ON symbols.id = bars.symbol_id WHERE symbol = ?"
+                f" AND timeframe_ms = ? AND open_time_ms IN ({_marks(asked)})",
+                symbol,
+                int(timeframe_ms),
+                *map(int, asked),
+            ).all()
+        return {row[0]: (row[1], row[2], bool(row[3])) for row in rows}
 
     def holdings(self, symbol: str) -> Holdings | None:
         """Count what is stored of a symbol; None when the store doesn't know it."""

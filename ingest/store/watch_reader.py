@@ -102,6 +102,15 @@ class Trip(NamedTuple):
     revised: bool
 
 
+class Kept(NamedTuple):
+    """Prices of both legs that something in the record hangs on: opens or closes of one bar."""
+
+    open_time_ms: int
+    price_a: float
+    price_b: float
+    is_open: bool
+
+
 class ChannelHealth(NamedTuple):
     """How a channel has taken what was sent to it."""
 
@@ -265,6 +274,51 @@ class WatchReader(ReadConnections):
             ).all()
         return [
             Decided(*(*row[:4], json.loads(row[4]), bool(row[5]), bool(row[6]))) for row in rows
+        ]
+
+    def judged_prices(self, rule_id: int, born_ms: int, most: int) -> list[Kept]:
+        """Closes of the bars since a birth of a rule at which episodes fired and resolved.
+
+        The newest ones; before that birth it may have watched another pair.
+        Without those of episodes that are marked as revised, and of bars that lacked a leg.
+        """
+        with self._reading() as connection:
+            rows = run(
+                connection,
+                "SELECT open_time_ms, judged_values FROM decisions WHERE rule_id = ? AND eventful"
+                " AND open_time_ms >= ?"
+                " AND EXISTS (SELECT 1 FROM episodes WHERE episodes.rule_id = decisions.rule_id"
+                " AND NOT revised AND (start_ms = open_time_ms OR end_ms = open_time_ms))"
+                " ORDER BY open_time_ms DESC LIMIT ?",
+                int(rule_id),
+                int(born_ms),
+                int(most),
+            ).all()
+        found = ((row[0], json.loads(row[1])) for row in rows)
+        return [
+            Kept(time_ms, values["close_a"], values["close_b"], is_open=False)
+            for time_ms, values in found
+            if values.get("close_a") is not None and values.get("close_b") is not None
+        ]
+
+    def filled_prices(self, rule_id: int, born_ms: int, most: int) -> list[Kept]:
+        """Prices that the newest paper trips of a birth filled at, without those marked so."""
+        with self._reading() as connection:
+            rows = run(
+                connection,
+                "SELECT entry_ms, entry_price_a, entry_price_b, exit_ms, exit_price_a,"
+                " exit_price_b, exit_reason FROM paper_trips WHERE rule_id = ? AND born_ms = ?"
+                " AND NOT revised ORDER BY entry_ms DESC LIMIT ?",
+                int(rule_id),
+                int(born_ms),
+                int(most),
+            ).all()
+        kept = [Kept(row[0], row[1], row[2], is_open=True) for row in rows]
+        # A break is left at the last close before it.
+        return kept + [
+            Kept(row[3], row[4], row[5], is_open=row[6] != "break")
+            for row in rows
+            if row[3] is not None
         ]
 
     def channels(self, since_ms: int) -> dict[str, ChannelHealth]:
