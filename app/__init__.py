@@ -24,6 +24,7 @@ from app.services.cache import ANSWER_BYTES, ResultCache
 from app.views import VIEWS
 from app.views.guard import guard_callbacks, guard_paths
 from app.views.quick import answer_quickly
+from app.views.shell.callbacks import QUICK as SHELL_QUICK
 from app.views.shell.callbacks import register as register_shell
 from app.views.shell.layout import asked_view, page_layout
 from app.views.shell.page import META_TAGS, SERVER_HOOKS, THEME_SCRIPT, index_html
@@ -99,7 +100,7 @@ def create_app(
     # Dash builds the layout once to set itself up. The page's own would open the store, before
     # the server forks and before a start has made the database.
     dash_app.layout = html.Div()
-    register_shell(dash_app)
+    register_shell(dash_app, desk, views)
     for view in views:
         view.register(dash_app, desk)
     # After dash's own: the callback map is whole once its first-request hook has run.
@@ -107,7 +108,8 @@ def create_app(
     sign_in_routes(dash_app, server.extensions["rights"])
     guard_paths(dash_app, [view.path for view in views])
     guard_callbacks(dash_app)
-    answer_quickly(dash_app, [output for view in views for output in view.quick])
+    quick = [output for view in views for output in view.quick]
+    answer_quickly(dash_app, [*SHELL_QUICK, *quick])
     # Dash sets itself up in its first request, and whatever else comes at that moment finds it
     # half done: scripts that answer 404. So it is done here, before anybody asks.
     with server.test_request_context("/_dash-dependencies"):

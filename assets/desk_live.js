@@ -81,7 +81,7 @@
     }
     clock().setBar(span && span.last + span.step, screen.step_ms);
     drawOver({ labels: screen.labels, ends: screen.ends, forming: screen.forming }, span);
-    shell().toast(screen.news);
+    window.pairdesk.toasts.entered(screen.news);
   }
 
   let watching = false;
@@ -98,6 +98,9 @@
     }
   }
 
+  window.pairdesk = Object.assign(window.pairdesk || {}, {
+    live: { query: () => (shown ? shown.key : location.search) },
+  });
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     desk_live: {
       draw(screen) {
@@ -163,7 +166,7 @@
         if (delta.ends || delta.forming) {
           drawOver({ ends: delta.ends || over.ends, forming: delta.forming || over.forming }, span);
         }
-        shell().toast(delta.news);
+        window.pairdesk.toasts.entered(delta.news);
         // Another trade is another record: it is judged again.
         return [next, unchanged(), delta.trips && delta.trips.add ? { query: delta.key } : unchanged()];
       },

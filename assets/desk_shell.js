@@ -1,4 +1,4 @@
-/* What stands around every view: texts, strip, notices, toasts. app/views/shell/callbacks.py binds
+/* What stands around every view: texts, strip, notices. app/views/shell/callbacks.py binds
    desk_shell; a view's own script reaches the rest as window.pairdesk.shell, when it runs and not when
    it is loaded: no script needs another one before it. */
 (function () {
@@ -9,10 +9,7 @@
     hidden: "page-hidden",
     notices: "notices",
     text: (key) => `live-${key}`,
-    toast: "toast",
   };
-  const TOASTS_KEPT = 50;
-  const TOAST_KEY = "pairdesk.toasts";
   const texts = new Map();
 
   const unchanged = () => window.dash_clientside.no_update;
@@ -47,31 +44,6 @@
     }
   }
 
-  function announced() {
-    try {
-      return JSON.parse(localStorage.getItem(TOAST_KEY)) || [];
-    } catch (error) {
-      return [];
-    }
-  }
-
-  /** Once per entry, also across reloads. */
-  function toast(entry) {
-    if (!entry) {
-      return;
-    }
-    const seen = announced();
-    if (seen.includes(entry.id)) {
-      return;
-    }
-    try {
-      localStorage.setItem(TOAST_KEY, JSON.stringify([...seen, entry.id].slice(-TOASTS_KEPT)));
-    } catch (error) {
-      console.info("Toasts may repeat after a reload: storage is off.");
-    }
-    set(IDS.toast, { is_open: true, header: entry.heading, children: entry.words });
-  }
-
   document.addEventListener("visibilitychange", () => {
     if (window.dash_clientside && window.dash_clientside.set_props) {
       set(IDS.hidden, { data: document.hidden });
@@ -79,7 +51,7 @@
   });
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    shell: { unchanged, set, textOf, write, writeStrip, writeNotices, toast },
+    shell: { unchanged, set, textOf, write, writeStrip, writeNotices },
   });
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     desk_shell: {

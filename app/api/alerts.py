@@ -5,7 +5,8 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, fields
 
-from app.api.blueprint import ApiBlueprint, json_answer
+from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
+from app.api.downloads import CSV, csv_text
 from app.api.values import finite, iso, judged, next_page, number, text
 from app.requests.rules import AcknowledgeBody, AlertsParameters
 from app.services import Desk
@@ -61,6 +62,12 @@ AlertsAnswer = Schema.from_dict(
     name="Alerts",
 )
 
+CSV_COLUMNS = (
+    "id", "rule_id", "version", "kind", "symbol_a", "symbol_b", "timeframe", "direction", "state",
+    "outcome", "start_time", "end_time", "z_at_start", "z_peak", "z_at_end", "words", "told",
+    "acknowledged_by", "acknowledged", "late", "revised", "link",
+)  # fmt: skip
+
 
 def alert_routes(desk: Desk) -> ApiBlueprint:
     """Bind the routes to a desk."""
@@ -72,22 +79,19 @@ def alert_routes(desk: Desk) -> ApiBlueprint:
     @routes.problems(400, 429, 503)
     def alerts(values: dict[str, Any]) -> Response:
         """What fired, newest first, with its reasons and deliveries."""
-        legs = values["symbol_a"], values["symbol_b"]
-        for missing, leg in (("symbol_a", legs[0]), ("symbol_b", legs[1])):
-            if leg is None and legs != (None, None):
-                words = "goes with the other leg"
-                raise ParameterErrors([FieldError(missing, words, "both legs or neither")])
-        found = desk.alerts.reader.alerts(
-            rule_id=values["rule_id"],
-            kind=values["kind"],
-            symbols=None if legs == (None, None) else legs,
-            since_ms=values["since"],
-            still_open=values["state"] == "open",
-            before_id=values["before"],
-            limit=values["limit"],
-        )
+        found = _found(desk, values)
         last = found[-1].episode_id if len(found) == values["limit"] else None
         return json_answer({"alerts": _alerts(desk, found), "next": last})
+
+    @routes.get("/history.csv")
+    @routes.arguments(AlertsParameters, location="query")
+    @routes.response(200, CSV, content_type="text/csv")
+    @routes.problems(400, 429, 503)
+    def history(values: dict[str, Any]) -> Response:
+        """The same as CSV, a row an alert, without its deliveries' details."""
+        found = _alerts(desk, _found(desk, values))
+        rows = [[*(one[name] for name in CSV_COLUMNS), _delivered(one)] for one in found]
+        return csv_answer(csv_text((*CSV_COLUMNS, "delivered"), rows), "alerts.csv")
 
     @routes.post("/<int:alert_id>/acknowledge")
     @routes.arguments(AcknowledgeBody, location="json")
@@ -100,6 +104,31 @@ def alert_routes(desk: Desk) -> ApiBlueprint:
         return json_answer(_alerts(desk, [found] if found else [])[0])
 
     return routes
+
+
+def _found(desk: Desk, values: dict[str, Any]) -> list[StoredEpisode]:
+    legs = values["symbol_a"], values["symbol_b"]
+    for missing, leg in (("symbol_a", legs[0]), ("symbol_b", legs[1])):
+        if leg is None and legs != (None, None):
+            words = "goes with the other leg"
+            raise ParameterErrors([FieldError(missing, words, "both legs or neither")])
+    return desk.alerts.reader.alerts(
+        rule_id=values["rule_id"],
+        kind=values["kind"],
+        symbols=None if legs == (None, None) else legs,
+        since_ms=values["since"],
+        still_open=values["state"] == "open",
+        before_id=values["before"],
+        limit=values["limit"],
+    )
+
+
+def _delivered(alert: dict[str, Any]) -> str:
+    """Each channel with how its message stands, and after how many tries."""
+    return "; ".join(
+        f"{sent['channel']} {sent['event']} {sent['state']} {sent['attempts']}"
+        for sent in alert["deliveries"]
+    )
 
 
 def _alerts(desk: Desk, found: list[StoredEpisode]) -> list[dict[str, Any]]:

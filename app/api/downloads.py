@@ -49,7 +49,9 @@ def trades_csv(view: PairView) -> str:
     """Round trips of the backtest, the open one last."""
     trips = view.result.backtest.round_trips if view.result else ()
     rows = [round_trip_row(trip) for trip in trips]
-    return _csv(ROUND_TRIP_COLUMNS, ([row[name] for name in ROUND_TRIP_COLUMNS] for row in rows))
+    return csv_text(
+        ROUND_TRIP_COLUMNS, ([row[name] for name in ROUND_TRIP_COLUMNS] for row in rows)
+    )
 
 
 def equity_csv(view: PairView) -> str:
@@ -61,10 +63,11 @@ def equity_csv(view: PairView) -> str:
         map(finite, np.asarray(equity["drawdown"]).tolist()),
         strict=True,
     )
-    return _csv(("time", "value", "drawdown"), rows)
+    return csv_text(("time", "value", "drawdown"), rows)
 
 
-def _csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+def csv_text(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as a spreadsheet reads it."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.services.alerts import AlertService
 from app.services.cache import ANSWER_BYTES, BoundedCache, ResultCache
 from app.services.channels import ChannelService, read_channels
+from app.services.found import FoundService
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
@@ -30,6 +31,9 @@ class Desk:
     alerts: AlertService
     watchlist: WatchlistService
     channels: ChannelService
+    found: FoundService
+    now_ms: Callable[[], int]
+    """This machine's clock."""
     answers: ResultCache
     """Bodies that were made of the same things before."""
 
@@ -62,5 +66,7 @@ def open_desk(
         alerts,
         WatchlistService(pairs, look, record, monotonic),
         ChannelService(settings, reader, told, now_ms, book),
+        FoundService(reader, now_ms, monotonic),
+        now_ms,
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

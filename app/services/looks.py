@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -10,6 +11,7 @@ from core.errors import StoreError
 from ingest.store.reader import Snapshot
 
 Value = TypeVar("Value")
+Question = TypeVar("Question", bound=Hashable)
 
 TICK_LOOK_MS = 250
 """A tick is a second long: what it shows of the store is at most this old."""
@@ -96,3 +98,23 @@ class _Taken(Generic[Value]):
     now_ms: int
     value: Value | None
     failure: StoreError | None = None
+
+
+class SharedLooks(Generic[Question, Value]):
+    """One shared look a question; of those that nobody asks any more the oldest go."""
+
+    def __init__(self, look_for: Callable[[Question], SharedLook[Value]], most: int) -> None:
+        self._look_for = look_for
+        self._most = most
+        self._looks: OrderedDict[Question, SharedLook[Value]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def value(self, question: Question) -> Value:
+        """The newest answer; raises as `SharedLook.value` does."""
+        with self._lock:
+            look = self._looks.get(question) or self._look_for(question)
+            self._looks[question] = look
+            self._looks.move_to_end(question)
+            if len(self._looks) > self._most:
+                self._looks.popitem(last=False)
+        return look.value()

@@ -1,6 +1,10 @@
 """The table of views: one more is a folder beside `live` and a line here."""
 
-from app.views import live
+from app.views import alerts, live
+from app.views.live.watch import WATCHED
 from app.views.view import View
 
-VIEWS = (View("/", "Live", live.live_view, live.register, live.QUICK),)
+VIEWS = (
+    View("/", "Live", live.live_view, live.register, live.QUICK, WATCHED),
+    View("/alerts", "Alerts", alerts.alerts_view, alerts.register, watched=alerts.WATCHED),
+)

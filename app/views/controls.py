@@ -64,6 +64,7 @@ def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
                                 className="btn btn-desk",
                                 **aria(expanded="false", controls=ids.MORE),
                             ),
+                            dbc.Button("Watch this pair", id=ids.WATCH_PAIR, className="btn-desk"),
                             dbc.Button("Copy link", id=ids.COPY_LINK, className="btn-desk"),
                         ],
                     ),

@@ -11,7 +11,14 @@ THEME_TOGGLE = "theme-toggle"
 NOTICES = "notices"
 SILENCE = "silence"
 SILENCE_AGE = "silence-age"
-TOAST = "toast"
+TOASTS = "toasts"
+
+# The page's own tick: what is asked for, the newest answer, and marks of what the client has.
+WATCH_INTERVAL = "watch-interval"
+WATCH_REQUEST = "watch-request"
+WATCH_NEWS = "watch-news"
+WATCH_MARKS = "watch-marks"
+FIRING = "firing-count"
 
 # What the controls hold that is not on screen yet (assets/desk_controls.js).
 ASKED = "controls-asked"
@@ -23,6 +30,7 @@ RETRY = "controls-retry"
 
 SWAP = "control-swap"
 COPY_LINK = "copy-link"
+WATCH_PAIR = "watch-pair"
 FOLD = "controls-fold"
 MORE = "more"
 MORE_TOGGLE = "more-toggle"

@@ -1,8 +1,66 @@
 """Parts of the page: functions that return component trees and know no state."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from dash.development.base_component import Component
+from markupsafe import Markup, escape
+
+_VOID = frozenset({"br", "circle", "hr", "img", "input", "line", "path", "polyline", "rect"})
+_ATTRIBUTES = {"className": "class", "htmlFor": "for", "colSpan": "colspan", "tabIndex": "tabindex"}
 
 
 def aria(**names: str) -> dict[str, Any]:
     """Accessible names as dash's components take them: `aria(label=…)`."""
     return {f"aria-{name}": words for name, words in names.items()}
+
+
+def data(**values: object) -> dict[str, Any]:
+    """What a script reads of an element, as dash's components take it: `data(ask=…)`."""
+    return {f"data-{name.replace('_', '-')}": str(value) for name, value in values.items()}
+
+
+def element(name: str, *children: Any, **attributes: Any) -> Markup:
+    """An element that dash has no component for, of a drawing or a form; `class_` is its class."""
+    return _element(
+        name,
+        {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()},
+        children,
+    )
+
+
+def html_text(part: Any) -> Markup:
+    """A tree of dash's html components as html; every text in it is escaped.
+
+    What changes by itself, every second perhaps, is sent as text: a tenth of the same tree as
+    components, and nothing that React would have to build anew.
+    """
+    if part is None:
+        return Markup()
+    if isinstance(part, list | tuple):
+        return Markup().join(map(html_text, part))
+    if not isinstance(part, Component):
+        return escape(part)
+    given = part.to_plotly_json()
+    properties: dict[str, Any] = dict(given["props"])
+    children = properties.pop("children", None)
+    attributes = {_ATTRIBUTES.get(name, name): value for name, value in properties.items()}
+    return _element(given["type"].lower(), attributes, [children])
+
+
+def _element(name: str, attributes: Mapping[str, Any], children: Any) -> Markup:
+    said = Markup().join(
+        Markup(" {}").format(key) if value is True else Markup(' {}="{}"').format(key, _said(value))
+        for key, value in attributes.items()
+        if value is not None and value is not False
+    )
+    if name in _VOID:
+        return Markup("<{}{}/>").format(name, said)
+    inside = Markup().join(map(html_text, children))
+    return Markup("<{}{}>{}</{}>").format(name, said, inside, name)
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ";".join(f"{key}:{entry}" for key, entry in value.items())
+    return value

@@ -1,12 +1,27 @@
 """What a view is to the page around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from dash import Dash
 from dash.development.base_component import Component
 
 from app.services import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the page's own tick keeps fresh of a view, see `app.views.shell.tick`.
+
+    `read` makes what a client asks for of anything that it sent; `parts` gives the html of each
+    element by id for that, and is asked once a second for all clients who ask for the same.
+    `has_strip` says that the view has no tick of its own that fills in strip and notices.
+    """
+
+    read: Callable[[object], Hashable]
+    parts: Callable[[Desk, Any], dict[str, Any]]
+    has_strip: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +37,4 @@ class View:
     layout: Callable[[Desk], Component]
     register: Callable[[Dash, Desk], None]
     quick: tuple[str, ...] = ()
+    watched: Watched | None = None

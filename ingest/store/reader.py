@@ -16,6 +16,7 @@ from ingest.store.connections import run
 from ingest.store.pulse import PULSE_ROLE, Pulse
 from ingest.store.watch_reader import ChannelHealth as ChannelHealth
 from ingest.store.watch_reader import ChannelTest as ChannelTest
+from ingest.store.watch_reader import Decided as Decided
 from ingest.store.watch_reader import Kept as Kept
 from ingest.store.watch_reader import Standing as Standing
 from ingest.store.watch_reader import StoredEpisode as StoredEpisode

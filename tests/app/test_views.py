@@ -125,11 +125,12 @@ def test_every_function_that_a_callback_calls_in_the_browser_is_there(desk: Dash
         function = callback["clientside_function"]
         if function:
             called.add((function["namespace"], function["function_name"]))
-    assert {namespace for namespace, _ in called} == {"desk_shell", "desk_live", "desk_controls"}
+    namespaces = {"desk_shell", "desk_live", "desk_controls", "desk_watch"}
+    assert {namespace for namespace, _ in called} == namespaces
     for namespace, name in called:
         text = (ASSETS / f"{namespace}.js").read_text()
         body = text.partition(f"    {namespace}: {{\n")[2]
-        assert re.search(rf"^      {name}\(", body, re.MULTILINE), f"{namespace}.{name}"
+        assert re.search(rf"^      {name}[(,]", body, re.MULTILINE), f"{namespace}.{name}"
 
 
 def test_scripts_load_in_any_order() -> None:

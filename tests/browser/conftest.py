@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from ingest.store import market, process
 from ingest.store.engine import migrate, open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
+from ingest.store.rules import RuleBook
 from ingest.store.transaction import Writer
 from tests.support.market import listing, plain_bar
 from tests.support.waiting import HANG_S
@@ -50,6 +51,7 @@ class LiveDesk:
     """One market, its desk and its clock; bars are appended as a worker would."""
 
     url: str
+    database_url: str
     writer: Writer
     symbol_ids: dict[str, int]
     closes: dict[str, list[float]] = field(default_factory=dict)
@@ -128,7 +130,11 @@ def start_desk(
     closing: list[Callable[[], None]] = []
 
     def start(
-        *, filled: bool = True, source: str = "binance", views: Sequence[View] = VIEWS
+        *,
+        filled: bool = True,
+        source: str = "binance",
+        views: Sequence[View] = VIEWS,
+        settings: Mapping[str, str] | None = None,
     ) -> LiveDesk:
         database_url = f"sqlite:///{tmp_path_factory.mktemp('desk') / 'market.db'}"
         migrate(database_url)
@@ -137,13 +143,15 @@ def start_desk(
             symbol_ids = market.ensure_symbols(
                 tx, [listing(name) for name in ("BTC", "ETH", "SOL")]
             )
-        desk = LiveDesk("", writer, symbol_ids, source=source)
+        desk = LiveDesk("", database_url, writer, symbol_ids, source=source)
         if filled:
             desk.fill()
         else:
             desk.report()
         reader = Reader(database_url)
-        app = create_app(Settings.from_mapping({}), reader, lambda: desk.now_ms / 1000, views)
+        book = RuleBook(database_url)
+        read = Settings.from_mapping(settings or {})
+        app = create_app(read, reader, lambda: desk.now_ms / 1000, views, book)
         server = make_server(
             "127.0.0.1", 0, app.server, threaded=True, request_handler=QuietHandler
         )
@@ -156,6 +164,7 @@ def start_desk(
             thread.join(HANG_S)
             server.server_close()
             reader.close()
+            book.close()
             writer.close()
 
         closing.append(stop)

@@ -91,9 +91,10 @@ def test_quiet_second_costs_next_to_nothing_and_a_hidden_tab_nothing(
     screen.open(desk.url)
     screen.wait_for_answer("live-delta.data")
     screen.wait_for_answer("live-delta.data")
-    output, status, body = screen.answers[-1]
-    assert (output, status) in (("live-delta.data", 204), ("live-delta.data", 200))
-    assert len(body) < 100
+    for output in ("live-delta.data", "watch-news.data"):
+        _, status, body = [one for one in screen.answers if one[0] == output][-1]
+        assert status in (200, 204)
+        assert len(body) < 100
     hide = (
         "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
         "document.dispatchEvent(new Event('visibilitychange'))"
@@ -309,7 +310,10 @@ def test_clock_runs_again_after_errors_and_silence(
     answers: list[str] = []
 
     def refuse(route: Route) -> None:
-        if "live-delta.data" not in (route.request.post_data or ""):
+        asked = route.request.post_data or ""
+        if "watch-news.data" in asked:
+            route.abort()  # the page's other tick would be an answer
+        elif "live-delta.data" not in asked:
             route.continue_()
         elif len(answers) < 2:
             answers.append("500")

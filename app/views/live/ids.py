@@ -24,6 +24,7 @@ BUSY = "live-busy"
 
 PAIR_CHART = "live-pair-chart"
 OVERLAY = "live-overlay"
+WATCH_STRIP = "live-watch-strip"
 VERDICT = "live-verdict-line"
 EQUITY_CHART = "live-equity-chart"
 EXPECTANCY_CHART = "live-expectancy-chart"

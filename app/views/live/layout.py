@@ -10,6 +10,7 @@ from app.views.live import ids
 from app.views.live.cards import cards, summary, verdict_line
 from app.views.live.charts import equity_chart, expectancy_chart, pair_chart
 from app.views.live.round_trips import round_trips
+from app.views.live.watch import watch_strip
 
 
 def live_view(desk: Desk) -> html.Div:
@@ -57,6 +58,7 @@ def _main() -> html.Main:
                     ),
                 ],
             ),
+            watch_strip(),
         ],
     )
 

@@ -1,12 +1,30 @@
 """The page's own callbacks, whatever view is shown."""
 
+from collections.abc import Sequence
+
 from dash import ClientsideFunction, Dash, Input, Output
 
+from app.services import Desk
 from app.views import ids
+from app.views.shell import tick
+from app.views.view import View
+
+QUICK = tick.QUICK
 
 
-def register(app: Dash) -> None:
-    """Bind the theme's switch (assets/desk_shell.js)."""
+def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
+    """Bind the theme's switch (assets/desk_shell.js) and the page's tick (assets/desk_watch.js)."""
+    tick.register(app, desk, views)
+    app.clientside_callback(
+        ClientsideFunction(namespace="desk_watch", function_name="take"),
+        Output(ids.WATCH_MARKS, "data"),
+        Input(ids.WATCH_NEWS, "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction(namespace="desk_watch", function_name="pace"),
+        Output(ids.WATCH_INTERVAL, "interval"),
+        Input(ids.HIDDEN, "data"),
+    )
     app.clientside_callback(
         ClientsideFunction(namespace="desk_shell", function_name="theme"),
         Output(ids.THEME, "data"),

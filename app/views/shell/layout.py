@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import dash_bootstrap_components as dbc
 from dash import dcc, html
 from flask import request
 
@@ -57,13 +56,11 @@ def page_layout(desk: Desk, views: Sequence[View], shown: View, who: str | None 
                 ],
             ),
             shown.layout(desk),
-            html.Div(
-                className="toasts",
-                **aria(live="polite", atomic="true"),
-                children=dbc.Toast(
-                    id=ids.TOAST, header="", is_open=False, dismissable=True, duration=20_000
-                ),
-            ),
+            dcc.Store(id=ids.WATCH_REQUEST),
+            dcc.Store(id=ids.WATCH_NEWS),
+            dcc.Store(id=ids.WATCH_MARKS, data={}),
+            dcc.Interval(id=ids.WATCH_INTERVAL, interval=1_000),
+            html.Div(id=ids.TOASTS, className="toasts", role="status", **aria(label="News")),
         ],
     )
 
@@ -106,6 +103,9 @@ def _sign_out(who: str) -> html.Form:
 
 def _link(view: View, shown: bool) -> html.A:
     marked = {"className": "on"} | aria(current="page") if shown else {}
+    if view.path == "/alerts":
+        count = html.Span(id=ids.FIRING, className="count")
+        return html.A([view.title, count], href=view.path, **marked)
     return html.A(view.title, href=view.path, **marked)
 
 

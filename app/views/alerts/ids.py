@@ -1,0 +1,13 @@
+"""Component ids of the Alerts view."""
+
+MAIN = "alerts-main"
+AWAY = "alerts-away"
+RIGHT = "alerts-right"
+FIRING = "alerts-firing"
+WATCHLIST = "alerts-watchlist"
+HISTORY = "alerts-history"
+EPISODE = "alerts-episode"
+WHY = "alerts-why"
+CHANNELS = "alerts-channels"
+DIALOG = "alerts-dialog"
+FORM = "alerts-form"

@@ -1,0 +1,181 @@
+"""Small drawings as svg, in the colours of the page's theme; pure."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from app.views.markup import element
+from app.views.text import signed, time_text
+from core.types import FloatArray
+
+SPARK = (120, 24)
+EPISODE = (400, 168)
+_PLOT = (34, 8, 322, 142)
+"""Left, top, right and bottom of an episode's plot; its labels stand to the right."""
+
+
+def sparkline(values: Sequence[float] | FloatArray, entry_z: float, label: str) -> Markup:
+    """The last values as a line, between the entry lines, with a dot at its end."""
+    width, height = SPARK
+    z = np.asarray(values, dtype=np.float64)
+    known = z[np.isfinite(z)]
+    reach = 1.1 * max([entry_z, *np.abs(known).tolist()])
+
+    def y(value: float) -> float:
+        return height / 2 * (1 - value / reach)
+
+    step = (width - 4) / max(1, len(z) - 1)
+    points = [(1 + row * step, y(float(value))) for row, value in enumerate(z)]
+    parts = [
+        element("line", x1=0, x2=width, y1=_short(y(level)), y2=_short(y(level)), class_="entry")
+        for level in (entry_z, -entry_z)
+    ]
+    parts.append(element("path", d=path(points), class_="line"))
+    if len(z) and math.isfinite(z[-1]):
+        parts.append(_dot(*points[-1]))
+    return _drawing(width, height, label, "spark", parts)
+
+
+def trend(values: Sequence[float | None], low: float, high: float | None, label: str) -> Markup:
+    """A figure over time, the band of what is normal shaded behind it."""
+    width, height = 192, 24
+    known = [value for value in values if value is not None]
+    reached = max(known, default=0.0)
+    # Where the bound is far away it does not press the line flat.
+    top = max(reached, 1e-9 if high is None else min(high, 2.0 * reached or high), 1e-9)
+
+    def y(value: float) -> float:
+        return height - 2 - (height - 4) * min(value, top) / top
+
+    ceiling = 0.0 if high is None or high >= top else y(high)
+    parts = [
+        element(
+            "rect",
+            x=0,
+            y=_short(ceiling),
+            width=width,
+            class_="normal",
+            height=_short(y(low) - ceiling),
+        )
+    ]
+    step = (width - 4) / max(1, len(values) - 1)
+    points = [
+        (1 + place * step, math.nan if value is None else y(value))
+        for place, value in enumerate(values)
+    ]
+    parts.append(element("path", d=path(points), class_="line"))
+    if points and math.isfinite(points[-1][1]):
+        parts.append(_dot(*points[-1]))
+    return _drawing(width, height, label, "trend", parts)
+
+
+def episode_chart(
+    times_ms: Sequence[int],
+    zscore: FloatArray,
+    levels: Sequence[tuple[str, str, float]],
+    shaded: tuple[int, int, str],
+    label: str,
+) -> Markup:
+    """z around an episode.
+
+    Parameters
+    ----------
+    levels : class, words and z of each horizontal line.
+    shaded : first and last time of the episode, and its class.
+    """
+    width, height = EPISODE
+    left, top, right, bottom = _PLOT
+    known = zscore[np.isfinite(zscore)]
+    heights = [*known.tolist(), *(level for _, _, level in levels), 0.0]
+    low, high = min(heights) - 0.3, max(heights) + 0.3
+    first, last = times_ms[0], max(times_ms[-1], times_ms[0] + 1)
+
+    def x(time_ms: float) -> float:
+        return left + (right - left) * min(max((time_ms - first) / (last - first), 0.0), 1.0)
+
+    def y(value: float) -> float:
+        return bottom - (bottom - top) * (value - low) / (high - low)
+
+    begin, end, look = shaded
+    parts = [
+        element(
+            "rect",
+            x=_short(x(begin)),
+            y=top,
+            height=bottom - top,
+            class_=f"held {look}",
+            width=_short(max(2.0, x(end) - x(begin))),
+        )
+    ]
+    for value in _ticks(low, high):
+        parts.append(_line(left, right, y(value), "grid"))
+        parts.append(_text(left - 6, y(value), f"{value:+g}".replace("-", "−"), "axis end"))
+    placed: list[float] = []
+    newest = float(zscore[-1])
+    names = [(look, words, level) for look, words, level in levels if low <= level <= high]
+    if math.isfinite(newest):
+        names.append(("now", signed(newest), newest))
+    for look, words, level in names:
+        if look != "now":
+            parts.append(_line(left, right, y(level), look))
+        placed.append(_free(y(level), placed))
+        parts.append(_text(right + 8, placed[-1], words, look))
+    points = [(x(time), y(float(z))) for time, z in zip(times_ms, zscore, strict=True)]
+    parts.append(element("path", d=path(points), class_="line"))
+    if math.isfinite(newest):
+        parts.append(_dot(*points[-1]))
+    long_span = last - first > 2 * 86_400_000
+    for share in (0.15, 0.5, 0.85):
+        moment = time_text(int(first + share * (last - first)))
+        words = moment[:6] if long_span else moment
+        parts.append(_text(x(first + share * (last - first)), height - 12, words, "axis middle"))
+    return _drawing(width, height, label, "episode", parts)
+
+
+def path(points: Iterable[tuple[float, float]]) -> str:
+    """A line through points; one without a height breaks it."""
+    said, is_down = [], False
+    for x, y in points:
+        if math.isfinite(y):
+            said.append(f"{'L' if is_down else 'M'}{_short(x)} {_short(y)}")
+        is_down = math.isfinite(y)
+    return "".join(said)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    step = next(size for size in (1, 2, 5, 10, 20, 50, 100, 1e9) if (high - low) / size <= 5)
+    return [step * place for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _free(y: float, taken: Sequence[float]) -> float:
+    """A height for a label that stands on no other."""
+    for shift in (0, 12, -12, 24, -24, 36, -36):
+        if all(abs(y + shift - other) >= 12 for other in taken):
+            return y + shift
+    return y
+
+
+def _drawing(width: int, height: int, label: str, look: str, parts: list[Markup]) -> Markup:
+    named: dict[str, Any] = {"aria-label": label}
+    return element(
+        "svg", *parts, viewBox=f"0 0 {width} {height}", class_=look, role="img", **named
+    )  # fmt: skip
+
+
+def _line(left: float, right: float, y: float, look: str) -> Markup:
+    return element("line", x1=left, x2=right, y1=_short(y), y2=_short(y), class_=look)
+
+
+def _text(x: float, y: float, words: str, look: str) -> Markup:
+    return element("text", words, x=_short(x), y=_short(y), class_=look)
+
+
+def _dot(x: float, y: float) -> Markup:
+    return element("circle", cx=_short(x), cy=_short(y), r=2, class_="end")
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,169 @@
+"""The page's own tick, on every view: what fired, and those parts of the view that are text.
+
+A client sends what it asks for and the marks of what it has; it gets what is different.
+"""
+
+import zlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import orjson
+import structlog
+from dash import Dash, Input, Output, State, no_update
+
+from app.services import Desk
+from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook, SharedLooks
+from app.views import ids
+from app.views.shell.news import Away, away_since, news_of
+from app.views.shell.notices import notice_line, notices
+from app.views.shell.strip import source_badge, status_texts
+from app.views.view import View
+from core.errors import StoreError
+
+QUICK = (f"{ids.WATCH_NEWS}.data",)
+"""Asked every second by every client: see `answer_quickly`."""
+MOST_ASKED = 64
+"""Different questions whose parts are kept."""
+_LARGEST = (1 << 53) - 1
+
+log = structlog.get_logger()
+
+
+class Question(NamedTuple):
+    """Which view is open, and what of it."""
+
+    path: str
+    asked: Hashable
+
+
+class Marked(NamedTuple):
+    """Content by name, each with a number that tells whether a client has it."""
+
+    content: dict[str, Any]
+    marks: dict[str, int]
+
+
+class Tick:
+    """Answers every client of a process; what many ask for is made once."""
+
+    def __init__(self, desk: Desk, views: Sequence[View]) -> None:
+        self._desk = desk
+        self._watched = {view.path: view.watched for view in views if view.watched is not None}
+
+        def look(make: Callable[[], dict[str, Any]], every_ms: int) -> SharedLook[Marked]:
+            return SharedLook(lambda: _marked(make()), desk.now_ms, every_ms)
+
+        self._news = look(lambda: {"news": news_of(desk)}, TICK_LOOK_MS)
+        self._parts = SharedLooks[Question, Marked](
+            lambda question: look(lambda: self._make(question), STATUS_LOOK_MS), MOST_ASKED
+        )
+
+    def newer(self, request: object, marks: object) -> Any:
+        """What a client lacks; no update when it lacks nothing or makes no sense."""
+        if not isinstance(request, dict) or not _are_marks(marks):
+            return no_update
+        path = request.get("path")
+        view = self._watched.get(path) if isinstance(path, str) else None
+        parts = [self._news_or_nothing()]
+        if view is not None and isinstance(path, str):
+            parts.append(self._parts.value(Question(path, view.read(request.get("asked")))))
+        away = self._away(request.get("since"))
+        if away is not None:
+            parts.append(_marked({"away": asdict(away)}))
+        assert isinstance(marks, Mapping)
+        changed = {
+            name: content
+            for part in parts
+            for name, content in part.content.items()
+            if marks.get(name) != part.marks[name]
+        }
+        if not changed:
+            return no_update
+        told = {name: part.marks[name] for part in parts for name in part.content}
+        return {
+            "asked": request.get("asked"),
+            "now_ms": self._desk.now_ms(),
+            "changed": changed,
+            "marks": {name: told[name] for name in changed},
+        }
+
+    def _news_or_nothing(self) -> Marked:
+        try:
+            return self._news.value()
+        except StoreError:
+            return Marked({}, {})  # the notices say so
+
+    def _away(self, since: object) -> Away | None:
+        """What happened since a client looked last, by the newest episode that it was told of."""
+        if not isinstance(since, dict):
+            return None
+        last_id, since_ms = since.get("id"), since.get("ms")
+        if type(last_id) is not int or type(since_ms) is not int or not 0 <= since_ms <= _LARGEST:
+            return None
+        try:
+            return away_since(self._desk.found.newest(), last_id, since_ms, self._desk.now_ms())
+        except StoreError:
+            return None
+
+    def _make(self, question: Question) -> dict[str, Any]:
+        view, parts = self._watched[question.path], dict[str, Any]()
+        try:
+            parts = view.parts(self._desk, question.asked)
+        except StoreError as error:
+            log.warning("a view can't be filled in", path=question.path, error=str(error))
+        return parts | (_strip(self._desk) if view.has_strip else {})
+
+
+def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
+    """Bind the tick."""
+    tick = Tick(desk, views)
+
+    @app.callback(
+        Output(ids.WATCH_NEWS, "data"),
+        Input(ids.WATCH_INTERVAL, "n_intervals"),
+        Input(ids.WATCH_REQUEST, "data"),
+        State(ids.WATCH_MARKS, "data"),
+        running=[(Output(ids.WATCH_INTERVAL, "disabled"), True, False)],
+    )
+    def news(count: object, request: object, marks: object) -> Any:
+        try:
+            return tick.newer(request, marks)
+        except Exception as error:
+            # The page keeps its last state and asks again.
+            log.error("callback failed", error=repr(error), exc_info=error)
+            return no_update
+
+
+def _strip(desk: Desk) -> dict[str, Any]:
+    status = desk.status.view()
+    lines = notices(status, None)
+    badge = asdict(source_badge(status, None))
+    is_cut = any(look == "bad" for look in (badge["look"], *(line.level for line in lines)))
+    strip = {
+        "texts": status_texts(status),
+        "badge": badge,
+        "feed": "cut" if is_cut else "live",
+        "frame_ms": status.feed.last_frame_ms,
+        "now_ms": status.now_ms,
+    }
+    return {"strip": strip, "notices": [part.to_plotly_json() for part in notice_line(lines)]}
+
+
+def _marked(content: dict[str, Any]) -> Marked:
+    return Marked(content, {name: _mark(part) for name, part in content.items()})
+
+
+def _mark(part: Any) -> int:
+    return zlib.crc32(orjson.dumps(part, option=orjson.OPT_SORT_KEYS, default=_plain))
+
+
+def _plain(part: Any) -> Any:
+    return part.to_plotly_json() if hasattr(part, "to_plotly_json") else str(part)
+
+
+def _are_marks(marks: object) -> bool:
+    return isinstance(marks, dict) and all(
+        isinstance(name, str) and type(mark) is int and 0 <= mark <= _LARGEST
+        for name, mark in marks.items()
+    )

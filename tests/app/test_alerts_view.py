@@ -1,0 +1,220 @@
+"""The Alerts view and the page's tick without a browser."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+from dash import html, no_update
+
+from app.services import Desk, open_desk
+from app.services.found import Page, Subject
+from app.views import VIEWS
+from app.views.alerts.asked import Asked, read_asked
+from app.views.alerts.form import FIRST, SET_ELSEWHERE
+from app.views.alerts.history import z_around
+from app.views.alerts.parts import parts
+from app.views.alerts.watchlist import ordered
+from app.views.drawing import path, sparkline
+from app.views.markup import element, html_text
+from app.views.shell.news import away_since
+from app.views.shell.tick import Tick
+from core.pair_spec import read_pair_spec
+from core.rule_spec import RULE_PARAMETERS
+from core.settings import Settings
+from core.types import Origin
+from ingest.analysis.evaluation import Evaluation
+from ingest.store import market
+from ingest.store.reader import Reader
+from ingest.store.rules import RuleBook
+from ingest.store.transaction import Writer
+from tests.app.conftest import LAST_OPEN_MS, MINUTE, NOW_MS
+from tests.support.market import plain_bar
+
+
+class Clocked:
+    """A desk over the test's own store, whose clocks the test moves, and an analyst beside it."""
+
+    def __init__(self, url: str, writer: Writer, ids: dict[str, int], settings: Settings) -> None:
+        self.now_s, self.writer, self.ids = NOW_MS / 1_000, writer, ids
+        self.reader, self.book = Reader(url), RuleBook(url)
+        self.desk = open_desk(
+            settings, self.reader, lambda: self.now_s, lambda: self.now_s, book=self.book
+        )
+        self.evaluation = Evaluation(self.reader, writer, lambda: int(self.now_s * 1_000))
+        self.last_ms = LAST_OPEN_MS
+
+    def rule(self, **changes: Any) -> int:
+        given = {"symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT", "entry_z": 4} | changes
+        return self.desk.alerts.create(given).rule_id
+
+    def close(self, move: float = 0.0) -> None:
+        """Close the next minute, leg A moved by a share, and judge it."""
+        self.last_ms += MINUTE
+        with self.writer.transaction() as tx:
+            for symbol, share in (("BTCUSDT", move), ("ETHUSDT", 0.0)):
+                last = float(self.desk.market.bars(symbol, MINUTE, limit=1).close[-1])
+                bar = plain_bar(self.last_ms, last, last * (1 + share))
+                market.upsert_bars(tx, self.ids[symbol], MINUTE, [bar], Origin.TRADES)
+        self.now_s += 60
+        self.evaluation.look()
+
+    def shut(self) -> None:
+        self.reader.close()
+        self.book.close()
+
+
+@pytest.fixture
+def clocked(
+    database_url: str, own_writer: Writer, own_ids: dict[str, int], settings: Settings
+) -> Iterator[Clocked]:
+    made = Clocked(database_url, own_writer, own_ids, settings)
+    yield made
+    made.shut()
+
+
+def text_of(part: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", str(part)))
+
+
+def test_foreign_words_are_text_in_a_part_and_never_html() -> None:
+    evil = "<img src=x onerror=alert(1)>\"'&"
+    made = html_text(html.P([evil, html.Span(title=evil, **{"data-id": evil})]))
+    assert "<img" not in made
+    assert made.count("&lt;img") == 3
+    assert '"' not in str(element("path", d='"')).split('d="')[1][:-3]
+
+
+def test_a_rule_with_markup_in_its_note_is_shown_as_it_was_written(clocked: Clocked) -> None:
+    clocked.rule(note="<script>x</script>")
+    clocked.close()
+    shown = parts(clocked.desk, Asked())
+    assert "<script" not in str(shown["alerts-watchlist"])
+    assert "&lt;script&gt;" in str(shown["alerts-watchlist"])
+
+
+def test_client_gets_what_it_lacks_and_nothing_while_nothing_changed(clocked: Clocked) -> None:
+    clocked.rule()
+    clocked.close()
+    tick = Tick(clocked.desk, VIEWS)
+    request = {"path": "/alerts", "asked": {}, "since": None}
+    first = tick.newer(request, {})
+    assert {"news", "alerts-watchlist", "strip", "texts"} <= first["changed"].keys()
+    assert tick.newer(request, first["marks"]) is no_update
+    clocked.close(0.03)
+    second = tick.newer(request, first["marks"])
+    assert second["changed"]["news"]["count"] == 1
+    (entry,) = second["changed"]["news"]["newest"]
+    assert entry["heading"].startswith("BTC / ETH 1m fired at +")
+    assert entry["words"].endswith("sell BTC, buy ETH")
+    assert "alerts-channels" not in second["changed"]
+    assert tick.newer(request, first["marks"] | second["marks"]) is no_update
+
+
+@pytest.mark.parametrize("request_", [None, 3, {}, {"path": []}, {"path": "/nosuch"}])
+@pytest.mark.parametrize("marks", [{}, None, {"news": "x"}, {"news": -1}, {1: 1}])
+def test_forged_ticks_are_answered_and_break_nothing(
+    clocked: Clocked, request_: Any, marks: Any
+) -> None:
+    answer = Tick(clocked.desk, VIEWS).newer(request_, marks)
+    assert answer is no_update or answer["changed"].keys() == {"news"}
+
+
+def count_calls(function: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    def counted(*given: Any, **named: Any) -> Any:
+        calls.append(function.__name__)
+        return function(*given, **named)
+
+    return counted
+
+
+def test_five_hundred_clients_cost_one_look(
+    clocked: Clocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocked.rule()
+    clocked.close()
+    tick, looks = Tick(clocked.desk, VIEWS), list[str]()
+    for name in ("alerts", "decisions", "standings"):
+        counted = count_calls(getattr(clocked.reader, name), looks)
+        monkeypatch.setattr(clocked.reader, name, counted)
+    request = {"path": "/alerts", "asked": {}, "since": None}
+    tick.newer(request, {})
+    once = len(looks)
+    for _ in range(500):
+        tick.newer(request, {})
+    assert len(looks) == once
+
+
+def test_what_is_asked_is_judged_by_the_schema_of_the_api() -> None:
+    asked = read_asked({"sort": "pair", "kind": "data", "before": 7, "alert": 3})
+    assert asked == Asked("pair", Page("data", None, 7), Subject(3, None))
+    assert read_asked({"pair": "BTCUSDT/ETHUSDT"}).page.symbols == ("BTCUSDT", "ETHUSDT")
+    for bad in (None, [], {"kind": "x"}, {"pair": "=1/2 2"}, {"before": "1; --"}, {"alert": True}):
+        assert read_asked(bad) == Asked(), bad
+
+
+def test_rules_stand_by_the_distance_to_their_next_event(clocked: Clocked) -> None:
+    far, near = clocked.rule(entry_z=9), clocked.rule(entry_z=3)
+    clocked.close()
+    rules = clocked.desk.watchlist.view().rules
+    assert [one.rule.rule_id for one in ordered(rules, "distance")] == [near, far]
+    assert [one.rule.rule_id for one in ordered(reversed(rules), "pair")] == [far, near]
+
+
+def test_whoever_was_away_is_told_what_fired_since_and_nothing_else(clocked: Clocked) -> None:
+    clocked.rule()
+    clocked.close()
+    clocked.close(0.03)
+    newest = clocked.desk.found.newest()
+    (one,) = newest
+    away = away_since(newest, one.episode_id - 1, NOW_MS, NOW_MS + 120_000)
+    assert away.heading == "While you were away: 1 fired, none resolved."
+    assert "BTC / ETH" in away.words
+    assert away_since(newest, one.episode_id, NOW_MS, NOW_MS).fired == 0
+
+
+def test_an_episode_is_taken_apart_with_its_own_numbers(clocked: Clocked) -> None:
+    clocked.rule()
+    clocked.close()
+    clocked.close(0.03)
+    (one,) = clocked.desk.found.newest()
+    shown = parts(clocked.desk, Asked(subject=Subject(one.episode_id)))
+    said = text_of(shown["alerts-episode"])
+    assert "▼ firing" in said
+    assert f"z {one.values['zscore']:+.2f}" in said
+    link = re.search(r'href="/analytics/pair/explain\?([^"]*)"', str(shown["alerts-episode"]))
+    assert link
+    query = parse_qs(link[1].replace("&amp;", "&"))
+    assert query["time"] == [str(one.start_ms)]
+    assert "fired:" in text_of(shown["alerts-why"])
+
+
+def test_the_chart_shows_z_of_the_rule_s_own_rows_and_of_many_the_farthest(
+    services: Desk,
+) -> None:
+    spec = read_pair_spec({"bars": 1_200, "window": 60, "hedge_window": 120}, services.settings)
+    result = services.pairs.view(spec).result
+    assert result is not None
+    start_ms = int(result.rows.open_time_ms[200])
+    times, zscore, _ = z_around(result, start_ms, int(result.rows.open_time_ms[220]))
+    assert times == result.rows.open_time_ms[140:250].tolist()
+    np.testing.assert_array_equal(zscore, result.chosen.zscore[140:250])
+    times, zscore, _ = z_around(result, start_ms, None)
+    assert len(times) <= 401
+    assert float(np.max(np.abs(zscore))) == float(np.max(np.abs(result.chosen.zscore[140:])))
+    assert times[-1] == int(result.rows.open_time_ms[-1])
+
+
+def test_a_line_is_cut_where_there_is_no_value() -> None:
+    assert path([(0, 1), (1, float("nan")), (2, 3.25), (3, 4)]) == "M0 1M2 3.2L3 4"
+    for values in ([1.0, float("nan")], []):
+        assert "nan" not in sparkline(values, 2.0, "z").lower()
+
+
+def test_the_form_has_every_parameter_that_is_not_set_elsewhere(clocked: Clocked) -> None:
+    form = str(parts(clocked.desk, Asked())["alerts-form"])
+    every = {name for table in RULE_PARAMETERS.values() for name in table}
+    assert set(re.findall(r'data-field="(\w+)"', form)) == every - set(SET_ELSEWHERE) | {"kind"}
+    assert set(FIRST) <= every
