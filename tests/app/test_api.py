@@ -334,7 +334,7 @@ def test_openapi_lists_every_route_and_parameter(desk: Dash, client: FlaskClient
     document = response.get_json()
     assert document["openapi"].startswith("3.")
     served = {
-        re.sub(r"<int:(\w+)>", r"{\1}", rule.rule)
+        re.sub(r"<(?:int:)?(\w+)>", r"{\1}", rule.rule)
         for rule in desk.server.url_map.iter_rules()
         if re.match(r"/(api|analytics|healthz|readyz|metrics)", rule.rule)
     }
@@ -353,7 +353,7 @@ def test_openapi_lists_every_route_and_parameter(desk: Dash, client: FlaskClient
     assert parameters["stop_z"] == {"type": "number", "minimum": 0.0}
     assert parameters["notional"]["exclusiveMinimum"] is True
     assert parameters["timeframe"]["enum"] == ["1s", "1m", "5m", "15m", "1h"]
-    expected = {"200", "304", "400", "404", "413", "421", "429", "503"}
+    expected = {"200", "304", "400", "401", "404", "413", "421", "429", "503"}
     assert set(operation["responses"]) == expected
     assert list(operation["responses"]["400"]["content"]) == ["application/problem+json"]
 
