@@ -139,6 +139,13 @@
     toasts().say({ heading: `Testing ${name}`, words: "The analyst sends a message; its answer stands beside the channel." });
   }
 
+  /** All that the desk says of itself, for whoever is asked for help. */
+  async function copyReport() {
+    const words = JSON.stringify(await (await fetch("/api/status")).json(), null, 2);
+    await navigator.clipboard.writeText(words);
+    toasts().say({ heading: "Copied", words: "The whole of /api/status, without any secret." });
+  }
+
   const deeds = {
     acknowledge: ({ id }) => write("POST", `/api/alerts/${id}/acknowledge`, { by: "the desk" }),
     mute: ({ id, value }) =>
@@ -153,6 +160,7 @@
     test: ({ id }) => test(id),
     notify: () => toasts().notify(),
     sound: () => toasts().sound(),
+    report: () => copyReport(),
     seen: () => {
       told = null;
       showAway();

@@ -56,6 +56,16 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What a process takes of its machine; None where it isn't known."""
+
+    started_ms: int | None = None
+    memory_bytes: int | None = None
+    cpu_share: float | None = None
+    """Of one core, over the last second."""
+
+
+@dataclass(frozen=True, slots=True)
 class BackfillReport:
     """How far the history has got, in requests."""
 
@@ -97,6 +107,7 @@ class WorkerReport:
     clock_offset_ms: int | None = None
     """How far this machine's clock is ahead of the exchange's; None until it has answered."""
     reconciliation: ReconciliationReport | None = None
+    resources: Resources = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,7 @@ class AnalystReport:
     """Why it did not answer, or why it was not asked."""
     last_error: str | None = None
     """Why nothing is judged at the moment."""
+    resources: Resources = Resources()
 
 
 def to_mapping(report: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.errors import StoreError
 from core.report import AnalystReport, WorkerReport, from_mapping, to_mapping
 from core.settings import Settings
 from ingest.live.clock import ExchangeClock
+from ingest.process.resources import Meter
 from ingest.process.turn import ended_by_signals, schedule_lock_check, take_turn
 from ingest.schedule import every, start_scheduler
 from ingest.store import process
@@ -58,6 +59,7 @@ class Analyst:
         self._courier: Courier | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._last_error: str | None = None
+        self._meter = Meter()
         self._ping_ms: int | None = None
         self._ping_error: str | None = None
 
@@ -191,6 +193,7 @@ class Analyst:
             ping_ms=self._ping_ms,
             ping_error=self._ping_error,
             last_error=self._last_error,
+            resources=self._meter.read(),
         )
         if self._evaluation is not None:
             tally = self._evaluation.tally

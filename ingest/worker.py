@@ -21,6 +21,7 @@ from ingest.live.feed import LiveFeed
 from ingest.live.writing_thread import Pauses, WritingThread
 from ingest.process.disk_space import DiskSpace
 from ingest.process.heartbeat import Heartbeat
+from ingest.process.resources import Meter
 from ingest.process.source import SimulatedExchange, simulate_command
 from ingest.process.turn import ended_by_signals, schedule_lock_check, take_turn
 from ingest.schedule import start_scheduler
@@ -105,10 +106,13 @@ class Worker:
             log_keeper=None if path is None else LogKeeper(engine, path),
         )
         disk = DiskSpace()
+        meter = Meter()
         is_over, refused = False, ""
 
         def report() -> tuple[str, Mapping[str, Any]]:
-            told = replace(feed.report(), paused=writing.paused, space=disk.space)
+            told = replace(
+                feed.report(), paused=writing.paused, space=disk.space, resources=meter.read()
+            )
             if refused:
                 # The last that is heard of this worker: it is not started again.
                 told = replace(told, feed=replace(told.feed, last_error=refused))

@@ -14,6 +14,14 @@ from app.services import Desk
 from app.services.status import DeskStatus
 from core.report import to_mapping
 
+ResourcesAnswer = Schema.from_dict(
+    {
+        "started_ms": fields.Integer(allow_none=True),
+        "memory_bytes": fields.Integer(allow_none=True),
+        "cpu_share": number("of one core, over the last second"),
+    },
+    name="Resources",
+)
 WorkerAnswer = Schema.from_dict(
     {
         "state": text("absent without a worker; silent after 30 s without a heartbeat"),
@@ -114,6 +122,15 @@ StatusAnswer = Schema.from_dict(
         "source_reason": text(null=True),
         "worker": fields.Nested(WorkerAnswer),
         "analyst": fields.Nested(AnalystAnswer),
+        "resources": fields.Nested(
+            Schema.from_dict(
+                {
+                    "worker": fields.Nested(ResourcesAnswer),
+                    "analyst": fields.Nested(ResourcesAnswer),
+                },
+                name="ResourcesByRole",
+            )
+        ),
         "feed": fields.Nested(FeedAnswer),
         "symbols": fields.List(fields.Nested(SymbolFeedAnswer)),
         "quarantined": fields.Integer(allow_none=True),
@@ -192,13 +209,15 @@ def health_routes(desk: Desk) -> ApiBlueprint:
 def status_json(status: DeskStatus) -> dict[str, Any]:
     """Body of `/api/status`; ages are as of now."""
     said = to_mapping(status.report)
-    feed, space = said.pop("feed"), said.pop("space")
+    feed, space, resources = (said.pop(name) for name in ("feed", "space", "resources"))
+    analysis = to_mapping(status.analysis)
     del feed["last_frame_ms"]
     return {
         "source": status.source,
         "source_reason": status.source_reason,
         "worker": asdict(status.worker),
-        "analyst": asdict(status.analyst) | to_mapping(status.analysis),
+        "resources": {"worker": resources, "analyst": analysis.pop("resources")},
+        "analyst": asdict(status.analyst) | analysis,
         "feed": feed | {"age_ms": status.feed_age_ms},
         "symbols": [asdict(symbol) for symbol in status.symbols],
         "database": asdict(status.database) | space,

@@ -12,6 +12,7 @@ from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
 from app.services.status import StatusService, take_stock
+from app.services.trends import TrendService
 from app.services.watchlist import WatchlistService
 from app.services.worth import WorthService
 from core.settings import Settings
@@ -32,6 +33,7 @@ class Desk:
     watchlist: WatchlistService
     channels: ChannelService
     found: FoundService
+    trends: TrendService
     now_ms: Callable[[], int]
     """This machine's clock."""
     answers: ResultCache
@@ -67,6 +69,7 @@ def open_desk(
         WatchlistService(pairs, look, record, monotonic),
         ChannelService(settings, reader, told, now_ms, book),
         FoundService(reader, now_ms, monotonic),
+        TrendService(reader, now_ms, monotonic),
         now_ms,
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

@@ -1,10 +1,11 @@
 """The table of views: one more is a folder beside `live` and a line here."""
 
-from app.views import alerts, live
+from app.views import alerts, health, live
 from app.views.live.watch import WATCHED
 from app.views.view import View
 
 VIEWS = (
     View("/", "Live", live.live_view, live.register, live.QUICK, WATCHED),
     View("/alerts", "Alerts", alerts.alerts_view, alerts.register, watched=alerts.WATCHED),
+    View("/health", "Health", health.health_view, health.register, watched=health.WATCHED),
 )

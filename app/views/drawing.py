@@ -112,7 +112,9 @@ def episode_chart(
     ]
     for value in _ticks(low, high):
         parts.append(_line(left, right, y(value), "grid"))
-        parts.append(_text(left - 6, y(value), f"{value:+g}".replace("-", "−"), "axis end"))
+        parts.append(
+            _text(left - 6, y(value), f"{value:+g}".replace("-", "−") if value else "0", "axis end")
+        )
     placed: list[float] = []
     newest = float(zscore[-1])
     names = [(look, words, level) for look, words, level in levels if low <= level <= high]

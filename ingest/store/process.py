@@ -6,6 +6,10 @@ from typing import Any
 
 from ingest.store.transaction import Transaction
 
+SAMPLE_MS = 300_000
+KEPT_MS = 86_400_000
+"""Of what a process said of itself, a word each five minutes of the last day is kept."""
+
 _STATUS_SAVE = (
     "INSERT INTO process_status (role, pid, state, heartbeat_ms, payload) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (role) DO UPDATE SET pid = excluded.pid, state = excluded.state,"
@@ -24,6 +28,18 @@ def save_status(
     """Say that the process of a role lives and what it is doing."""
     text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
     tx.run(_STATUS_SAVE, role, int(pid), state, int(heartbeat_ms), text)
+    time_ms = int(heartbeat_ms) // SAMPLE_MS * SAMPLE_MS
+    sampled = tx.run(
+        "INSERT INTO process_samples (role, time_ms, payload) VALUES (?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        role,
+        time_ms,
+        text,
+    )
+    if sampled.rowcount == 1:
+        tx.run(
+            "DELETE FROM process_samples WHERE role = ? AND time_ms <= ?", role, time_ms - KEPT_MS
+        )
 
 
 def set_meta(tx: Transaction, key: str, value: str) -> None:

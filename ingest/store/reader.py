@@ -348,6 +348,18 @@ class Reader(WatchReader):
         with self._reading() as connection:
             return self._processes(connection).get(role)
 
+    def samples(self, role: str, since_ms: int) -> list[tuple[int, dict[str, Any]]]:
+        """What the process of a role said of itself from a time on, oldest first."""
+        with self._reading() as connection:
+            rows = run(
+                connection,
+                "SELECT time_ms, payload FROM process_samples WHERE role = ? AND time_ms >= ?"
+                " ORDER BY time_ms",
+                role,
+                int(since_ms),
+            ).all()
+        return [(row[0], json.loads(row[1])) for row in rows]
+
     def meta(self) -> dict[str, str]:
         """Facts about the database: which source fills it, and why that one."""
         with self._reading() as connection:

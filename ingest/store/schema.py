@@ -55,6 +55,16 @@ process_status = Table(
     info=PROCESS,
 )
 
+# What each role said of itself in the last day, a row each five minutes.
+process_samples = Table(
+    "process_samples",
+    metadata,
+    Column("role", String(20), primary_key=True),
+    Column("time_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("payload", Text, nullable=False),
+    info=PROCESS,
+)
+
 symbols = Table(
     "symbols",
     metadata,

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -200,3 +201,60 @@ def test_who_may_not_write_sees_all_and_is_told_how_to_get_the_right(
     expect(line).to_contain_text("Reading only")
     expect(line).to_contain_text("DASHBOARD_USERS")
     expect(screen.page.locator("#alerts-watchlist")).to_contain_text("No rule yet")
+
+
+AXE = Path(__file__).parents[1] / "support/axe/axe-4.10.3.min.js"
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds of the two worst kinds, with the element that it is about."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['html'][:160]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+def test_alerts_and_health_are_there_for_everybody(
+    watched: Watched, open_screen: Callable[..., Any], theme: str, size: tuple[int, int]
+) -> None:
+    watched.rule(paper=True)
+    watched.close()
+    watched.close(BTCUSDT=0.03)
+    screen = open_screen(*size, color_scheme=theme)
+    page = screen.page
+    page.goto(f"{watched.desk.url}/alerts#alert-1")
+    expect(page.locator("#alerts-episode svg.episode")).to_be_visible()
+    expect(page.locator("#live-badge")).to_have_text("LIVE · BINANCE")
+    assert serious(page) == []
+    page.get_by_role("button", name="New rule").click()
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page.click("nav a:has-text('Health')")
+    expect(page.locator("#health-verdict strong")).to_contain_text("normal.")
+    assert serious(page) == []
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, "the page itself scrolls sideways"
+    assert screen.complaints == []
+
+
+def test_health_says_that_the_feed_is_cut_and_empty_views_say_what_to_do(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk(filled=False)
+    desk.state = "down"
+    desk.report()
+    screen = open_screen()
+    screen.page.goto(f"{desk.url}/health")
+    expect(screen.page.locator("#health-verdict strong")).to_contain_text("The feed is cut.")
+    expect(screen.page.locator("#notices")).to_contain_text("The feed is cut")
+    expect(screen.page.locator("#health-things tbody tr")).not_to_have_count(0)
+    screen.page.click("nav a:has-text('Alerts')")
+    expect(screen.page.locator("#alerts-watchlist")).to_contain_text("No rule yet")
+    expect(screen.page.locator("#alerts-history")).to_contain_text("Nothing has fired yet")
+    assert screen.complaints == []

@@ -13,6 +13,7 @@ from core.report import (
     FeedReport,
     Pause,
     ReconciliationReport,
+    Resources,
     Space,
     WorkerReport,
     from_mapping,
@@ -31,6 +32,7 @@ REPORT = WorkerReport(
     symbols_left_out=("NOSUCHUSDT",), stalled_symbols=("DOGEUSDT", "SOLUSDT"),
     unjudged_symbols=("XRPUSDT",), odd_rows=3, clock_offset_ms=-40_000,
     reconciliation=ReconciliationReport(9, 1, 2, ("BTCUSDT at 12:00",)),
+    resources=Resources(1_795_401_000_000, 92_000_000, 0.04),
 )  # fmt: skip
 
 

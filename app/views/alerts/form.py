@@ -85,6 +85,14 @@ def _entry(place: str, name: str, parameter: Parameter, channels: Sequence[str])
         return element("input", type="text", id=place, autocomplete="off", placeholder=hint,
                        **told, **data(type="names"))  # fmt: skip
     more: dict[str, Any] = {"list": "rule-symbols"} if isinstance(parameter, Symbol) else {}
-    hint = "" if parameter.required else parameter.default_words
+    hint = _hint(parameter)
     return element("input", type="text", id=place, autocomplete="off", placeholder=hint,
                    **more, **told)  # fmt: skip
+
+
+def _hint(parameter: Parameter) -> str:
+    """What an empty field means."""
+    if parameter.required:
+        return ""
+    default = parameter.plain_default
+    return f"{default:g}" if isinstance(default, int | float) else parameter.default_words
