@@ -169,11 +169,6 @@ def plan_tiles(logs: FloatArray, cores: int) -> list[_Tile]:
     ]
 
 
-def tile_count(symbols: int, cores: int) -> int:
-    """How many tiles `plan_tiles` makes of so many symbols."""
-    return len(plan_tiles(np.zeros((symbols, 1)), cores))
-
-
 def _scan_tile(prices: _Prices, tile: _Tile) -> _Tested:
     first, second = prices.logs[tile.first], prices.logs[tile.second]
     wanted = np.ones((len(first), len(second)), dtype=np.bool_)

@@ -215,5 +215,6 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ImportFileError(f"{path}: can't be read ({error.strerror or error})") from error
+    # zipfile's words for a compression it doesn't know (NotImplementedError) and for a password.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ImportFileError(f"{path}: the zip is broken ({error})") from error

@@ -4,12 +4,15 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+
+Server = TypeVar("Server", bound=socketserver.BaseServer)
 
 
 class Sink(ThreadingHTTPServer):
@@ -92,23 +95,23 @@ class MailTaker(socketserver.StreamRequestHandler):
         self.wfile.write(f"{words}\r\n".encode())
 
 
+@contextmanager
+def _served(server: Server) -> Iterator[Server]:
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.fixture
 def mail_sink() -> Iterator[MailSink]:
-    made = MailSink()
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with _served(MailSink()) as made:
+        yield made
 
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
-    made = Sink()
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with _served(Sink()) as made:
+        yield made

@@ -25,38 +25,32 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-_NOT_FOUND = """<!DOCTYPE html>
+_PLAIN = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Not found · Pairdesk</title>
+<title>[title] · Pairdesk</title>
 <link rel="icon" type="image/svg+xml" href="[icon]">
 <link rel="stylesheet" href="[style]">
 <script src="[theme]"></script>
 </head>
 <body>
 <header class="top"><h1>◧ Pairdesk</h1></header>
-<main class="not-found">
+[main]</body>
+</html>
+"""
+_NOT_FOUND = _PLAIN.replace("[title]", "Not found").replace(
+    "[main]",
+    """<main class="not-found">
 <h2>There is nothing at this address.</h2>
 <p>The desk begins at <a href="/">Live</a>; a pair and its parameters stand after the ?.</p>
 </main>
-</body>
-</html>
-"""
-_SIGN_IN = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in · Pairdesk</title>
-<link rel="icon" type="image/svg+xml" href="[icon]">
-<link rel="stylesheet" href="[style]">
-<script src="[theme]"></script>
-</head>
-<body>
-<header class="top"><h1>◧ Pairdesk</h1></header>
-<main class="sign-in">
+""",
+)
+_SIGN_IN = _PLAIN.replace("[title]", "Sign in").replace(
+    "[main]",
+    """<main class="sign-in">
 <h2>Sign in</h2>
 <p role="alert">[words]</p>
 <form method="post" action="/login">
@@ -67,9 +61,8 @@ _SIGN_IN = """<!DOCTYPE html>
 <button type="submit">Sign in</button>
 </form>
 </main>
-</body>
-</html>
-"""
+""",
+)
 META_TAGS = [
     # Which view a request of the layout is for is known from its referrer alone.
     {"name": "referrer", "content": "same-origin"},
