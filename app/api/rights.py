@@ -13,7 +13,6 @@ from flask.sessions import SecureCookieSessionInterface
 
 from app.api.problems import is_api_path, problem
 from app.services.accounts import Accounts
-from app.services.alerts import NoRight
 from core.settings import Settings
 
 SIGN_IN, SIGN_OUT, ME = "/login", "/logout", "/api/me"
@@ -132,13 +131,6 @@ def signed_in() -> str | None:
     """Who has signed in to the page; None where nobody has to."""
     visitor = rights().visitor()
     return visitor.name if visitor.scope is None else None
-
-
-def require_writing() -> None:
-    """For callbacks of the page: raise NoRight, in words, where the visitor may not write."""
-    refused = rights().why_not_write()
-    if refused is not None:
-        raise NoRight(refused.words)
 
 
 def guard_rights(server: Flask, settings: Settings, accounts: Accounts) -> None:

@@ -1,12 +1,15 @@
 """Pairs to compute on: simulated ones, and recorded ones where the recordings are at hand."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.tsa.stattools import adfuller, coint
 
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
@@ -18,6 +21,20 @@ RECORDINGS = Path(__file__).parents[3] / "shared" / "data"
 def make_spec(**changes: object) -> PairSpec:
     asked = {"symbol_a": "AAAUSDT", "symbol_b": "BBBUSDT", "window": 60, "bars": 1_000}
     return replace(read_pair_spec(asked, Settings()), **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def coint_with_lag(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`coint` of two legs, and its lag: it keeps that to itself, and adfuller is slow."""
+    chosen = []
+
+    def adfuller_that_tells(*arguments: Any, **options: Any) -> Any:
+        answer = adfuller(*arguments, **options)
+        chosen.append(answer[2])
+        return answer
+
+    monkeypatch.setattr(sys.modules[coint.__module__], "adfuller", adfuller_that_tells)
+    return lambda y, x: (coint(y, x), chosen[-1])
 
 
 @pytest.fixture

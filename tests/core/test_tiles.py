@@ -1,12 +1,10 @@
 """Every pair of two blocks beside statsmodels and beside the pair's own test."""
 
-import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from statsmodels.tsa.stattools import adfuller, coint
 
 from core import tiles
 from core.stationarity import engle_granger
@@ -40,23 +38,16 @@ def pathological(seed=0, symbols=24):
 
 
 @pytest.fixture
-def of_statsmodels(monkeypatch):
+def of_statsmodels(coint_with_lag):
     """`coint` of centred legs with the lag that it keeps to itself."""
-    chosen = []
-
-    def adfuller_that_tells(*arguments, **options):
-        answer = adfuller(*arguments, **options)
-        chosen.append(answer[2])
-        return answer
-
-    monkeypatch.setattr(sys.modules[coint.__module__], "adfuller", adfuller_that_tells)
 
     def ask(y, x):
         present = ~np.isnan(y + x)
         y, x = y[present], x[present]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return coint(y - y.mean(), x - x.mean()).coint_t, chosen[-1]
+            answer, lags = coint_with_lag(y - y.mean(), x - x.mean())
+        return answer.coint_t, lags
 
     return ask
 
