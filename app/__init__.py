@@ -23,6 +23,7 @@ from app.services.accounts import Accounts
 from app.services.cache import ANSWER_BYTES, ResultCache
 from app.views import VIEWS
 from app.views.guard import guard_callbacks, guard_paths
+from app.views.help import help_route
 from app.views.quick import answer_quickly
 from app.views.shell.callbacks import QUICK as SHELL_QUICK
 from app.views.shell.callbacks import register as register_shell
@@ -106,6 +107,7 @@ def create_app(
     # After dash's own: the callback map is whole once its first-request hook has run.
     register_api(server, desk)
     sign_in_routes(dash_app, server.extensions["rights"])
+    help_route(dash_app, views, ROOT / "docs")
     guard_paths(dash_app, [view.path for view in views])
     guard_callbacks(dash_app)
     quick = [output for view in views for output in view.quick]

@@ -40,8 +40,8 @@
 
   const rulePath = (id) => `/api/rules/${id}`;
 
-  async function watchPair() {
-    const given = Object.fromEntries(new URLSearchParams(window.pairdesk.live.query()));
+  async function watchPair(query) {
+    const given = Object.fromEntries(new URLSearchParams(query));
     delete given.since;
     const rule = await write("POST", "/api/rules", { ...given, kind: "zscore" });
     toasts().say({
@@ -228,13 +228,16 @@
         menu.open = false;
       }
     } else if (event.target.closest(`#${IDS.watchPair}`)) {
-      watchPair().catch(refused);
+      watchPair(window.pairdesk.live.query()).catch(refused);
     }
   });
   document.addEventListener("change", (event) => {
     if (event.target.dataset && event.target.dataset.field === "kind") {
       showKind();
     }
+  });
+  window.pairdesk = Object.assign(window.pairdesk || {}, {
+    alerts: { watchPair: (query) => watchPair(query).catch(refused) },
   });
   // Scripts are loaded in no order: the others are there by the first answer.
   document.addEventListener("pairdesk:told", (event) => {

@@ -8,11 +8,11 @@
     equityChart: "live-equity-chart",
     equityCsv: "live-equity-csv",
     expectancyChart: "live-expectancy-chart",
-    legs: ["control-symbol-a", "control-symbol-b"],
     overlay: "live-overlay",
     pairChart: "live-pair-chart",
     roundTrips: "live-round-trips",
     signal: "live-signal",
+    symbols: "page-symbols",
     tradesCsv: "live-trades-csv",
     verdict: "live-verdict-line",
   };
@@ -69,9 +69,7 @@
     if (screen.symbols.length !== symbolsListed) {
       // Symbols that came in since the page was opened.
       symbolsListed = screen.symbols.length;
-      for (const leg of IDS.legs) {
-        set(leg, { options: screen.symbols });
-      }
+      set(IDS.symbols, { data: screen.symbols });
     }
     set(IDS.tradesCsv, { href: screen.links.trades });
     set(IDS.equityCsv, { href: screen.links.equity });

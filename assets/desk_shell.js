@@ -55,8 +55,8 @@
   });
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     desk_shell: {
-      theme(clicks) {
-        return clicks ? window.pairdesk.theme.toggle() : window.pairdesk.theme.current();
+      theme() {
+        return window.pairdesk.theme.current();
       },
     },
   });

@@ -30,6 +30,8 @@
       return apply(next);
     },
   };
+  // On pages without dash, too; where dash is it follows (assets/desk_shell.js).
+  document.addEventListener("click", ({ target }) => target.closest(".theme-toggle") && theme.toggle(), true);
   const kept = remembered();
   apply(kept === "dark" || kept === "light" ? kept : system.matches ? "light" : "dark");
   window.pairdesk = Object.assign(window.pairdesk || {}, { theme });

@@ -1,6 +1,6 @@
 """The bar of parameters: every input with its label, its bounds' message and a few more folded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -16,7 +16,7 @@ MORE_FIELDS = tuple(field for field in PAIR_PARAMETERS if field not in MAIN_FIEL
 FIELDS = (*MAIN_FIELDS, *MORE_FIELDS)
 
 
-def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
+def controls(spec: PairSpec) -> html.Section:
     """The controls, showing `spec`; the optional ones are empty and say what they default to."""
     meanings = placeholders(spec)
     return html.Section(
@@ -46,7 +46,7 @@ def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
             html.Div(
                 className="bar",
                 children=[
-                    _control("symbol_a", spec, symbols),
+                    _control("symbol_a", spec),
                     html.Button(
                         "⇄",
                         id=ids.SWAP,
@@ -54,7 +54,7 @@ def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
                         title="Swap the legs",
                         **aria(label="Swap the legs"),
                     ),
-                    *(_control(field, spec, symbols) for field in MAIN_FIELDS[1:]),
+                    *(_control(field, spec) for field in MAIN_FIELDS[1:]),
                     html.Div(
                         className="push",
                         children=[
@@ -75,9 +75,7 @@ def controls(spec: PairSpec, symbols: Sequence[str]) -> html.Section:
                 is_open=False,
                 children=html.Div(
                     className="bar more",
-                    children=[
-                        _control(field, spec, symbols, meanings[field]) for field in MORE_FIELDS
-                    ],
+                    children=[_control(field, spec, meanings[field]) for field in MORE_FIELDS],
                 ),
             ),
         ],
@@ -96,25 +94,17 @@ def _meaning(field: str, default: Any) -> str:
     return default if isinstance(default, str) else f"{default:g}"
 
 
-def symbol_options(symbols: Sequence[str], *chosen: str) -> list[dict[str, str]]:
-    """Options of a symbol drop-down; what is chosen is always among them."""
-    names = dict.fromkeys((*symbols, *chosen))
-    return [{"label": name, "value": name} for name in names]
-
-
 def _heading(field: str) -> str:
     """What stands above a control."""
     parameter = PAIR_PARAMETERS[field]
     return parameter.label + (f", {parameter.unit}" if parameter.unit else "")
 
 
-def _control(
-    field: str, spec: PairSpec, symbols: Sequence[str], placeholder: str | None = None
-) -> html.Div:
+def _control(field: str, spec: PairSpec, placeholder: str | None = None) -> html.Div:
     """The control that a parameter's kind asks for; with a placeholder it may stay empty."""
     parameter, label, value = PAIR_PARAMETERS[field], _heading(field), getattr(spec, field)
     if isinstance(parameter, Symbol):
-        return _symbol(field, label, value, symbols)
+        return _symbol(field, label, value)
     if isinstance(parameter, Choice):
         return _choice(field, label, value, parameter.choices)
     return _entry(field, label, *(("", placeholder) if placeholder else (f"{value:g}", "")))
@@ -132,18 +122,11 @@ def _field(field: str, label: Any, entry: Any) -> html.Div:
     )
 
 
-def _symbol(field: str, label: str, value: str, symbols: Sequence[str]) -> html.Div:
-    entry = dcc.Dropdown(
-        id=ids.control(field),
-        options=symbol_options(symbols, value),
-        value=value,
-        clearable=False,
-        searchable=True,
-        maxHeight=320,
-        className="symbol",
-    )
+def _symbol(field: str, label: str, value: str) -> html.Div:
+    """The value alone: its field and list are made in the browser (assets/desk_picker.js)."""
+    entry = html.Data(id=ids.control(field), value=value, className="picker")
     dot = html.I(className=f"dot leg-{field[-1]}")
-    return _field(field, html.Label([dot, label], htmlFor=ids.control(field)), entry)
+    return _field(field, html.Label([dot, label], htmlFor=f"{ids.control(field)}-input"), entry)
 
 
 def _entry(field: str, label: str, value: str, placeholder: str) -> html.Div:

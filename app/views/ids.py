@@ -20,6 +20,9 @@ WATCH_NEWS = "watch-news"
 WATCH_MARKS = "watch-marks"
 FIRING = "firing-count"
 
+SYMBOLS = "page-symbols"
+"""What pickers and the command box choose from."""
+
 # What the controls hold that is not on screen yet (assets/desk_controls.js).
 ASKED = "controls-asked"
 ASKED_WORDS = "controls-words"

@@ -14,6 +14,7 @@ from core.errors import ParameterErrors, StoreError
 from core.pair_spec import PAIR_PARAMETERS, PairSpec, read_pair_spec
 from core.parameters import Choice, printable
 from core.settings import Settings
+from core.symbols import split_symbol
 
 MAX_LINK = 2_000
 KNOWN_QUERIES = 1_000
@@ -37,6 +38,11 @@ def listed_symbols(desk: Desk) -> tuple[str, ...]:
     except StoreError as error:
         log.warning("symbols not listed", error=str(error))
         return ()
+
+
+def pickable(symbols: Sequence[str]) -> list[tuple[str, str]]:
+    """Coin and money of each symbol, as the page's pickers take them, in alphabetical order."""
+    return [split_symbol(symbol) for symbol in sorted(symbols)]
 
 
 def default_spec(desk: Desk, symbols: Sequence[str]) -> PairSpec:

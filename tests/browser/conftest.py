@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from tests.support.waiting import HANG_S
 MINUTE = 60_000
 FIRST_CLOSE_MS = 1_795_401_000_000 // MINUTE * MINUTE
 BARS = 900
+AXE = Path(__file__).parents[1] / "support/axe/axe-4.10.3.min.js"
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -240,6 +242,17 @@ class Screen:
         while not condition():
             assert time.monotonic() < deadline, f"not within {HANG_S:.0f} s: {what}"
             step()
+
+    def serious(self, within: str = "html") -> list[str]:
+        """What axe finds of the two worst kinds, with the element that it is about."""
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("place => axe.run(place, {resultTypes: ['violations']})", within)
+        return [
+            f"{one['id']}: {node['html'][:160]}"
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
 
     def count_answers(self, output: str) -> int:
         return sum(name.startswith(output) for name, _, _ in self.answers)

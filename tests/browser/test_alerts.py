@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -203,21 +202,6 @@ def test_who_may_not_write_sees_all_and_is_told_how_to_get_the_right(
     expect(screen.page.locator("#alerts-watchlist")).to_contain_text("No rule yet")
 
 
-AXE = Path(__file__).parents[1] / "support/axe/axe-4.10.3.min.js"
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds of the two worst kinds, with the element that it is about."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']}: {node['html'][:160]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
-
-
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
 def test_alerts_and_health_are_there_for_everybody(
@@ -231,13 +215,13 @@ def test_alerts_and_health_are_there_for_everybody(
     page.goto(f"{watched.desk.url}/alerts#alert-1")
     expect(page.locator("#alerts-episode svg.episode")).to_be_visible()
     expect(page.locator("#live-badge")).to_have_text("LIVE · BINANCE")
-    assert serious(page) == []
+    assert screen.serious() == []
     page.get_by_role("button", name="New rule").click()
-    assert serious(page) == []
+    assert screen.serious() == []
     page.keyboard.press("Escape")
     page.click("nav a:has-text('Health')")
     expect(page.locator("#health-verdict strong")).to_contain_text("normal.")
-    assert serious(page) == []
+    assert screen.serious() == []
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, "the page itself scrolls sideways"
     assert screen.complaints == []

@@ -119,7 +119,7 @@ def test_link_reproduces_the_screen_and_back_returns_to_the_one_before(
     page = screen.page
     expect(page.locator("#control-window")).to_have_value("60")
     expect(page.locator("#control-entry-z")).to_have_value("1.5")
-    expect(page.locator("#control-symbol-a")).to_contain_text("SOLUSDT")
+    expect(page.locator("#control-symbol-a-input")).to_have_value("SOLUSDT")
     assert page.locator("#control-hedge input:checked").get_attribute("value") == "kalman"
     z = api(desk, query)["zscore"]
     expect(page.locator("#live-z")).to_have_text(minus(f"{z:+.2f}"))

@@ -15,13 +15,12 @@ from app.views.live.watch import watch_strip
 
 def live_view(desk: Desk) -> html.Div:
     """The tree; a link's own parameters and every number come with the first callbacks."""
-    symbols = listed_symbols(desk)
-    spec = default_spec(desk, symbols)
+    spec = default_spec(desk, listed_symbols(desk))
     return html.Div(
         [
             dcc.Location(id=ids.URL, refresh=False),
             *_stores(),
-            controls(spec, symbols),
+            controls(spec),
             _main(),
         ]
     )

@@ -7,7 +7,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from app.services import Desk
 from app.views import ids
-from app.views.controls import FIELDS, symbol_options
+from app.views.controls import FIELDS
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
 from app.views.live.ids import REQUEST, URL
 from core.errors import ParameterErrors
@@ -32,7 +32,6 @@ def follow_link(desk: Desk, search: object, shown: object) -> dict[str, Any]:
         "controls": values,
         **valid,
         "judged": _judged(asked, values, query_of(link.spec, desk.settings)),
-        "options": [symbol_options(symbols, link.spec.symbol_a, link.spec.symbol_b)] * 2,
     }
 
 
@@ -68,7 +67,6 @@ def follow_controls(
             "looks": {field: _look(field in messages) for field in FIELDS},
             "request": no_update,
             "judged": _judged(search, given, None, list(messages)),
-            "options": [no_update] * 2,
         }
     legs = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b} if swap else {}
     valid = _valid(desk, spec, shown, "")
@@ -78,7 +76,6 @@ def follow_controls(
         "controls": unchanged | legs,
         **valid,
         "judged": _judged(f"?{query}" if changed else search, given, query),
-        "options": [no_update] * 2,
     }
 
 
@@ -121,10 +118,6 @@ def register(app: Dash, desk: Desk) -> None:
             "looks": {field: Output(ids.control_field(field), "className") for field in FIELDS},
             "request": Output(REQUEST, "data"),
             "judged": Output(ids.JUDGED, "data"),
-            "options": [
-                Output(ids.control("symbol_a"), "options"),
-                Output(ids.control("symbol_b"), "options"),
-            ],
         },
         inputs={
             "search": Input(URL, "search"),

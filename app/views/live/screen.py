@@ -9,8 +9,8 @@ from app.services import Desk
 from app.services.market import SymbolNotIngested
 from app.services.pairs import Closed, PairState
 from app.services.status import DeskStatus
-from app.views.controls import MORE_FIELDS, symbol_options
-from app.views.links import control_values, listed_symbols, query_of
+from app.views.controls import MORE_FIELDS
+from app.views.links import control_values, listed_symbols, pickable, query_of
 from app.views.live.client_cursor import ClientCursor, fingerprint
 from app.views.live.figures import equity_figure, pair_figure
 from app.views.live.series import (
@@ -62,7 +62,7 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         "later": dict.fromkeys(LATER, ""),
         "looks": {"signal": "", "verdict": "verdict"},
         "trips": [],
-        "symbols": symbol_options(listed_symbols(desk), spec.symbol_a, spec.symbol_b),
+        "symbols": pickable(listed_symbols(desk)),
         "links": {name: f"/analytics/pair/{name}.csv?{key}" for name in ("trades", "equity")},
     }
     cursor = ClientCursor(key)

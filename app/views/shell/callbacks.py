@@ -26,6 +26,11 @@ def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
         Input(ids.HIDDEN, "data"),
     )
     app.clientside_callback(
+        ClientsideFunction(namespace="desk_picker", function_name="know"),
+        Output(ids.SYMBOLS, "modified_timestamp"),
+        Input(ids.SYMBOLS, "data"),
+    )
+    app.clientside_callback(
         ClientsideFunction(namespace="desk_shell", function_name="theme"),
         Output(ids.THEME, "data"),
         Input(ids.THEME_TOGGLE, "n_clicks"),

@@ -10,7 +10,9 @@ from flask import request
 from app.api.rights import SIGN_OUT
 from app.services import Desk
 from app.views import ids
+from app.views.links import listed_symbols, pickable
 from app.views.markup import aria
+from app.views.shell.page import HELP
 from app.views.text import NONE
 from app.views.view import View
 
@@ -32,6 +34,7 @@ def page_layout(desk: Desk, views: Sequence[View], shown: View, who: str | None 
         children=[
             dcc.Store(id=ids.THEME),
             dcc.Store(id=ids.HIDDEN, data=False),
+            dcc.Store(id=ids.SYMBOLS, data=pickable(listed_symbols(desk))),
             _header(views, shown, who),
             html.Div(
                 className="notices",
@@ -70,7 +73,7 @@ def _header(views: Sequence[View], shown: View, who: str | None) -> html.Header:
         className="top",
         children=[
             html.H1(["◧ ", "Pairdesk"]),
-            html.Nav([_link(view, view is shown) for view in views]),
+            html.Nav([*(_link(view, view is shown) for view in views), html.A("Help", href=HELP)]),
             html.Div(
                 className="strip",
                 children=[

@@ -1,5 +1,6 @@
 """Html without dash: the head before its scripts run, a 404, and where people sign in."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dash import Dash
@@ -36,21 +37,18 @@ _PLAIN = """<!DOCTYPE html>
 <script src="[theme]"></script>
 </head>
 <body>
-<header class="top"><h1>◧ Pairdesk</h1></header>
+<header class="top"><h1>◧ Pairdesk</h1>[nav]
+<button id="theme-toggle" class="theme-toggle" title="Dark or light"
+ aria-label="Switch between dark and light">☾</button></header>
 [main]</body>
 </html>
 """
-_NOT_FOUND = _PLAIN.replace("[title]", "Not found").replace(
-    "[main]",
-    """<main class="not-found">
+_NOT_FOUND = """<main class="not-found">
 <h2>There is nothing at this address.</h2>
 <p>The desk begins at <a href="/">Live</a>; a pair and its parameters stand after the ?.</p>
 </main>
-""",
-)
-_SIGN_IN = _PLAIN.replace("[title]", "Sign in").replace(
-    "[main]",
-    """<main class="sign-in">
+"""
+_SIGN_IN = """<main class="sign-in">
 <h2>Sign in</h2>
 <p role="alert">[words]</p>
 <form method="post" action="/login">
@@ -61,14 +59,15 @@ _SIGN_IN = _PLAIN.replace("[title]", "Sign in").replace(
 <button type="submit">Sign in</button>
 </form>
 </main>
-""",
-)
+"""
+_HERE = ' class="on" aria-current="page"'
 META_TAGS = [
     # Which view a request of the layout is for is known from its referrer alone.
     {"name": "referrer", "content": "same-origin"},
     {"name": "viewport", "content": "width=device-width, initial-scale=1"},
     {"name": "description", "content": "Pairdesk, a desk for crypto pairs trading"},
 ]
+HELP = "/help"
 THEME_SCRIPT = "theme.js"
 SERVER_HOOKS: RendererHooks = {
     "request_pre": "() => window.pairdesk.clock.asked()",
@@ -84,12 +83,21 @@ def index_html(app: Dash) -> str:
 
 def not_found_html(app: Dash) -> str:
     """Html for a path that no view has."""
-    return _with_assets(app, _NOT_FOUND)
+    return plain_html(app, "Not found", _NOT_FOUND)
 
 
 def sign_in_html(app: Dash) -> str:
     """Html of the page to sign in at, with `[words]` and `[next]` to be filled in."""
-    return _with_assets(app, _SIGN_IN)
+    return plain_html(app, "Sign in", _SIGN_IN)
+
+
+def plain_html(app: Dash, title: str, main: str, links: Sequence[tuple[str, str]] = ()) -> str:
+    """Html of a page without dash; the link whose name is the title is where one is."""
+    nav = "".join(
+        f'<a href="{path}"{_HERE if name == title else ""}>{name}</a>' for path, name in links
+    )
+    page = _with_assets(app, _PLAIN.replace("[title]", title))
+    return page.replace("[nav]", f"<nav>{nav}</nav>" if nav else "").replace("[main]", main)
 
 
 def _with_assets(app: Dash, text: str) -> str:
