@@ -28,6 +28,7 @@ from ingest.process.web_worker import WholeRequestWorker  # noqa: E402
 from ingest.store.engine import migrate, sqlite_path  # noqa: E402
 
 CONFIGURATION_ERROR = 78
+SWITCH_S = 0.0005
 
 
 def _checked_settings() -> Settings:
@@ -126,8 +127,10 @@ def when_ready(server: Any) -> None:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Keep eight threads from keeping eight heaps."""
+    """Keep eight threads from keeping eight heaps, and from waiting long for one that computes."""
     share_arenas(os.environ)
+    # An answer takes Python's lock a handful of times, by default up to 5 ms after it asks for it.
+    sys.setswitchinterval(SWITCH_S)
 
 
 def post_worker_init(worker: Any) -> None:

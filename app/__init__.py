@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dash import Dash, html
 from flask import Flask
@@ -38,6 +39,12 @@ from ingest.store.rules import RuleBook
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class _Server(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """None of ours is a coroutine; flask would look at each of some fifteen, every time."""
+        return func
+
+
 def create_app(
     settings: Settings,
     reader: Reader,
@@ -50,7 +57,7 @@ def create_app(
     Rules are written through `book`; without one the desk can be read only.
     The desk with its services is at `app.server.extensions["pairdesk"]`.
     """
-    server = Flask(__name__, static_folder=None)
+    server = _Server(__name__, static_folder=None)
     server.json = WritableJson(server)
     answers = Cache()
     server.config.update(

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from core.backtest import no_backtest, run_backtest
 from core.bars import align
@@ -38,6 +38,8 @@ from core.types import (
     Signal,
     is_listed,
 )
+
+Columns = TypeVar("Columns", PairRows, HedgeSeries)
 
 LISTED = Listing()
 """Legs that nothing is known against."""
@@ -172,13 +174,13 @@ def analyse_pair(
         history_start_ms=plan.history_start_ms,
         start_ms=plan.start_ms,
         as_of_ms=plan.end_ms,
-        rows=rows,
-        chosen=series,
+        rows=_own(rows),
+        chosen=_own(series),
         hedge_ratios=hedge_ratios,
         kalman_stderr=stderr,
         hedges=hedges,
         next_row=chosen.next_row,
-        position=position,
+        position=position.copy(),
         ols_full_sample=full_sample_ols(y, x),
         break_even_z=even,
         required_z=needed,
@@ -302,6 +304,11 @@ def rows_from(rows: PairRows, first: int) -> PairRows:
 def series_from(series: HedgeSeries, first: int) -> HedgeSeries:
     """The rows of a hedge from number `first` on."""
     return HedgeSeries(*(getattr(series, name)[first:] for name in HedgeSeries.__slots__))
+
+
+def _own(columns: Columns) -> Columns:
+    """The same in memory of its own: a window on longer columns, history included, keeps those."""
+    return type(columns)(*(getattr(columns, name).copy() for name in columns.__slots__))
 
 
 class KnowsNextRow(Protocol):

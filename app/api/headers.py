@@ -36,7 +36,7 @@ def secure_answers(server: Flask, script_hashes: Sequence[str]) -> None:
     }
 
     def secure(response: Response) -> Response:
-        response.headers.update(headers)
+        response.headers.extend(headers)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         return response

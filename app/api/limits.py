@@ -79,9 +79,13 @@ def limit_requests(server: Flask) -> None:
             spent_ms = 1_000 * (time.thread_time() - g.begun_s)
             ledger.charge(account, min(spent_ms, _MOST_MS_COUNTED))
             left = max(0, account.allowance.per_second - account.in_second)
-            response.headers["X-RateLimit-Limit"] = str(account.allowance.per_second)
-            response.headers["X-RateLimit-Remaining"] = str(left)
-            response.headers["X-RateLimit-Reset"] = str(account.second + 1)
+            response.headers.extend(
+                {
+                    "X-RateLimit-Limit": str(account.allowance.per_second),
+                    "X-RateLimit-Remaining": str(left),
+                    "X-RateLimit-Reset": str(account.second + 1),
+                }
+            )
         return response
 
     server.before_request(begin)

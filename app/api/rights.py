@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Request, Response, current_app, g, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from app.api.problems import is_api_path, problem
 from app.services.accounts import Accounts
@@ -179,6 +179,12 @@ def is_same_origin(asked: Request) -> bool:
 
 
 class _Sessions(SecureCookieSessionInterface):
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Without a cookie there is nothing to verify, and so no keys to derive: most requests."""
+        if "HTTP_COOKIE" not in request.environ:
+            return self.session_class()
+        return super().open_session(app, request)
+
     def get_cookie_secure(self, app: Flask) -> bool:
         """Over TLS the cookie goes nowhere else; told by the request, whatever is in front."""
         return request.is_secure

@@ -1,7 +1,6 @@
 """A pair as of now: the store's bars through core's numbers, kept until something changes."""
 
 import math
-import pickle
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 import structlog
 
 from app.services.cache import SHOWN_BYTES, BoundedCache, ResultCache
+from app.services.later import Later
 from app.services.looks import SharedLook, exchange_now_ms
 from app.services.market import SymbolNotIngested
 from core import pair as pairs
@@ -121,6 +121,16 @@ class PairView(PairState):
         return decided, self.source, self.stale, self.gaps, self.warnings, provisional
 
 
+class Ahead(NamedTuple):
+    """What a client will ask for of a newer result, made while that is at hand.
+
+    Clients that will ask for the same have the same name.
+    """
+
+    name: Hashable
+    make: Callable[[Closed], object]
+
+
 class RowNotThere(PairdeskError):
     """A pair has no result row at the time asked for; the message says which it has."""
 
@@ -144,6 +154,7 @@ class PairService:
         self._moment: _Moment | None = None
         self._turns = threading.BoundedSemaphore(MOST_ANALYSES)
         self._tick_turn = threading.Lock()
+        self._later = Later()
         self._bars = BarCache(reader)
         self._first_bars: dict[tuple[str, int], _FirstBar] = {}
 
@@ -162,18 +173,19 @@ class PairService:
         look = self._look.value()
         key = self._key(look, spec)
         analysis = None if key is None else self._analysis(key)
-        if analysis is not None:
+        if analysis is not None and self._shown.get(spec) is not analysis.closed:
             # What the page ticks on from: whole results of many pairs are not kept for long.
             self._shown.set(spec, analysis.closed)
         state = self._state(look, spec, analysis.closed if analysis else None)
         common = {part.name: getattr(state, part.name) for part in fields(PairState)}
         return PairView(**common, result=analysis.result if analysis else None)
 
-    def state(self, spec: PairSpec) -> PairState:
+    def state(self, spec: PairSpec, ahead: Ahead | None = None) -> PairState:
         """How a pair stands, for whoever asks only for what is newer.
 
-        The first to ask after a close computes the new result; while that takes its time the
-        others get the state before, and ask again a tick later.
+        The first to ask after a close computes the new result; the others get the state before,
+        and ask again a tick later: one thread computes meanwhile what they wait for, one pair
+        after the other, and with it what `ahead` makes of it.
 
         Raises
         ------
@@ -187,7 +199,7 @@ class PairService:
         state = moment.states.get(spec)
         if state is None:
             key = self._key(look, spec)
-            closed = None if key is None else self._closed(key)
+            closed = None if key is None else self._closed(key, ahead)
             state = self._state(look, spec, closed, key)
             if state.is_newest:
                 moment.states[spec] = state
@@ -306,18 +318,39 @@ class PairService:
         listing = Listing(a.quote, b.quote, a.status, b.status, a.price_decimals, b.price_decimals)
         return AnalysisKey(spec, plan, (a.revision, b.revision), listing)
 
-    def _closed(self, key: AnalysisKey) -> Closed:
-        """The state under a key, or the one before while another tick computes."""
+    def _closed(self, key: AnalysisKey, ahead: Ahead | None) -> Closed:
+        """The state under a key, or the one before while another is computed."""
         before: Closed | None = self._shown.get(key.spec)
         if before is None:
             closed = self._analysis(key).closed
-        elif before.key == key or not self._tick_turn.acquire(blocking=False):
+            self._shown.set(key.spec, closed)
+            return closed
+        if before.key == key:
             return before
-        else:
+        if self._tick_turn.acquire(blocking=False):
             try:
-                closed = self._results.get_or_compute(key, lambda: self._analyse(key)).closed
+                return self._renewed(key)
             finally:
                 self._tick_turn.release()
+        name = ahead.name if ahead else None
+        self._later.call((key.spec, name), lambda: self._catch_up(key.spec, ahead))
+        return before
+
+    def _catch_up(self, spec: PairSpec, ahead: Ahead | None) -> None:
+        """Compute what ticks wait for, and make of it what they will ask for."""
+        with self._tick_turn:
+            key = self._key(self._look.value(), spec)
+            if key is not None:
+                closed = self._renewed(key)
+                if ahead is not None:
+                    ahead.make(closed)
+
+    def _renewed(self, key: AnalysisKey) -> Closed:
+        """The state under a key, computed where it isn't kept; for whoever has the ticks' turn."""
+        kept: Closed | None = self._shown.get(key.spec)
+        if kept is not None and kept.key == key:
+            return kept
+        closed = self._results.get_or_compute(key, lambda: self._analyse(key)).closed
         self._shown.set(key.spec, closed)
         return closed
 
@@ -334,9 +367,7 @@ class PairService:
         spec, plan, revision, listing = key
         leg_a, leg_b = self._both(spec, plan, revision)
         newest = [leg.imported[-1] for leg in (leg_a, leg_b) if len(leg)]
-        computed = pairs.analyse_pair(spec, plan, leg_a, leg_b, listing)
-        # Its arrays are windows on longer ones, history included: a copy lets those go.
-        result: PairResult = pickle.loads(pickle.dumps(computed))
+        result = pairs.analyse_pair(spec, plan, leg_a, leg_b, listing)
         closed = Closed(
             key=key,
             spec=spec,

@@ -23,7 +23,7 @@ from core.types import Origin
 from ingest.store import market
 from ingest.store.transaction import Writer
 from tests.app.conftest import LAST_OPEN_MS, MINUTE, minute_bars
-from tests.support.waiting import HANG_S
+from tests.support.waiting import HANG_S, wait_until
 
 REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=120", "note": ""}
 
@@ -103,6 +103,24 @@ def test_ticks_get_the_state_before_while_one_computes_the_next(
     assert first[0]["last"] == LAST_OPEN_MS + MINUTE
     assert load_newer(own_services, REQUEST, cursor)["last"] == LAST_OPEN_MS + MINUTE
     assert analyses.count == 1
+
+
+def test_a_bar_that_ticks_did_not_wait_for_is_ready_when_they_ask_again(
+    own_services: Desk, close_minute: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a close there are hundreds of pairs to compute, and whole results of some 25 kept."""
+    cursor = load_screen(own_services, REQUEST)["cursor"]
+    load_newer(own_services, REQUEST, cursor)
+    close_minute()
+    service = own_services.pairs
+    with service._tick_turn:
+        assert "rows" not in load_newer(own_services, REQUEST, cursor)
+    wait_until(lambda: not service._later.is_busy, "the new bar was computed")
+    monkeypatch.setattr(service, "_results", ResultCache())
+    monkeypatch.setattr(pairs.pairs, "analyse_pair", None)
+    delta = load_newer(own_services, REQUEST, cursor)
+    assert delta["last"] == LAST_OPEN_MS + MINUTE
+    assert len(delta["rows"]["z"]) == 1
 
 
 def test_a_client_ahead_of_a_process_is_not_told_to_start_anew(

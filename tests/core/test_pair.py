@@ -255,3 +255,18 @@ def test_expectancy_is_that_of_the_rows_that_the_backtest_counts(spec, legs):
     assert at_two.net == pytest.approx(backtest.metrics.avg_pnl)  # of 10,000: bp are units
     assert at_two.net_stderr == pytest.approx(backtest.metrics.avg_pnl_stderr)
     assert told.since_ms == backtest.since_ms
+
+
+def test_a_result_that_is_kept_keeps_no_history_with_it(spec, legs):
+    """Of some 25 results in memory each would be twice as large with the rows before the shown."""
+    result = analyse(spec(), legs)
+    parts = [result.rows, result.chosen, result.backtest, result]
+    arrays = [
+        array
+        for part in parts
+        for field in dataclasses.fields(part)
+        if isinstance(array := getattr(part, field.name), np.ndarray)
+    ]
+    arrays += result.hedge_ratios.values()
+    assert len(arrays) == 7 + 6 + 2 + 2 + len(HEDGES)
+    assert all(array.base is None for array in arrays)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from app.services import Desk
 from app.services.market import SymbolNotIngested
-from app.services.pairs import Closed, PairState
+from app.services.pairs import Ahead, Closed, PairState
 from app.services.status import DeskStatus
 from app.views.controls import MORE_FIELDS
 from app.views.links import control_values, listed_symbols, pickable, query_of
@@ -92,9 +92,9 @@ def newer(
     key = query_of(spec, desk.settings)
     if cursor.key != key:
         return None
-    pair, failure = asked_of(desk.pairs.state, spec)
-    change: dict[str, Any] = {"key": key}
-    told = cursor
+    told, change = cursor, dict[str, Any](key=key)
+    ahead = Ahead(_drawn(told), lambda closed: _newer_parts(desk, closed, told))
+    pair, failure = asked_of(lambda asked: desk.pairs.state(asked, ahead), spec)
     if pair is not None and pair.closed is not None:
         closed, first_ms = pair.closed, cursor.first_ms
         if _outdated(cursor, closed):
@@ -105,12 +105,7 @@ def newer(
         cursor = _advanced(cursor, closed, standing, first_ms, forming)
         note_texts = forming_texts(standing.note, pair.zscore_provisional)
         if cursor.last_ms > told.last_ms:
-            drawn = (first_ms, told.last_ms, told.trips_closed, told.trips_shown)
-            rows = desk.pairs.shown(
-                closed,
-                ("rows", *drawn),
-                lambda result: _closed_rows(result, told, _decimals(closed)),
-            )
+            rows = _newer_rows(desk, closed, told)
             change |= rows | {"texts": rows["texts"] | note_texts, "forming": forming}
         elif cursor.forming != told.forming:
             change |= {"forming": forming, "texts": note_texts}
@@ -118,6 +113,27 @@ def newer(
     lines = notices(status, pair, failure, note)
     change = _with_status(change, cursor, status, lines, pair, told)
     return change if change.keys() - {"key", "cursor"} else None
+
+
+def _newer_parts(desk: Desk, closed: Closed, told: ClientCursor) -> None:
+    """Have ready what clients at a cursor will get of a result, while all of it is at hand."""
+    if not _outdated(told, closed):
+        _standing(desk, closed, told.first_ms)
+        if closed.last_open_ms > told.last_ms:
+            _newer_rows(desk, closed, told)
+
+
+def _newer_rows(desk: Desk, closed: Closed, told: ClientCursor) -> dict[str, Any]:
+    return desk.pairs.shown(
+        closed,
+        ("rows", *_drawn(told)),
+        lambda result: _closed_rows(result, told, _decimals(closed)),
+    )
+
+
+def _drawn(told: ClientCursor) -> tuple[int, ...]:
+    """What the rows hang on that a client lacks."""
+    return told.first_ms, told.last_ms, told.trips_closed, told.trips_shown
 
 
 @dataclass(frozen=True, slots=True)
