@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import structlog
 
-from core import pair as pairs
 from core.alerts import (
     DataFacts,
     SymbolFacts,
@@ -21,15 +19,12 @@ from core.alerts import (
     z_bars,
 )
 from core.episodes import NO_DATA, Episode, Judgement, RuleState
-from core.pair_spec import PairSpec, read_pair_spec
+from core.pair_spec import PairSpec
 from core.paper import Mark, PaperState, trade_bars
 from core.report import WorkerReport, from_mapping
-from core.settings import Settings
-from core.signals import BORN
-from core.types import Leg, Listing, PairResult
+from ingest.analysis.figures import Figures
 from ingest.analysis.revisions import mark_revised
 from ingest.store import episodes, paper, rules
-from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot
 from ingest.store.rules import StoredRule
 from ingest.store.transaction import Transaction, Writer
@@ -46,8 +41,6 @@ LOOK_S = 1.0
 QUIET_BARS = 10_000
 """A week of minutes."""
 MOST_PRUNED = 1_000
-MOST_CHECKED = 10
-"""Rules of one look whose record is compared with rewritten bars."""
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 GRACE_S = 5.0
 """A bar may be so late before it counts as one that has not closed."""
@@ -64,6 +57,8 @@ class Watched:
     """When its last bar was seen, by the steady clock."""
     revision: tuple[int, int] | None = None
     """Of both legs, when its record was last compared with their bars."""
+    compared_s: float = -math.inf
+    """When that was, by the steady clock."""
 
     @property
     def next_ms(self) -> int:
@@ -117,7 +112,7 @@ class Evaluation:
         self._now_ms = now_ms
         self._steady_s = steady_s
         self._pause = pause
-        self._bars = BarCache(reader)
+        self._figures = Figures(reader)
         self._versions: dict[int, int] | None = None
         self._watched: dict[int, Watched] = {}
         self._pruned = 0
@@ -160,20 +155,26 @@ class Evaluation:
         return count
 
     def _mark_revised(self, fresh: dict[str, Freshness]) -> None:
-        """Mark what hangs on bars that were rewritten since, of rules whose legs were."""
-        checked = 0
+        """Mark what hangs on bars that were rewritten since, of one rule whose legs were.
+
+        The one that has waited longest: the others follow at the next looks, nothing waits for it.
+        """
+        waiting = []
         for watched in self._watched.values():
             pair = watched.rule.spec.pair
             if pair is None or not {pair.symbol_a, pair.symbol_b} <= fresh.keys():
                 continue
             revision = fresh[pair.symbol_a].revision, fresh[pair.symbol_b].revision
-            if watched.revision == revision:
-                continue
-            if checked == MOST_CHECKED:
-                return  # the others at the next look: nothing waits for it
-            mark_revised(self._reader, self._writer, watched.rule)
-            watched.revision = revision
-            checked += 1
+            if watched.revision != revision:
+                waiting.append((watched, revision))
+        if not waiting:
+            return
+        watched, watched.revision = min(waiting, key=lambda one: one[0].compared_s)
+        watched.compared_s = self._steady_s()
+        mark_revised(
+            self._reader, self._writer, watched.rule,
+            lambda times: self._figures.at(watched.rule.spec, times, fresh),
+        )  # fmt: skip
 
     def prune(self, retain_1s_days: int, retain_bars_days: int) -> None:
         """Delete what is too old of one rule, the next one at each call: a short transaction.
@@ -235,7 +236,9 @@ class Evaluation:
 
     def _is_due(self, watched: Watched, fresh: dict[str, Freshness]) -> bool:
         if watched.rule.spec.kind == "data":
-            return self._now_ms() >= watched.next_ms
+            # A clock that was set back must not stop it: a minute later it is due all the same.
+            waited_s = self._steady_s() - watched.moved_s
+            return self._now_ms() >= watched.next_ms or waited_s >= MINUTE_MS / 1_000
         newest_ms = _newest_ms(watched.rule.spec.pair, fresh)
         is_there = newest_ms is not None and newest_ms >= watched.next_ms
         return is_there or self._silent_bars(watched) > 0
@@ -279,16 +282,6 @@ class Evaluation:
         bars = int(max(0.0, waited_s) * 1_000 / rule.timeframe_ms)
         return bars if bars >= rule.watch.no_data_after_bars else 0
 
-    def _legs(
-        self, pair: PairSpec, plan: pairs.RowPlan, fresh: dict[str, Freshness]
-    ) -> tuple[Leg, Leg]:
-        span = pair.timeframe_ms, plan.history_start_ms, plan.end_ms
-        leg_a, leg_b = (
-            self._bars.leg(symbol, *span, fresh[symbol].revision)
-            for symbol in (pair.symbol_a, pair.symbol_b)
-        )
-        return leg_a, leg_b
-
     def _judge_zscore(
         self,
         watched: Watched,
@@ -300,8 +293,7 @@ class Evaluation:
         rule, state = watched.rule, watched.state
         pair = rule.spec.pair
         assert pair is not None, "a z-score rule has a pair"
-        plan = pairs.plan_new_rows(pair, watched.next_ms, last_ms)
-        new = pairs.new_rows(pair, plan, *self._legs(pair, plan, fresh))
+        new = self._figures.new_rows(pair, watched.next_ms, last_ms, fresh)
         columns = pair, new.rows, new.y, new.x, new.hedge
         given, position, exit_code, bars = z_bars(*columns, new.breaks, state.progress)
         marks: list[Mark] | list[None] = [None] * len(bars)
@@ -327,20 +319,9 @@ class Evaluation:
         pair, bound = rule.spec.pair, rule.spec.bound
         assert pair is not None, "a relationship rule has a pair"
         assert bound is not None, "and a bound"
-        ranges = [
-            self._reader.bar_range(symbol, pair.timeframe_ms)
-            for symbol in (pair.symbol_a, pair.symbol_b)
-        ]
-        first_ms = max(one[0] for one in ranges if one is not None)
-        a, b = fresh[pair.symbol_a], fresh[pair.symbol_b]
-        listing = Listing(a.quote, b.quote, a.status, b.status)
+        first_ms = self._figures.first_ms(pair)
         for open_ms in range(watched.next_ms, last_ms + 1, pair.timeframe_ms):
-            value, reason = math.nan, "no bar is stored"
-            if open_ms >= first_ms:
-                plan = pairs.plan_rows(pair, first_ms, open_ms)
-                legs = self._legs(pair, plan, fresh)
-                result = pairs.analyse_pair(pair, plan, *legs, listing)
-                value, reason = measured(bound.measure, result)
+            value, reason = self._figures.measure(pair, bound.measure, open_ms, first_ms, fresh)
             judgement = judge_measure(
                 rule.spec, rule.version, open_ms, value, state,
                 is_late=open_ms < newest_ms, seen=seen, reason=reason,
@@ -351,7 +332,8 @@ class Evaluation:
     def _judge_data(self, watched: Watched, snapshot: Snapshot, seen: frozenset[Episode]) -> Judged:
         now_ms = self._now_ms()
         rule, facts = watched.rule, data_facts(snapshot, now_ms)
-        judgement = judge_data(rule.spec, rule.version, now_ms, facts, watched.state, seen=seen)
+        minute_ms = max(now_ms, watched.next_ms)
+        judgement = judge_data(rule.spec, rule.version, minute_ms, facts, watched.state, seen=seen)
         return Judged(watched, judgement, None)
 
     def _record(self, chunk: list[Judged]) -> int:
@@ -385,43 +367,6 @@ class Evaluation:
             self._watched.pop(rule_id, None)
             self._versions = None
         return len(stored)
-
-
-def warm_up() -> None:
-    """Load and compile what judging needs, over two legs made up."""
-    times = 60_000 * np.arange(400, dtype=np.int64)
-    walk = np.random.default_rng(1).normal(0, 1e-3, (2, len(times))).cumsum(axis=1)
-    traded = np.ones(len(times), np.int64)
-    leg_a, leg_b = (
-        Leg(times, prices, prices, traded, traded > 0, traded < 0) for prices in np.exp(walk)
-    )
-    for hedge in ("ols", "kalman"):
-        asked = {"window": 10, "hedge": hedge, "hedge_window": 50, "bars": 200}
-        pair = read_pair_spec(asked, Settings())
-        plan = pairs.plan_new_rows(pair, int(times[-10]), int(times[-1]))
-        new = pairs.new_rows(pair, plan, leg_a, leg_b)
-        columns = pair, new.rows, new.y, new.x, new.hedge
-        given, position, exit_code, _ = z_bars(*columns, new.breaks, BORN)
-        trade_bars(*columns, given, position, exit_code, PaperState(int(times[-10])))
-
-
-def measured(measure: str, result: PairResult) -> tuple[float, str]:
-    """A figure that a relationship rule may bound, as API and page have it, and why it is NaN."""
-    if measure == "pvalue_both":
-        found = result.cointegration
-        value, name = math.nan if found is None else found.pvalue_both, "cointegration"
-    elif measure == "half_life_bars":
-        value, name = result.half_life_bars, "half_life_bars"
-    elif measure == "correlation":
-        value, name = result.correlation, "correlation"
-    else:
-        now = result.hedges[result.spec.hedge]
-        of_hedge = {"hedge_ratio": now.hedge_ratio, "hedge_effectiveness": now.effectiveness}
-        value, name = of_hedge[measure], measure
-    if math.isnan(value):
-        given = (words for key, words in result.reasons.items() if key.startswith(name))
-        return value, next(given, "")
-    return value, ""
 
 
 def data_facts(snapshot: Snapshot, now_ms: int) -> DataFacts:

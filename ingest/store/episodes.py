@@ -80,7 +80,11 @@ def record(tx: Transaction, rule: StoredRule, judged: Judgement, now_ms: int) ->
         )
     tx.run(
         "INSERT INTO decisions (rule_id, version, open_time_ms, shown, words, judged_values,"
-        " eventful, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        " eventful, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        # That a bar had not closed in time gives way to the bar when it comes.
+        " ON CONFLICT (rule_id, version, open_time_ms) DO UPDATE SET shown = excluded.shown,"
+        " words = excluded.words, judged_values = excluded.judged_values,"
+        " eventful = decisions.eventful OR excluded.eventful, late = excluded.late",
         rule.rule_id,
         rule.version,
         judged.open_time_ms,

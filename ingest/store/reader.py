@@ -20,6 +20,7 @@ from ingest.store.watch_reader import Decided as Decided
 from ingest.store.watch_reader import Kept as Kept
 from ingest.store.watch_reader import Standing as Standing
 from ingest.store.watch_reader import StoredEpisode as StoredEpisode
+from ingest.store.watch_reader import Trip as Trip
 from ingest.store.watch_reader import WatchReader
 
 

@@ -142,6 +142,7 @@ _EPISODE = (
     " born_ms, values_at_start FROM episodes JOIN rule_versions"
     " ON rule_versions.rule_id = episodes.rule_id AND rule_versions.version = episodes.version"
 )
+_DECIDED = "version, open_time_ms, shown, words, judged_values, eventful, late"
 
 
 class WatchReader(ReadConnections):
@@ -267,25 +268,23 @@ class WatchReader(ReadConnections):
         with self._reading() as connection:
             rows: Sequence[Any] = run(
                 connection,
-                "SELECT version, open_time_ms, shown, words, judged_values, eventful, late"
-                f" FROM decisions WHERE {where} ORDER BY open_time_ms DESC, version DESC LIMIT ?",
+                f"SELECT {_DECIDED} FROM decisions WHERE {where}"
+                " ORDER BY open_time_ms DESC, version DESC LIMIT ?",
                 *values,
                 int(limit),
             ).all()
-        return [
-            Decided(*(*row[:4], json.loads(row[4]), bool(row[5]), bool(row[6]))) for row in rows
-        ]
+        return [_decided(row) for row in rows]
 
-    def judged_prices(self, rule_id: int, born_ms: int, most: int) -> list[Kept]:
-        """Closes of the bars since a birth of a rule at which episodes fired and resolved.
+    def judged_events(self, rule_id: int, born_ms: int, most: int) -> list[Decided]:
+        """The bars since a birth of a rule at which episodes fired and resolved, newest first.
 
-        The newest ones; before that birth it may have watched another pair.
-        Without those of episodes that are marked as revised, and of bars that lacked a leg.
+        Before that birth it may have watched another pair. Without those of episodes that are
+        marked as revised.
         """
         with self._reading() as connection:
             rows = run(
                 connection,
-                "SELECT open_time_ms, judged_values FROM decisions WHERE rule_id = ? AND eventful"
+                f"SELECT {_DECIDED} FROM decisions WHERE rule_id = ? AND eventful"
                 " AND open_time_ms >= ?"
                 " AND EXISTS (SELECT 1 FROM episodes WHERE episodes.rule_id = decisions.rule_id"
                 " AND NOT revised AND (start_ms = open_time_ms OR end_ms = open_time_ms))"
@@ -294,12 +293,7 @@ class WatchReader(ReadConnections):
                 int(born_ms),
                 int(most),
             ).all()
-        found = ((row[0], json.loads(row[1])) for row in rows)
-        return [
-            Kept(time_ms, values["close_a"], values["close_b"], is_open=False)
-            for time_ms, values in found
-            if values.get("close_a") is not None and values.get("close_b") is not None
-        ]
+        return [_decided(row) for row in rows]
 
     def filled_prices(self, rule_id: int, born_ms: int, most: int) -> list[Kept]:
         """Prices that the newest paper trips of a birth filled at, without those marked so."""
@@ -385,3 +379,7 @@ class WatchReader(ReadConnections):
                 int(since_ms),
             ).all()
         return [(row[0], row[1]) for row in rows]
+
+
+def _decided(row: Any) -> Decided:
+    return Decided(*(*row[:4], json.loads(row[4]), bool(row[5]), bool(row[6])))

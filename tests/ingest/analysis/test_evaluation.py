@@ -45,9 +45,12 @@ class KilledWriter(Writer):
         self.random = random.Random(seed)
         self.kills = 0
 
+    def point(self) -> str:
+        return self.random.choice(["", "", "before", "within", "after"])
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        point = self.random.choice(["", "", "before", "within", "after"])
+        point = self.point()
         self.kills += bool(point)
         if point == "before":
             raise Killed
@@ -260,6 +263,11 @@ def test_a_pair_whose_bars_stop_coming_is_told_once_and_its_return_too(
         ("fired", "pending"), ("resolved", "pending"),
     ]  # fmt: skip
     assert_record_has_every_bar(reader, desk)
+    # The bar that was said not to have closed has its own values now that it has come.
+    silent = [each for each in reader.decisions(1, limit=500) if "bars" in each.values]
+    assert silent == []
+    told = {each.open_time_ms: each.eventful for each in reader.decisions(1, limit=500)}
+    assert told[episode.start_ms]
 
 
 def assert_record_has_every_bar(reader: Reader, desk: Market) -> None:
@@ -295,6 +303,39 @@ def test_the_data_are_judged_once_a_minute_by_what_the_worker_says(
     }  # fmt: skip
     desk.now_s += 60
     assert alive.look() == 1
+
+
+@pytest.mark.parametrize("jump_s", [-7_200, 7_200])
+def test_a_clock_that_is_set_stops_no_data_rule_and_judges_no_bar_twice(
+    desk: Market, reader: Reader, jump_s: int
+) -> None:
+    """The desk starts again under a clock that was set, as a laptop does that finds its time."""
+    desk.close(BORN)
+    rule = create(desk)
+    spec = read_rule_spec({"kind": "data", "stale_after_s": 60}, Settings())
+    with desk.writer.transaction() as tx:
+        data_rule = rules.create(tx, spec, desk.at(BORN), desk.now_ms)
+        report = {"feed": {"last_frame_ms": desk.now_ms}}
+        process.save_status(tx, "worker", 1, "running", desk.now_ms, report)
+    desk.close(5)
+    analyst(reader, desk).look()
+    wall = {"jump_ms": jump_s * 1_000}
+    alive = Evaluation(
+        reader,
+        desk.writer,
+        lambda: desk.now_ms + wall["jump_ms"],
+        lambda: desk.now_s,
+        lambda _: None,
+    )
+    for _ in range(10):
+        desk.close()
+        alive.look()
+        alive.look()
+    assert_record_has_every_bar(reader, desk)
+    assert len(reader.decisions(rule.rule_id, limit=500)) == 15
+    times = [each.open_time_ms for each in reader.decisions(data_rule.rule_id, limit=500)]
+    assert 10 <= len(times) <= 11
+    assert len(set(times)) == len(times)
 
 
 def test_one_rule_that_cannot_be_judged_holds_up_no_other(
