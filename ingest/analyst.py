@@ -172,7 +172,8 @@ class Analyst:
 
     def _open(self, reader: Reader, writer: Writer) -> "Evaluation":
         started = time.perf_counter()
-        from ingest.analysis.evaluation import Evaluation, warm_up
+        from ingest.analysis.evaluation import Evaluation
+        from ingest.analysis.figures import warm_up
 
         warm_up()
         log.info("the analyst has rules to judge", seconds=round(time.perf_counter() - started, 2))

@@ -76,9 +76,18 @@ class Rights:
             return None
         if self.accounts.users:
             return Refused(401, f"This desk wants to know who reads it: {self._how('any')}.")
-        if self.accounts.has_keys and is_api_path(path):
+        if self.accounts.has_keys and is_api_path(path) and not session.get("page"):
             return Refused(401, f"The API of this desk wants to know who asks: {self._how('any')}.")
         return None
+
+    def let_page_read(self, path: str) -> None:
+        """Let a page that anybody may open ask for what it shows, where keys alone close the API.
+
+        The cookie is the browser's own: no other site's page can read by it, none writes by it.
+        """
+        is_view = not is_api_path(path) and not path.startswith(("/_dash-", "/assets/"))
+        if is_view and self.accounts.has_keys and not self.accounts.users:
+            session["page"] = True
 
     def why_not_write(self, *, from_page: bool = False) -> Refused | None:
         """Why the visitor may not write; None where he may.
@@ -149,6 +158,7 @@ def guard_rights(server: Flask, settings: Settings, accounts: Accounts) -> None:
     def check_reading() -> Response | None:
         refused = own.why_not_read(request.path)
         if refused is None:
+            own.let_page_read(request.path)
             return None
         if is_api_path(request.path) or request.path.startswith("/_dash-"):
             return _answer(refused)

@@ -72,7 +72,7 @@ class Accounts:
     @property
     def session_key(self) -> bytes:
         """What sessions are signed with: the same in each process, another with each password."""
-        listed = sorted(f"{name}:{kept}" for name, kept in self.users.items())
+        listed = sorted(f"{name}:{kept}" for name, kept in (self.users or self._keys).items())
         return hashlib.sha256("\n".join(["pairdesk session", *listed]).encode()).digest()
 
     def holder(self, key: str) -> tuple[str, str] | None:

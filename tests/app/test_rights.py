@@ -90,6 +90,32 @@ def test_writing_is_for_who_has_signed_in_and_from_this_desk_s_own_page(own: Own
     assert client.get("/api/rules").status_code == 401
 
 
+def test_with_keys_alone_the_page_reads_what_it_shows_and_a_program_without_a_key_does_not(
+    own: OwnDesk,
+) -> None:
+    browser = own.open(API_KEYS=KEYS, HOST="0.0.0.0")
+    assert browser.get("/api/rules").status_code == 401
+    page = browser.get("/alerts")
+    assert "HttpOnly" in page.headers["Set-Cookie"]
+    assert "SameSite=Lax" in page.headers["Set-Cookie"]
+    for path in ("/api/rules", "/api/status", "/analytics/pair/trades.csv"):
+        assert browser.get(path).status_code == 200, path
+    assert browser.post("/api/rules", json=RULE, headers=HOME).status_code == 403
+    assert browser.get("/api/status", headers=bearer("guessed")).status_code == 401
+    for path in ("/assets/desk.css", "/healthz", "/_dash-layout"):
+        program = browser.application.test_client()
+        with program.get(path) as answer:
+            assert "Set-Cookie" not in answer.headers, path
+    # A cookie that somebody else has signed opens nothing, whatever users there were.
+    forged = own.open(API_KEYS=f"eye:read:{hash_key('another')}")
+    forged.get("/")
+    stolen = forged.get_cookie("pairdesk_session")
+    assert stolen is not None
+    program = own.open(API_KEYS=KEYS)
+    program.set_cookie("pairdesk_session", stolen.value)
+    assert program.get("/api/status").status_code == 401
+
+
 def test_keys_let_programs_in_as_far_as_their_scope_goes(own: OwnDesk) -> None:
     client = own.open(API_KEYS=KEYS, HOST="0.0.0.0")
     assert client.get("/api/status").status_code == 401

@@ -26,6 +26,8 @@ from tests.support.plain_rule import PlainRule
 from tests.support.watching import BORN, MINUTE, ROWS, RULE, Market, backtest
 
 DAY_S = 86_400
+POINTS = st.sampled_from(["", "", "", "before", "within", "after"])
+"""Where the analyst dies, if it does."""
 
 
 class KilledOnce(KilledWriter):
@@ -128,7 +130,17 @@ class Watching(RuleBasedStateMachine):
             self.desk.close(bars)
             self.desk.now_s += max(0.0, waited)
 
-    @rule(point=st.sampled_from(["", "", "", "before", "within", "after"]))
+    @rule(minutes=st.integers(3, 25), point=POINTS)
+    def watch(self, minutes: int, point: str) -> None:
+        """Minutes pass as they do on a quiet day, each judged at once; its last look may kill."""
+        for minute in range(minutes):
+            if self.desk.closed >= ROWS - 60:
+                break
+            self.close(1, 0)
+            self.look(point if minute == minutes - 1 else "")
+        self.deliver("")
+
+    @rule(point=POINTS)
     def look(self, point: str) -> None:
         """The analyst looks, and maybe dies at the next thing that it writes."""
         newest = max(set(range(self.desk.closed)) - self.desk.gone)
