@@ -111,6 +111,17 @@ class WorkerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What scans of every pair came to since the start."""
+
+    done: int = 0
+    seconds: float = 0.0
+    pairs: int = 0
+    """Tested."""
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AnalystReport:
     """What the process that judges rules says of itself; counts are since its start."""
 
@@ -129,6 +140,9 @@ class AnalystReport:
     """When the user's dead man's switch was last asked; None while there is none."""
     ping_error: str | None = None
     """Why it did not answer, or why it was not asked."""
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    """That child processes were started for, by the state that they ended in."""
+    scans: ScanReport = ScanReport()
     last_error: str | None = None
     """Why nothing is judged at the moment."""
     resources: Resources = Resources()

@@ -10,6 +10,7 @@ from core.types import FloatArray, IntArray
 FOUND = 0.05
 """p of the better direction, or q, below which a pair counts as found."""
 HUB_SHARE, FEWEST_OF_A_HUB = 0.1, 3
+NULL_UNIVERSES = 39
 
 
 def qvalues(pvalues: FloatArray) -> FloatArray:
@@ -49,7 +50,7 @@ def detectable_half_life_bars(rows: int) -> float:
 
 
 def null_range(
-    logs: FloatArray, run: Run, *, universes: int = 39, symbols: int = 80, seed: int = 0
+    logs: FloatArray, run: Run, *, universes: int = NULL_UNIVERSES, symbols: int = 80, seed: int = 0
 ) -> tuple[float, float]:
     """Share of pairs with p < .05 in markets like this one in which nothing reverts.
 

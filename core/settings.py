@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from core.errors import SettingsError
 from core.symbols import SYMBOL_RULE, read_symbol
+from core.timeframes import SCANNED
 
 DEFAULT_SYMBOLS = (
     "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT,ADAUSDT,AVAXUSDT,LINKUSDT,LTCUSDT,"
@@ -102,6 +103,13 @@ def _symbols(value: str) -> str:
     return ",".join(names)
 
 
+def _scan_timeframes(value: str) -> str:
+    names = list(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    if value != "none" and not (names and set(names) <= set(SCANNED)):
+        raise ValueError
+    return ",".join(names)
+
+
 def _channels(value: str) -> str:
     """A channel a line: whatever parts them in the environment."""
     lines = value.split()
@@ -113,6 +121,12 @@ def _channels(value: str) -> str:
 
 def _web_address(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", value):
+        raise ValueError
+    return value
+
+
+def _scheduler(value: str) -> str:
+    if not re.fullmatch(r"(tcp|tls|ws|wss)://[^/\s?#]+", value):
         raise ValueError
     return value
 
@@ -249,6 +263,16 @@ class Settings(BaseModel):
         BeforeValidator(_web_address),
         Field(description="an address such as https://host/path"),
     ] = None
+    scan_timeframes: Annotated[
+        str,
+        BeforeValidator(_scan_timeframes),
+        Field(description=f"a comma list of {', '.join(SCANNED)}, or none"),
+    ] = "1h,5m"
+    dask_scheduler: Annotated[
+        str | None,
+        BeforeValidator(_scheduler),
+        Field(description="an address of a Dask scheduler such as tcp://host:8786"),
+    ] = None
     fee_bps: Annotated[
         float, Field(ge=0, le=1000, allow_inf_nan=False, description="a number from 0 to 1000")
     ] = 10.0
@@ -306,6 +330,11 @@ class Settings(BaseModel):
     def allowed_host_list(self) -> tuple[str, ...]:
         """Names of `ALLOWED_HOSTS`, one by one."""
         return tuple(self.allowed_hosts.split(",")) if self.allowed_hosts else ()
+
+    @property
+    def scanned_timeframes(self) -> tuple[str, ...]:
+        """Timeframes of `SCAN_TIMEFRAMES`, one by one."""
+        return () if self.scan_timeframes == "none" else tuple(self.scan_timeframes.split(","))
 
     @property
     def channels(self) -> dict[str, SecretStr]:

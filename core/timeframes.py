@@ -12,3 +12,6 @@ TIMEFRAMES: dict[str, int] = {
     "1h": 3_600_000,
 }
 """Length of each timeframe in milliseconds, shortest first."""
+
+SCANNED = tuple(name for name in TIMEFRAMES if name != "1s")
+"""Those that every pair may be tested on."""

@@ -3,29 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from core.bars import BREAK_FACTOR
 from core.regression import log_prices
-from core.types import BoolArray, FloatArray, IntArray
+from core.types import PRESENT_SHARE, Bars, Closes, FloatArray
 
-PRESENT_SHARE = 0.9
 DAY_MS = 86_400_000
-
-
-class SymbolBars(Protocol):
-    """What is looked at of one symbol's bars, oldest first; `core.types.Bars` has it."""
-
-    @property
-    def open_time_ms(self) -> IntArray: ...
-    @property
-    def close(self) -> FloatArray: ...
-    @property
-    def quote_volume(self) -> FloatArray: ...
-    @property
-    def complete(self) -> BoolArray: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +33,7 @@ class Universe:
 
 
 def universe_of(
-    bars: Mapping[str, SymbolBars], timeframe_ms: int, rows: int, share: float = PRESENT_SHARE
+    bars: Mapping[str, Closes | Bars], timeframe_ms: int, rows: int, share: float = PRESENT_SHARE
 ) -> Universe | None:
     """Put symbols side by side on exactly `rows` rows.
 

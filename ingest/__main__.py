@@ -1,4 +1,5 @@
-"""`python -m ingest [analyse | import | forget | replay | backup | simulate]`; else the worker."""
+"""`python -m ingest [analyse | job | import | forget | replay | backup | simulate]`; else the
+worker."""
 
 import argparse
 import asyncio
@@ -17,6 +18,7 @@ from ingest.process.source import resolve_source
 from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
 
 ROOT = Path(__file__).resolve().parent.parent
+NICE = 10
 
 
 def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
@@ -48,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_parent(parser)
     commands = parser.add_subparsers(dest="command", metavar="command")
     _add_parent(commands.add_parser("analyse", help="judge the user's rules on closed bars"))
+    working = commands.add_parser("job", help="do one job that the analyst has claimed")
+    working.add_argument("job_id", type=int, metavar="ID")
+    _add_parent(working)
     importing = commands.add_parser("import", help="load Binance public-dump files")
     importing.add_argument("files", nargs="+", metavar="FILE", help="csv or zip")
     importing.add_argument("--symbol", help="the files are other CSVs, with a heading, of this")
@@ -124,6 +129,8 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
         return supervise({"worker": worker, "analyst": (*worker, "analyse")}, url)
     if options.command == "analyse":
         return _analyse(settings, environ)
+    if options.command == "job":
+        return _do_job(options.job_id, settings, environ)
     from ingest.worker import Worker
 
     async def work() -> int:
@@ -141,9 +148,21 @@ def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
     from ingest.analyst import Analyst
 
     async def work() -> int:
-        return await Analyst(settings, ROOT).run()
+        return await Analyst(settings, ROOT, environ).run()
 
     return asyncio.run(work())
+
+
+def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) -> int:
+    from ingest.process.kernels import keep_kernels
+    from ingest.store.engine import sqlite_path
+
+    url = settings.resolved_database_url(ROOT)
+    keep_kernels(ROOT, sqlite_path(url), environ)
+    os.nice(NICE)  # feed and page come first
+    from ingest.analysis.job import work_off
+
+    return work_off(job_id, settings, url)
 
 
 def _import(options: argparse.Namespace, settings: Settings) -> int:

@@ -1,9 +1,10 @@
-"""The analyst: one process that judges the user's rules on closed bars, while others stand by."""
+"""The analyst: one process that judges the user's rules on closed bars and has jobs done, while
+others stand by."""
 
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from core.errors import StoreError
-from core.report import AnalystReport, WorkerReport, from_mapping, to_mapping
+from core.report import AnalystReport, ScanReport, WorkerReport, from_mapping, to_mapping
 from core.settings import Settings
+from ingest.analysis.jobs import JobDesk
+from ingest.analysis.scan_times import ScanTimes
 from ingest.live.clock import ExchangeClock
 from ingest.process.resources import Meter
 from ingest.process.turn import ended_by_signals, schedule_lock_check, take_turn
@@ -33,6 +36,8 @@ LOOK_EVERY_S = 0.2
 BEAT_S = 1.0
 DELIVER_EVERY_S = 1.0
 PRUNE_EVERY_S = 2.0
+JOBS_EVERY_S = 0.5
+SCAN_LOOK_EVERY_S = 5.0
 PING_S = 60.0
 FINISH_S = 4.0
 FRESH_S = 30.0
@@ -47,16 +52,20 @@ class Analyst:
     Parameters
     ----------
     root : folder that a relative SQLite path starts from.
+    environ : of the processes that jobs are done in.
     """
 
-    def __init__(self, settings: Settings, root: Path) -> None:
+    def __init__(self, settings: Settings, root: Path, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        self._root = root
+        self._environ = environ
         self._url = settings.resolved_database_url(root)
         self._stop = asyncio.Event()
         self._clock = ExchangeClock()
         self._one_at_a_time = asyncio.Lock()
         self._evaluation: Evaluation | None = None
         self._courier: Courier | None = None
+        self._jobs: JobDesk | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._last_error: str | None = None
         self._meter = Meter()
@@ -106,6 +115,15 @@ class Analyst:
                     lambda: evaluation.prune(days.retain_1s_days, days.retain_bars_days)
                 )
 
+        desk = self._jobs = JobDesk(reader, writer, self._clock.now_ms, self._root, self._environ)
+        scans = ScanTimes(reader, writer, self._settings, self._clock.now_ms)
+
+        async def have_jobs_done() -> None:
+            await self._in_turn(desk.look)
+
+        async def have_scanned() -> None:
+            await self._in_turn(scans.look)
+
         async def ping() -> None:
             url = self._settings.heartbeat_url
             if url is not None:
@@ -116,6 +134,8 @@ class Analyst:
         every(scheduler, "judge", LOOK_EVERY_S, look)
         every(scheduler, "deliver", DELIVER_EVERY_S, deliver)
         every(scheduler, "prune", PRUNE_EVERY_S, prune)
+        every(scheduler, "have jobs done", JOBS_EVERY_S, have_jobs_done)
+        every(scheduler, "have the market scanned", SCAN_LOOK_EVERY_S, have_scanned)
         every(scheduler, "ask the dead man's switch", PING_S, ping)
         schedule_lock_check(scheduler, "analyst", lock, self.stop)
         try:
@@ -124,7 +144,7 @@ class Analyst:
             scheduler.shutdown(wait=False)
             if self._sending:  # what was sent is noted, or it would be sent again
                 await asyncio.wait(self._sending.values(), timeout=FINISH_S)
-            await self._in_turn(lambda: self._end(writer))
+            await self._in_turn(lambda: self._end(writer, desk))
             writer.close()
             reader.close()
         return 0 if lock.is_held() else 1
@@ -193,6 +213,8 @@ class Analyst:
             failed=self._courier.failed if self._courier else 0,
             ping_ms=self._ping_ms,
             ping_error=self._ping_error,
+            jobs=dict(self._jobs.ended) if self._jobs else {},
+            scans=self._jobs.scans if self._jobs else ScanReport(),
             last_error=self._last_error,
             resources=self._meter.read(),
         )
@@ -210,8 +232,9 @@ class Analyst:
         with writer.transaction() as tx:
             process.save_status(tx, "analyst", os.getpid(), state, now_ms, to_mapping(report))
 
-    def _end(self, writer: Writer) -> None:
+    def _end(self, writer: Writer, desk: JobDesk) -> None:
         try:
+            desk.close()
             self._beat(writer, "stopped")
         except StoreError as error:
             log.warning("the last word can't be stored", reason=str(error))

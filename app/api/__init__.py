@@ -9,6 +9,7 @@ from app.api.downloads import download_routes
 from app.api.expectancy import expectancy_routes
 from app.api.explain import explain_routes
 from app.api.health import health_routes
+from app.api.jobs import job_routes
 from app.api.market import market_routes
 from app.api.me import me_routes
 from app.api.pair import pair_routes
@@ -25,7 +26,7 @@ def register_api(server: Flask, desk: Desk) -> None:
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
         market_routes, rule_routes, watchlist_routes, alert_routes, channel_routes, paper_routes,
-        me_routes, health_routes,
+        job_routes, me_routes, health_routes,
     )  # fmt: skip
     document_routes(server, [bind(desk) for bind in routes])
     register_problems(server)

@@ -30,6 +30,15 @@ WorkerAnswer = Schema.from_dict(
     },
     name="Worker",
 )
+ScansAnswer = Schema.from_dict(
+    {
+        "done": fields.Integer(metadata={"description": "since the analyst's start"}),
+        "seconds": fields.Float(),
+        "pairs": fields.Integer(),
+        "refused": fields.Integer(),
+    },
+    name="Scans",
+)
 AnalystAnswer = Schema.from_dict(
     {
         **WorkerAnswer().fields,
@@ -44,6 +53,12 @@ AnalystAnswer = Schema.from_dict(
             allow_none=True, metadata={"description": "when HEARTBEAT_URL was last asked"}
         ),
         "ping_error": text("why it did not answer, or was not asked", null=True),
+        "jobs": fields.Dict(
+            keys=fields.String(),
+            values=fields.Integer(),
+            metadata={"description": "by the state that they ended in"},
+        ),
+        "scans": fields.Nested(ScansAnswer),
         "last_error": text("why nothing is judged at the moment", null=True),
     },
     name="Analyst",

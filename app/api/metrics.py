@@ -47,6 +47,10 @@ class _Status(Collector):
         for name, about, value in _counters(status):
             if value is not None:
                 yield CounterMetricFamily(f"pairdesk_{name}", about, value=value)
+        jobs = CounterMetricFamily("pairdesk_jobs", "Jobs by how they ended", labels=["state"])
+        for state, count in sorted(status.analysis.jobs.items()):
+            jobs.add_metric([state], count)
+        yield jobs
         yield from _feed(status.feed)
         # What one that is no longer streamed lacks is no cause for alarm.
         yield from _symbols(
@@ -96,6 +100,10 @@ def _counters(status: DeskStatus) -> tuple[_Row, ...]:
         ("odd_rows", "Rows of answers that could not be used", report.odd_rows),
         ("messages_delivered", "Messages that have arrived", status.analysis.delivered),
         ("messages_failed", "Tries that a channel refused", status.analysis.failed),
+        ("scans", "Scans of every pair since then", status.analysis.scans.done),
+        ("scan_seconds", "What they took", status.analysis.scans.seconds),
+        ("scanned_pairs", "Pairs tested in them", status.analysis.scans.pairs),
+        ("scan_refused_pairs", "Pairs that could not be tested", status.analysis.scans.refused),
         ("quarantined", "Frames set aside as broken, foreign or absurd", report.quarantined),
     )
 

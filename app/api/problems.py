@@ -12,6 +12,7 @@ from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
 from app.services.alerts import NoRight, NotThere
+from app.services.jobs import TooManyJobs
 from app.services.market import SymbolNotIngested
 from core.errors import FieldError, ParameterErrors, StoreError
 from core.parameters import printable
@@ -69,6 +70,7 @@ def register_problems(server: Flask) -> None:
     server.register_error_handler(SymbolNotIngested, _not_ingested)
     server.register_error_handler(NotThere, lambda error: problem(404, str(error)))
     server.register_error_handler(NoRight, lambda error: problem(403, str(error)))
+    server.register_error_handler(TooManyJobs, _too_many_jobs)
     server.register_error_handler(StoreError, _store_failed)
     server.register_error_handler(HTTPException, _http_error)
     server.register_error_handler(DependencyException, _no_such_asset)
@@ -86,6 +88,12 @@ def _not_ingested(error: SymbolNotIngested) -> Response:
         for field, symbol in error.fields.items()
     ]
     return problem(404, str(error), errors)
+
+
+def _too_many_jobs(error: TooManyJobs) -> Response:
+    response = problem(429, f"Not now: {error}.")
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 def _store_failed(error: StoreError) -> Response:

@@ -8,6 +8,7 @@ from app.services.alerts import AlertService
 from app.services.cache import ANSWER_BYTES, BoundedCache, ResultCache
 from app.services.channels import ChannelService, read_channels
 from app.services.found import FoundService
+from app.services.jobs import JobService
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
@@ -34,6 +35,7 @@ class Desk:
     channels: ChannelService
     found: FoundService
     trends: TrendService
+    jobs: JobService
     now_ms: Callable[[], int]
     """This machine's clock."""
     answers: ResultCache
@@ -70,6 +72,7 @@ def open_desk(
         ChannelService(settings, reader, told, now_ms, book),
         FoundService(reader, now_ms, monotonic),
         TrendService(reader, now_ms, monotonic),
+        JobService(settings, reader, now_ms, book),
         now_ms,
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from core.types import Bars, Leg
+from core.types import Bars, Closes, Leg
 from ingest.store.connections import run
 
 _KINDS: dict[str, type[np.generic]] = {
@@ -26,7 +26,7 @@ _READ_ROWS = 500
 
 def read_columns(
     connection: Connection,
-    kind: type[Bars] | type[Leg],
+    kind: type[Bars] | type[Leg] | type[Closes],
     symbol: str,
     timeframe_ms: int,
     start_ms: int | None,

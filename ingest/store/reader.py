@@ -10,10 +10,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from core.types import TIMEFRAMES, Bars, Leg
+from core.types import TIMEFRAMES, Bars, Closes, Leg
 from ingest.store.columns import read_columns
 from ingest.store.connections import run
+from ingest.store.job_reader import JobReader
+from ingest.store.job_reader import StoredJob as StoredJob
 from ingest.store.pulse import PULSE_ROLE, Pulse
+from ingest.store.scan_reader import PastScan as PastScan
+from ingest.store.scan_reader import ScanReader
+from ingest.store.scan_reader import StoredScan as StoredScan
 from ingest.store.watch_reader import ChannelHealth as ChannelHealth
 from ingest.store.watch_reader import ChannelTest as ChannelTest
 from ingest.store.watch_reader import Decided as Decided
@@ -155,10 +160,10 @@ class Snapshot:
     meta: dict[str, str]
 
 
-class Reader(WatchReader):
+class Reader(WatchReader, JobReader, ScanReader):
     """What may be read, by subject; see `ReadConnections` for when it opens what.
 
-    Rules, alerts and paper are its base's."""
+    Rules, alerts and paper are of one base, jobs and scans of two others."""
 
     # -- symbols and bars ---------------------------------------------------------------------
 
@@ -209,6 +214,15 @@ class Reader(WatchReader):
         """The same bars, of which only what a pair needs is read: half the time."""
         with self._reading() as connection:
             return Leg(*read_columns(connection, Leg, symbol, timeframe_ms, start_ms, end_ms, None))
+
+    def closes(self, symbols: Iterable[str], timeframe_ms: int, start_ms: int) -> dict[str, Closes]:
+        """What a scan needs of many symbols' bars from a time on, all of one moment."""
+        span = timeframe_ms, start_ms, None, None
+        with self._reading() as connection:
+            return {
+                symbol: Closes(*read_columns(connection, Closes, symbol, *span))
+                for symbol in symbols
+            }
 
     def prices_at(
         self, symbol: str, timeframe_ms: int, times: Iterable[int]

@@ -10,9 +10,11 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Row
 
+from core.job_spec import JobSpec
 from core.pair_spec import PAIR_PARAMETERS
 from core.rule_spec import RuleSpec, is_reborn, read_rule_spec, rule_body, same_subject
 from core.settings import Settings
+from ingest.store import jobs
 from ingest.store.channels import ask_test
 from ingest.store.engine import open_engine
 from ingest.store.transaction import Transaction, Writer
@@ -47,7 +49,7 @@ class StoredRule:
 
 
 class RuleBook:
-    """What the web writes: rules, acknowledgements, tries of channels; safe between threads.
+    """What the web writes: rules, acknowledgements, tries of channels, jobs; safe between threads.
 
     Nothing is opened before the first use, so a process may fork between.
     """
@@ -80,6 +82,16 @@ class RuleBook:
         """Have a channel tried, see `ingest.store.channels`."""
         with self._lock, self._writer.transaction() as tx:
             ask_test(tx, channel, now_ms)
+
+    def ask_job(self, spec: JobSpec, asked_by: str, now_ms: int) -> int | None:
+        """Have a job done, see `ingest.store.jobs`."""
+        with self._lock, self._writer.transaction() as tx:
+            return jobs.ask(tx, spec, asked_by, now_ms)
+
+    def cancel_job(self, job_id: int, now_ms: int) -> bool:
+        """End a job that has not ended, see `ingest.store.jobs`."""
+        with self._lock, self._writer.transaction() as tx:
+            return jobs.cancel(tx, job_id, now_ms)
 
     def close(self) -> None:
         """Give every connection back."""

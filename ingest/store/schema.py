@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -342,6 +343,71 @@ paper_marks = Table(
     Column("equity", Float, nullable=False),
     UniqueConstraint("rule_id", "born_ms", "open_time_ms", name="paper_marks_once"),
     info=USER,
+)
+
+# Long work that somebody asked for; the analyst has it done, one child process a job.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),
+    Column("spec", Text, nullable=False),  # core.job_spec.JobSpec, a JSON object
+    Column("asked_by", String(80), nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),  # queued, running, done, failed, cancelled
+    # Of the child processes that were started for it; what an earlier one says counts no more.
+    Column("tries", Integer, nullable=False),
+    Column("started_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    Column("progress", Float, nullable=False),  # from 0 to 1
+    Column("message", Text, nullable=False),
+    Index("jobs_by_state", "state"),
+    info=USER,
+)
+
+job_results = Table(
+    "job_results",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),  # JSON
+    info=USER,
+)
+
+# A scan of every pair, known by timeframe and last bar. What it found can be found again from the
+# bars, so it is a process's: only while the bars last, but nobody typed it.
+scans = Table(
+    "scans",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("timeframe", String(4), nullable=False),
+    Column("bars", Integer, nullable=False),
+    Column("as_of_ms", BigInteger, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("is_whole", Boolean, nullable=False),  # false while its parts are being written
+    Column("pairs", Integer, nullable=False),
+    Column("head", Text, nullable=False),  # ingest.store.scans.ScanHead, JSON
+    Index("scans_by_timeframe", "timeframe", "as_of_ms"),
+    info=PROCESS,
+)
+
+# All that the newest scan of a timeframe found: an array a column of its table.
+scan_columns = Table(
+    "scan_columns",
+    metadata,
+    Column("scan_id", ForeignKey("scans.id"), primary_key=True, autoincrement=False),
+    Column("name", String(30), primary_key=True),
+    Column("cells", LargeBinary, nullable=False),
+    info=PROCESS,
+)
+
+# What is kept of a scan for longer: of each symbol the pairs with those after it.
+scan_history = Table(
+    "scan_history",
+    metadata,
+    Column("scan_id", ForeignKey("scans.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("cells", LargeBinary, nullable=False),  # float32
+    info=PROCESS,
 )
 
 

@@ -26,8 +26,9 @@ def test_every_setting_is_in_the_configuration_table_with_its_default():
     documented = {}
     for row in table_rows("Configuration"):
         _, names, defaults, *_ = row.split("|")
-        defaults = [d.strip().strip("`") for d in defaults.split(",")]
         names = re.findall(r"`([A-Z0-9_]+)`", names)
+        each = defaults.split(",") if len(names) > 1 else [defaults]
+        defaults = [d.strip().strip("`") for d in each]
         documented |= dict(zip(names, defaults * len(names) if len(defaults) == 1 else defaults,
                                strict=True))  # fmt: skip
     assert set(documented) == set(VARIABLES)

@@ -1,0 +1,83 @@
+"""When the market is scanned: after the close of a bar that nearly all symbols have."""
+
+import math
+from collections.abc import Callable, Iterable
+
+from core.job_spec import JobSpec, job_body, read_job_spec
+from core.report import WorkerReport, from_mapping
+from core.settings import Settings
+from core.types import PRESENT_SHARE, TIMEFRAMES
+from ingest.store import jobs
+from ingest.store.reader import Reader
+from ingest.store.transaction import Writer
+
+BY_SCHEDULE = "schedule"
+
+
+class ScanTimes:
+    """Asks for a scan of each timeframe of `SCAN_TIMEFRAMES` once a bar; used from one thread.
+
+    Another one of the same bar comes only when the history has become whole since.
+    """
+
+    def __init__(
+        self, reader: Reader, writer: Writer, settings: Settings, now_ms: Callable[[], int]
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._settings = settings
+        self._now_ms = now_ms
+        self._asked: dict[str, tuple[int, bool]] = {}
+
+    def look(self) -> None:
+        """Ask for what is due."""
+        if not self._settings.scanned_timeframes:
+            return
+        is_whole = is_history_whole(self._reader)
+        for timeframe in self._settings.scanned_timeframes:
+            spec = read_job_spec({"kind": "scan", "timeframe": timeframe}, self._settings)
+            if self._is_due(spec, is_whole):
+                with self._writer.transaction() as tx:
+                    jobs.ask(tx, spec, BY_SCHEDULE, self._now_ms())
+
+    def _is_due(self, spec: JobSpec, is_whole: bool) -> bool:
+        timeframe, bars = spec.values["timeframe"], spec.values["bars"]
+        step = TIMEFRAMES[timeframe]
+        newest = newest_bars(self._reader, step)
+        last_ms = newest_common_ms(newest.values())
+        if len(newest) < 2 or last_ms is None:
+            return False
+        now = last_ms + step, is_whole
+        if self._asked.get(timeframe) == now:
+            return False
+        if any(one.body == job_body(spec) for one in self._reader.open_jobs()):
+            return False  # it is asked for again if that one is of an older bar
+        self._asked[timeframe] = now
+        made = self._reader.newest_scan(timeframe, bars)
+        if made is None or made.as_of_ms < now[0]:
+            return True
+        return is_whole and not made.head["is_history_whole"]
+
+
+def newest_bars(reader: Reader, timeframe_ms: int) -> dict[str, int]:
+    """Open time of the newest bar of every symbol that is scanned: those that are streamed, or
+    where none is, all that were imported."""
+    stored = reader.symbols()
+    names = [one.symbol for one in stored if one.subscribed] or [one.symbol for one in stored]
+    fresh = reader.freshness(names, (timeframe_ms,))
+    return {
+        name: one.newest_bars_ms[timeframe_ms] for name, one in fresh.items() if one.newest_bars_ms
+    }
+
+
+def newest_common_ms(newest_ms: Iterable[int]) -> int | None:
+    """The newest open time that nine symbols of ten have reached, by the newest bar of each."""
+    times = sorted(newest_ms, reverse=True)
+    return times[math.ceil(PRESENT_SHARE * len(times)) - 1] if times else None
+
+
+def is_history_whole(reader: Reader) -> bool:
+    """Whether the worker has fetched all the history that it is to have."""
+    worker = reader.status("worker")
+    history = from_mapping(WorkerReport, worker.payload).backfill if worker else None
+    return history is not None and history.done >= history.total > 0
