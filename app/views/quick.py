@@ -1,7 +1,8 @@
-"""Callbacks that every client asks every second, answered without dash's own dispatch.
+"""Callbacks that are asked every second, or answer at length, without dash's own dispatch.
 
 The function is the one that dash has, and so is the answer's form; what is left out is the context
-that such a callback does not use. The guard has checked the call by then.
+that such a callback does not use, and a look at each number for what JSON can't say: here they are
+plain. The guard has checked the call by then.
 """
 
 from collections.abc import Iterable

@@ -29,7 +29,7 @@ class View:
     """A path of the page with its name in the header, its tree, and the callbacks behind it.
 
     The tree is built anew whenever the view is opened; callbacks are bound once, at the start.
-    `quick` names the outputs of those that every client asks every second.
+    `quick` names the outputs of those that are answered before dash's own dispatch.
     """
 
     path: str

@@ -140,7 +140,9 @@ def _roll_up(
         (from_trades if only_trades else mixed).append(bar)
     changed = market.upsert_bars(tx, chain.symbol_id, parent, from_trades, Origin.TRADES)
     filled = market.upsert_bars(tx, chain.symbol_id, parent, mixed, Origin.ROLL_UP)
-    return changed.rewritten + filled.rewritten > 0
+    # Of fetched bars no order is known: one that is new may be one that was passed.
+    passed = changed.appended + filled.appended if only_complete else 0
+    return changed.rewritten + filled.rewritten + passed > 0
 
 
 def flag_incomplete(
@@ -169,7 +171,10 @@ def flag_incomplete(
 def store_klines(
     tx: Transaction, chain: SymbolChain, timeframe_ms: int, bars: Iterable[Bar]
 ) -> None:
-    """Store the exchange's own bars where no better ones are, and roll up minutes at once."""
+    """Store the exchange's own bars where no better ones are.
+
+    Whoever asks for what is newer meets those after the newest stored; of others he has to be told.
+    """
     own = [
         bar._replace(complete=False)
         if chain.is_unfillable(bar.open_time_ms, bar.open_time_ms + timeframe_ms)
@@ -178,8 +183,13 @@ def store_klines(
     ]
     if not own:
         return
-    market.upsert_bars(tx, chain.symbol_id, timeframe_ms, own, Origin.KLINE)
-    market.rise_revision(tx, chain.symbol_id)
+    newest_ms = market.newest_bar_ms(tx, chain.symbol_id, timeframe_ms)
+    passed = [bar for bar in own if newest_ms is not None and bar.open_time_ms <= newest_ms]
+    newer = [bar for bar in own if newest_ms is None or bar.open_time_ms > newest_ms]
+    changes = market.upsert_bars(tx, chain.symbol_id, timeframe_ms, passed, Origin.KLINE)
+    market.upsert_bars(tx, chain.symbol_id, timeframe_ms, newer, Origin.KLINE)
+    if any(changes):
+        market.rise_revision(tx, chain.symbol_id)
 
 
 def roll_up_minutes(tx: Transaction, chain: SymbolChain, start_ms: int, end_ms: int) -> None:

@@ -346,6 +346,16 @@ def upsert_bars(
     return BarChanges(appended, rewritten)
 
 
+def newest_bar_ms(tx: Transaction, symbol_id: int, timeframe_ms: int) -> int | None:
+    """When the newest stored bar opens; None where there is none."""
+    found: int | None = tx.run(
+        "SELECT MAX(open_time_ms) FROM bars WHERE symbol_id = ? AND timeframe_ms = ?",
+        int(symbol_id),
+        int(timeframe_ms),
+    ).scalar_one()
+    return found
+
+
 def bars_between(
     tx: Transaction, symbol_id: int, timeframe_ms: int, start_ms: int, end_ms: int
 ) -> list[tuple[Bar, Origin]]:

@@ -213,6 +213,32 @@ def test_a_tick_answers_what_dash_itself_would(
     assert answers["nothing"] == {}
 
 
+def test_a_whole_screen_is_what_dash_itself_would_answer(
+    own_desk: tuple[Dash, dict[str, float]], open_client: Callable[[Dash], FlaskClient]
+) -> None:
+    dash, client = own_desk[0], open_client(own_desk[0])
+    for window in (60, 2_000):  # with all rows, and with too few for any z
+        query = REQUEST["query"].replace("window=60", f"window={window}")
+        query = query.replace("hedge_window=120", f"hedge_window={2 * window}")
+        body = {
+            "output": "live-screen.data",
+            "outputs": {"id": "live-screen", "property": "data"},
+            "inputs": [
+                {"id": "live-request", "property": "data", "value": {"query": query, "note": ""}},
+                {"id": "live-reload", "property": "data", "value": None},
+            ],
+            "changedPropIds": ["live-request.data"],
+        }
+        quick = client.post("/_dash-update-component", json=body)
+        with dash.server.test_request_context("/_dash-update-component", method="POST", json=body):
+            own = dash.server.view_functions["/_dash-update-component"]()
+        assert (quick.status_code, quick.mimetype) == (own.status_code, own.mimetype)
+        assert quick.get_json() == own.get_json()
+        traces = quick.get_json()["response"]["live-screen"]["data"]["figures"]["pair"]["data"]
+        z = next(trace["y"] for trace in traces if trace["name"] == "z")
+        assert (None in z, all(value is None for value in z)) == (True, window == 2_000)
+
+
 def test_a_tick_that_fails_inside_leaves_the_page_as_it_is(
     desk: Dash, services: Desk, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

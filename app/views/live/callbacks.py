@@ -14,8 +14,9 @@ from app.views.live.worth import RUNS, expectancy_figure, expectancy_note, noise
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec
 
-QUICK = (f"{ids.DELTA}.data",)
-"""The clock's callback: see `answer_quickly`."""
+QUICK = (f"{ids.DELTA}.data", f"{ids.SCREEN}.data")
+"""The clock's callback, and that of a whole screen, of whose hundred thousand numbers dash would
+look at each: see `answer_quickly`."""
 
 log = structlog.get_logger()
 

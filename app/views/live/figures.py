@@ -8,7 +8,7 @@ times, and a new bar is one number a trace.
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from app.views.live.series import HEIGHTS, Column, Drawn, columns, marks
+from app.views.live.series import HEIGHTS, Column, Drawn, columns, equity_columns, marks
 from core.pair_spec import HEDGES, Hedge, PairSpec
 from core.types import PairResult
 
@@ -75,7 +75,7 @@ def _hedges(rows: "_Rows", chosen: Hedge) -> list[Figure]:
 def equity_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
     """Equity with its drawdown below, small."""
     spec = result.spec
-    column = columns(result, drawn, drawn.first_row(result))
+    column = equity_columns(result, drawn.first_row(result))
     rows = _Rows(drawn, spec.timeframe_ms, column, 1.4)
     layout = base_layout(key, view_of(spec), EQUITY_HEIGHT) | {
         "margin": {"l": 46, "r": 8, "t": 4, "b": 4, "pad": 0},

@@ -73,8 +73,16 @@ def columns(result: PairResult, drawn: Drawn, begin: int) -> dict[str, Column]:
             if kalman
             else {}
         ),
-        "equity": _numbers(result.backtest.equity[here], 2),
-        "drawdown": _numbers(100 * result.backtest.drawdown[here], 2),
+        **equity_columns(result, begin),
+    }
+
+
+def equity_columns(result: PairResult, begin: int) -> dict[str, Column]:
+    """The same of the backtest's equity alone."""
+    backtest = result.backtest
+    return {
+        "equity": _numbers(backtest.equity[begin:], 2),
+        "drawdown": _numbers(100 * backtest.drawdown[begin:], 2),
     }
 
 
@@ -283,8 +291,10 @@ def _change(close: FloatArray, first: int) -> FloatArray:
 
 
 def _numbers(values: FloatArray, digits: int) -> Column:
-    rounded: list[float] = np.round(values, digits).tolist()
-    return [value if math.isfinite(value) else None for value in rounded]
+    rounded: Column = np.round(values, digits).tolist()
+    for row in np.flatnonzero(~np.isfinite(values)).tolist():
+        rounded[row] = None
+    return rounded
 
 
 def _number(value: float, digits: int) -> float | None:

@@ -263,6 +263,32 @@ def test_pruned_trades_leave_incomplete_bars_for_good_and_say_why(
     assert seconds[START + 82_000].complete
 
 
+def test_screens_are_drawn_anew_only_for_fetched_bars_that_they_have_passed(
+    pipeline: Pipeline, reader: Reader
+) -> None:
+    """A start fetches the newest bars again and again: each time every screen began anew."""
+    name = SYMBOLS[0]
+    minutes = plain_bars(make_trades(name, 4, 1_200), MINUTE, START + 1_200_000)
+    hours = [
+        bar._replace(open_time_ms=START + 60 * number * MINUTE)
+        for number, bar in enumerate(minutes)
+    ]
+    revisions = []
+    for page in (
+        hours[5:10],
+        hours[5:10],
+        hours[8:12],
+        hours[:5],
+        hours[:5],
+        [hours[11]._replace(close=1.0, low=1.0)],
+    ):
+        pipeline.store_klines(name, "1h", page)
+        symbol = reader.symbol(name)
+        assert symbol is not None
+        revisions.append(symbol.revision)
+    assert revisions == [0, 0, 0, 1, 1, 2]
+
+
 def test_after_a_long_stop_klines_stand_in_until_the_trades_are_back(
     writer: Writer, pipeline: Pipeline, reader: Reader
 ) -> None:
