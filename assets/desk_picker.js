@@ -37,9 +37,7 @@
   /** How well a symbol fits what was typed, the coin before the money: the lower the better. */
   function rank([base, quote], typed) {
     const name = base + quote;
-    const fits = [
-      base === typed, base.startsWith(typed), name.startsWith(typed), base.includes(typed), name.includes(typed),
-    ];
+    const fits = [base === typed, base.startsWith(typed), name.startsWith(typed), base.includes(typed)];
     const place = fits.indexOf(true);
     return place < 0 ? Infinity : place;
   }
@@ -127,7 +125,7 @@
       const found = matches(text);
       const known = new Map(symbols.map((symbol) => [nameOf(symbol), symbol]));
       const latest = text ? [] : recent().filter((name) => known.has(name) && name !== this.value());
-      const all = this.group("All", found);
+      const all = this.group(text ? "" : "All", found);
       const groups = latest.length
         ? [this.group("Recent", latest.map((name) => known.get(name))), all] : [all];
       this.list.replaceChildren(...groups);
@@ -138,11 +136,11 @@
     }
 
     group(name, found) {
-      const head = part("small", { role: "presentation", textContent: name });
+      const head = part("small", { role: "presentation", textContent: name, hidden: !name });
       const options = found.map(([base, quote]) => {
         const symbol = base + quote;
         const option = part(
-          "div", { role: "option", id: `${this.list.id}-${name}-${symbol}` },
+          "div", { role: "option", id: `${this.list.id}-${name || "found"}-${symbol}` },
           part("b", { textContent: base }), ` ${quote}`,
         );
         option.dataset.symbol = symbol;
@@ -150,7 +148,7 @@
         return option;
       });
       const made = part("div", { role: "group" }, head, ...options);
-      made.setAttribute("aria-label", name);
+      made.setAttribute("aria-label", name || "Found");
       return made;
     }
 

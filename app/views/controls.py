@@ -7,13 +7,15 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from app.views import ids
-from app.views.markup import aria
+from app.views.markup import aria, data
 from core.pair_spec import HEDGE_WORDS, PAIR_PARAMETERS, PairSpec
 from core.parameters import Choice, Derived, Symbol
 
 MAIN_FIELDS = ("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "hedge")
 MORE_FIELDS = tuple(field for field in PAIR_PARAMETERS if field not in MAIN_FIELDS)
 FIELDS = (*MAIN_FIELDS, *MORE_FIELDS)
+NEXT_KEYS = {"timeframe": "t", "hedge": "h"}
+"""Keys that take the next choice."""
 
 
 def controls(spec: PairSpec) -> html.Section:
@@ -53,6 +55,7 @@ def controls(spec: PairSpec) -> html.Section:
                         className="btn btn-desk swap",
                         title="Swap the legs",
                         **aria(label="Swap the legs"),
+                        **data(key="x"),
                     ),
                     *(_control(field, spec) for field in MAIN_FIELDS[1:]),
                     html.Div(
@@ -64,8 +67,8 @@ def controls(spec: PairSpec) -> html.Section:
                                 className="btn btn-desk",
                                 **aria(expanded="false", controls=ids.MORE),
                             ),
-                            dbc.Button("Watch this pair", id=ids.WATCH_PAIR, className="btn-desk"),
-                            dbc.Button("Copy link", id=ids.COPY_LINK, className="btn-desk"),
+                            _button("Watch this pair", ids.WATCH_PAIR, "w"),
+                            _button("Copy link", ids.COPY_LINK, "c"),
                         ],
                     ),
                 ],
@@ -92,6 +95,11 @@ def _meaning(field: str, default: Any) -> str:
     if default is None or isinstance(parameter.default, Derived):
         return parameter.default_words
     return default if isinstance(default, str) else f"{default:g}"
+
+
+def _button(words: str, component_id: str, key: str) -> html.Button:
+    more = data(key=key, says=words)
+    return html.Button(words, id=component_id, className="btn btn-desk", **more)
 
 
 def _heading(field: str) -> str:
@@ -124,7 +132,8 @@ def _field(field: str, label: Any, entry: Any) -> html.Div:
 
 def _symbol(field: str, label: str, value: str) -> html.Div:
     """The value alone: its field and list are made in the browser (assets/desk_picker.js)."""
-    entry = html.Data(id=ids.control(field), value=value, className="picker")
+    more = data(key=field[-1], says=label)
+    entry = html.Data(id=ids.control(field), value=value, className="picker", **more)
     dot = html.I(className=f"dot leg-{field[-1]}")
     return _field(field, html.Label([dot, label], htmlFor=f"{ids.control(field)}-input"), entry)
 
@@ -158,7 +167,8 @@ def _choice(field: str, label: str, value: str, choices: Mapping[str, str]) -> h
         input_class_name="seg-input",
         label_class_name="seg-label",
     )
-    group = html.Div(entry, role="radiogroup", **aria(labelledby=heading))
+    key = data(key=NEXT_KEYS[field], says=f"Next {label.lower()}") if field in NEXT_KEYS else {}
+    group = html.Div(entry, role="radiogroup", **aria(labelledby=heading), **key)
     said: list[Any] = [label]
     if field == "hedge":
         said = [label, html.Span(id=ids.text("hedge-word"))]

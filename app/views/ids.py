@@ -22,6 +22,12 @@ FIRING = "firing-count"
 
 SYMBOLS = "page-symbols"
 """What pickers and the command box choose from."""
+KNOWN = "page-known"
+"""Words that the command box understands."""
+COMMANDS = "commands"
+COMMANDS_OPEN = "commands-open"
+KEYS = "keys"
+KEYS_OPEN = "keys-open"
 
 # What the controls hold that is not on screen yet (assets/desk_controls.js).
 ASKED = "controls-asked"

@@ -125,7 +125,14 @@ def test_every_function_that_a_callback_calls_in_the_browser_is_there(desk: Dash
         function = callback["clientside_function"]
         if function:
             called.add((function["namespace"], function["function_name"]))
-    namespaces = {"desk_shell", "desk_live", "desk_controls", "desk_picker", "desk_watch"}
+    namespaces = {
+        "desk_shell",
+        "desk_live",
+        "desk_controls",
+        "desk_picker",
+        "desk_commands",
+        "desk_watch",
+    }
     assert {namespace for namespace, _ in called} == namespaces
     for namespace, name in called:
         text = (ASSETS / f"{namespace}.js").read_text()

@@ -31,6 +31,11 @@ def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
         Input(ids.SYMBOLS, "data"),
     )
     app.clientside_callback(
+        ClientsideFunction(namespace="desk_commands", function_name="know"),
+        Output(ids.KNOWN, "modified_timestamp"),
+        Input(ids.KNOWN, "data"),
+    )
+    app.clientside_callback(
         ClientsideFunction(namespace="desk_shell", function_name="theme"),
         Output(ids.THEME, "data"),
         Input(ids.THEME_TOGGLE, "n_clicks"),

@@ -11,7 +11,8 @@ from app.api.rights import SIGN_OUT
 from app.services import Desk
 from app.views import ids
 from app.views.links import listed_symbols, pickable
-from app.views.markup import aria
+from app.views.markup import aria, data
+from app.views.shell.commands import dialogs, open_button
 from app.views.shell.page import HELP
 from app.views.text import NONE
 from app.views.view import View
@@ -64,6 +65,7 @@ def page_layout(desk: Desk, views: Sequence[View], shown: View, who: str | None 
             dcc.Store(id=ids.WATCH_MARKS, data={}),
             dcc.Interval(id=ids.WATCH_INTERVAL, interval=1_000),
             html.Div(id=ids.TOASTS, className="toasts", role="status", **aria(label="News")),
+            *dialogs(views),
         ],
     )
 
@@ -73,7 +75,13 @@ def _header(views: Sequence[View], shown: View, who: str | None) -> html.Header:
         className="top",
         children=[
             html.H1(["◧ ", "Pairdesk"]),
-            html.Nav([*(_link(view, view is shown) for view in views), html.A("Help", href=HELP)]),
+            html.Nav(
+                [
+                    *(_link(view, view is shown, key) for key, view in enumerate(views, 1)),
+                    html.A("Help", href=HELP),
+                ]
+            ),
+            open_button(),
             html.Div(
                 className="strip",
                 children=[
@@ -91,6 +99,10 @@ def _header(views: Sequence[View], shown: View, who: str | None) -> html.Header:
                         className="theme-toggle",
                         title="Dark or light",
                         **aria(label="Switch between dark and light"),
+                        **data(key="d"),
+                    ),
+                    html.Button(
+                        "?", id=ids.KEYS_OPEN, className="theme-toggle", **aria(label="Keys")
                     ),
                     *([] if who is None else [_sign_out(who)]),
                 ],
@@ -104,8 +116,10 @@ def _sign_out(who: str) -> html.Form:
     return html.Form(button, action=SIGN_OUT, method="POST", className="sign-out")
 
 
-def _link(view: View, shown: bool) -> html.A:
-    marked = {"className": "on"} | aria(current="page") if shown else {}
+def _link(view: View, shown: bool, key: int) -> html.A:
+    marked = data(key=key, says=view.title)
+    if shown:
+        marked |= {"className": "on"} | aria(current="page")
     if view.path == "/alerts":
         count = html.Span(id=ids.FIRING, className="count")
         return html.A([view.title, count], href=view.path, **marked)
