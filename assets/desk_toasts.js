@@ -7,6 +7,7 @@
     toasts: "toasts",
   };
   const SHOWN_MS = 6000;
+  const NEWS_MS = 600000; // what is older is history, told by the Alerts view
   const SEEN_KEY = "pairdesk.seen";
   const ENTRIES_KEY = "pairdesk.toasts";
   const NOTIFY_KEY = "pairdesk.notify";
@@ -171,7 +172,9 @@
   function entered(entry) {
     if (entry && !isTold(entry.id)) {
       tell(entry.id);
-      push({ ...entry, name: entry.heading });
+      if (window.pairdesk.clock.now() - entry.ms < NEWS_MS) {
+        push({ ...entry, name: entry.heading });
+      }
     }
   }
 
@@ -183,7 +186,7 @@
       seen = Number.isInteger(kept) && !wasAway ? kept : last;
     }
     for (const entry of newest.filter((one) => one.id > seen).reverse()) {
-      if (!entry.quiet && !here.has(entry.entry)) {
+      if (!entry.quiet && !here.has(entry.entry) && watch().now() - entry.ms < NEWS_MS) {
         push(entry);
         call(entry);
       }

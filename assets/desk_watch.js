@@ -285,7 +285,7 @@
   }, 1000);
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    watch: { ask, asked: () => asked, seenAll, stored, store },
+    watch: { ask, asked: () => asked, seenAll, stored, store, now },
   });
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     desk_watch: {

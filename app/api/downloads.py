@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,8 +15,22 @@ from app.api.values import finite, iso
 from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk
 from app.services.pairs import PairView
+from core.symbols import split_symbol
+from core.types import PairResult, RoundTrip
 
 CSV = {"type": "string"}
+PRICE_COLUMNS = ("entry_price_a", "entry_price_b", "exit_price_a", "exit_price_b")
+EQUITY_COLUMNS = (
+    "time",
+    "value",
+    "drawdown",
+    "close_a",
+    "close_b",
+    "hedge_ratio",
+    "zscore",
+    "position",
+)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)Z")
 
 
 def download_routes(desk: Desk) -> ApiBlueprint:
@@ -46,24 +61,64 @@ def download_routes(desk: Desk) -> ApiBlueprint:
 
 
 def trades_csv(view: PairView) -> str:
-    """Round trips of the backtest, the open one last."""
-    trips = view.result.backtest.round_trips if view.result else ()
-    rows = [round_trip_row(trip) for trip in trips]
-    return csv_text(
-        ROUND_TRIP_COLUMNS, ([row[name] for name in ROUND_TRIP_COLUMNS] for row in rows)
+    """Round trips of the backtest, the open one last; each with its pair, prices and currency."""
+    of_pair = _of_pair(view)
+    result = view.result
+    trips = result.backtest.round_trips if result else ()
+    rows = (
+        [*round_trip_row(trip).values(), *_prices(result, trip), *of_pair.values()]
+        for trip in trips
+        if result
     )
+    return csv_text((*ROUND_TRIP_COLUMNS, *PRICE_COLUMNS, *of_pair), rows)
 
 
 def equity_csv(view: PairView) -> str:
-    """Equity and drawdown at the close of every result row."""
-    equity = equity_columns(view.result)
-    rows = zip(
-        map(iso, np.asarray(equity["time"]).tolist()),
-        map(finite, np.asarray(equity["value"]).tolist()),
-        map(finite, np.asarray(equity["drawdown"]).tolist()),
-        strict=True,
+    """Equity, drawdown and what they follow from, at the close of every result row."""
+    columns = {name: np.asarray(column) for name, column in equity_columns(view.result).items()}
+    if view.result:
+        rows, chosen = view.result.rows, view.result.chosen
+        columns |= {
+            "close_a": rows.close_a,
+            "close_b": rows.close_b,
+            "hedge_ratio": chosen.hedge_ratio,
+            "zscore": chosen.zscore,
+            "position": view.result.position,
+        }
+    of_pair = _of_pair(view)
+    moments, *numbers = (column.tolist() for column in columns.values())
+    rows_out = (
+        [iso(moment), *map(finite, values), *of_pair.values()]
+        for moment, *values in zip(moments, *numbers, strict=True)
     )
-    return csv_text(("time", "value", "drawdown"), rows)
+    return csv_text((*EQUITY_COLUMNS, *of_pair), rows_out)
+
+
+def _of_pair(view: PairView) -> dict[str, str]:
+    """Whose rows they are, and what money is counted in."""
+    spec = view.spec
+    currency = split_symbol(spec.symbol_a)[1]
+    return {
+        "symbol_a": spec.symbol_a,
+        "symbol_b": spec.symbol_b,
+        "timeframe": spec.timeframe,
+        "currency": currency,
+    }
+
+
+def _prices(result: PairResult, trip: RoundTrip) -> list[float | None]:
+    """What both legs were bought and sold at, in the order of `PRICE_COLUMNS`."""
+    rows = result.rows
+    entry = int(np.searchsorted(rows.open_time_ms, trip.entry_time_ms))
+    entered = [finite(rows.open_a[entry]), finite(rows.open_b[entry])]
+    if trip.exit_time_ms is None:
+        return [*entered, None, None]
+    left = int(np.searchsorted(rows.open_time_ms, trip.exit_time_ms))
+    # After a break of prices it was left at the last close before.
+    a, b = (
+        (rows.close_a, rows.close_b) if trip.exit_reason == "break" else (rows.open_a, rows.open_b)
+    )
+    return [*entered, finite(a[left]), finite(b[left])]
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -76,7 +131,9 @@ def csv_text(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Keep a spreadsheet from taking text for a formula; numbers may be negative."""
+    """Keep a spreadsheet from taking text for a formula, or a time for text."""
+    if isinstance(value, str) and (moment := _MOMENT.fullmatch(value)):
+        return f"{moment[1]} {moment[2]}"  # in UTC; the same with T and Z would be text
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"
     return value

@@ -4,8 +4,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, fields
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple, TypeVar, get_args
 
 import numpy as np
 import structlog
@@ -19,6 +19,7 @@ from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
+from core.timeframes import Timeframe
 from core.types import FloatArray, Leg, Listing, NextRow, PairResult
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot, StoredGap
@@ -103,6 +104,8 @@ class PairState:
     warnings: tuple[str, ...]
     zscore_provisional: float
     forming_closes: tuple[float, float] | None
+    elsewhere: tuple[Timeframe, ...]
+    """Without bars in common: timeframes of which both legs have some."""
     now_ms: int
     is_newest: bool
 
@@ -295,6 +298,11 @@ class PairService:
             raise ParameterErrors([FieldError("since", words, f"from {earliest} on")])
         return pairs.plan_rows(spec, first_ms, last_ms)
 
+    def _elsewhere(self, look: Snapshot, spec: PairSpec) -> tuple[Timeframe, ...]:
+        legs = _legs(look, spec)
+        specs = [replace(spec, timeframe=name, since=None) for name in get_args(Timeframe)]
+        return tuple(other.timeframe for other in specs if self._plan(other, legs))
+
     def _first_bar_ms(self, symbol: str, timeframe_ms: int, leg: Freshness) -> int:
         """Open time of the first stored bar, read again when anything of the symbol changed."""
         newest_ms = leg.newest_bars_ms[timeframe_ms]
@@ -403,6 +411,7 @@ class PairService:
                 ),
                 zscore_provisional=math.nan,
                 forming_closes=None,
+                elsewhere=self._elsewhere(look, spec),
                 now_ms=now_ms,
                 is_newest=True,
             )
@@ -434,6 +443,7 @@ class PairService:
             warnings=tuple(warnings),
             zscore_provisional=provisional,
             forming_closes=closes,
+            elsewhere=(),
             now_ms=now_ms,
             is_newest=newest is None or closed.key == newest,
         )

@@ -418,6 +418,30 @@ def test_pair_without_common_bars_waits_in_words(services: Desk) -> None:
     assert load_newer(services, request, screen["cursor"]) is no_update
 
 
+def links_of(part: Any) -> list[dict[str, Any]]:
+    """Properties of every link in a tree."""
+    if isinstance(part, list):
+        return [link for child in part for link in links_of(child)]
+    if not isinstance(part, dict):
+        return []
+    own = [part["props"]] if part["type"] == "A" else []
+    return own + links_of(part["props"].get("children"))
+
+
+def test_a_timeframe_that_has_bars_is_offered_where_the_asked_one_has_none(services: Desk) -> None:
+    request = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&timeframe=15m&window=60", "note": ""}
+    screen = as_sent(load_screen(services, request))
+    words = "No 15m bars of BTCUSDT and ETHUSDT are stored together; of 1m there are."
+    assert screen["texts"]["verdict"] == words
+    assert words in json.dumps(screen["notices"])
+    (link,) = links_of(screen["notices"])
+    assert link["children"] == "Show 1m"
+    offered = read_link(link["href"], services, ["BTCUSDT", "ETHUSDT"])
+    assert offered.complaints == ()
+    assert (offered.spec.timeframe, offered.spec.window) == ("1m", 60)
+    assert load_screen(services, {"query": link["href"][1:], "note": ""})["figures"] is not None
+
+
 def test_a_store_that_cannot_be_read_is_said_on_screen(settings: Settings, tmp_path: Path) -> None:
     reader = Reader(f"sqlite:///{tmp_path}/none.db")
     request = {"query": "", "note": ""}

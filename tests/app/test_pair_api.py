@@ -287,20 +287,43 @@ def test_csv_files_hold_what_the_json_shows(client: FlaskClient, body: dict[str,
         == "attachment; filename=BTCUSDT-ETHUSDT-1m-trades.csv"
     )
     rows = list(csv.DictReader(io.StringIO(response.text)))
-    assert list(rows[0]) == TRADE
+    prices = ["entry_price_a", "entry_price_b", "exit_price_a", "exit_price_b"]
+    pair = ["symbol_a", "symbol_b", "timeframe", "currency"]
+    assert list(rows[0]) == [*TRADE, *prices, *pair]
     trades = body["backtest"]["trades"]
     assert [float(row["pnl"]) for row in rows] == [trade["pnl"] for trade in trades]
-    assert [row["exit_time"] or None for row in rows] == [trade["exit_time"] for trade in trades]
+    # A spreadsheet takes 2026-11-23 02:30:00 for a time, and the same with T and Z for text.
+    told = [(trade["exit_time"] or "").replace("T", " ").rstrip("Z") for trade in trades]
+    assert [row["exit_time"] for row in rows] == told
     assert any(float(row["quantity_b"]) < 0 for row in rows)
+    assert [rows[0][name] for name in pair] == ["BTCUSDT", "ETHUSDT", "1m", "USDT"]
+    closed = [row for row in rows if row["exit_time"]]
+    assert len(closed) > 5
+    for row in closed:
+        # By hand from what stands in the row: what was earned on each leg, less four fills.
+        legs = [
+            [float(row[f"{part}_{leg}"]) for part in ("quantity", "entry_price", "exit_price")]
+            for leg in ("a", "b")
+        ]
+        gross = sum(quantity * (left - entered) for quantity, entered, left in legs)
+        assert float(row["pnl"]) == pytest.approx(gross - float(row["costs"]), abs=1e-8)
+        rate = (body["fee_bps"] + body["slippage_bps"]) / 1e4
+        traded = sum(abs(quantity) * (entered + left) for quantity, entered, left in legs)
+        assert float(row["costs"]) == pytest.approx(rate * traded, rel=1e-9)
+    if not rows[-1]["exit_time"]:
+        assert rows[-1]["exit_price_a"] == rows[-1]["exit_price_b"] == ""
 
     response = client.get(QUERY.replace("pair?", "pair/equity.csv?"))
     assert response.headers["Content-Disposition"].endswith(
         "filename=BTCUSDT-ETHUSDT-1m-equity.csv"
     )
     rows = list(csv.DictReader(io.StringIO(response.text)))
-    assert list(rows[0]) == ["time", "value", "drawdown"]
+    numbers = ["close_a", "close_b", "hedge_ratio", "zscore", "position"]
+    assert list(rows[0]) == ["time", "value", "drawdown", *numbers, *pair]
     assert [float(row["value"]) for row in rows] == body["backtest"]["equity"]["value"]
-    assert rows[-1]["time"] == "2026-11-23T02:30:00Z"
+    assert rows[-1]["time"] == "2026-11-23 02:30:00"
+    newest = {name: column[-1] for name, column in body["series"].items() if name in numbers}
+    assert {name: float(rows[-1][name]) for name in numbers} == newest
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br"])

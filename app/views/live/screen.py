@@ -36,7 +36,7 @@ from app.views.live.texts import (
     signal_look,
 )
 from app.views.live.verdict import can_pay, sides_words, verdict
-from app.views.shell.notices import Notice, notice_line, notices
+from app.views.shell.notices import Notice, no_bars_words, notice_line, notices
 from app.views.shell.strip import source_badge, status_texts
 from app.views.text import SIDES, coin, signed, time_text
 from core.errors import ParameterErrors, StoreError
@@ -81,8 +81,11 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         screen["looks"] = _looks(result)
         screen["texts"] |= live_texts(result, view.zscore_provisional) | lasting_texts(result)
         cursor = _advanced(cursor, view.closed, standing, drawn.first_ms, screen["forming"])
+    elif view is not None:
+        screen["texts"]["verdict"] = no_bars_words(view)
     status = desk.status.view()
-    return _with_status(screen, cursor, status, notices(status, view, failure, note), view)
+    lines = notices(status, view, failure, note, _way_out(view, desk.settings))
+    return _with_status(screen, cursor, status, lines, view)
 
 
 def newer(
@@ -110,9 +113,17 @@ def newer(
         elif cursor.forming != told.forming:
             change |= {"forming": forming, "texts": note_texts}
     status = desk.status.view()
-    lines = notices(status, pair, failure, note)
+    lines = notices(status, pair, failure, note, _way_out(pair, desk.settings))
     change = _with_status(change, cursor, status, lines, pair, told)
     return change if change.keys() - {"key", "cursor"} else None
+
+
+def _way_out(pair: PairState | None, settings: Settings) -> tuple[str, str] | None:
+    """Where bars are, when the pair's own timeframe has none."""
+    if pair is None or not pair.elsewhere:
+        return None
+    other = replace(pair.spec, timeframe=pair.elsewhere[-1], since=None)
+    return f"Show {other.timeframe}", f"?{query_of(other, settings)}"
 
 
 def _newer_parts(desk: Desk, closed: Closed, told: ClientCursor) -> None:
@@ -187,7 +198,7 @@ def _looks(result: PairResult) -> dict[str, str]:
     }
 
 
-def news(result: PairResult, key: str) -> dict[str, str] | None:
+def news(result: PairResult, key: str) -> dict[str, Any] | None:
     """The newest entry that the signal decided on, if it is of the last closed bars.
 
     The page is an unsaved rule of the pair on screen: an alert of the same parameters fires at the
@@ -205,6 +216,7 @@ def news(result: PairResult, key: str) -> dict[str, str] | None:
             worth = "" if can_pay(result) else " It can't pay its costs here."
             return {
                 "id": f"{key}@{open_ms}",
+                "ms": open_ms + spec.timeframe_ms,
                 "heading": f"{name} spread · z {signed(float(zscore[row]))}",
                 "words": f"{spec.symbol_a}/{spec.symbol_b} {spec.timeframe} entered at the close of"
                 f" {closed} UTC: {held}.{worth}",

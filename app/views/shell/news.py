@@ -9,6 +9,7 @@ from app.services.found import NEWEST
 from app.views.links import query_of
 from app.views.text import coin, duration_text, signed, time_text
 from core.settings import Settings
+from core.timeframes import TIMEFRAMES
 from ingest.store.reader import StoredEpisode
 from ingest.store.rules import StoredRule
 
@@ -98,6 +99,7 @@ def _toast(one: StoredEpisode, rule: StoredRule | None, settings: Settings) -> d
     return {
         "id": one.episode_id,
         "entry": entry,
+        "ms": one.start_ms + TIMEFRAMES.get(one.timeframe or "", 0),
         "mark": mark_of(one.direction),
         "heading": f"{name} fired{at}",
         "words": f"{time_text(one.start_ms)} UTC · {words}{seen}",

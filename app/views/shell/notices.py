@@ -26,14 +26,21 @@ class Notice:
 
     level: Level
     words: str
+    link: tuple[str, str] | None = None
+    """Words and address of what helps."""
 
 
 def notices(
-    status: DeskStatus, pair: PairState | None, failure: str = "", note: str = ""
+    status: DeskStatus,
+    pair: PairState | None,
+    failure: str = "",
+    note: str = "",
+    link: tuple[str, str] | None = None,
 ) -> list[Notice]:
     """Every line to show now, what matters most first.
 
-    `failure` is why there is no pair; `note` is what of a link could not be used.
+    `failure` is why there is no pair; `note` is what of a link could not be used; `link` leads to a
+    timeframe that has bars where the pair's own has none.
     """
     lines = [*_database(status), *_worker(status)]
     # Nothing new can come in without them, whatever the feed says.
@@ -48,18 +55,25 @@ def notices(
     lines += _source(status, pair)
     lines += _backfill(status)
     if pair is not None:
-        lines += _pair(pair, cut=any(line.level == "bad" for line in lines))
+        lines += _pair(pair, link, cut=any(line.level == "bad" for line in lines))
     return lines
 
 
 def notice_line(lines: Sequence[Notice]) -> list[Component]:
     """The line above the page, which never grows: the worst, and the rest behind a count."""
-    divs = [html.Div(line.words, className=f"notice {line.level}") for line in _worst_first(lines)]
+    divs = [html.Div(_said(line), className=f"notice {line.level}") for line in _worst_first(lines)]
     if len(divs) < 2:
         return [*divs]
     count = html.Summary(f"{len(divs) - 1} more")
     rest = html.Div(divs[1:], className="rest")
     return [divs[0], html.Details([count, rest], className="more-notices")]
+
+
+def _said(line: Notice) -> list[str | Component]:
+    if line.link is None:
+        return [line.words]
+    words, address = line.link
+    return [line.words, " ", html.A(words, href=address)]
 
 
 def _worst_first(lines: Sequence[Notice]) -> list[Notice]:
@@ -149,11 +163,21 @@ def _backfill(status: DeskStatus) -> list[Notice]:
     return [Notice("info", f"{words} · {history.done:,} of {history.total:,}")]
 
 
-def _pair(pair: PairState, cut: bool) -> list[Notice]:
+def no_bars_words(pair: PairState) -> str:
+    """Why a pair has no numbers: its bars are still to come, or are of other timeframes."""
+    spec = pair.spec
+    legs = f"{spec.symbol_a} and {spec.symbol_b}"
+    if pair.elsewhere:
+        there = " and ".join(pair.elsewhere)
+        return f"No {spec.timeframe} bars of {legs} are stored together; of {there} there are."
+    since = f" since {time_text(spec.since)} UTC" if spec.since is not None else ""
+    return f"Waiting for the first bars that {legs} have in common at {spec.timeframe}{since}…"
+
+
+def _pair(pair: PairState, link: tuple[str, str] | None, cut: bool) -> list[Notice]:
     closed = pair.closed
     if closed is None:
-        legs = f"{pair.spec.symbol_a} and {pair.spec.symbol_b}"
-        return [Notice("info", f"Waiting for the first bars that {legs} have in common…")]
+        return [Notice("warn" if pair.elsewhere else "info", no_bars_words(pair), link)]
     lines, listing = [], closed.key.listing
     for symbol, listed in (
         (pair.spec.symbol_a, listing.status_a),
