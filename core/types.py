@@ -101,10 +101,6 @@ class Leg:
         return len(self.open_time_ms)
 
 
-PRESENT_SHARE = 0.9
-"""Of the symbols of a scan that must have its last row."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Closes:
     """What a scan needs of one symbol's bars, oldest first; `Bars` has it too."""

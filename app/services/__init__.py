@@ -12,6 +12,8 @@ from app.services.jobs import JobService
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
+from app.services.radar import RadarService
+from app.services.scans import ScanService
 from app.services.status import StatusService, take_stock
 from app.services.trends import TrendService
 from app.services.watchlist import WatchlistService
@@ -36,6 +38,8 @@ class Desk:
     found: FoundService
     trends: TrendService
     jobs: JobService
+    scans: ScanService
+    radar: RadarService
     now_ms: Callable[[], int]
     """This machine's clock."""
     answers: ResultCache
@@ -57,6 +61,7 @@ def open_desk(
 
     look = SharedLook(reader.snapshot, now_ms, TICK_LOOK_MS, monotonic)
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
+    scans = ScanService(reader, now_ms, monotonic)
     pairs = PairService(settings, reader, look, now_ms)
     alerts = AlertService(settings, reader, look, now_ms, book)
     told = SharedLook(lambda: read_channels(reader, now_ms()), now_ms, STATUS_LOOK_MS, monotonic)
@@ -73,6 +78,8 @@ def open_desk(
         FoundService(reader, now_ms, monotonic),
         TrendService(reader, now_ms, monotonic),
         JobService(settings, reader, now_ms, book),
+        scans,
+        RadarService(settings, reader, look, scans),
         now_ms,
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

@@ -1,12 +1,12 @@
 """When the market is scanned: after the close of a bar that nearly all symbols have."""
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from core.job_spec import JobSpec, job_body, read_job_spec
+from core.presence import newest_common_ms
 from core.report import WorkerReport, from_mapping
 from core.settings import Settings
-from core.types import PRESENT_SHARE, TIMEFRAMES
+from core.types import TIMEFRAMES
 from ingest.store import jobs
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
@@ -68,12 +68,6 @@ def newest_bars(reader: Reader, timeframe_ms: int) -> dict[str, int]:
     return {
         name: one.newest_bars_ms[timeframe_ms] for name, one in fresh.items() if one.newest_bars_ms
     }
-
-
-def newest_common_ms(newest_ms: Iterable[int]) -> int | None:
-    """The newest open time that nine symbols of ten have reached, by the newest bar of each."""
-    times = sorted(newest_ms, reverse=True)
-    return times[math.ceil(PRESENT_SHARE * len(times)) - 1] if times else None
 
 
 def is_history_whole(reader: Reader) -> bool:

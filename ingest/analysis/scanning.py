@@ -10,13 +10,14 @@ import numpy as np
 
 from core.errors import PairdeskError
 from core.pair_spec import PairSpec, read_pair_spec
+from core.presence import PRESENT_SHARE, newest_common_ms
 from core.scan import PairTable, Scan, plan_tiles, scan
 from core.selection import NULL_UNIVERSES
 from core.tasks import Result, Run, Shared, Task
-from core.types import PRESENT_SHARE, TIMEFRAMES, FloatArray, IntArray
+from core.types import TIMEFRAMES, FloatArray, IntArray
 from core.universe import Universe, universe_of
 from ingest.analysis.executor import open_executor
-from ingest.analysis.scan_times import is_history_whole, newest_bars, newest_common_ms
+from ingest.analysis.scan_times import is_history_whole, newest_bars
 from ingest.analysis.work import Work
 from ingest.store import scans
 from ingest.store.reader import Reader

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ class PastScan:
     p_quarters: tuple[float | None, ...]
     half_life_bars: float | None
     hedge_ratio: float | None
+
+    @property
+    def p_quarters_median(self) -> float | None:
+        """Of the quarters that have one, at least two."""
+        known = [value for value in self.p_quarters if value is not None]
+        return median(known) if len(known) >= 2 else None
 
 
 class ScanReader(ReadConnections):

@@ -16,7 +16,7 @@ from ingest.analysis.jobs import JobDesk
 from ingest.store import jobs
 from ingest.store.jobs import MOST_TRIES, MOST_WAITING
 from ingest.store.reader import StoredJob
-from tests.ingest.analysis.conftest import Hours
+from tests.support.hours import Hours
 from tests.support.waiting import ENDLESS_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,7 +14,7 @@ from ingest.analysis.scan_times import ScanTimes
 from ingest.analysis.scanning import NothingToScan, head_of, keep, read_universe, scan_market
 from ingest.analysis.work import NotWanted, Work
 from ingest.store import jobs, scans
-from tests.ingest.analysis.conftest import END_MS, HOUR, Hours
+from tests.support.hours import END_MS, HOUR, Hours
 
 BARS = 300
 SPEC = read_job_spec({"kind": "scan", "timeframe": "1h", "bars": BARS}, Settings())

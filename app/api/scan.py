@@ -1,0 +1,281 @@
+"""`/analytics/scan` and `/analytics/radar`: every pair, the past of one, and who is far out now."""
+
+import math
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema, fields
+
+from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
+from app.api.downloads import CSV, csv_text
+from app.api.values import finite, iso, number, text
+from app.requests.scan import (
+    HistoryParameters,
+    RadarParameters,
+    ScanParameters,
+    ScanTableParameters,
+    asked_of,
+)
+from app.services import Desk
+from app.services.scans import ScanTable
+
+MOST_REFUSED = 500
+FIGURES = (
+    "statistic", "pvalue", "pvalue_other", "qvalue", "hedge_ratio", "p_quarters_median",
+    "hedge_ratio_now", "zscore", "spread_std", "break_even_z", "half_life_bars", "hurst",
+    "variance_ratio_24", "correlation", "zero_crossings", "quote_volume_24h",
+)  # fmt: skip
+QUARTERS = tuple(f"p_quarter_{number}" for number in range(4))
+_QUARTERS = fields.List(
+    fields.Float(allow_none=True), metadata={"description": "p of each quarter of the rows"}
+)
+RowAnswer = Schema.from_dict(
+    {
+        "symbol_a": text("the dependent leg of the lower statistic"),
+        "symbol_b": text(),
+        "direction": text("a_on_b: leg A is regressed on leg B"),
+        "rows": fields.Integer(metadata={"description": "that both legs have"}),
+        "lags": fields.Integer(),
+        "p_quarters": _QUARTERS,
+        **{name: number() for name in FIGURES},
+        "flags": fields.List(text()),
+    },
+    name="ScannedPair",
+)
+RefusedAnswer = Schema.from_dict(
+    {"symbol_a": text(), "symbol_b": text(), "reason": text()}, name="RefusedPair"
+)
+HubAnswer = Schema.from_dict(
+    {"symbol": text(), "count": fields.Integer(metadata={"description": "finds through it"})},
+    name="Hub",
+)
+ScanAnswer = Schema.from_dict(
+    {
+        "as_of": text("close of the last row, ISO 8601, UTC", null=True),
+        "start": text("open time of the first row, ISO 8601, UTC", null=True),
+        "timeframe": text(),
+        "bars": fields.Integer(),
+        "age_s": number("since that close"),
+        "symbols": fields.List(text()),
+        "pairs_total": fields.Integer(),
+        "pairs_tested": fields.Integer(),
+        "pairs_refused": fields.Integer(),
+        "elapsed_s": number("that the scan took"),
+        "found_p05": fields.Integer(metadata={"description": "pairs with p < .05"}),
+        "found_q05": fields.Integer(metadata={"description": "pairs with q < .05"}),
+        "null_range_p05": fields.List(
+            fields.Integer(),
+            metadata={"description": "lowest and highest `found_p05` in unrelated markets like it"},
+        ),
+        "hubs": fields.List(fields.Nested(HubAnswer)),
+        "detectable_half_life_bars": number("up to which nearly all true pairs pass q < .05"),
+        "pairs_shown": fields.Integer(metadata={"description": "that the filters leave"}),
+        "rows": fields.List(fields.Nested(RowAnswer)),
+        "refused": fields.List(fields.Nested(RefusedAnswer)),
+        "next": fields.Integer(
+            allow_none=True, metadata={"description": "`offset` of the next page; null at its end"}
+        ),
+        "warnings": fields.List(text()),
+    },
+    name="Scan",
+)
+FarOutAnswer = Schema.from_dict(
+    {
+        "symbol_a": text(),
+        "symbol_b": text(),
+        **{
+            name: number()
+            for name in ("zscore", "hedge_ratio", "break_even_z", "qvalue", "p_quarters_median",
+                         "half_life_bars")
+        },
+        "since_bars": fields.Integer(metadata={"description": "bars in a row that it is far out"}),
+    },
+    name="FarOut",
+)  # fmt: skip
+RadarAnswer = Schema.from_dict(
+    {
+        "as_of": text("close of the bar, ISO 8601, UTC", null=True),
+        "timeframe": text(),
+        "pairs": fields.Integer(metadata={"description": "that were looked over"}),
+        "far_out": fields.Integer(metadata={"description": "of them, `limit` aside"}),
+        "elapsed_ms": number(),
+        "rows": fields.List(fields.Nested(FarOutAnswer)),
+        "warnings": fields.List(text()),
+    },
+    name="Radar",
+)
+PastAnswer = Schema.from_dict(
+    {
+        "as_of": text("close of its last row, ISO 8601, UTC"),
+        "direction": text("a_on_b or b_on_a: which leg was the dependent one"),
+        "pvalue": number(),
+        "p_quarters": _QUARTERS,
+        "p_quarters_median": number(),
+        "half_life_bars": number(),
+        "hedge_ratio": number(),
+    },
+    name="PastScan",
+)
+HistoryAnswer = Schema.from_dict(
+    {
+        "symbol_a": text(),
+        "symbol_b": text(),
+        "timeframe": text(),
+        "bars": fields.Integer(),
+        "scans": fields.List(fields.Nested(PastAnswer), metadata={"description": "oldest first"}),
+    },
+    name="ScanHistory",
+)
+
+
+def scan_routes(desk: Desk) -> ApiBlueprint:
+    """Bind the routes to a desk."""
+    routes = ApiBlueprint("scan", __name__, url_prefix="/analytics", description="Every pair")
+
+    @routes.get("/scan")
+    @routes.arguments(ScanParameters, location="query")
+    @routes.response(200, ScanAnswer)
+    @routes.problems(400, 429, 503)
+    def scan(values: dict[str, Any]) -> Response:
+        """The newest scan of every pair, filtered and in order, a page of it."""
+        asked, limit, offset = asked_of(values), values["limit"], values["offset"]
+        table = desk.scans.table(asked.timeframe, asked.bars)
+        head = scan_head(table, asked.timeframe, asked.bars, desk.now_ms())
+        if table is None:
+            return json_answer(head | {"pairs_shown": 0, "rows": [], "refused": [], "next": None})
+        chosen = table.chosen(asked)
+        shown = chosen[offset : offset + limit]
+        refused = [one._asdict() for one in table.refused()]
+        body = {
+            "pairs_shown": len(chosen),
+            "rows": [scan_row(table, int(row)) for row in shown],
+            "refused": refused[:MOST_REFUSED],
+            "next": offset + limit if offset + limit < len(chosen) else None,
+        }
+        if len(refused) > MOST_REFUSED:
+            head["warnings"].append(f"refused: only the first {MOST_REFUSED} are listed")
+        return json_answer(head | body)
+
+    @routes.get("/scan/pairs.csv")
+    @routes.arguments(ScanTableParameters, location="query")
+    @routes.response(200, CSV, content_type="text/csv")
+    @routes.problems(400, 429, 503)
+    def scanned_pairs(values: dict[str, Any]) -> Response:
+        """Every pair that the filters leave, in order, as CSV."""
+        asked = asked_of(values)
+        table = desk.scans.table(asked.timeframe, asked.bars)
+        rows = [] if table is None else (scan_row(table, int(row)) for row in table.chosen(asked))
+        columns = list(RowAnswer._declared_fields)
+        content = csv_text(columns, ([_cell(row[name]) for name in columns] for row in rows))
+        return csv_answer(content, f"scan-{asked.timeframe}-{asked.bars}.csv")
+
+    @routes.get("/scan/history")
+    @routes.arguments(HistoryParameters, location="query")
+    @routes.response(200, HistoryAnswer)
+    @routes.problems(400, 429, 503)
+    def scan_history(values: dict[str, Any]) -> Response:
+        """What past scans found of one pair."""
+        symbol_a, symbol_b = values["symbol_a"], values["symbol_b"]
+        found = desk.scans.past(values["timeframe"], values["bars"], symbol_a, symbol_b)
+        scans = [
+            {
+                "as_of": iso(one.as_of_ms),
+                "direction": "b_on_a" if one.is_reversed == (symbol_a < symbol_b) else "a_on_b",
+                "pvalue": one.pvalue,
+                "p_quarters": one.p_quarters,
+                "p_quarters_median": one.p_quarters_median,
+                "half_life_bars": one.half_life_bars,
+                "hedge_ratio": one.hedge_ratio,
+            }
+            for one in found
+        ]
+        return json_answer(values | {"scans": scans})
+
+    @routes.get("/radar")
+    @routes.arguments(RadarParameters, location="query")
+    @routes.response(200, RadarAnswer)
+    @routes.problems(400, 429, 503)
+    def radar(values: dict[str, Any]) -> Response:
+        """Who is far from the mean at the last closed bar, of all pairs, the farthest first."""
+        seen = desk.radar.seen(values["timeframe"])
+        if seen is None:
+            words = "rows: no two symbols have bars of one time"
+            body: dict[str, Any] = {"as_of": None, "timeframe": values["timeframe"], "pairs": 0,
+                    "far_out": 0, "elapsed_ms": None, "rows": [], "warnings": [words]}  # fmt: skip
+            return json_answer(body)
+        rows, count = desk.radar.far_out(seen, values["min_z"], values["max_q"], values["limit"])
+        names = FarOutAnswer._declared_fields
+        warnings = []
+        if rows and all(math.isnan(row.qvalue) for row in rows):
+            warnings = ["qvalue, p_quarters_median, half_life_bars: no scan of this timeframe yet"]
+        symbols = len(seen.rows.symbols)
+        return json_answer(
+            {
+                "as_of": iso(seen.as_of_ms),
+                "timeframe": seen.timeframe,
+                "pairs": symbols * (symbols - 1) // 2,
+                "far_out": count,
+                "elapsed_ms": seen.elapsed_ms,
+                "rows": [{name: _plain(getattr(row, name)) for name in names} for row in rows],
+                "warnings": warnings,
+            }
+        )
+
+    return routes
+
+
+def scan_head(table: ScanTable | None, timeframe: str, bars: int, now_ms: int) -> dict[str, Any]:
+    """What stands above the rows; without a scan nulls and why."""
+    if table is None:
+        numbers = dict.fromkeys(("pairs_total", "pairs_tested", "pairs_refused", "found_p05",
+                                 "found_q05"), 0)  # fmt: skip
+        none = dict.fromkeys(("as_of", "start", "age_s", "elapsed_s"))
+        words = f"rows: no scan of {bars:,} bars of {timeframe} yet; POST /api/jobs asks for one"
+        return {
+            "timeframe": timeframe, "bars": bars, "symbols": [], "null_range_p05": [], "hubs": [],
+            "detectable_half_life_bars": None, "warnings": [words],
+        } | numbers | none  # fmt: skip
+    scan, head = table.scan, table.scan.head
+    warnings = []
+    if not head["is_history_whole"]:
+        warnings.append("rows: the history was still being fetched")
+    if head["short"]:
+        names = ", ".join(table.symbols[number] for number in head["short"])
+        warnings.append(f"rows: {names} lack more than a tenth of the bars")
+    same = ("pairs_total", "pairs_tested", "pairs_refused", "elapsed_s", "found_p05", "found_q05",
+            "null_range_p05", "detectable_half_life_bars")  # fmt: skip
+    return {name: head[name] for name in same} | {
+        "as_of": iso(scan.as_of_ms),
+        "start": iso(head["start_ms"]),
+        "timeframe": scan.timeframe,
+        "bars": scan.bars,
+        "age_s": max(0, now_ms - scan.as_of_ms) / 1_000,
+        "symbols": table.symbols,
+        "hubs": [{"symbol": table.symbols[hub], "count": count} for hub, count in head["hubs"]],
+        "warnings": warnings,
+    }
+
+
+def scan_row(table: ScanTable, row: int) -> dict[str, Any]:
+    """One pair of a scan."""
+    figures = {name: finite(float(table.values(name)[row])) for name in FIGURES}
+    return {
+        "symbol_a": table.symbols[int(table.leg_a[row])],
+        "symbol_b": table.symbols[int(table.leg_b[row])],
+        "direction": "a_on_b",
+        "rows": int(table.columns["rows"][row]),
+        "lags": int(table.columns["lags"][row]),
+        "p_quarters": [finite(float(table.columns[name][row])) for name in QUARTERS],
+        "flags": table.flags(row),
+    } | figures
+
+
+def _plain(value: Any) -> Any:
+    return finite(value) if isinstance(value, float) else value
+
+
+def _cell(value: Any) -> Any:
+    """A list as one cell of a spreadsheet."""
+    if not isinstance(value, list):
+        return value
+    return " ".join("" if part is None else str(part) for part in value)

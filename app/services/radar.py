@@ -1,0 +1,171 @@
+"""The z of every pair at the last closed bar, and who is far out of those that a scan found."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.services.looks import SharedLook
+from app.services.scans import ScanService, ScanTable
+from core.job_spec import SCANNED_BARS
+from core.pair_spec import PairSpec, read_pair_spec
+from core.presence import newest_common_ms
+from core.radar import Radar, radar
+from core.scan import QUARTERS
+from core.settings import Settings
+from core.stretched import bars_beyond, stretched
+from core.types import TIMEFRAMES, IntArray
+from core.universe import LogRows, log_rows
+from ingest.store.bar_cache import BarCache
+from ingest.store.reader import Freshness, Reader, Snapshot
+
+SHOWN_BACK = 240
+"""Bars before the last one that a pair is followed over: since when it is far out, its line."""
+SHORTER_BY = 60
+"""Rows after the last common one that a symbol may be ahead."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """All pairs of the universe at one bar."""
+
+    timeframe: str
+    rows: LogRows
+    spec: PairSpec
+    radar: Radar
+    elapsed_ms: float
+    """Of the pairs, without reading their bars."""
+
+    @property
+    def as_of_ms(self) -> int:
+        return self.rows.as_of_ms
+
+
+@dataclass(frozen=True, slots=True)
+class FarOut:
+    """A pair that is far from its mean; NaN where no scan has a figure."""
+
+    symbol_a: str
+    symbol_b: str
+    zscore: float
+    hedge_ratio: float
+    break_even_z: float
+    qvalue: float
+    p_quarters_median: float
+    half_life_bars: float
+    since_bars: int
+    p_quarters: tuple[float, ...]
+
+
+class RadarService:
+    """Looks over all pairs once a closed bar, when somebody asks; safe between threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Reader,
+        look: SharedLook[Snapshot],
+        scans: ScanService,
+        elapsed: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._settings = settings
+        self._look = look
+        self._scans = scans
+        self._elapsed = elapsed
+        self._bars = BarCache(reader)
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[Hashable, Seen]] = {}
+
+    def seen(self, timeframe: str) -> Seen | None:
+        """All pairs at the newest bar that nearly all symbols have; None without two of them."""
+        step, look = TIMEFRAMES[timeframe], self._look.value()
+        table = self._scans.table(timeframe, SCANNED_BARS)
+        names = look.symbols.keys() if table is None else table.symbols
+        known = ((name, look.symbols.get(name)) for name in names)
+        live = {name: one for name, one in known if one is not None and step in one.newest_bars_ms}
+        last_ms = newest_common_ms(one.newest_bars_ms[step] for one in live.values())
+        if last_ms is None or len(live) < 2:
+            return None
+        key = last_ms, tuple((name, one.revision) for name, one in live.items())
+        with self._lock:
+            kept = self._kept.get(timeframe)
+            if kept is not None and kept[0] == key:
+                return kept[1]
+            found = self._look_over(timeframe, live, last_ms)
+            if found is not None:
+                self._kept[timeframe] = key, found
+            return found
+
+    def _look_over(self, timeframe: str, live: dict[str, Freshness], last_ms: int) -> Seen | None:
+        spec = read_pair_spec({"timeframe": timeframe}, self._settings)
+        step, count = spec.timeframe_ms, spec.hedge_window + spec.window + SHOWN_BACK
+        span = last_ms - (count + SHORTER_BY) * step, last_ms + (SHORTER_BY + 1) * step
+        legs = {name: self._bars.leg(name, step, *span, one.revision) for name, one in live.items()}
+        rows = log_rows(legs, step, count)
+        if rows is None:
+            return None
+        began = self._elapsed()
+        seen = radar(rows.logs, window=spec.window, hedge_window=spec.hedge_window)
+        return Seen(timeframe, rows, spec, seen, 1e3 * (self._elapsed() - began))
+
+    def far_out(
+        self, seen: Seen, min_z: float | None, max_q: float | None, limit: int
+    ) -> tuple[list[FarOut], int]:
+        """The pairs that are far out, the farthest first, and how many there are of them."""
+        table = self._scans.table(seen.timeframe, SCANNED_BARS)
+        rows, leg_a, leg_b = _pairs(seen, table)
+        if max_q is not None:
+            passes = np.zeros(len(rows), dtype=np.bool_)
+            if table is not None:
+                passes = table.columns["qvalue"][rows] <= max_q
+            rows, leg_a, leg_b = rows[passes], leg_a[passes], leg_b[passes]
+        found = stretched(seen.radar, leg_a, leg_b, seen.spec, min_z)
+        out = []
+        for place in range(min(limit, len(found.row))):
+            pair = int(found.row[place])
+            first, second = int(leg_a[pair]), int(leg_b[pair])
+            level = float(found.break_even_z[place]) if min_z is None else min_z
+            qvalue, median, half_life, quarters = _of_scan(table, int(rows[pair]))
+            y, x = seen.rows.logs[first], seen.rows.logs[second]
+            out.append(
+                FarOut(
+                    symbol_a=seen.rows.symbols[first],
+                    symbol_b=seen.rows.symbols[second],
+                    zscore=float(found.zscore[place]),
+                    hedge_ratio=float(found.hedge_ratio[place]),
+                    break_even_z=float(found.break_even_z[place]),
+                    qvalue=qvalue,
+                    p_quarters_median=median,
+                    half_life_bars=half_life,
+                    since_bars=bars_beyond(y, x, seen.spec, level),
+                    p_quarters=quarters,
+                )
+            )
+        return out, len(found.row)
+
+
+def _pairs(seen: Seen, table: ScanTable | None) -> tuple[IntArray, IntArray, IntArray]:
+    """Rows of the scan and the legs' numbers among those seen; without a scan every pair once."""
+    if table is None:
+        leg_a, leg_b = np.triu_indices(len(seen.rows.symbols), 1)
+        return np.full(len(leg_a), -1), leg_a, leg_b
+    number = {symbol: place for place, symbol in enumerate(seen.rows.symbols)}
+    places = np.array([number.get(symbol, -1) for symbol in table.symbols])
+    leg_a, leg_b = places[table.leg_a], places[table.leg_b]
+    rows = np.flatnonzero((leg_a >= 0) & (leg_b >= 0))
+    return rows, leg_a[rows], leg_b[rows]
+
+
+def _of_scan(table: ScanTable | None, row: int) -> tuple[float, float, float, tuple[float, ...]]:
+    """q, median of the quarters, half-life and the quarters of a pair; NaN without a scan."""
+    if table is None:
+        return math.nan, math.nan, math.nan, (math.nan,) * QUARTERS
+    qvalue, median, half_life = (
+        float(table.columns[name][row])
+        for name in ("qvalue", "p_quarters_median", "half_life_bars")
+    )
+    quarters = (float(table.columns[f"p_quarter_{number}"][row]) for number in range(QUARTERS))
+    return qvalue, median, half_life, tuple(quarters)

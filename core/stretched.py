@@ -1,0 +1,66 @@
+"""Which pairs are far from their mean now, beyond what a trade costs, and since when."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from core.pair_spec import PairSpec
+from core.radar import Radar
+from core.regression import rolling_hedge
+from core.types import FloatArray, IntArray
+
+
+class Stretched(NamedTuple):
+    """(m,) each, the farthest first."""
+
+    row: IntArray
+    """Numbers of the pairs among those given."""
+    zscore: FloatArray
+    hedge_ratio: FloatArray
+    break_even_z: FloatArray
+
+
+def stretched(
+    seen: Radar, leg_a: IntArray, leg_b: IntArray, spec: PairSpec, min_z: float | None = None
+) -> Stretched:
+    """Find the pairs that are far out and whose legs offset each other.
+
+    Parameters
+    ----------
+    seen : the z of every pair.
+    leg_a, leg_b : (m,) pairs to look at.
+    spec : costs and exit.
+    min_z : |z| from which on a pair counts; without one the z at which a full reversion pays.
+
+    Notes
+    -----
+    The break-even is `core.spread.break_even_z`. A pair with β ≤ 0 holds both legs on one side: no
+    trade of its spread is hedged.
+    """
+    fit, std = seen.hedge_ratio[leg_a, leg_b], seen.spread_std[leg_a, leg_b]
+    zscore = seen.zscore[leg_a, leg_b]
+    costs = 2.0 * (spec.fee_bps + spec.slippage_bps) / 1e4
+    with np.errstate(divide="ignore", invalid="ignore"):
+        even = spec.exit_z + costs * (1.0 + np.abs(fit)) / std
+        even[~(std > 0.0)] = math.nan
+        far = (np.abs(zscore) >= (even if min_z is None else min_z)) & (fit > 0.0)
+    rows = np.flatnonzero(far)
+    rows = rows[np.argsort(-np.abs(zscore[rows]), kind="stable")]
+    return Stretched(rows, zscore[rows], fit[rows], even[rows])
+
+
+def bars_beyond(logs_a: FloatArray, logs_b: FloatArray, spec: PairSpec, level: float) -> int:
+    """How many of the last bars in a row |z| has been at `level` or beyond on the same side.
+
+    Parameters
+    ----------
+    logs_a, logs_b : (n,) log prices of both legs, NaN where a row is missing; bars that lack the
+        rows before them for a z end the count.
+    """
+    zscore = rolling_hedge(
+        logs_a, logs_b, first_index=0, hedge_window=spec.hedge_window, window=spec.window
+    ).zscore
+    beyond = (np.abs(zscore) >= level) & (np.sign(zscore) == np.sign(zscore[-1]))
+    inside = np.flatnonzero(~beyond)
+    return len(zscore) - 1 - int(inside[-1]) if len(inside) else len(zscore)
