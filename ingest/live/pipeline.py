@@ -255,6 +255,13 @@ class Pipeline:
         self._chains.rebuild(chain, open_ms, open_ms + stored_bars.MINUTE_MS - 1, anchor_id)
         return next(iter(self.own_minutes(symbol, open_ms, open_ms + stored_bars.MINUTE_MS)), None)
 
+    def miss(self, symbol: str, start_ms: int, end_ms: int) -> None:
+        """Leave out our flat bars of [start, end), of which the exchange has none."""
+        chain = self.chains[symbol]
+        with self._chains.transaction() as tx:
+            if stored_bars.flag_incomplete(tx, chain, start_ms, end_ms - 1, is_final=False):
+                market.rise_revision(tx, chain.symbol_id)
+
 
 def _merged(
     rebuilds: list[tuple[SymbolChain, int, int, int]],

@@ -1,7 +1,8 @@
 """Compares our minutes with the exchange's own bars; what differs is mended or reported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import isclose
 
 import structlog
@@ -9,6 +10,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from core.types import Bar, Trade
+from ingest.binance.answers import odd_rows
 from ingest.binance.rest import PAGE_LIMIT
 from ingest.live.backfill import PAGE
 from ingest.live.pipeline import Pipeline
@@ -81,21 +83,39 @@ class Reconciliation:
         if not own:
             return end_ms
         count = (end_ms - own[0].open_time_ms) // MINUTE_MS
-        klines = {
-            bar.open_time_ms: bar
-            for bar in await self.exchange.klines(
-                symbol, "1m", start_ms=own[0].open_time_ms, limit=min(count + 1, PAGE_LIMIT)
-            )
-        }
+        answer = await self.exchange.klines(
+            symbol, "1m", start_ms=own[0].open_time_ms, limit=min(count + 1, PAGE_LIMIT)
+        )
+        klines = {bar.open_time_ms: bar for bar in answer}
         until_ms = max(klines, default=start_ms - MINUTE_MS) + MINUTE_MS
+        none_of: list[Bar] = []
         for bar in own:
+            if bar.open_time_ms >= until_ms:
+                break  # not there yet
             kline = klines.get(bar.open_time_ms)
             if kline is None:
-                continue  # not there yet, or a minute that the exchange has no bar of
-            if not agrees(bar, kline):
+                none_of.append(bar)
+            elif not agrees(bar, kline):
                 await self._mend(symbol, bar, kline)
             self.findings.checked += 1
+        if none_of and not odd_rows(answer):
+            await self._follow(symbol, none_of)
         return min(end_ms, until_ms)
+
+    async def _follow(self, symbol: str, bars: Sequence[Bar]) -> None:
+        """Minutes between others that the exchange has no bar of: the symbol stood still.
+
+        Where nothing traded ours are missing then, as they are in fetched and imported history.
+        Those with trades stand, their ids prove them, and are told.
+        """
+        for bar in bars:
+            if bar.trade_count:
+                self._note(f"{symbol} {bar.open_time_ms}: ours {_shown(bar)}, exchange none")
+        still = [bar.open_time_ms for bar in bars if not bar.trade_count]
+        for start_ms, end_ms in _runs(still):
+            await self.store(partial(self.pipeline.miss, symbol, start_ms, end_ms))
+        if still:
+            log.warning("minutes that the exchange has none of", symbol=symbol, minutes=len(still))
 
     async def _mend(self, symbol: str, bar: Bar, kline: Bar) -> None:
         """Fetch the minute's trades again and build it anew; report what still differs."""
@@ -107,10 +127,12 @@ class Reconciliation:
             self.findings.repaired += 1
             log.warning("a minute is mended", symbol=symbol, before=bar, after=mended)
             return
-        self.findings.disagreed += 1
-        words = (
+        self._note(
             f"{symbol} {bar.open_time_ms}: ours {_shown(mended or bar)}, exchange {_shown(kline)}"
         )
+
+    def _note(self, words: str) -> None:
+        self.findings.disagreed += 1
         self.findings.examples = [*self.findings.examples, words][-KEPT_FINDINGS:]
         log.error("a minute differs from the exchange's own bar", reason=words)
 
@@ -141,6 +163,17 @@ def agrees(own: Bar, kline: Bar) -> bool:
             )
         )
     )
+
+
+def _runs(opens: Sequence[int]) -> list[tuple[int, int]]:
+    """Minutes that follow each other, as from when until when."""
+    runs: list[tuple[int, int]] = []
+    for open_ms in opens:
+        if runs and runs[-1][1] == open_ms:
+            runs[-1] = (runs[-1][0], open_ms + MINUTE_MS)
+        else:
+            runs.append((open_ms, open_ms + MINUTE_MS))
+    return runs
 
 
 def _shown(bar: Bar) -> str:

@@ -10,8 +10,8 @@ their trades any more, and a year of them is there in seconds.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
-from itertools import accumulate
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate, chain
 from threading import Lock
 
 import numpy as np
@@ -35,22 +35,51 @@ _CACHED_PRINTS = 600_000
 _CACHED_MINUTES = 300_000
 
 
-class _Extras:
-    """Bursts of one symbol: extra trades by block, and how many ids came before each block."""
+class _Changes:
+    """What differs from one symbol's tape: trades laid over it, and times without any.
 
-    def __init__(self, by_block: dict[int, Prints]) -> None:
-        self.by_block = by_block
-        self._blocks = sorted(by_block)
-        sizes = [len(by_block[block]) for block in self._blocks]
-        raws = [int(by_block[block].raw_count.sum()) for block in self._blocks]
-        self._ids_before = [0, *accumulate(sizes)]
+    Ids are dense all the same: those of later blocks shift by what was added or left out before.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        symbol: str,
+        extra: Mapping[int, Prints] | None = None,
+        stops: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self._tape, self._symbol = tape, symbol
+        self._extra = extra or {}
+        self.stops = tuple(stops)
+        stopped = (
+            range(start >> BLOCK_BITS, ((end - 1) >> BLOCK_BITS) + 1) for start, end in self.stops
+        )
+        self._blocks = sorted({*self._extra, *chain.from_iterable(stopped)})
+        made = [self.prints(block, 1) for block in self._blocks]
+        own_ids, own_raws = tape.aggregates_per_block[symbol], tape.raws_per_block[symbol]
+        self._ids_before = [0, *accumulate(len(prints) - own_ids for prints in made)]
+        raws = (int(prints.raw_count.sum()) - own_raws for prints in made)
         self._raws_before = [0, *accumulate(raws)]
 
-    def plus(self, found: dict[int, Prints]) -> "_Extras":
-        by_block = dict(self.by_block)
+    def prints(self, first_block: int, blocks: int) -> Prints:
+        """The trades of some blocks as they are after all changes."""
+        prints = self._tape.prints(self._symbol, first_block, blocks)
+        for block, extra in self._extra.items():
+            if first_block <= block < first_block + blocks:
+                prints = prints.merged(extra)
+        for start_ms, end_ms in self.stops:
+            prints = prints.without(start_ms, end_ms)
+        return prints
+
+    def plus(self, found: Mapping[int, Prints]) -> "_Changes":
+        extra = dict(self._extra)
         for block, prints in found.items():
-            by_block[block] = by_block[block].merged(prints) if block in by_block else prints
-        return _Extras(by_block)
+            extra[block] = extra[block].merged(prints) if block in extra else prints
+        return _Changes(self._tape, self._symbol, extra, self.stops)
+
+    def stopped(self, start_ms: int, end_ms: int) -> "_Changes":
+        stops = (*self.stops, (start_ms, end_ms))
+        return _Changes(self._tape, self._symbol, self._extra, stops)
 
     def ids_before(self, block: int) -> int:
         return self._ids_before[bisect_left(self._blocks, block)]
@@ -58,13 +87,13 @@ class _Extras:
     def raws_before(self, block: int) -> int:
         return self._raws_before[bisect_left(self._blocks, block)]
 
-    @property
-    def ids(self) -> int:
-        return self._ids_before[-1]
+    def block_of_id(self, trade_id: int) -> int:
+        count = self._tape.aggregates_per_block[self._symbol]
+        return _block_of(trade_id, count, self._ids_before, self.ids_before)
 
-    @property
-    def raws(self) -> int:
-        return self._raws_before[-1]
+    def block_of_raw_id(self, raw_id: int) -> int:
+        count = self._tape.raws_per_block[self._symbol]
+        return _block_of(raw_id, count, self._raws_before, self.raws_before)
 
 
 class Ledger:
@@ -83,11 +112,11 @@ class Ledger:
         market = Market(seed)
         self._tape = Tape(market, seed, rate)
         self._archive = Archive(market, self._tape, seed)
-        self._extras = {symbol: _Extras({}) for symbol in LISTINGS}
+        self._changes = {symbol: _Changes(self._tape, symbol) for symbol in LISTINGS}
         self._blocks: Cache[tuple[str, int], Prints] = Cache(_CACHED_PRINTS)
         self._chunks: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
         self._archived: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
-        self._bursting = Lock()
+        self._changing = Lock()
 
     def now_ms(self) -> int:
         """The exchange's own time."""
@@ -102,18 +131,16 @@ class Ledger:
     def first_id(self, symbol: str, block: int) -> int:
         """Aggregate id of the first trade of a block."""
         count = self._tape.aggregates_per_block[symbol]
-        return block * count + self._extras[symbol].ids_before(block)
+        return block * count + self._changes[symbol].ids_before(block)
 
     def first_raw_id(self, symbol: str, block: int) -> int:
         """Raw trade id of the first trade of a block."""
         count = self._tape.raws_per_block[symbol]
-        return block * count + self._extras[symbol].raws_before(block)
+        return block * count + self._changes[symbol].raws_before(block)
 
     def block_of_id(self, symbol: str, trade_id: int) -> int:
         """The block that holds an aggregate id."""
-        count = self._tape.aggregates_per_block[symbol]
-        low, high = (trade_id - self._extras[symbol].ids) // count, trade_id // count
-        return _last_at_most(trade_id, low, high, lambda number: self.first_id(symbol, number))
+        return self._changes[symbol].block_of_id(trade_id)
 
     def oldest_id(self, symbol: str) -> int:
         """The first id not pruned."""
@@ -131,11 +158,7 @@ class Ledger:
         return self._made(*key, 1)
 
     def _made(self, symbol: str, first_block: int, blocks: int) -> Prints:
-        prints = self._tape.prints(symbol, first_block, blocks)
-        for block, extra in self._extras[symbol].by_block.items():
-            if first_block <= block < first_block + blocks:
-                prints = prints.merged(extra)
-        return prints
+        return self._changes[symbol].prints(first_block, blocks)
 
     def burst(
         self, trades_per_s: float, seconds: float, symbols: list[str] | None = None
@@ -145,29 +168,46 @@ class Ledger:
         All later ids shift by them, for REST, streams and bars alike, as long as this object
         lives: a new one knows nothing of them.
         """
-        with self._bursting:
-            return self._burst(round(trades_per_s * seconds), round(seconds * 1_000), symbols)
-
-    def _burst(self, total: int, duration_ms: int, symbols: list[str] | None) -> tuple[int, int]:
+        total, duration_ms = round(trades_per_s * seconds), round(seconds * 1_000)
         counts = shares(symbols or list(LISTINGS), total)
-        lead_ms = 250
-        while True:
-            # What has been told already must not change: begin ahead of the clock, and start
-            # again when making the trades took longer than that.
-            start_ms = self.now_ms() + lead_ms
-            extras = {
-                symbol: self._extras[symbol].plus(
-                    burst_prints(self._tape, symbol, start_ms, duration_ms, count)
-                )
-                for symbol, count in counts.items()
-            }
-            if self.now_ms() < start_ms:
-                break
-            lead_ms *= 2
-        self._extras.update(extras)
-        self._blocks.clear()
-        self._chunks.clear()
-        return total, start_ms
+
+        def laid_over(symbol: str, start_ms: int) -> _Changes:
+            return self._changes[symbol].plus(
+                burst_prints(self._tape, symbol, start_ms, duration_ms, counts[symbol])
+            )
+
+        return total, self._change(list(counts), laid_over)
+
+    def stand_still(self, seconds: float, symbols: list[str] | None = None) -> tuple[int, int]:
+        """Let nothing trade from now on for a while; from when until when.
+
+        As after a stop of the exchange no id is missing, and of times that lie wholly inside there
+        is no bar, not even a flat one.
+        """
+        duration_ms = round(seconds * 1_000)
+
+        def stopped(symbol: str, start_ms: int) -> _Changes:
+            return self._changes[symbol].stopped(start_ms, start_ms + duration_ms)
+
+        start_ms = self._change(symbols or list(LISTINGS), stopped)
+        return start_ms, start_ms + duration_ms
+
+    def _change(self, symbols: list[str], changed: Callable[[str, int], _Changes]) -> int:
+        """Change the market of some symbols from a moment on that is still to come; that moment."""
+        with self._changing:
+            lead_ms = 250
+            while True:
+                # What has been told already must not change: begin ahead of the clock, and start
+                # again when making the trades took longer than that.
+                start_ms = self.now_ms() + lead_ms
+                changes = {symbol: changed(symbol, start_ms) for symbol in symbols}
+                if self.now_ms() < start_ms:
+                    break
+                lead_ms *= 2
+            self._changes.update(changes)
+            self._blocks.clear()
+            self._chunks.clear()
+            return start_ms
 
     # Trades ---------------------------------------------------------------------------------
 
@@ -210,9 +250,7 @@ class Ledger:
 
     def trades_from_raw(self, symbol: str, raw_id: int, limit: int) -> list[Trade]:
         """Trades from the one that covers a raw id on."""
-        count = self._tape.raws_per_block[symbol]
-        low, high = (raw_id - self._extras[symbol].raws) // count, raw_id // count
-        block = _last_at_most(raw_id, low, high, lambda number: self.first_raw_id(symbol, number))
+        block = self._changes[symbol].block_of_raw_id(raw_id)
         oldest_id = self.oldest_id(symbol)
         if self.first_id(symbol, block) < oldest_id:
             return self.trades(symbol, oldest_id, limit)
@@ -285,7 +323,10 @@ class Ledger:
         offset_ms: int = 0,
         now_ms: int | None = None,
     ) -> BarRows:
-        """Dense bars that open at or after `start_ms` and before `end_ms`, the open one last."""
+        """Bars that open at or after `start_ms` and before `end_ms`, the open one last.
+
+        They are dense but for times in which the symbol stood still.
+        """
         now_ms = self.now_ms() if now_ms is None else now_ms
         first = -(-(max(start_ms, self.oldest_bar_ms()) + offset_ms) // interval_ms)
         first_open = first * interval_ms - offset_ms
@@ -307,10 +348,14 @@ class Ledger:
             found = fold_rows(found, interval_ms, offset_ms)
         starts_whole = len(found) and int(found.open_time_ms[0]) == first_open
         close_before = 0 if starts_whole else self.price_before(symbol, first_open)
-        return dense(found, first_open, end_ms, interval_ms, close_before)
+        found = dense(found, first_open, end_ms, interval_ms, close_before)
+        for start, end in self._changes[symbol].stops:
+            inside = (found.open_time_ms >= start) & (found.open_time_ms + interval_ms <= end)
+            found = found.where(~inside)
+        return found
 
     def bars(self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int) -> list[Bar]:
-        """Dense bars with open times from `start_ms` to before `end_ms`, up to now."""
+        """Bars with open times from `start_ms` to before `end_ms`, up to now."""
         listing = LISTINGS[symbol]
         ticks, steps = 10**listing.price_decimals, 10**listing.quantity_decimals
         now_ms = self.now_ms()
@@ -336,8 +381,10 @@ class Ledger:
         block = time_ms >> BLOCK_BITS
         prints = self.block(symbol, block)
         at = int(np.searchsorted(prints.trade_time_ms, time_ms)) - 1
-        if at < 0:
-            prints, at = self.block(symbol, block - 1), -1
+        while at < 0:
+            block -= 1
+            prints = self.block(symbol, block)
+            at = len(prints) - 1
         return int(prints.price[at])
 
     def _folded(self, symbol: str, start_ms: int, end_ms: int, interval_ms: int) -> BarRows:
@@ -377,6 +424,14 @@ def _chunks_over(start_ms: int, end_ms: int, blocks: int) -> range:
     if start_ms >= end_ms:
         return range(0)
     return range(start_ms // (blocks * BLOCK_MS), -(-end_ms // (blocks * BLOCK_MS)))
+
+
+def _block_of(
+    number: int, count: int, shifts: Sequence[int], shift_before: Callable[[int], int]
+) -> int:
+    """The block that holds an id: each begins `count` after the last, plus the shift before it."""
+    low, high = (number - max(shifts)) // count, (number - min(shifts)) // count
+    return _last_at_most(number, low, high, lambda block: block * count + shift_before(block))
 
 
 def _last_at_most(value: int, low: int, high: int, of: Callable[[int], int]) -> int:

@@ -175,6 +175,8 @@ class Publisher:
         # At a boundary the bar that ends there is told for the last time.
         open_ms = (time_ms - 1 + stream.offset_ms) // interval_ms * interval_ms - stream.offset_ms
         rows = self._ledger.rows(stream.symbol, interval_ms, open_ms, open_ms + 1, stream.offset_ms)
+        if not len(rows):
+            return None  # the symbol stands still
         closed = open_ms + interval_ms == time_ms
         listing = LISTINGS[stream.symbol]
         return wire.kline_frame(listing, stream.interval, rows, time_ms, closed, unit)

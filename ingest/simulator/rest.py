@@ -18,6 +18,8 @@ from ingest.simulator.parameters import Parameters, Refused, invalid
 from ingest.simulator.ticker import day_ticker
 from ingest.simulator.weights import WEIGHT_PER_MINUTE, Overused, WeightMeter
 
+MAX_STOP_S = 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -102,6 +104,20 @@ class RestApi:
         total, start_ms = self._ledger.burst(trades_per_s, seconds, symbols)
         return Answer(200, orjson.dumps({"trades": total, "startTime": start_ms}))
 
+    def stand_still(self, query: str) -> Answer:
+        """Control route as well: `seconds` without a trade or a bar, of `symbols` or of all."""
+        try:
+            parameters = Parameters(query)
+            seconds = parameters.integer("seconds") or 120
+            symbols = parameters.symbols()
+            parameters.all_read()
+            if seconds > MAX_STOP_S:
+                invalid("seconds")
+        except Refused as refused:
+            return Answer(refused.status, refused.body)
+        start_ms, end_ms = self._ledger.stand_still(seconds, symbols)
+        return Answer(200, orjson.dumps({"startTime": start_ms, "endTime": end_ms}))
+
     def _ping(self, parameters: Parameters, unit: int) -> Any:
         parameters.all_read()
         return {}
@@ -184,15 +200,18 @@ class RestApi:
         start_ms = parameters.time_ms("startTime", now_ms)
         end_ms = parameters.time_ms("endTime", now_ms)
         limit, before = parameters.limit(), self._faults.told_before(symbol)
+        first_id = self._faults.first_id(symbol)
         parameters.all_read()
         if from_id is not None:
             if start_ms is not None or end_ms is not None:
                 raise Refused(-1128, "Combination of optional parameters invalid.")
-            from_id = max(from_id + before, self._faults.first_id(symbol))
+            from_id = max(from_id + before, first_id)
             trades = self._ledger.trades(symbol, from_id, limit, now_ms)
         elif start_ms is not None:
             until_ms = now_ms + 1 if end_ms is None else min(end_ms, now_ms) + 1
             trades = self._ledger.trades_between(symbol, start_ms, until_ms, limit)
+            if trades and trades[0].trade_id < first_id:
+                trades = self._ledger.trades(symbol, first_id, limit, until_ms - 1)
         else:
             until_ms = now_ms + 1 if end_ms is None else min(end_ms, now_ms) + 1
             trades = self._ledger.newest_trades(symbol, limit, until_ms)
@@ -200,7 +219,7 @@ class RestApi:
             return []
         rows = []
         for trade in trades:
-            if trade.trade_id < self._faults.first_id(symbol):
+            if trade.trade_id < first_id:
                 continue
             row = wire.agg_trade_row(trade, unit) | {"a": trade.trade_id - before}
             if self._faults.is_cancelled(trade.trade_id):

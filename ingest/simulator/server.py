@@ -26,6 +26,7 @@ _PARENT_LOOK_S = 0.25
 # Answered on the event loop at once; all else may have to make history first.
 _LIGHT = ("/api/v3/ping", "/api/v3/time", "/api/v3/exchangeInfo")
 _BURST = "/simulator/burst"
+_STANDSTILL = "/simulator/standstill"
 _FAULTS = "/simulator/faults"
 
 
@@ -133,6 +134,8 @@ class SimulatedExchange:
         loop = asyncio.get_running_loop()
         if path == _BURST and method in ("GET", "POST"):
             return await loop.run_in_executor(self._threads, self._rest.burst, query)
+        if path == _STANDSTILL and method in ("GET", "POST"):
+            return await loop.run_in_executor(self._threads, self._rest.stand_still, query)
         if path == _FAULTS and method in ("GET", "POST"):
             return self._control(query)
         if method != "GET":

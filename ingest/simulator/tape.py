@@ -47,6 +47,11 @@ class Prints:
             self.buyer_is_maker[rows],
         )
 
+    def without(self, start_ms: int, end_ms: int) -> "Prints":
+        """Those made before a time and from another on."""
+        low, high = (int(i) for i in np.searchsorted(self.trade_time_ms, (start_ms, end_ms)))
+        return self if low == high else self.part(0, low).merged(self.part(high, len(self)))
+
     def merged(self, others: "Prints") -> "Prints":
         """Both, in order of time; at equal times the own ones come first."""
         times = np.concatenate((self.trade_time_ms, others.trade_time_ms))

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import isclose
 from pathlib import Path
@@ -44,21 +44,34 @@ def stored_trades(path: Path, symbol: str) -> list[tuple[Any, ...]]:
 
 
 HISTORY_DAYS = 42
-"""The simulated exchange folds bars from single trades: a year of them takes it minutes."""
+"""Less than a desk fetches: what is tried here is what comes in live."""
 
 
-def judge(path: Path, ledger: Ledger, symbols: Sequence[str]) -> dict[str, int]:
-    """Hold what is stored against the ledger; gives the number of trades by symbol."""
+def judge(
+    path: Path,
+    ledger: Ledger,
+    newest_ids: Mapping[str, int],
+    told_before: Callable[[str], int] = lambda symbol: 0,
+) -> dict[str, int]:
+    """Hold what is stored up to these ids against the ledger; gives the number of trades.
+
+    What came later may be a gap that the end of the worker has left to the next one.
+
+    Parameters
+    ----------
+    told_before : how much lower ids were told than the ledger has them.
+    """
     counts: dict[str, int] = {}
-    for symbol in symbols:
-        stored = stored_trades(path, symbol)
+    for symbol, newest_id in newest_ids.items():
+        stored = [row for row in stored_trades(path, symbol) if row[0] <= newest_id]
         assert stored, f"nothing stored of {symbol}"
         first, last = stored[0][0], stored[-1][0]
-        told = ledger.trades(symbol, first, last - first + 1)
+        before = told_before(symbol)
+        told = ledger.trades(symbol, first + before, last - first + 1)
         expected = {
-            t.trade_id: (
-                *(t.trade_id, t.price, t.quantity, t.trade_time_ms, t.first_id, t.last_id),
-                int(t.buyer_is_maker),
+            t.trade_id - before: (
+                *(t.trade_id - before, t.price, t.quantity, t.trade_time_ms),
+                *(t.first_id, t.last_id, int(t.buyer_is_maker)),
             )
             for t in told
         }
@@ -69,11 +82,11 @@ def judge(path: Path, ledger: Ledger, symbols: Sequence[str]) -> dict[str, int]:
         wrong = [row for row in stored if row != expected[row[0]]]
         assert not wrong, f"{symbol}: {wrong[0]} is {expected[wrong[0][0]]} in the ledger"
         counts[symbol] = len(stored)
-        judge_bars(path, ledger, symbol)
+        judge_bars(path, ledger, symbol, told[-1].trade_time_ms)
     return counts
 
 
-def judge_bars(path: Path, ledger: Ledger, symbol: str) -> None:
+def judge_bars(path: Path, ledger: Ledger, symbol: str, until_ms: int) -> None:
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
         whole_from, closed_until = database.execute(
             "SELECT whole_from_ms, closed_until_ms FROM cursors JOIN symbols"
@@ -82,12 +95,12 @@ def judge_bars(path: Path, ledger: Ledger, symbol: str) -> None:
         ).fetchone()
         for length in (SECOND, MINUTE):
             start = -(-whole_from // length) * length
-            end = closed_until // length * length
+            end = min(closed_until, until_ms) // length * length
             stored = database.execute(
                 "SELECT open_time_ms, open, high, low, close, trade_count, complete, volume,"
                 " taker_buy_volume, quote_volume FROM bars JOIN symbols ON symbols.id = symbol_id"
                 " WHERE symbol = ? AND timeframe_ms = ? AND open_time_ms >= ? AND open_time_ms < ?"
-                " ORDER BY open_time_ms",
+                " AND complete ORDER BY open_time_ms",
                 (symbol, length, start, end),
             ).fetchall()
             expected = ledger.bars(symbol, length, start, end)
@@ -136,8 +149,9 @@ class Desk:
         return 0 if stored is None or stored.last_id is None else stored.last_id
 
     def newest_id(self, symbol: str) -> int:
-        """The exchange's newest id now."""
-        return self.exchange.ledger.newest_trades(symbol, 1)[-1].trade_id
+        """The exchange's newest id now, as it is told."""
+        newest = self.exchange.ledger.newest_trades(symbol, 1)[-1].trade_id
+        return newest - self.faults.told_before(symbol)
 
     def gap_count(self) -> int:
         """Gaps of any kind that there ever were since the start was through."""
@@ -148,8 +162,8 @@ class Desk:
         """Count gaps from here on."""
         self._gaps_before += self.gap_count()
 
-    async def live(self) -> None:
-        """Wait until every trade made up to now is stored, nothing missing."""
+    async def live(self) -> dict[str, int]:
+        """Wait until every trade made up to now is stored, nothing missing; their newest ids."""
         newest = {symbol: self.newest_id(symbol) for symbol in self.symbols}
 
         def is_caught_up() -> bool:
@@ -158,10 +172,11 @@ class Desk:
             )
 
         await until(is_caught_up, "everything stored")
+        return newest
 
-    async def settled(self) -> None:
-        """Wait until all is stored and the bars over it are closed."""
-        await self.live()
+    async def settled(self) -> dict[str, int]:
+        """Wait until all is stored and the bars over it are closed; the newest ids of it."""
+        newest = await self.live()
         now_ms = self.exchange.ledger.now_ms()
 
         def is_closed() -> bool:
@@ -169,6 +184,7 @@ class Desk:
             return all(found is not None and found[1] + SECOND >= now_ms for found in ranges)
 
         await until(is_closed, "bars closed")
+        return newest
 
 
 class Desks:
@@ -212,7 +228,7 @@ class Desks:
         async with self._preparing:
             if not self._is_prepared:
                 self.trade()
-                async with self._run(SYMBOLS) as desk:
+                async with self._run(SYMBOLS, {}, lambda desk: None) as desk:
                     await desk.settled()
                 with sqlite3.connect(desk.path) as database:
                     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -222,22 +238,40 @@ class Desks:
 
     @asynccontextmanager
     async def open(
-        self, *, symbols: Sequence[str] = SYMBOLS[:2], **worker: Any
+        self,
+        *,
+        symbols: Sequence[str] = SYMBOLS[:2],
+        faults: Mapping[str, Any] | None = None,
+        once_complete: Callable[[Desk], None] = lambda desk: None,
+        **worker: Any,
     ) -> AsyncIterator[Desk]:
-        """Start a worker, give it over when it is live, and judge what it has stored."""
+        """Start a worker, give it over when it is live, and judge what it has stored.
+
+        Parameters
+        ----------
+        faults : of the exchange, from before the start on.
+        once_complete : called when history is there, before anything is waited for that may have
+            to do without those faults.
+        """
         await self._prepare()
         trading = asyncio.create_task(self._keep_trading())
         try:
-            async with self._run(symbols, **worker) as desk:
+            async with self._run(symbols, faults or {}, once_complete, **worker) as desk:
                 desk.begin()
                 yield desk
-                await desk.settled()
+                newest_ids = await desk.settled()
         finally:
             trading.cancel()
-        judge(desk.path, self.ledger, symbols)
+        judge(desk.path, self.ledger, newest_ids, desk.faults.told_before)
 
     @asynccontextmanager
-    async def _run(self, symbols: Sequence[str], **worker: Any) -> AsyncIterator[Desk]:
+    async def _run(
+        self,
+        symbols: Sequence[str],
+        faults: Mapping[str, Any],
+        once_complete: Callable[[Desk], None],
+        **worker: Any,
+    ) -> AsyncIterator[Desk]:
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
@@ -245,12 +279,13 @@ class Desks:
         path.write_bytes(self._database)
         exchange = SimulatedExchange(self.ledger, "127.0.0.1", SessionLimits())
         await exchange.start(0)
+        for name, value in faults.items():
+            setattr(exchange.faults, name, value)
         settings = Settings(
             database_url=f"sqlite:///{path}",
             source="binance",
             symbols=",".join(symbols),
             backfill_days=1,
-            retain_bars_days=HISTORY_DAYS,
             binance_rest_url=exchange.rest_url,
             binance_ws_url=exchange.ws_url,
         )
@@ -259,6 +294,7 @@ class Desks:
         desk = Desk(path, exchange, symbols)
         try:
             await until(lambda: task.done() or desk.is_complete(), "history is there")
+            once_complete(desk)
             await desk.live()
             yield desk
             running.stop()
@@ -298,7 +334,6 @@ class Processes:
             "SOURCE": "binance",
             "SYMBOLS": ",".join(SYMBOLS),
             "BACKFILL_DAYS": "1",
-            "RETAIN_BARS_DAYS": str(HISTORY_DAYS),
             "BINANCE_REST_URL": self.exchange.rest_url,
             "BINANCE_WS_URL": self.exchange.ws_url,
         }
@@ -346,6 +381,10 @@ class Processes:
     def caught_up(self) -> float:
         """Wait until all trades made up to now are stored, nothing missing; how long it took."""
         started = time.monotonic()
+        self._stored_up_to_now()
+        return time.monotonic() - started
+
+    def _stored_up_to_now(self) -> dict[str, int]:
         newest = {name: self.ledger.newest_trades(name, 1)[-1].trade_id for name in SYMBOLS}
 
         def is_caught_up() -> bool:
@@ -355,11 +394,11 @@ class Processes:
             ) and not any(found.missing for found in self.reader.missing_ids().values())
 
         self.until(is_caught_up, "everything stored")
-        return time.monotonic() - started
+        return newest
 
     def judge(self) -> dict[str, int]:
         """Hold all that is stored against the ledger, once the bars over it are closed."""
-        self.caught_up()
+        newest_ids = self._stored_up_to_now()
         now_ms = self.ledger.now_ms()
 
         def is_closed() -> bool:
@@ -370,7 +409,7 @@ class Processes:
         for process in self.started:
             if process.poll() is None:
                 self.stop(process)
-        return judge(self.path, self.ledger, SYMBOLS)
+        return judge(self.path, self.ledger, newest_ids)
 
     def close(self) -> None:
         self.reader.close()

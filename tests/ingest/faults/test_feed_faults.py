@@ -17,7 +17,10 @@ import pytest
 
 from ingest.binance.connection import open_socket
 from ingest.binance.stream import TradeStream
+from ingest.live import upkeep
+from ingest.live.stops import STOP_MS
 from ingest.simulator.conduct import Conduct
+from tests.ingest.faults.conftest import stored_trades
 from tests.support.waiting import HANG_S, until
 
 Scenario = Callable[[Any], Awaitable[Any]]
@@ -175,6 +178,77 @@ async def one_symbol_that_stalls(desks: Any) -> None:
 
 
 @scenario
+async def a_symbol_whose_ids_begin_again(desks: Any) -> None:
+    async with desks.open() as desk:
+        before = desk.newest_id("BTCUSDT")
+        desk.faults.begun_again = {"BTCUSDT": before + 1}
+        await until(lambda: 0 < desk.last_id("BTCUSDT") < before // 2, "a new chain")
+        await desk.live()
+        await until(lambda: desk.payload["unjudged_symbols"] == [], "its trades are explained")
+        assert desk.gap_count() == 0
+    ids = [row[0] for row in stored_trades(desk.path, "BTCUSDT")]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+def minutes_lacking(desk: Any, symbol: str) -> int:
+    """How many of a symbol's last thousand minutes are not there or don't count."""
+    bars = desk.reader.bars(symbol, 60_000, limit=1_000)
+    return 1_000 - int(bars.complete.sum()) + int((np.diff(bars.open_time_ms) != 60_000).sum())
+
+
+@scenario
+async def odd_rows_in_every_page(desks: Any) -> None:
+    """A symbol without history, whose every first page has rows that nobody can use."""
+    lacking: list[int] = []
+
+    def look(desk: Any) -> None:
+        assert desk.payload["odd_rows"] >= 20
+        lacking.append(minutes_lacking(desk, "LTCUSDT"))
+        desk.faults.odd_every = 0
+        desks.ledger.burst(20, HANG_S, ["LTCUSDT"])
+
+    async with desks.open(
+        symbols=("BTCUSDT", "LTCUSDT"), faults={"odd_every": 50}, once_complete=look
+    ) as desk:
+        assert 20 <= lacking[0] <= 200  # the others were taken
+        desk.faults.odd_every = 10
+        desk.faults.drop_next = 60
+        await until(lambda: not desk.faults.drop_next, "dropped")
+        await until(desk.gap_count, "the gap is seen")
+        await until(lambda: any(m.missing for m in desk.reader.missing_ids().values()), "told")
+        desk.faults.odd_every = 0
+        await until(lambda: not minutes_lacking(desk, "LTCUSDT"), "what was set aside is there")
+
+
+@scenario
+async def a_symbol_that_is_halted(desks: Any) -> None:
+    def status(desk: Any) -> str:
+        return str(desk.reader.symbol("ETHUSDT").status)
+
+    async with desks.open(faults={"statuses": {"ETHUSDT": "BREAK"}}) as desk:
+        assert status(desk) == "BREAK"
+        for told in ("HALT", "TRADING"):
+            desk.faults.statuses = {"ETHUSDT": told}
+            await until(lambda told=told: status(desk) == told, "the status is followed")
+        assert desk.reader.symbol("BTCUSDT").status == "TRADING"
+
+
+@scenario
+async def an_exchange_that_stands_still(desks: Any) -> None:
+    desks = desks.starting_at(time.time())
+    async with desks.open() as desk:
+        start_ms, end_ms = desks.ledger.stand_still(STOP_MS / 1_000 + 5.0)
+        await until(lambda: desks.ledger.now_ms() > end_ms, "it is over")
+        await desk.live()
+        assert desk.gap_count() == 0
+    for symbol in desk.symbols:
+        bars = desk.reader.bars(symbol, 1_000, start_ms=start_ms - 10_000)
+        still = (bars.open_time_ms >= start_ms) & (bars.open_time_ms + 1_000 <= end_ms)
+        assert not bars.complete[still].any()
+        assert bars.complete[~still].all()
+
+
+@scenario
 async def a_connection_that_falls_silent(desks: Any) -> None:
     watchful = partial(TradeStream, silence_limit_s=3.0)
     async with desks.open(open_stream=watchful) as desk:
@@ -239,6 +313,12 @@ def _somewhere_with_summer_time(in_time_zone: Any) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, desks: Any) -> dict[str, BaseException | None]:
     """How each selected scenario ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upkeep, "REFRESH_EVERY_S", 2.0)
+        return _outcomes(request, desks)
+
+
+def _outcomes(request: pytest.FixtureRequest, desks: Any) -> dict[str, BaseException | None]:
     wanted = [
         item.callspec.params["name"]
         for item in request.session.items

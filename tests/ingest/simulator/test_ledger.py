@@ -254,3 +254,35 @@ def test_a_burst_shifts_later_ids_and_nothing_told_before(ledger: Ledger, clock:
         assert bar.trade_count == expected["trade_count"]
         assert bar.volume == float(expected["volume"])
     assert extra == 20_500
+
+
+def test_a_standstill_has_no_trade_and_no_bar_and_costs_no_id(ledger: Ledger, clock: Clock) -> None:
+    plain = Ledger(7, 1.0, clock)
+    ledger.burst(50, 30, ["BTCUSDT"])
+    # Longer than a block, so that one of them is empty.
+    start_ms, end_ms = ledger.stand_still(2 * BLOCK_MS / 1_000, ["BTCUSDT", "ETHUSDT"])
+    assert (start_ms > NOW_MS, end_ms - start_ms) == (True, 2 * BLOCK_MS)
+    clock.now_ms = end_ms - 1
+    last = ledger.newest_trades("BTCUSDT", 1)[0]
+    assert last.trade_time_ms < start_ms
+    assert ledger.price_before("BTCUSDT", end_ms) == round(last.price * 100)
+    ledger.burst(20, 60, ["BTCUSDT"])
+    clock.now_ms = end_ms + 2 * BLOCK_MS
+    for symbol, stopped in (("BTCUSDT", True), ("ETHUSDT", True), ("SOLUSDT", False)):
+        trades = ledger.trades_between(symbol, NOW_MS - 60_000, clock.now_ms)
+        first = trades[0].trade_id
+        assert [t.trade_id for t in trades] == list(range(first, first + len(trades)))
+        assert all(b.first_id == a.last_id + 1 for a, b in pairwise(trades))
+        assert any(start_ms <= t.trade_time_ms < end_ms for t in trades) is not stopped
+        for trade in (trades[0], trades[len(trades) // 2], trades[-1]):
+            assert ledger.trades(symbol, trade.trade_id, 1) == [trade]
+            assert ledger.trades_from_raw(symbol, trade.last_id, 1) == [trade]
+        before = [t for t in trades if t.trade_time_ms < NOW_MS]
+        assert before == plain.trades_between(symbol, NOW_MS - 60_000, NOW_MS)
+        opens = [bar.open_time_ms for bar in ledger.bars(symbol, 60_000, NOW_MS, clock.now_ms)]
+        minutes = range(-(-NOW_MS // 60_000) * 60_000, clock.now_ms, 60_000)
+        assert opens == [
+            open_ms
+            for open_ms in minutes
+            if not stopped or open_ms < start_ms or open_ms + 60_000 > end_ms
+        ]

@@ -189,6 +189,35 @@ async def test_a_burst_is_streamed_whole_at_thousands_a_second() -> None:
 
 
 @in_loop
+async def test_a_standstill_is_silent_and_the_next_id_follows_the_last() -> None:
+    async with running() as exchange, client(exchange) as http:
+        refused = await http.post("/simulator/standstill?seconds=86401")
+        assert refused.status_code == 400
+        url = f"{exchange.ws_url}/stream?streams=btcusdt@aggTrade/btcusdt@kline_1s"
+        async with connect(url, proxy=None) as ws:
+            answer = await http.post("/simulator/standstill?seconds=2&symbol=BTCUSDT")
+            stop = answer.json()
+            trades: list[Any] = []
+            opens: list[int] = []
+            while not opens or opens[-1] < stop["endTime"]:
+                frame = (await read(ws))["data"]
+                if frame["e"] == "kline":
+                    opens.append(frame["k"]["t"])
+                else:
+                    trades.append(frame)
+        ids = [trade["a"] for trade in trades]
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        assert not [t for t in trades if stop["startTime"] <= t["T"] < stop["endTime"]]
+        still = [
+            open_ms
+            for open_ms in range(opens[0], opens[-1], 1_000)
+            if stop["startTime"] <= open_ms and open_ms + 1_000 <= stop["endTime"]
+        ]
+        assert still
+        assert not set(still).intersection(opens)
+
+
+@in_loop
 async def test_closing_leaves_no_connection_open() -> None:
     async with running() as exchange:
         # With a bound to its queue the client might not read as far as the close.
