@@ -3,10 +3,10 @@
 (function () {
   "use strict";
 
-  const NARROW = 600;
+  const MARGINS = 134; // left and right of the plots: app/views/live/figures.py
   const LABEL_HEIGHT = 12;
   let overlay = null; // draws labels and the open bar again
-  const zooms = new Map(); // what is in view, by pair and timeframe: it outlives every figure
+  let saidNow = {}; // values of labels, in words
   const BLANK = {
     data: [],
     layout: {
@@ -14,6 +14,8 @@
       xaxis: { visible: false }, yaxis: { visible: false },
     },
   };
+
+  const span = () => window.pairdesk.span;
 
   /** A copy with css variables in place of their names; arrays stay the same ones. */
   function painted(value, style) {
@@ -38,15 +40,9 @@
     }
     const layout = painted(source.layout, style);
     const frame = document.getElementById(id);
-    if (frame && frame.clientWidth < NARROW) {
-      layout.xaxis.nticks = 4;
-    }
+    Object.assign(layout.xaxis, span().axis(source, (frame ? frame.clientWidth : 900) - MARGINS));
     if (window.matchMedia("(pointer: coarse)").matches) {
       layout.dragmode = false; // a finger scrolls the page
-    }
-    const zoom = zooms.get(layout.meta.view);
-    if (zoom) {
-      Object.assign(layout.xaxis, { range: [...zoom], autorange: false });
     }
     // Traces share their arrays with the source, so that new rows reach both.
     return { data: source.data.map((trace) => painted(trace, style)), layout };
@@ -100,20 +96,62 @@
   }
 
   /** Draw labels, and dotted the bar that is still open, over the charts, at next to no cost. */
-  function drawOver(id, layerId, content, span) {
+  function drawOver(id, layerId, content, ends) {
     const plot = plotOf(id);
     const layer = document.getElementById(layerId);
     if (!layer) {
       return;
     }
-    overlay = () => drawOver(id, layerId, content, span);
-    if (!plot || !span) {
+    overlay = () => drawOver(id, layerId, content, ends);
+    if (!plot || !ends) {
       layer.replaceChildren();
       return;
     }
+    saidNow = content.ends ? content.ends.said : {};
     const parts = Object.entries(content.forming || {})
-      .map(([name, value]) => segment(plot, name, value, span));
-    layer.innerHTML = `<svg>${parts.join("")}${labelled(plot, content, span)}</svg>`;
+      .map(([name, value]) => segment(plot, name, value, ends));
+    layer.innerHTML = `<svg>${holes(plot)}${parts.join("")}${labelled(plot, content, ends)}</svg>`;
+  }
+
+  /** Stretches without a bar of a leg are hatched over all charts; the newest says how much. */
+  function holes(plot) {
+    const whole = span().wholeOf(plot);
+    const { xaxis: x, yaxis: first, yaxis2: second, yaxis4: last } = plot._fullLayout;
+    const [from, to] = span().inView(plot);
+    const parts = [];
+    let note = "";
+    for (const [begin, end] of missing(plot)) {
+      const [left, right] = [whole.first + begin * whole.step, whole.first + end * whole.step]
+        .map((moment) => x._offset + x.l2p(Math.min(to, Math.max(from, moment))));
+      if (right > left) {
+        parts.push(`<rect class="hole" x="${left.toFixed(1)}" y="${first._offset}" width="${Math.max(2, right - left).toFixed(1)}" height="${last._offset + last._length - first._offset}"/>`);
+        const isRight = left - x._offset > x._length / 2;
+        const count = end - begin;
+        note = `<text class="t" x="${(isRight ? left - 6 : right + 6).toFixed(1)}" y="${second._offset + 8}" text-anchor="${isRight ? "end" : "start"}">` +
+          `${count.toLocaleString("en-US")} ${count === 1 ? "bar" : "bars"} missing</text>`;
+      }
+    }
+    return parts.length ? `${HATCH}${parts.join("")}${note}` : "";
+  }
+
+  const HATCH = '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">' +
+    '<rect class="stripe" width="2" height="6"/></pattern></defs>';
+
+  /** Runs of rows that lack a leg: [first row, row after the last]. */
+  function missing(plot) {
+    const { y } = plot.data.find((trace) => trace.meta && trace.meta.rows === "a");
+    const runs = [];
+    for (let row = 0; row < y.length; row++) {
+      if (y[row] === null) {
+        const open = runs[runs.length - 1];
+        if (open && open[1] === row) {
+          open[1] = row + 1;
+        } else {
+          runs.push([row, row + 1]);
+        }
+      }
+    }
+    return runs;
   }
 
   const escaped = (words) => words.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -213,13 +251,17 @@
     return plot && plot._fullLayout && plot.data && plot.data.length ? plot : null;
   }
 
-  /** Show changed arrays; zoom and hover stay. */
+  /** Show changed arrays, and go on with the newest bar where it is followed. */
   function redraw(id) {
     const plot = plotOf(id);
     if (!plot) {
       return;
     }
-    window.Plotly.redraw(plot).then(() => fit(plot));
+    for (const [key, value] of Object.entries(changeOf(plot) || {})) {
+      const [axis, part] = key.split(".");
+      plot.layout[axis][part] = value;
+    }
+    window.Plotly.redraw(plot);
   }
 
   /** Bind once: after zooming in time, values fill the height again. */
@@ -234,50 +276,63 @@
     if (!plot.pairdeskWatched) {
       plot.pairdeskWatched = true;
       for (const event of ["plotly_afterplot", "plotly_relayouting"]) {
-        plot.on(event, () => overlay && overlay());
+        plot.on(event, () => after(plot));
       }
       plot.on("plotly_relayout", (change) => {
-        if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
-          remember(plot);
+        if (plot.pairdeskOwn > 0) {
+          plot.pairdeskOwn -= 1;
+        } else if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
+          span().moved(plot);
           fit(plot);
         }
       });
     }
     fit(plot);
+    after(plot);
+  }
+
+  /** What stands over a plot moves with it. */
+  function after(plot) {
+    for (const caption of document.querySelectorAll(".caption[data-axis]")) {
+      const axis = plot._fullLayout[caption.dataset.axis];
+      caption.style.top = `${Math.round(axis._offset - caption.offsetHeight)}px`;
+    }
+    window.pairdesk.crosshair.draw();
     if (overlay) {
       overlay();
     }
   }
 
-  function remember({ _fullLayout: layout }) {
-    if (layout.xaxis.autorange === false) {
-      zooms.set(layout.meta.view, [...layout.xaxis.range]);
-    } else {
-      zooms.delete(layout.meta.view);
+  const changeOf = (plot) => (span().wholeOf(plot)
+    ? span().change(plot, (from, to, isWhole) => heights(plot, from, to, isWhole))
+    : null);
+
+  /** Time, and the values of what is in view over the whole height. */
+  function fit(plot) {
+    const change = changeOf(plot);
+    if (change) {
+      plot.pairdeskOwn = (plot.pairdeskOwn || 0) + 1; // it is told of as a reader's own move is
+      window.Plotly.relayout(plot, change);
     }
   }
 
-  function fit(plot) {
+  function heights(plot, from, to, isWhole) {
     const layout = plot._fullLayout;
-    const zoomed = layout.xaxis.autorange === false;
-    if (!zoomed && !plot.pairdeskFitted) {
-      return;
-    }
-    plot.pairdeskFitted = zoomed;
-    const [from, to] = layout.xaxis.range.map((moment) => layout.xaxis.d2l(moment));
     const change = {};
     for (const axis of Object.keys(layout).filter((key) => /^yaxis\d*$/.test(key))) {
       if (layout[axis].visible === false) {
         continue;
       }
-      const range = zoomed ? valuesWithin(plot, axis.replace("axis", ""), from, to) : null;
-      if (range) {
-        change[`${axis}.range`] = range;
-      } else {
+      const range = isWhole ? null : valuesWithin(plot, axis.replace("axis", ""), from, to);
+      const { range: now, autorange } = layout[axis];
+      if (!range && autorange === false) {
         change[`${axis}.autorange`] = true;
+      } else if (range && (autorange !== false || range.some((value, index) => value !== now[index]))) {
+        change[`${axis}.range`] = range;
+        change[`${axis}.autorange`] = false;
       }
     }
-    window.Plotly.relayout(plot, change);
+    return change;
   }
 
   function valuesWithin(plot, axis, from, to) {
@@ -305,6 +360,6 @@
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    charts: { figure, setEnds, append, drawOver, redraw, watch },
+    charts: { figure, setEnds, append, drawOver, redraw, watch, fit, plotOf, said: (what) => saidNow[what] },
   });
 })();

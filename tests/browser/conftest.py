@@ -62,8 +62,8 @@ class LiveDesk:
     state: str = "live"
     source: str = "binance"
 
-    def fill(self) -> None:
-        """Store a history in which the legs revert to each other."""
+    def fill(self, hole: range = range(0)) -> None:
+        """Store a history in which the legs revert to each other; ETH has a hole."""
         rng = np.random.default_rng(5)
         x = np.log(3_000.0) + rng.normal(0, 8e-4, BARS).cumsum()
         spread = np.zeros(BARS)
@@ -80,6 +80,7 @@ class LiveDesk:
                 bars = [
                     plain_bar(first_ms + row * MINUTE, closes[max(0, row - 1)], close)
                     for row, close in enumerate(closes)
+                    if symbol != "ETHUSDT" or row not in hole
                 ]
                 market.upsert_bars(tx, self.symbol_ids[symbol], MINUTE, bars, Origin.TRADES)
         self.report()

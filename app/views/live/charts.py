@@ -6,18 +6,16 @@ from dash import dcc, html
 
 from app.views.ids import text
 from app.views.live import ids
-from app.views.live.figures import CAPTION, EQUITY_HEIGHT, HEIGHT
-from app.views.live.series import HEIGHTS
+from app.views.live.figures import EQUITY_HEIGHT, HEIGHT
 from app.views.live.worth import EXPECTANCY_HEIGHT
-from app.views.markup import aria
+from app.views.markup import aria, data
 
 CONFIG: Any = {
     "displaylogo": False,
     "showSendToCloud": False,
     "showEditInChartStudio": False,
-    "displayModeBar": "hover",
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-    "doubleClick": "reset+autosize",
+    "displayModeBar": False,
+    "doubleClick": "autosize",
     "responsive": True,
 }
 
@@ -60,36 +58,83 @@ CAPTIONS: dict[str, tuple[str, list[Any]]] = {
 }
 
 
+RANGES = {
+    "15 min": 900_000,
+    "1 h": 3_600_000,
+    "6 h": 21_600_000,
+    "1 d": 86_400_000,
+    "7 d": 7 * 86_400_000,
+    "30 d": 30 * 86_400_000,
+    "90 d": 90 * 86_400_000,
+    "all": "all",
+}
+"""How much time a button shows; the browser hides those that the rows have no room for."""
+AXES = {"price": "yaxis", "spread": "yaxis2", "z": "yaxis3", "hedge": "yaxis4"}
+
+
 def pair_chart() -> html.Div:
-    """Prices, spread, z and hedge ratio on one time axis."""
-    captions = []
-    top = 0
-    for name, (heading, words) in CAPTIONS.items():
-        captions.append(
-            html.Div(
-                [html.H2(heading), html.Span(words)],
-                className="caption",
-                style={"top": f"{top}px", "height": f"{CAPTION}px"},
-            )
+    """Prices, spread, z and hedge ratio on one time axis, and above them which stretch of time."""
+    captions = [
+        html.Div(
+            [
+                html.H2(heading),
+                html.Span(words),
+                html.Span(id=text(f"reading-{name}"), className="reading"),
+            ],
+            className="caption",
+            **data(axis=AXES[name]),
         )
-        top += HEIGHTS[name] + CAPTION
+        for name, (heading, words) in CAPTIONS.items()
+    ]
+    chart = dcc.Graph(id=ids.PAIR_CHART, figure=BLANK, config=CONFIG, responsive=True)
     return html.Div(
+        id=ids.CHARTS,
         className="charts panel-desk",
-        role="figure",
-        **aria(
-            label="Prices, spread, z-score and hedge ratio over time",
-            describedby=f"{ids.VERDICT} {text('z')}",
-        ),
         children=[
-            *captions,
-            dcc.Graph(
-                id=ids.PAIR_CHART,
-                figure=BLANK,
-                config=CONFIG,
-                responsive=True,
-                style={"height": f"{HEIGHT}px"},
+            _chart_head(),
+            html.Div(
+                [
+                    *captions,
+                    chart,
+                    html.Div(id=ids.OVERLAY, className="overlay", **aria(hidden="true")),
+                    html.Div(id=ids.CROSSHAIR, className="overlay cross", **aria(hidden="true")),
+                ],
+                id=ids.PLOTS,
+                className="plots",
+                style={"minHeight": f"{HEIGHT}px"},
+                tabIndex=0,
+                role="figure",
+                **aria(
+                    label="Prices, spread, z-score and hedge ratio over time; arrow keys read bars",
+                    describedby=f"{ids.VERDICT} {text('z')}",
+                ),
             ),
-            html.Div(id=ids.OVERLAY, className="overlay", **aria(hidden="true")),
+        ],
+    )
+
+
+def _chart_head() -> html.Div:
+    """Buttons over the charts; assets/desk_span.js and desk_picture.js listen to them."""
+    ranges = [
+        html.Button(name, **data(range=str(width)), **aria(pressed="false"))
+        for name, width in RANGES.items()
+    ]
+    return html.Div(
+        className="chart-head",
+        children=[
+            html.Div(ranges, className="seg ranges", role="group", **aria(label="Time in view")),
+            html.Span(id=text("span-words"), className="span-words"),
+            html.Button(
+                ["Follow newest ", html.B()],
+                title="Keep the newest bar in view",
+                **data(do="follow"),
+                **aria(pressed="true"),
+            ),
+            html.Button("UTC", title="Times of UTC or of your own clock", **data(do="zone")),
+            html.Button("PNG ↓", title="The charts as a picture", **data(do="picture")),
+            html.Button(
+                "⤢", title="Whole screen", **data(do="screen"), **aria(label="Whole screen")
+            ),
         ],
     )
 

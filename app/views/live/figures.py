@@ -19,7 +19,7 @@ FONT = '"Inter", system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
 CAPTION = 22
 TIME_LABELS = 34
 HEIGHT = sum(HEIGHTS.values()) + CAPTION * len(HEIGHTS) + TIME_LABELS
-EQUITY_HEIGHT = 96
+EQUITY_HEIGHT = 84
 MANY_ROWS = 1_500
 
 
@@ -36,20 +36,20 @@ def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
             for kind in ("held", "open")
             for side in ("long", "short")
         ),
-        rows.line("a", "y", "--a", f"{spec.symbol_a} <b>%{{customdata:~f}}</b> (%{{y:+.2f}} %)")
+        rows.line("a", "y", "--a")
         | {"customdata": column["price_a"], "meta": {"rows": "a", "customdata": "price_a"}},
-        rows.line("b", "y", "--b", f"{spec.symbol_b} <b>%{{customdata:~f}}</b> (%{{y:+.2f}} %)")
+        rows.line("b", "y", "--b")
         | {"customdata": column["price_b"], "meta": {"rows": "b", "customdata": "price_b"}},
         rows.edge("low", "y2"),
         rows.edge("high", "y2") | {"fill": "tonexty", "fillcolor": "--band"},
         rows.line("mean", "y2", "--muted", width=1, dash="2px,3px"),
-        rows.line("spread", "y2", "--text", "Spread <b>%{y:+.3f} %</b>"),
+        rows.line("spread", "y2", "--text"),
         _level("entry", "--accent", "6px,4px"),
         _level("even", "--muted", "1px,4px"),
         _level("need", "--muted", "8px,3px,2px,3px"),
         _level("leave", "--line", "2px,4px"),
         _level("stop", "--accent", "2px,3px"),
-        rows.line("z", "y3", "--text", "z <b>%{y:+.2f}</b>"),
+        rows.line("z", "y3", "--text"),
         _mark("entry_long", mark, "triangle-up", "--long", 10 if few else 8),
         _mark("entry_short", mark, "triangle-down", "--short", 10 if few else 8),
         _mark("exit", mark, "circle", "--text", 7 if few else 5),
@@ -60,12 +60,8 @@ def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
 
 def _hedges(rows: "_Rows", chosen: Hedge) -> list[Figure]:
     """Every hedge ratio faint, and over them the chosen one."""
-    faint = [
-        rows.line(hedge, "y4", "--faint", f"{name} <b>%{{y:.4f}}</b>", width=1)
-        for hedge, name in HEDGES.items()
-        if hedge != chosen
-    ]
-    line = rows.line(chosen, "y4", "--text", f"{HEDGES[chosen]} <b>%{{y:.4f}}</b>")
+    faint = [rows.line(hedge, "y4", "--faint", width=1) for hedge in HEDGES if hedge != chosen]
+    line = rows.line(chosen, "y4", "--text")
     if chosen != "kalman":
         return [*faint, line]
     high = rows.edge("kalman_high", "y4") | {"fill": "tonexty", "fillcolor": "--band"}
@@ -77,7 +73,7 @@ def equity_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
     spec = result.spec
     column = equity_columns(result, drawn.first_row(result))
     rows = _Rows(drawn, spec.timeframe_ms, column, 1.4)
-    layout = base_layout(key, view_of(spec), EQUITY_HEIGHT) | {
+    layout = small_layout(key, view_of(spec), EQUITY_HEIGHT) | {
         "margin": {"l": 46, "r": 8, "t": 4, "b": 4, "pad": 0},
         "xaxis": _time_axis(drawn, spec.timeframe) | {"showticklabels": False, "anchor": "y2"},
         "yaxis": _value_axis((0.36, 1.0)) | {"tickformat": "~s", "nticks": 4},
@@ -184,28 +180,30 @@ def view_of(spec: PairSpec) -> str:
     return f"{spec.symbol_a} {spec.symbol_b} {spec.timeframe}"
 
 
-def base_layout(key: str, view: str, height: int) -> Figure:
+def base_layout(key: str, view: str) -> Figure:
     """What all figures of the view have in common."""
     return {
         "meta": {"key": key, "view": view},
         "uirevision": view,
-        "height": height,
         "autosize": True,
         "paper_bgcolor": "--panel",
         "plot_bgcolor": "--panel",
         "font": {"family": FONT, "size": 11, "color": "--muted"},
-        # No trace is in the legend; its order is that of the hover box.
-        "showlegend": True,
-        "legend": {"traceorder": "normal"},
+        "showlegend": False,
+        "dragmode": "zoom",
+    }
+
+
+def small_layout(key: str, view: str, height: int) -> Figure:
+    """What the charts beside the linked ones have in common: values in a box under the pointer."""
+    return base_layout(key, view) | {
+        "height": height,
         "hovermode": "x unified",
-        "hoversubplots": "axis",
         "hoverlabel": {
             "bgcolor": "--panel-2",
             "bordercolor": "--line",
             "font": {"color": "--text", "size": 11, "family": FONT},
         },
-        "dragmode": "zoom",
-        "modebar": {"bgcolor": "--clear", "color": "--muted", "activecolor": "--accent"},
     }
 
 
@@ -218,7 +216,9 @@ def _pair_layout(drawn: Drawn, key: str, spec: PairSpec) -> Figure:
         top -= (height + CAPTION) / total
     percent = {"ticksuffix": " %", "tickformat": "+~g"}
     hidden = {"range": [0, 1], "fixedrange": True, "visible": False, "anchor": "x"}
-    return base_layout(key, view_of(spec), HEIGHT) | {
+    return base_layout(key, view_of(spec)) | {
+        # What stands under the pointer is read in the captions (assets/desk_crosshair.js).
+        "hovermode": False,
         # At the right edge is room for the labels.
         "margin": {"l": 52, "r": 82, "t": CAPTION, "b": TIME_LABELS, "pad": 0},
         "xaxis": _time_axis(drawn, spec.timeframe) | {"anchor": "y4"},
@@ -233,6 +233,7 @@ def _pair_layout(drawn: Drawn, key: str, spec: PairSpec) -> Figure:
 
 
 def _time_axis(drawn: Drawn, timeframe: str) -> Figure:
+    """Time; of the linked charts its range and times are the browser's (assets/desk_span.js)."""
     return {
         "type": "date",
         "autorange": True,
@@ -240,22 +241,10 @@ def _time_axis(drawn: Drawn, timeframe: str) -> Figure:
         "autorangeoptions": {"clipmin": drawn.first_ms},
         "showgrid": False,
         "zeroline": False,
-        "showspikes": True,
-        "spikemode": "across",
-        "spikesnap": "cursor",
-        "spikethickness": 1,
-        "spikedash": "solid",
-        "spikecolor": "--line",
         "hoverformat": "%d %b %Y %H:%M:%S" if timeframe == "1s" else "%d %b %Y %H:%M",
-        "nticks": 8,
         "tickangle": 0,
         "tickfont": {"size": 10},
         "ticks": "",
-        "tickformatstops": [
-            {"dtickrange": [None, 59_999], "value": "%H:%M:%S\n%d %b"},
-            {"dtickrange": [60_000, 86_399_999], "value": "%H:%M\n%d %b"},
-            {"dtickrange": [86_400_000, None], "value": "%d %b\n%Y"},
-        ],
     }
 
 

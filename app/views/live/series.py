@@ -21,8 +21,8 @@ Column: TypeAlias = list[float | None]
 MAX_DRAWN_ROWS = 6_000
 SHOWN_DIGITS = 4
 OUT_OF_REACH = 1.5
-HEIGHTS = {"price": 106, "spread": 98, "z": 180, "hedge": 92}
-"""Height of each chart in pixels, top to bottom."""
+HEIGHTS = {"price": 84, "spread": 84, "z": 150, "hedge": 78}
+"""Least height of each chart in pixels, top to bottom: they share what room there is."""
 
 
 @dataclass(frozen=True, slots=True)

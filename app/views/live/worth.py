@@ -6,7 +6,7 @@ Both come after the screen: nothing waits for them.
 import math
 from collections.abc import Callable
 
-from app.views.live.figures import Figure, base_layout, view_of
+from app.views.live.figures import Figure, small_layout, view_of
 from app.views.live.texts import NOISE, SUMMARY
 from app.views.text import plain, reach
 from core.expectancy import Entry, Expectancy
@@ -16,7 +16,7 @@ from core.pair_spec import PairSpec
 RUNS = 200
 FEWEST_SHOWN = 5
 """An entry with fewer trades in a half is not drawn for it: its mean says nothing."""
-EXPECTANCY_HEIGHT = 128
+EXPECTANCY_HEIGHT = 116
 
 
 def noise_texts(spec: PairSpec, told: Placebo | None, reason: str) -> dict[str, str]:
@@ -59,9 +59,8 @@ def noise_texts(spec: PairSpec, told: Placebo | None, reason: str) -> dict[str, 
 def expectancy_figure(spec: PairSpec, told: Expectancy | None, key: str) -> Figure:
     """Net per trade, bp of the notional, against the entry z, each half of the rows apart."""
     entries = [entry for entry in told.entries if entry.whole.trades] if told else []
-    layout = base_layout(key, view_of(spec), EXPECTANCY_HEIGHT) | {
+    layout = small_layout(key, view_of(spec), EXPECTANCY_HEIGHT) | {
         "margin": {"l": 44, "r": 66, "t": 14, "b": 30, "pad": 0},
-        "hovermode": "x unified",
         "xaxis": _entry_axis(entries, spec.entry_z),
         "yaxis": {
             "gridcolor": "--grid",
