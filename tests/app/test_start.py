@@ -21,7 +21,7 @@ def test_the_store_is_not_opened_before_the_server_forks(market_url):
     assert reader.opened == 0
     client = desk.server.test_client()
     assert "pair" in client.get("/_dash-layout").get_data(as_text=True)
-    assert reader.opened == 1
+    assert reader.opened > 0
     reader.close()
 
 
