@@ -85,7 +85,7 @@ $(VENV)/.installed: requirements-lock.txt $(VENV)/.made
 $(VENV)/.compiled: $(wildcard core/*.py) $(VENV)/.installed
 	@echo "Compiling the kernels"
 	@# A bad setting is for the start itself to explain.
-	@if $(PY) -c "import wsgi; wsgi.server.extensions['pairdesk'].warm_up()" >/dev/null 2>&1; then touch $@; fi
+	@if $(PY) -c "import wsgi; wsgi.server.extensions['pairdesk'].pairs.warm_up()" >/dev/null 2>&1; then touch $@; fi
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing what its tests need"

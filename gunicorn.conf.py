@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from ingest.process.console import LineFormatter, configure_logging  # noqa: E40
 from ingest.process.environment import read_dotenv  # noqa: E402
 from ingest.process.keeper import Keeper  # noqa: E402
 from ingest.process.kernels import keep_kernels  # noqa: E402
-from ingest.process.memory import share_arenas  # noqa: E402
+from ingest.process.memory import give_back, share_arenas  # noqa: E402
 from ingest.process.source import resolve_source  # noqa: E402
 from ingest.process.web_worker import WholeRequestWorker  # noqa: E402
 from ingest.store.engine import migrate, sqlite_path  # noqa: E402
 
 CONFIGURATION_ERROR = 78
 SWITCH_S = 0.0005
+GIVE_BACK_S = 10.0
 
 
 def _checked_settings() -> Settings:
@@ -134,10 +136,17 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Compile the kernels beside the first requests, so that no visitor waits for it."""
+    """Compile the kernels beside the first requests, and hold no memory that nothing uses."""
+    threading.Thread(target=_stay_small, name="stay small", daemon=True).start()
     desk = getattr(worker.wsgi, "extensions", {}).get("pairdesk")
     if desk is not None:
         threading.Thread(target=_warm_up, args=(desk,), name="warm-up", daemon=True).start()
+
+
+def _stay_small() -> None:
+    while True:
+        time.sleep(GIVE_BACK_S)
+        give_back()
 
 
 def _warm_up(desk: Any) -> None:

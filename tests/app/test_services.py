@@ -3,10 +3,15 @@
 import csv
 import io
 import math
+import os
 import pickle
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,6 +196,14 @@ def test_rows_without_a_number_are_blamed_on_all_that_may_be_behind_them(
 
 def test_warm_up_needs_no_store(settings: Settings) -> None:
     open_desk(settings, Reader("sqlite:////nowhere/market.db")).pairs.warm_up()
+
+
+def test_make_run_compiles_the_kernels_before_the_desk_starts(tmp_path: Path) -> None:
+    """Else a web worker does, which keeps the compiler's 70 MB as long as it lives."""
+    root = Path(__file__).resolve().parents[2]
+    (words,) = re.findall(r'\$\(PY\) -c "(import wsgi;[^"]+)"', (root / "Makefile").read_text())
+    environ = os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path / 'market.db'}"}
+    subprocess.run([sys.executable, "-c", words], cwd=root, env=environ, check=True)
 
 
 def test_times_are_written_in_utc_to_the_millisecond() -> None:

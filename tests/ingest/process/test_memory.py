@@ -44,3 +44,34 @@ def test_eight_threads_do_not_keep_eight_heaps(tmp_path: Path, whose: str, is_to
     told, heaps = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert told == is_told
     assert int(heaps) <= 2 if whose == "ours" else int(heaps) > 2
+
+
+# Every other block is freed again: none of it lies at the end of the heap.
+FREEING = """
+import ctypes
+from ingest.process.memory import give_back
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+def held_mb():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1_024
+
+blocks = [libc.malloc(16_384) for _ in range(6_000)]
+for block in blocks:
+    ctypes.memset(block, 1, 16_384)
+for block in blocks[::2]:
+    libc.free(block)
+before = held_mb()
+give_back()
+print(before - held_mb())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heaps")
+def test_what_was_freed_between_what_lives_goes_back_to_the_machine() -> None:
+    command = [sys.executable, "-c", FREEING]
+    freed_mb = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert freed_mb > 25  # of 47, but for the pages that both kinds of block lie on
