@@ -31,8 +31,10 @@ from core.types import Bar, Origin
 from ingest.store import market, process
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.app.conftest import LAST_OPEN_MS, minute_bars
 
 MINUTE = 60_000
+HOUR = 60 * MINUTE
 NOW_MS = 1_795_401_000_000
 REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=120", "note": ""}
 
@@ -267,10 +269,35 @@ def test_rewritten_bars_ask_for_a_whole_screen(
     own_ids: dict[str, int],
 ) -> None:
     cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
+    rewritten = minute_bars(np.array([1_234.5]), LAST_OPEN_MS - 30 * MINUTE)
     with own_writer.transaction() as tx:
+        market.upsert_bars(tx, own_ids["ETHUSDT"], MINUTE, rewritten, Origin.TRADES)
         market.rise_revision(tx, own_ids["ETHUSDT"])
     own_desk[1]["now"] += 0.25
     assert load_newer(own_services, REQUEST, cursor)["reload"] is True
+
+
+def test_bars_rewritten_where_a_screen_does_not_look_leave_it_as_it_is(
+    own_services: Desk,
+    own_desk: tuple[Dash, dict[str, float]],
+    own_writer: Writer,
+    own_ids: dict[str, int],
+    close_bar: Callable[[float], None],
+) -> None:
+    """History of other timeframes comes in for minutes after a start; so do late trades of 1s."""
+    cursor = as_sent(load_screen(own_services, REQUEST))["cursor"]
+    hours = minute_bars(np.array([1_234.5]), LAST_OPEN_MS // HOUR * HOUR - 30 * HOUR)
+    with own_writer.transaction() as tx:
+        market.upsert_bars(tx, own_ids["ETHUSDT"], HOUR, hours, Origin.KLINE)
+        market.rise_revision(tx, own_ids["ETHUSDT"])
+    own_desk[1]["now"] += 0.25
+    assert load_newer(own_services, REQUEST, cursor) is no_update
+    close_bar(1e-4)
+    delta = as_sent(load_newer(own_services, REQUEST, cursor))
+    assert delta["last"] == cursor["last_ms"] + MINUTE
+    after = cursor | delta["cursor"]
+    assert after["revision_b"] == cursor["revision_b"] + 1
+    assert after["drawn"] == load_screen(own_services, REQUEST)["cursor"]["drawn"]
 
 
 def test_open_round_trip_is_updated_and_not_added_twice(

@@ -46,7 +46,7 @@ def calls(desk: Dash, client: FlaskClient) -> list[dict[str, Any]]:
     screen = client.post(URL, json=_call(desk, "live-screen.data", known)).get_json()
     known["live-cursor.data"] = {
         **dict.fromkeys(("start_ms", "first_ms", "last_ms", "revision_a", "revision_b"), 0),
-        **dict.fromkeys(("trips_closed", "trips_shown", "forming", "strip", "notices"), 0),
+        **dict.fromkeys(("trips_closed", "trips_shown", "forming", "strip", "notices", "drawn"), 0),
         **screen["response"]["live-screen"]["data"]["cursor"],
     }
     served = [name for name, callback in desk.callback_map.items() if "callback" in callback]

@@ -13,7 +13,8 @@ _LARGEST = (1 << 53) - 1
 class ClientCursor:
     """Which rows of which result a client has drawn, and prints of what else it was told.
 
-    `start_ms` is 0 while the client has no rows at all.
+    `start_ms` is 0 while the client has no rows at all. A revision tells that something of a leg
+    was rewritten, at any time and of any timeframe; `drawn` tells whether anything drawn was.
     """
 
     key: str
@@ -22,6 +23,7 @@ class ClientCursor:
     last_ms: int = 0
     revision_a: int = 0
     revision_b: int = 0
+    drawn: int = 0
     trips_closed: int = 0
     trips_shown: int = 0
     forming: int = 0

@@ -22,6 +22,7 @@ from app.views.live.series import (
     forming_values,
     labels,
     newer_rows,
+    print_of,
 )
 from app.views.live.texts import (
     LATER,
@@ -100,7 +101,7 @@ def newer(
     pair, failure = asked_of(lambda asked: desk.pairs.state(asked, ahead), spec)
     if pair is not None and pair.closed is not None:
         closed, first_ms = pair.closed, cursor.first_ms
-        if _outdated(cursor, closed):
+        if _outdated(desk, cursor, closed):
             # What was before the newest result may be older than what the client has.
             return {"key": key, "reload": True} if pair.is_newest else None
         standing = _standing(desk, closed, first_ms)
@@ -128,7 +129,7 @@ def _way_out(pair: PairState | None, settings: Settings) -> tuple[str, str] | No
 
 def _newer_parts(desk: Desk, closed: Closed, told: ClientCursor) -> None:
     """Have ready what clients at a cursor will get of a result, while all of it is at hand."""
-    if not _outdated(told, closed):
+    if not _outdated(desk, told, closed):
         _standing(desk, closed, told.first_ms)
         if closed.last_open_ms > told.last_ms:
             _newer_rows(desk, closed, told)
@@ -155,6 +156,7 @@ class Standing:
     note: EntryNote
     trips_closed: int
     trips_shown: int
+    drawn: int
 
 
 def _standing(desk: Desk, closed: Closed, first_ms: int) -> Standing:
@@ -166,11 +168,13 @@ def _standing(desk: Desk, closed: Closed, first_ms: int) -> Standing:
 def standing_of(result: PairResult, first_ms: int) -> Standing:
     """Take from a result what is said of it until its next bar closes."""
     trips = result.backtest.round_trips
+    drawn = Drawn(first_ms, result.as_of_ms - result.spec.timeframe_ms)
     return Standing(
-        base=bases(result, Drawn(first_ms, result.as_of_ms - result.spec.timeframe_ms)),
+        base=bases(result, drawn),
         note=entry_note(result),
         trips_closed=sum(trip.exit_time_ms is not None for trip in trips),
         trips_shown=len(trips),
+        drawn=print_of(result, drawn),
     )
 
 
@@ -234,17 +238,22 @@ def asked_of(ask: Callable[[PairSpec], Answer], spec: PairSpec) -> tuple[Answer 
         return None, f"The database can't be read: {error.public}"
 
 
-def _outdated(cursor: ClientCursor, closed: Closed) -> bool:
+def _outdated(desk: Desk, cursor: ClientCursor, closed: Closed) -> bool:
     """Whether rows that the client has drawn are no longer those of the result."""
     step = closed.spec.timeframe_ms
-    return (
+    if (
         cursor.start_ms != closed.start_ms
-        or (cursor.revision_a, cursor.revision_b) != closed.key.revision
         or cursor.last_ms > closed.last_open_ms
         or not closed.start_ms <= cursor.first_ms <= cursor.last_ms
         or (cursor.last_ms - closed.start_ms) % step != 0
         or (cursor.first_ms - closed.start_ms) % step != 0
-    )
+    ):
+        return True
+    if (cursor.revision_a, cursor.revision_b) == closed.key.revision:
+        return False
+    drawn = Drawn(cursor.first_ms, cursor.last_ms)
+    now: int = desk.pairs.shown(closed, ("print", drawn), lambda result: print_of(result, drawn))
+    return cursor.drawn != now
 
 
 def _advanced(
@@ -261,6 +270,7 @@ def _advanced(
         last_ms=closed.last_open_ms,
         revision_a=closed.key.revision[0],
         revision_b=closed.key.revision[1],
+        drawn=standing.drawn,
         trips_closed=standing.trips_closed,
         trips_shown=standing.trips_shown,
         forming=fingerprint(forming),

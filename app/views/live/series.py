@@ -5,6 +5,7 @@ become in a figure can't be appended to.
 """
 
 import math
+import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -84,6 +85,24 @@ def equity_columns(result: PairResult, begin: int) -> dict[str, Column]:
         "equity": _numbers(backtest.equity[begin:], 2),
         "drawdown": _numbers(100 * backtest.drawdown[begin:], 2),
     }
+
+
+def print_of(result: PairResult, drawn: Drawn) -> int:
+    """A number that tells whether what a screen has drawn, up to its last row, still stands."""
+    rows = slice(drawn.first_row(result), drawn.next_row(result))
+    found = 0
+    for values in (
+        result.rows.close_a,
+        result.rows.close_b,
+        result.chosen.spread,
+        result.chosen.spread_std,
+        result.chosen.zscore,
+        *result.hedge_ratios.values(),
+        result.backtest.equity,
+        result.position,
+    ):
+        found = zlib.crc32(values[rows].data, found)
+    return found
 
 
 def band(chosen: HedgeSeries) -> tuple[FloatArray, FloatArray]:
