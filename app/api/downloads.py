@@ -14,7 +14,7 @@ from app.api.pair import ROUND_TRIP_COLUMNS, equity_columns, round_trip_row
 from app.api.values import finite, iso
 from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk
-from app.services.pairs import PairView
+from app.services.pair_states import PairView
 from core.symbols import split_symbol
 from core.types import PairResult, RoundTrip
 

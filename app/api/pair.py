@@ -29,7 +29,7 @@ from app.api.values import (
 from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk
 from app.services.cache import BoundedCache
-from app.services.pairs import PairView
+from app.services.pair_states import PairView
 from core.pair_spec import HEDGES
 from core.types import FloatArray, Inherited, Metrics, PairResult, RoundTrip
 

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, TypeVar, get_args
 
@@ -14,23 +14,30 @@ from app.services.cache import SHOWN_BYTES, BoundedCache, ResultCache
 from app.services.later import Later
 from app.services.looks import SharedLook, exchange_now_ms
 from app.services.market import SymbolNotIngested
+from app.services.pair_states import (
+    CLOSING_GRACE_MS,
+    Ahead,
+    Analysis,
+    AnalysisKey,
+    Closed,
+    PairState,
+    PairView,
+    figures_of,
+    forming_closes,
+    last_current_ms,
+)
 from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
 from core.pair_spec import PairSpec, read_pair_spec
 from core.settings import Settings
 from core.timeframes import Timeframe
-from core.types import FloatArray, Leg, Listing, NextRow, PairResult
+from core.types import Leg, Listing, PairResult
 from ingest.store.bar_cache import BarCache
-from ingest.store.reader import Freshness, Reader, Snapshot, StoredGap
+from ingest.store.reader import Freshness, Reader, Snapshot
 
-CLOSING_GRACE_MS = 15_000
-"""A bar not closed this long after its end makes a result stale."""
 MOST_ANALYSES = 2
 """Results computed at once for whoever waits; ticks have a turn of their own beside them."""
-
-RECENT_BARS = 120
-"""Bars of a sparkline."""
 
 Value = TypeVar("Value")
 
@@ -38,100 +45,6 @@ MAX_ROWS_SINCE = 100_000
 """Result rows that `since` may ask for: 69 days of minutes."""
 
 log = structlog.get_logger()
-
-
-class AnalysisKey(NamedTuple):
-    """What decides a result: while these stay the same, so do its numbers."""
-
-    spec: PairSpec
-    plan: pairs.RowPlan
-    revision: tuple[int, int]
-    """Of both legs: it rises when stored bars are rewritten."""
-    listing: Listing
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Figures:
-    """What a watchlist says of a pair; NaN where undefined."""
-
-    zscore: float
-    half_life_bars: float
-    pvalue_both: float
-    required_z: float
-    recent_z: FloatArray
-    """Of the last bars, the newest one last."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Closed:
-    """A result without its rows: what ticks ask between two closes, at next to no size."""
-
-    key: AnalysisKey
-    spec: PairSpec
-    start_ms: int
-    as_of_ms: int
-    history_start_ms: int
-    next_row: NextRow
-    figures: Figures
-    reasons: Mapping[str, str]
-    imported: bool
-
-    @property
-    def last_open_ms(self) -> int:
-        return self.as_of_ms - self.spec.timeframe_ms
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
-    """What stays the same until a bar closes or is rewritten."""
-
-    result: PairResult
-    closed: Closed
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PairState:
-    """How a pair stands now. Without bars common to both legs `closed` is None; a warning says so.
-
-    `is_newest` is False while a newer result is still to be computed.
-    """
-
-    spec: PairSpec
-    closed: Closed | None
-    source: str | None
-    stale: bool
-    gaps: tuple[StoredGap, ...]
-    warnings: tuple[str, ...]
-    zscore_provisional: float
-    forming_closes: tuple[float, float] | None
-    elsewhere: tuple[Timeframe, ...]
-    """Without bars in common: timeframes of which both legs have some."""
-    now_ms: int
-    is_newest: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PairView(PairState):
-    """The same with every row of the result."""
-
-    result: PairResult | None
-
-    @property
-    def decided_by(self) -> tuple[Hashable, ...]:
-        """All that an answer made of this view follows from."""
-        decided = self.closed.key if self.closed else self.spec
-        provisional = repr(self.zscore_provisional)  # as text: NaN is not equal to itself
-        return decided, self.source, self.stale, self.gaps, self.warnings, provisional
-
-
-class Ahead(NamedTuple):
-    """What a client will ask for of a newer result, made while that is at hand.
-
-    Clients that will ask for the same have the same name.
-    """
-
-    name: Hashable
-    make: Callable[[Closed], object]
 
 
 class RowNotThere(PairdeskError):
@@ -383,7 +296,7 @@ class PairService:
             as_of_ms=result.as_of_ms,
             history_start_ms=result.history_start_ms,
             next_row=result.next_row,
-            figures=_figures(result),
+            figures=figures_of(result),
             reasons=result.reasons,
             imported=any(bool(flag) for flag in newest),
         )
@@ -420,8 +333,8 @@ class PairService:
         if stale:
             minutes = (now_ms - closed.as_of_ms) / 60_000
             warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
-        closes, reason = _forming(_legs(look, spec), closed)
-        if closes and now_ms > _last_current_ms(closed):
+        closes, reason = forming_closes(_legs(look, spec), closed)
+        if closes and now_ms > last_current_ms(closed):
             closes, reason = None, "the bar after the last closed one is over"
         provisional = pairs.provisional_zscore(closed, *closes) if closes else math.nan
         if not math.isfinite(provisional):
@@ -484,41 +397,6 @@ def _legs(look: Snapshot, spec: PairSpec) -> tuple[Freshness, Freshness]:
     if unknown:
         raise SymbolNotIngested(unknown)
     return look.symbols[spec.symbol_a], look.symbols[spec.symbol_b]
-
-
-def _figures(result: PairResult) -> Figures:
-    zscore, found = result.chosen.zscore, result.cointegration
-    return Figures(
-        zscore=float(zscore[-1]),
-        half_life_bars=result.half_life_bars,
-        pvalue_both=math.nan if found is None else found.pvalue_both,
-        required_z=result.required_z,
-        recent_z=zscore[-RECENT_BARS:].copy(),
-    )
-
-
-def _last_current_ms(result: Closed | PairResult) -> int:
-    """Until when the bar after the last closed one may be the current one."""
-    step = result.spec.timeframe_ms
-    return result.as_of_ms + step + min(CLOSING_GRACE_MS, step)
-
-
-def _forming(
-    legs: tuple[Freshness, Freshness], result: Closed | PairResult
-) -> tuple[tuple[float, float] | None, str]:
-    """Last prices of both legs, when the bar right after the last closed one has begun."""
-    times = [leg.last_event_time_ms for leg in legs]
-    prices = [leg.last_price for leg in legs]
-    if any(value is None for value in [*times, *prices]):
-        return None, "no live price of both legs"
-    newest_ms = max(time_ms for time_ms in times if time_ms is not None)
-    if newest_ms < result.as_of_ms:
-        return None, "the forming bar has no trade yet"
-    # The bar after next has begun by then at the latest, and the prices are its own.
-    if newest_ms > _last_current_ms(result):
-        return None, "the last prices are not of the bar after the last closed one"
-    price_a, price_b = (price for price in prices if price is not None)
-    return (price_a, price_b), ""
 
 
 def _flat_leg(prices: np.ndarray[tuple[int], np.dtype[np.float64]], timeframe_ms: int) -> Leg:

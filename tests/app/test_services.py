@@ -23,7 +23,7 @@ from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk, open_desk
 from app.services.cache import ResultCache
 from app.services.market import SymbolNotIngested
-from app.services.pairs import _forming
+from app.services.pair_states import forming_closes
 from app.views.shell.notices import notices
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec, read_pair_spec
@@ -143,7 +143,7 @@ def test_prices_of_a_later_bar_are_not_taken_for_the_forming_one(
         leg = replace(
             services.market.symbols()[0], last_price=1.0, last_event_time_ms=ends_ms + after_ms
         )
-        assert (_forming((leg, leg), result)[0] is not None) is forming
+        assert (forming_closes((leg, leg), result)[0] is not None) is forming
 
 
 def test_trades_without_an_exit_z_are_counted_in_one_line(services: Desk) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from dash import html
 from dash.development.base_component import Component
 
-from app.services.pairs import PairState
+from app.services.pair_states import PairState
 from app.services.status import DeskStatus
 from app.views.shell.strip import source_badge
 from app.views.text import duration_text, time_text

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.services.pairs import PairState
+from app.services.pair_states import PairState
 from app.services.status import DeskStatus
 from app.views.text import NONE, short
 
