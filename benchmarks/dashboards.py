@@ -80,7 +80,20 @@ class Connection(asyncio.Protocol):
             self._waiting.set_result(Answer(int(head[9:12]), headers, body, spent))
 
     async def ask(self, request: bytes) -> Answer:
-        """Send a request and wait for its answer."""
+        """Send a request and wait for its answer.
+
+        Where a kept connection was closed just before, it is asked once more over a new one, as
+        browsers do.
+        """
+        was_open = self._transport is not None
+        try:
+            return await self._ask(request)
+        except ConnectionError:
+            if not was_open:
+                raise
+            return await self._ask(request)
+
+    async def _ask(self, request: bytes) -> Answer:
         loop = asyncio.get_running_loop()
         if self._transport is None:
             await loop.create_connection(

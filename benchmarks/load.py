@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import combinations
 from pathlib import Path
@@ -33,8 +33,9 @@ EXCHANGE_S = 900.0
 """Longer than all takes: it is stopped."""
 API_CALLERS, API_PAUSE_S = 2, 0.2
 READY_S = 180.0
-DEAR, DEAR_EACH = int(os.environ.get("LOAD_DEAR", "400")), 10
+DEAR, DEAR_EACH = int(os.environ.get("LOAD_DEAR", "1000")), 10
 """Distinct requests whose answers don't all fit into the caches, and how many a client asks."""
+DEAR_AT_ONCE, LOOKS = 4, 4
 COMPARED_S, COMPARED_TURNS, COMPARED_ASKERS, ADDRESSES_EACH = 1.0, 5, 4, 16
 
 
@@ -82,16 +83,34 @@ def serving(application: str, port: int, log: Path, **environ: str) -> Iterator[
         yield process.pid
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def web_workers(master: int) -> dict[int, float]:
     """Memory in MB of each of gunicorn's workers."""
-    found = {}
-    for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split():
-        if b"ingest" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            continue
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                found[int(pid)] = int(line.split()[1]) / 1_024
-    return found
+    return {
+        pid: _kilobytes(pid, "Rss") / 1_024
+        for pid in children(master)
+        if b"ingest" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    }
+
+
+def whole_desk(pid: int) -> float:
+    """Memory in MB of a process and all below it, what several share counted once."""
+    return _kilobytes(pid, "Pss") / 1_024 + sum(map(whole_desk, children(pid)))
+
+
+def _kilobytes(pid: int, what: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """Seconds of a core that processes have taken so far."""
+    stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
+    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
 
 async def wait_until_live(port: int) -> None:
@@ -135,15 +154,20 @@ async def call_api(
     connection.close()
 
 
-async def load(port: int, queries: Sequence[str], clients: int) -> tuple[Tally, Tally]:
-    """Open that many dashboards, let them tick, and API callers beside them."""
+async def load(
+    port: int, queries: Sequence[str], clients: int, pids: Sequence[int]
+) -> tuple[Tally, Tally, float]:
+    """Open that many dashboards, let them tick, and API callers beside them.
+
+    The last value is how many seconds of a core these processes took meanwhile.
+    """
     ticks, calls = Tally(), Tally()
     dashboards = [
         Dashboard(port, own_address(number), queries[number % len(queries)], ticks)
         for number in range(clients)
     ]
     await open_all(dashboards)
-    until = time.monotonic() + SECONDS
+    until, began_s = time.monotonic() + SECONDS, cpu_s(pids)
     await asyncio.gather(
         *(dashboard.run(until, number / clients) for number, dashboard in enumerate(dashboards)),
         *(
@@ -151,9 +175,10 @@ async def load(port: int, queries: Sequence[str], clients: int) -> tuple[Tally, 
             for number in range(API_CALLERS)
         ),
     )
+    spent_s = cpu_s(pids) - began_s
     for dashboard in dashboards:
         dashboard.close()
-    return ticks, calls
+    return ticks, calls, spent_s
 
 
 async def answers_per_s(port: int, path: str, more: str = "") -> float:
@@ -176,29 +201,41 @@ async def answers_per_s(port: int, path: str, more: str = "") -> float:
     return sum(await asyncio.gather(*map(ask, askers))) / COMPARED_S
 
 
-async def ask_dearly(port: int, queries: Sequence[str]) -> None:
-    """Ask for answers that are all different, long and dear, as many clients together would."""
-    for number in range(DEAR):
+async def ask_dearly(port: int, queries: Sequence[str], numbers: Iterable[int]) -> None:
+    """Ask for answers that are all different, long and dear."""
+    for number in numbers:
         connection = Connection(port, own_address(number // DEAR_EACH))
-        window, query = 100 + number, queries[number % len(queries)]
-        path = f"/analytics/pair?{query}&window={window}&hedge=kalman&points=5000&bars=8000"
+        window, entry_z = 100 + number % 1_000, 2 + number // 1_000 / 10
+        path = (
+            f"/analytics/pair?{queries[number % len(queries)]}&window={window}&entry_z={entry_z}"
+            "&hedge=kalman&points=5000&bars=8000"
+        )
         answer = await connection.get(path, "Accept-Encoding: gzip\r\n")
         assert answer.status == 200, answer.body[:200]
         connection.close()
 
 
-def row(name: str, tally: Tally, seconds: float = SECONDS) -> str:
+def row(name: str, tally: Tally, cpu_ms: float | None, seconds: float = SECONDS) -> str:
     """A line of the table."""
     p50, p95, p99 = (tally.quantile(share) for share in (0.5, 0.95, 0.99))
-    rate = len(tally.milliseconds) / seconds
-    return f"| {name} | {rate:,.0f} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {len(tally.errors)} |"
+    rate, errors = len(tally.milliseconds) / seconds, len(tally.errors)
+    cpu = "" if cpu_ms is None else f"{cpu_ms:.2f}"
+    return f"| {name} | {rate:,.0f} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {cpu} | {errors} |"
 
 
-def report(name: str, ticks: Tally, calls: Tally) -> None:
-    print(row(f"{name}: ticks", ticks))
-    print(row(f"{name}: API beside them", calls), flush=True)
+async def phase(
+    name: str, port: int, master: int, queries: Sequence[str], clients: int
+) -> dict[int, float]:
+    """Load and report; the memory of each web worker after it."""
+    pids = list(web_workers(master))
+    ticks, calls, spent_s = await load(port, queries, clients, pids)
+    print(row(f"{name}: ticks", ticks, 1e3 * spent_s / max(1, len(ticks.milliseconds))))
+    print(row(f"{name}: API beside them", calls, None), flush=True)
+    if ticks.reloads:
+        print(f"  {ticks.reloads} whole screens asked for again")
     for words in dict.fromkeys(ticks.errors[:3] + calls.errors[:3]):
         print(f"  {words}", flush=True)
+    return web_workers(master)
 
 
 async def compare(port: int, folder: Path) -> None:
@@ -229,19 +266,26 @@ async def measure(port: int, master: int, folder: Path, database: Path) -> None:
     await wait_until_live(port)
     pairs = [f"symbol_a={a}&symbol_b={b}" for a, b in combinations(SYMBOLS, 2)]
     print(f"{CLIENTS} dashboards of {len(pairs)} pairs, {SECONDS:.0f} s a phase\n")
-    print("| phase | answers/s | p50 ms | p95 ms | p99 ms | errors |\n|---|---|---|---|---|---|")
+    print("| phase | answers/s | p50 ms | p95 ms | p99 ms | web CPU ms | errors |")
+    print("|---|---|---|---|---|---|---|")
     trades, began, sizes = stored_trades(database), time.monotonic(), [web_workers(master)]
-    report("1m bars", *await load(port, pairs, CLIENTS))
-    sizes.append(web_workers(master))
+    sizes.append(await phase("1m bars", port, master, pairs, CLIENTS))
     seconds = [f"{pair}&timeframe=1s" for pair in pairs[:SECOND_PAIRS]]
-    report(f"1s bars, {SECOND_PAIRS} pairs", *await load(port, seconds, SECOND_PAIRS))
-    sizes.append(web_workers(master))
+    name = f"1s bars, {SECOND_PAIRS} pairs"
+    sizes.append(await phase(name, port, master, seconds, SECOND_PAIRS))
     rate = (stored_trades(database) - trades) / (time.monotonic() - began)
     print(f"\ntrades stored beside it: {rate:,.0f}/s")
-    print(f"web workers, MB, before and after each phase: {memory(sizes)}", flush=True)
+    print(f"web workers, MB, before and after each phase: {memory(sizes)}")
+    print(f"the whole desk, MB, what is shared counted once: {whole_desk(master):.0f}", flush=True)
     await compare(port, folder)
-    await ask_dearly(port, pairs)
-    print(f"web workers, MB, after {DEAR} dear requests: {memory([web_workers(master)])}")
+    sizes = []
+    for look in range(LOOKS):
+        numbers = range(look * DEAR // LOOKS, (look + 1) * DEAR // LOOKS)
+        await asyncio.gather(
+            *(ask_dearly(port, pairs, numbers[part::DEAR_AT_ONCE]) for part in range(DEAR_AT_ONCE))
+        )
+        sizes.append(web_workers(master))
+    print(f"web workers, MB, after each quarter of {DEAR:,} dear requests: {memory(sizes)}")
 
 
 def memory(sizes: Sequence[Mapping[int, float]]) -> str:
