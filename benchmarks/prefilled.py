@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 
-from core.types import TIMEFRAMES, Bar, Origin
+from core.timeframes import TIMEFRAMES
+from core.types import Bar, Origin
 from ingest.binance.answers import SymbolInfo
 from ingest.store import market
 from ingest.store.engine import migrate, open_engine

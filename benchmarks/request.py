@@ -9,7 +9,8 @@ from pathlib import Path
 from app import create_app
 from benchmarks.analysis import BARS_A, BARS_B, MINUTE
 from core.settings import Settings
-from core.types import TIMEFRAMES, Bar, Bars, Origin
+from core.timeframes import TIMEFRAMES
+from core.types import Bar, Bars, Origin
 from ingest.binance.answers import SymbolInfo
 from ingest.store import market
 from ingest.store.engine import migrate, open_engine

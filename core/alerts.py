@@ -26,9 +26,10 @@ from core.episodes import (
     Verdict,
     no_data_words,
 )
+from core.pair_spec import PairSpec
 from core.rule_spec import MEASURES, Bound, RuleSpec, Watch
 from core.signals import EXIT_REASONS, Conditions, Progress, decide_on
-from core.types import BoolArray, FloatArray, HedgeSeries, IntArray, PairRows, PairSpec
+from core.types import BoolArray, FloatArray, HedgeSeries, IntArray, PairRows
 
 SPREAD = "spread"
 _DIRECTIONS = {1: "long_spread", -1: "short_spread"}

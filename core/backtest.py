@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from core.metrics import Trips, drawdown, measure
+from core.pair_spec import PairSpec
 from core.signals import BREAK, EXIT_REASONS, Conditions, anchored_zscore
 from core.spread import expected_reversion
 from core.types import (
@@ -19,7 +20,6 @@ from core.types import (
     IntArray,
     Metrics,
     PairRows,
-    PairSpec,
     RoundTrip,
     Side,
 )

@@ -6,8 +6,9 @@ import numpy as np
 
 from core.backtest import trade
 from core.metrics import Trips, standard_error
+from core.pair_spec import PairSpec
 from core.signals import Conditions, decide_positions
-from core.types import BoolArray, FloatArray, HedgeSeries, PairRows, PairSpec
+from core.types import BoolArray, FloatArray, HedgeSeries, PairRows
 
 ENTRIES = tuple(1.0 + 0.25 * step for step in range(21))
 """1.0, 1.25 … 6.0"""

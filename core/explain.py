@@ -8,9 +8,10 @@ from core.bars import align
 from core.blocks import Run, plan_runs, run_of
 from core.hedges import course_of, fit_hedge
 from core.pair import RowPlan, rows_from
+from core.pair_spec import PairSpec
 from core.reasons import why_undefined
 from core.regression import CHANGE_ROWS
-from core.types import FloatArray, Leg, PairRows, PairSpec
+from core.types import FloatArray, Leg, PairRows
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,10 +8,11 @@ import numpy as np
 
 from core.bars import BREAK_FACTOR, align
 from core.pair import RowPlan, analyse_pair, relate_rows, trade_rows
+from core.pair_spec import PairSpec
 from core.reasons import why_no_spread
 from core.regression import log_prices
 from core.spread import half_life
-from core.types import FloatArray, HedgeSeries, Leg, PairResult, PairRows, PairSpec
+from core.types import FloatArray, HedgeSeries, Leg, PairResult, PairRows
 
 FEWEST_RETURNS = 50
 BEYOND_ENTRY, HALF_LIFE, HALF_LIFE_FOUND = "beyond_entry", "half_life_bars", "half_life_found"

@@ -10,7 +10,7 @@ from core.bars import align
 from core.blocks import block_rows, looks_back, plan_runs, run_in_rows
 from core.expectancy import Expectancy, expectancy
 from core.hedges import Course, FittedHedge, course_of, fit_hedge
-from core.pair_spec import HEDGES
+from core.pair_spec import HEDGES, PairSpec
 from core.reasons import (
     explain_missing,
     name_breaks,
@@ -34,7 +34,6 @@ from core.types import (
     NextRow,
     PairResult,
     PairRows,
-    PairSpec,
     Signal,
     is_listed,
 )

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from core.backtest import FLAT, Book, Line, trade_on
+from core.pair_spec import PairSpec
 from core.signals import EXIT_REASONS, Conditions
-from core.types import FloatArray, HedgeSeries, IntArray, PairRows, PairSpec, RoundTrip, Side
+from core.types import FloatArray, HedgeSeries, IntArray, PairRows, RoundTrip, Side
 
 NAN = math.nan
 

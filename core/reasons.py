@@ -8,8 +8,9 @@ import numpy as np
 
 from core.bars import BREAK_FACTOR
 from core.hedges import Course
+from core.pair_spec import Hedge, PairSpec
 from core.regression import CHANGE_ROWS, changes
-from core.types import BoolArray, FloatArray, Hedge, PairResult, PairRows, PairSpec
+from core.types import BoolArray, FloatArray, PairResult, PairRows
 
 NO_BAR = "the last bar is missing or incomplete in one leg"
 TOO_SHORT = "too few stored bars to fill the windows"

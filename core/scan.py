@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from core.pair_figures import PairFigures, pair_figures
+from core.pair_spec import PairSpec
 from core.radar import Radar, hedge_ratios, radar, return_correlations
 from core.selection import FOUND, detectable_half_life_bars, hubs, null_range, qvalues
 from core.spread import break_even_z
 from core.stationarity import OWN_PVALUE, dickey_fuller, mackinnon_pvalues
 from core.tasks import Run, in_turn
 from core.tiles import TESTED, engle_granger_blocks
-from core.types import FloatArray, IntArray, PairSpec
+from core.types import FloatArray, IntArray
 from core.universe import Universe
 
 QUARTERS = 4

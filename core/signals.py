@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from core.types import BoolArray, ExitReason, FloatArray, HedgeSeries, IntArray, PairRows, PairSpec
+from core.pair_spec import PairSpec
+from core.types import BoolArray, ExitReason, FloatArray, HedgeSeries, IntArray, PairRows
 
 LONG, FLAT, SHORT = 1, 0, -1
 MAX_MISSING_ROWS = 5

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import PairdeskError, SettingsError
 from core.settings import Settings
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.process.console import configure_logging
 from ingest.process.environment import read_dotenv
 from ingest.process.lifeline import follow_parent

@@ -9,7 +9,7 @@ from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import text
 from app.requests.pair import BarsParameters, NoParameters
 from app.services import Desk
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 
 BAR_COLUMNS = (
     "open_time_ms",

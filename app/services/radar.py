@@ -17,7 +17,8 @@ from core.radar import Radar, radar
 from core.scan import QUARTERS
 from core.settings import Settings
 from core.stretched import bars_beyond, stretched
-from core.types import TIMEFRAMES, IntArray
+from core.timeframes import TIMEFRAMES
+from core.types import IntArray
 from core.universe import LogRows, log_rows
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot

@@ -6,7 +6,7 @@ from core.job_spec import JobSpec, job_body, read_job_spec
 from core.presence import newest_common_ms
 from core.report import WorkerReport, from_mapping
 from core.settings import Settings
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.store import jobs
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer

@@ -14,7 +14,8 @@ from core.presence import PRESENT_SHARE, newest_common_ms
 from core.scan import PairTable, Scan, plan_tiles, scan
 from core.selection import NULL_UNIVERSES
 from core.tasks import Result, Run, Shared, Task
-from core.types import TIMEFRAMES, FloatArray, IntArray
+from core.timeframes import TIMEFRAMES
+from core.types import FloatArray, IntArray
 from core.universe import Universe, universe_of
 from ingest.analysis.executor import open_executor
 from ingest.analysis.scan_times import is_history_whole, newest_bars

@@ -18,7 +18,8 @@ from core.errors import (
     RequestRefused,
     UnknownSymbols,
 )
-from core.types import TIMEFRAMES, Bar, Trade
+from core.timeframes import TIMEFRAMES
+from core.types import Bar, Trade
 from ingest.binance.answers import (
     Rows,
     SymbolList,

@@ -13,7 +13,7 @@ from typing import Literal, cast
 
 from core.errors import ImportFileError
 from core.symbols import SYMBOL_RULE, read_symbol
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 
 MAX_LINE = 4_096
 """Bytes; a row has some 200. A longer one is not read to its end."""

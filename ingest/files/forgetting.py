@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.errors import StoreError
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.store import imports
 from ingest.store.lock import role_lock
 from ingest.store.reader import Holdings, Reader

@@ -17,7 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbols
 from core.pair_spec import read_pair_spec
 from core.settings import Settings
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.binance.rest import PAGE_LIMIT
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades

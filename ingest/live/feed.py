@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core.errors import ExchangeBlocked, ExchangeError
 from core.report import BackfillReport, FeedReport, ReconciliationReport, WorkerReport
 from core.settings import Settings
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.binance.proxies import Proxies
 from ingest.binance.rest import RestClient, SymbolInfo
 from ingest.binance.stream import TradeStream

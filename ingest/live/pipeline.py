@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from core.bars import SECOND_MS
-from core.types import TIMEFRAMES, Bar, Origin, Trade
+from core.timeframes import TIMEFRAMES
+from core.types import Bar, Origin, Trade
 from ingest.live import stored_bars
 from ingest.live.chain import SymbolChain
 from ingest.live.edge import LiveEdge

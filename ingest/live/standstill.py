@@ -7,7 +7,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.binance.rest import SETTLE_MS
 from ingest.live.backfill import Backfill
 from ingest.live.pipeline import Pipeline

@@ -9,7 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from core.settings import Settings
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.binance.answers import odd_rows
 from ingest.binance.rest import RestClient
 from ingest.live.backfill import Backfill

@@ -6,7 +6,8 @@ steps that a crash may end anywhere: the same again removes what is left.
 
 from typing import Any, Literal
 
-from core.types import TIMEFRAMES, Origin
+from core.timeframes import TIMEFRAMES
+from core.types import Origin
 from ingest.store import market, process
 from ingest.store.transaction import Transaction
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from core.types import TIMEFRAMES, Bars, Closes, Leg
+from core.timeframes import TIMEFRAMES
+from core.types import Bars, Closes, Leg
 from ingest.store.columns import read_columns
 from ingest.store.connections import run
 from ingest.store.job_reader import JobReader

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.store.schema import metadata, tables_of
 
 _BROUGHT = ("bars", "trades")

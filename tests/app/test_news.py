@@ -10,10 +10,11 @@ from app.views.live.screen import news
 from core.alerts import judge_zscore, z_bars
 from core.episodes import RuleState
 from core.pair import analyse_pair, new_rows, plan_new_rows, plan_rows
+from core.pair_spec import PairSpec
 from core.rule_spec import RuleSpec, read_rule_spec
 from core.settings import Settings
 from core.signals import BORN
-from core.types import Leg, PairSpec
+from core.types import Leg
 
 MINUTE = 60_000
 ROWS, BORN_AT = 700, 520

@@ -8,7 +8,8 @@ from math import fsum
 
 import pytest
 
-from core.types import TIMEFRAMES, Bar, Trade
+from core.timeframes import TIMEFRAMES
+from core.types import Bar, Trade
 from ingest.store.engine import open_engine
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from core.types import TIMEFRAMES, Bar, Origin
+from core.timeframes import TIMEFRAMES
+from core.types import Bar, Origin
 from ingest.store import market, process
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader

@@ -20,7 +20,8 @@ from app.views.shell.news import direction_words, mark_of, pair_words
 from app.views.text import money, plain
 from core.errors import ParameterErrors
 from core.rule_spec import KINDS, RuleSpec
-from core.types import TIMEFRAMES, FloatArray, PairResult
+from core.timeframes import TIMEFRAMES
+from core.types import FloatArray, PairResult
 from ingest.store.reader import StoredEpisode
 
 COLUMNS = ("fired, UTC", "pair", "direction", "z", "peak", "outcome", "delivered")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreError
-from core.types import TIMEFRAMES, Bar, Origin, Trade
+from core.timeframes import TIMEFRAMES
+from core.types import Bar, Origin, Trade
 from ingest.files import forgetting
 from ingest.files.forgetting import forget
 from ingest.files.importer import ImportedSymbol

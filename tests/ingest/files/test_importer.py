@@ -8,7 +8,8 @@ import pytest
 
 from core.bars import fold_trades
 from core.errors import ImportFileError
-from core.types import TIMEFRAMES, Bars, Trade
+from core.timeframes import TIMEFRAMES
+from core.types import Bars, Trade
 from ingest.files.importer import ImportProgress, import_files
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import ExchangeError, RequestRefused, UnknownSymbols
 from core.settings import Settings
-from core.types import TIMEFRAMES
+from core.timeframes import TIMEFRAMES
 from ingest.live.backfill import Backfill, longer_history
 from tests.support.waiting import HANG_S
 
