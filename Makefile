@@ -19,7 +19,7 @@ run: $(VENV)/.compiled
 	@# gunicorn reads this one itself, before our settings, and would answer with a traceback.
 	@case "$$WEB_CONCURRENCY" in *[!0-9]*) \
 	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac
-	@exec $(PY) -m gunicorn wsgi:server
+	@[ -n "$$WEB_CONCURRENCY" ] || unset WEB_CONCURRENCY; exec $(PY) -m gunicorn wsgi:server
 
 # Two files at a time: much of it waits. In order, so that what computes and what waits mix.
 test: $(VENV)/.installed-dev chromium postgres

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from dotenv import load_dotenv
+from dotenv.parser import parse_stream
 
 from core.errors import SettingsError
 
@@ -25,7 +26,7 @@ def read_dotenv(path: Path) -> None:
     Raises
     ------
     SettingsError
-        The file can't be read, or is in an encoding that nothing names.
+        The file can't be read, is in an encoding that nothing names, or has lines that set nothing.
     """
     try:
         content = path.read_bytes()
@@ -43,4 +44,15 @@ def read_dotenv(path: Path) -> None:
         ) from None
     if "\0" in text:
         raise SettingsError(f"{path.name} holds characters of code 0; save the file as UTF-8")
+    # Read past in silence otherwise, with all that an open quotation mark swallows.
+    odd = [
+        str(one.original.line)
+        for one in parse_stream(io.StringIO(text))
+        if one.error or (one.key is not None and one.value is None)
+    ]
+    if odd:
+        raise SettingsError(
+            f"{path.name}, line {', '.join(odd)}: not NAME=value; a comment begins with #,"
+            " and a quotation mark has to be closed"
+        )
     load_dotenv(stream=io.StringIO(text))

@@ -6,6 +6,7 @@ and a limit, and a thread gets what is there: it never waits for a client's next
 """
 
 import errno
+import json
 import logging
 import re
 import selectors
@@ -17,10 +18,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
 from gunicorn.http.unreader import Unreader
-from gunicorn.util import write_error
 from gunicorn.workers.gthread import ThreadWorker
 
 HEAD_LIMIT = 32 * 1024
@@ -29,6 +30,15 @@ BODY_LIMIT = 64 * 1024
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _CHUNK_LINE_LIMIT = 1024
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
+_REFUSAL_HEADERS = (
+    "Connection: close",
+    "Content-Type: application/problem+json",
+    "Cache-Control: no-store",
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options: DENY",
+    "X-Content-Type-Options: nosniff",
+    "Referrer-Policy: same-origin",
+)
 
 Verdict: TypeAlias = Literal["wait", "whole", "cut", 400, 431]
 
@@ -256,15 +266,14 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
 
     def _refuse(self, conn: Any, status: int) -> None:
-        reason = {
-            400: "Bad Request",
-            408: "Request Timeout",
-            431: "Request Header Fields Too Large",
-        }[status]
         with suppress(OSError):
-            write_error(conn.sock, status, reason, "")
+            _send_refusal(conn.sock, status)
         self._unwatch(conn)
         self._linger(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Let gunicorn log what it refuses, and say no more of it than its status."""
+        super().handle_error(req, _Refused(client), addr, exc)
 
     def _linger(self, conn: Any) -> None:
         """Let what was sent arrive: closing with unread bytes would take it back."""
@@ -305,6 +314,29 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
         self._unwatch(conn)
         self.nr_conns -= 1
         conn.close()
+
+
+class _Refused:
+    """Stands in for the socket where gunicorn writes an answer of its own."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def gettimeout(self) -> float:
+        return 0.0
+
+    def sendall(self, data: bytes) -> None:
+        _send_refusal(self._sock, int(data.split(b" ", 2)[1]))
+
+
+def _send_refusal(sock: Any, status: int) -> None:
+    """Answer a request that never reaches the app, as guarded as what the app answers."""
+    reason = HTTPStatus(status).phrase
+    detail = "This is no request that can be answered."
+    problem = {"type": "about:blank", "title": reason, "status": status, "detail": detail}
+    body = json.dumps({**problem, "errors": []}).encode()
+    lines = [f"HTTP/1.1 {status} {reason}", *_REFUSAL_HEADERS, f"Content-Length: {len(body)}"]
+    sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 
 
 def _limit_stalls(sock: socket.socket, seconds: float) -> None:

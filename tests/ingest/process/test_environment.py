@@ -65,6 +65,42 @@ def test_another_encoding_is_refused_in_words(tmp_path: Path, content: bytes, wo
         read_dotenv(tmp_path / ".env")
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("DESK_A=1\nPORT: 8050\n", "2"),
+        ("DESK_A='not closed\nDESK_B=2\n", "1"),
+        ("\n# fine\n=1\nDESK_A=1\nset DESK_B 2\n", "3, 5"),
+        ("DESK_A=1 'x\nDESK_B='a' b\n", "2"),
+        ("DESK A=1\n", "1"),
+        ("DESK_A\n", "1"),
+    ],
+)
+def test_lines_that_set_nothing_are_told_by_number_and_nothing_is_set(
+    tmp_path: Path, text: str, lines: str
+) -> None:
+    (tmp_path / ".env").write_text(text)
+    with pytest.raises(SettingsError, match=rf"\.env, line {lines}: not NAME=value") as told:
+        read_dotenv(tmp_path / ".env")
+    assert "closed\n" not in str(told.value)  # a line may hold a password
+    assert "DESK_A" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("export DESK_A=1\n", "1"),
+        ("DESK_A = 1 # why\n", "1"),
+        ("DESK_A=\n", ""),
+        ('DESK_A="two\nlines"\n', "two\nlines"),
+    ],
+)
+def test_every_form_that_is_usual_is_read(tmp_path: Path, text: str, value: str) -> None:
+    (tmp_path / ".env").write_text(text)
+    read_dotenv(tmp_path / ".env")
+    assert os.environ["DESK_A"] == value
+
+
 def test_a_folder_of_that_name_is_refused_and_a_missing_file_is_none(tmp_path: Path) -> None:
     read_dotenv(tmp_path / ".env")
     (tmp_path / ".env").mkdir()

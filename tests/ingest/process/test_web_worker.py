@@ -1,5 +1,6 @@
 """Clients that begin a request and never end it take nothing from those who do; real sockets."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -217,6 +218,35 @@ def test_a_head_without_end_is_refused(web: Web) -> None:
 def test_both_ways_to_say_a_length_are_refused(web: Web) -> None:
     both = CHUNKED.replace(b"Host", b"Content-Length: 3\r\nHost") + b"0\r\n\r\n"
     assert web.ask(both).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"<script>alert(1)</script>\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n", 400),
+        (b"GET /" + b"x" * 8_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (POST + b"Transfer-Encoding: nosuch\r\n\r\n0\r\n\r\n", 501),
+        (CHUNKED + b"x\r\n", 400),
+        (GET[:-2] + b"X: " + b"x" * HEAD_LIMIT, 431),
+        (GET[:-2] + b"X: 1\r\n" * 120 + b"\r\n", 431),
+    ],
+)
+def test_what_never_reaches_the_app_is_refused_with_the_security_headers(
+    web: Web, request_bytes: bytes, status: int
+) -> None:
+    head, _, body = web.ask(request_bytes).partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert first.startswith(f"HTTP/1.1 {status} ")
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(body)["status"] == status
+    assert b"script" not in body
 
 
 def taken(data: bytes, step: int) -> tuple[Verdict, Arrival]:
