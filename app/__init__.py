@@ -29,7 +29,7 @@ from app.views.quick import answer_quickly
 from app.views.shell.callbacks import QUICK as SHELL_QUICK
 from app.views.shell.callbacks import register as register_shell
 from app.views.shell.layout import asked_view, page_layout
-from app.views.shell.page import META_TAGS, SERVER_HOOKS, THEME_SCRIPT, index_html
+from app.views.shell.page import META_TAGS, SERVER_HOOKS, THEME_SCRIPT, LeanDash, index_html
 from app.views.sign_in import sign_in_routes
 from app.views.view import View
 from core.settings import Settings
@@ -90,9 +90,10 @@ def create_app(
     Compress(server)
     keep_assets(server)
 
-    dash_app = Dash(
-        __name__,
-        server=server,  # type: ignore[arg-type]  # dash's annotation leaves Flask out
+    dash_app = LeanDash(
+        views,
+        name=__name__,
+        server=server,
         assets_folder=str(ROOT / "assets"),
         assets_path_ignore=["^swagger-ui$"],
         assets_ignore=f"^{re.escape(THEME_SCRIPT)}$",  # it is in the head already

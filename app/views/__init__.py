@@ -1,4 +1,8 @@
-"""The table of views: one more is a folder beside `live` and a line here."""
+"""The table of views: one more is a folder beside `live` and a line here.
+
+A package of components that a view alone needs, such as the scanner's grid, is named in its line:
+`packages=("dash_ag_grid",)`. Then no other page loads its scripts.
+"""
 
 from app.views import alerts, health, live
 from app.views.live.watch import WATCHED

@@ -29,7 +29,8 @@ class View:
     """A path of the page with its name in the header, its tree, and the callbacks behind it.
 
     The tree is built anew whenever the view is opened; callbacks are bound once, at the start.
-    `quick` names the outputs of those that are answered before dash's own dispatch.
+    `quick` names the outputs of those that are answered before dash's own dispatch; `packages`
+    those of dash's component packages that only this view needs: no other page names their scripts.
     """
 
     path: str
@@ -38,3 +39,4 @@ class View:
     register: Callable[[Dash, Desk], None]
     quick: tuple[str, ...] = ()
     watched: Watched | None = None
+    packages: tuple[str, ...] = ()

@@ -678,7 +678,9 @@ def test_phone_on_its_side_shows_a_chart_and_a_finger_scrolls_over_it(
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= 844
 
 
-def test_reload_sends_no_script_again(desk: Any, open_screen: Callable[..., Any]) -> None:
+def test_first_load_is_below_a_megabyte_and_a_reload_sends_no_script_again(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
     screen = open_screen()
     session = screen.page.context.new_cdp_session(screen.page)
     session.send("Network.enable")
@@ -686,6 +688,7 @@ def test_reload_sends_no_script_again(desk: Any, open_screen: Callable[..., Any]
     session.on("Network.loadingFinished", lambda event: sent.append(event["encodedDataLength"]))
     screen.open(desk.url)
     assert max(sent) > 300_000, "plotly has not been counted"
+    assert sum(sent) < 1_000_000, f"{sum(sent):,.0f} bytes at first"
     sent.clear()
     screen.page.reload()
     screen.wait_for_charts()

@@ -5,17 +5,17 @@ from dash import dcc, html
 from app.services import Desk
 from app.views.controls import controls
 from app.views.ids import text
-from app.views.links import default_spec, listed_symbols
 from app.views.live import ids
 from app.views.live.cards import cards, summary, verdict_line
 from app.views.live.charts import equity_chart, expectancy_chart, pair_chart
 from app.views.live.round_trips import round_trips
 from app.views.live.watch import watch_strip
+from core.pair_spec import read_pair_spec
 
 
 def live_view(desk: Desk) -> html.Div:
     """The tree; a link's own parameters and every number come with the first callbacks."""
-    spec = default_spec(desk, listed_symbols(desk))
+    spec = read_pair_spec({}, desk.settings)
     return html.Div(
         [
             dcc.Location(id=ids.URL, refresh=False),

@@ -1,10 +1,15 @@
-"""Html without dash: the head before its scripts run, a 404, and where people sign in."""
+"""Html around dash: the head before its scripts run, a 404, and where people sign in."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dash import Dash
 from dash.types import RendererHooks
+from flask import request
+
+from app.views.view import View
 
 # The theme is set in the head, so that a page never flashes in the other one.
 _PAGE = """<!DOCTYPE html>
@@ -60,6 +65,8 @@ _SIGN_IN = """<main class="sign-in">
 </form>
 </main>
 """
+_SPARED = ("/deps/polyfill@", "/dash_table/")
+"""Polyfills, of which dash needs regenerator-runtime alone, and a table of its own."""
 _HERE = ' class="on" aria-current="page"'
 META_TAGS = [
     # Which view a request of the layout is for is known from its referrer alone.
@@ -74,6 +81,27 @@ SERVER_HOOKS: RendererHooks = {
     "request_post": "() => window.pairdesk.clock.answered()",
 }
 """How the page knows since when the server has not answered (assets/desk_clock.js)."""
+
+
+class LeanDash(Dash):
+    """Dash, whose page names no script that its view has no use for.
+
+    Dash puts every imported package of components on every page. A view that needs one of its own,
+    a grid say, names it in the table of views (`View.packages`), and the others stay without it.
+    """
+
+    def __init__(self, views: Sequence[View], **given: Any) -> None:
+        super().__init__(**given)
+        self._views = views
+
+    def interpolate_index(self, *args: Any, **parts: Any) -> Any:
+        """Html of the page that the request at hand is for."""
+        named = {name: view.path for view in self._views for name in view.packages}
+        spared = [f"/{name}/" for name, path in named.items() if path != request.path]
+        left_out = "|".join(map(re.escape, [*_SPARED, *spared]))
+        script = rf'<script src="[^"]*(?:{left_out})[^"]*"></script>\n?'
+        parts["scripts"] = re.sub(script, "", parts["scripts"])
+        return super().interpolate_index(*args, **parts)
 
 
 def index_html(app: Dash) -> str:
