@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from core.parameters import Choice, Parameter, Values, WholeNumber, fill_in, read_parameters
+from core.grid_spec import SWEEP_PARAMETERS, limit_sweep
+from core.parameters import (
+    Choice,
+    Parameter,
+    Values,
+    WholeNumber,
+    fill_in,
+    read_parameters,
+)
 from core.settings import Settings
 from core.timeframes import SCANNED
 
@@ -49,7 +57,23 @@ SCAN_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 )
 
 JOB_KINDS: Mapping[str, JobKind] = MappingProxyType(
-    {"scan": JobKind("Every pair of the symbols tested for cointegration", "scan", SCAN_PARAMETERS)}
+    {
+        "scan": JobKind(
+            "Every pair of the symbols tested for cointegration", "scan", SCAN_PARAMETERS
+        ),
+        "sweep": JobKind(
+            "A grid of parameters traded on a pair, what its best is worth, and a walk-forward",
+            "lab",
+            SWEEP_PARAMETERS,
+            limit_sweep,
+        ),
+        "walk_forward": JobKind(
+            "Parameters of a grid chosen on the past and traded on what came after",
+            "lab",
+            SWEEP_PARAMETERS,
+            limit_sweep,
+        ),
+    }
 )
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from core.errors import FieldError, ParameterErrors
@@ -292,6 +293,44 @@ class Names(Parameter):
                 raise ValueError
             names.append(self.each(name))
         return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class Axis(Parameter):
+    """Several values of another parameter: a list, or text such as `40, 60` or `1 to 4 by 0.25`."""
+
+    one: Parameter
+    most: int = 1_000
+
+    @property
+    def takes(self) -> str:
+        return f"up to {self.most:,} values, listed or as `1 to 4 by 0.25`, each {self.one.takes}"
+
+    def convert(self, value: object) -> tuple[Any, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            parts = [parts]
+        if len(parts) > self.most:
+            raise ValueError
+        read: dict[Any, None] = {}
+        for part in parts:
+            for item in self._spread(part) if isinstance(part, str) else [part]:
+                is_none = item is None or item == "none"
+                read[self.one.read(None if is_none else item)] = None
+        if not 0 < len(read) <= self.most:
+            raise ValueError
+        return tuple(read)
+
+    def _spread(self, part: str) -> list[str]:
+        """A single value, or those of a range, in decimals: steps of 0.1 end where they should."""
+        found = re.fullmatch(rf"({_DECIMAL}) to ({_DECIMAL}) by ({_DECIMAL})", part.strip())
+        if found is None:
+            return [part.strip()]
+        first, last, step = (Decimal(found[group]) for group in (1, 5, 9))
+        count = (last - first) / step if step else Decimal(-1)
+        if not 0 <= count < self.most:
+            raise ValueError
+        return [str(first + step * index) for index in range(int(count) + 1)]
 
 
 def read_parameters(table: Mapping[str, Parameter], given: object) -> dict[str, Any]:

@@ -16,26 +16,27 @@ from numba import njit
 from core.backtest import COLUMNS, COSTS, ENTRY, EXIT, FLAT, GROSS, fill_rows
 from core.bars import align
 from core.errors import FieldError, ParameterErrors
+from core.grid_spec import AXES, MAX_CELLS
 from core.metrics import YEARLY_FROM_MS, period_ends
 from core.pair import Ready, plan_rows, ready_rows
-from core.pair_spec import PairSpec, read_pair_spec
+from core.pair_spec import PAIR_PARAMETERS, PairSpec, read_pair_spec
+from core.parameters import Derived, Values
 from core.settings import Settings
 from core.signals import START, decide_rows
 from core.types import BoolArray, FloatArray, IntArray, Leg
 
-AXES = (
-    "window", "hedge_window", "hedge", "entry_z", "exit_z", "stop_z", "exit_rule", "max_hold_bars",
-)  # fmt: skip
-"""What may be swept, slowest first: cells are numbered in this order."""
 _FITTED = 3
 """So many of them, the first ones, a fit hangs on."""
-MAX_CELLS = 100_000
 CHUNK = 256
 """Cells that are traded in one go: what progress is told by, and cancelling waits for."""
 FIGURES = (
     "total_trades", "total_pnl", "avg_pnl", "win_rate", "max_drawdown", "exposure", "costs",
     "sharpe",
 )  # fmt: skip
+_WITHOUT = ("stop_z", "max_hold_bars")
+"""Axes of which a value may be None: the rule is not there."""
+_DERIVED = ("hedge_window",)
+"""Axes of which a value may be None: it follows from the cell's other values."""
 _GO_WITH: Mapping[str, Mapping[str, Any]] = {
     "hedge_window": {"window": 10},
     "exit_z": {"entry_z": 10.0},
@@ -63,7 +64,11 @@ class Grid:
         """The parameters of a cell."""
         places = np.unravel_index(cell, self.shape)
         chosen = zip(AXES, places, strict=True)
-        return replace(self.spec, **{name: self.values[name][place] for name, place in chosen})
+        values = {name: self.values[name][place] for name, place in chosen}
+        for name in _DERIVED:
+            if values[name] is None:
+                values[name] = PAIR_PARAMETERS[name].default.value(values)
+        return replace(self.spec, **values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +101,8 @@ def read_grid(spec: PairSpec, asked: Mapping[str, Sequence[Any]], settings: Sett
 
     Parameters
     ----------
-    asked : values by axis; None in `stop_z` and `max_hold_bars` means without.
+    asked : values by axis; None in `stop_z` and `max_hold_bars` means without, in `hedge_window`
+        what follows from the window.
 
     Raises
     ------
@@ -113,7 +119,7 @@ def read_grid(spec: PairSpec, asked: Mapping[str, Sequence[Any]], settings: Sett
         given = asked.get(name, (getattr(spec, name),))
         read: list[Any] = []
         for value in given:
-            if value is None and name in ("stop_z", "max_hold_bars"):
+            if value is None and name in _WITHOUT + _DERIVED:
                 read.append(None)
                 continue
             try:
@@ -130,6 +136,23 @@ def read_grid(spec: PairSpec, asked: Mapping[str, Sequence[Any]], settings: Sett
     if errors:
         raise ParameterErrors(errors)
     return grid
+
+
+def grid_of(values: Values, settings: Settings) -> Grid:
+    """The grid that a sweep's parameters ask for.
+
+    A hedge window that is the default one for the window follows it along that axis.
+    """
+    spec = read_pair_spec(
+        {name: values[name] for name in PAIR_PARAMETERS if name in values}, settings
+    )
+    asked = {
+        name: values[f"{name}_values"] for name in AXES if values[f"{name}_values"] is not None
+    }
+    own = PAIR_PARAMETERS["hedge_window"].default
+    if isinstance(own, Derived) and spec.hedge_window == own.value(values):
+        asked.setdefault("hedge_window", (None,))
+    return read_grid(spec, asked, settings)
 
 
 def is_allowed(spec: PairSpec) -> bool:

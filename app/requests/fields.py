@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from marshmallow import Schema, fields
 
 from core.parameters import (
+    Axis,
     Choice,
     Flag,
     Names,
@@ -85,6 +86,13 @@ def _kind(parameter: Parameter) -> Mapping[str, Any]:
             return {"type": "string", "enum": list(choices)}
         case Flag():
             return {"type": "boolean"}
+        case Axis(one=one, most=most):
+            return {
+                "oneOf": [
+                    {"type": "string", "maxLength": 20_000, "example": "40, 60 to 120 by 20"},
+                    {"type": "array", "items": dict(_kind(one)), "minItems": 1, "maxItems": most},
+                ]
+            }
         case Names(most=most):
             return {"type": "array", "items": {"type": "string"}, "maxItems": most}
         case Symbol():

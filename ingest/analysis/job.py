@@ -10,6 +10,7 @@ import structlog
 from core.errors import PairdeskError, StoreError
 from core.job_spec import read_job_spec
 from core.settings import Settings
+from ingest.analysis.lab import sweep_pair, walk_pair
 from ingest.analysis.scanning import scan_market
 from ingest.analysis.work import Answer, NotWanted, Work
 from ingest.store import jobs
@@ -19,7 +20,9 @@ from ingest.store.transaction import Writer
 
 log = structlog.get_logger()
 
-WORK: Mapping[str, Callable[[Work], Answer]] = MappingProxyType({"scan": scan_market})
+WORK: Mapping[str, Callable[[Work], Answer]] = MappingProxyType(
+    {"scan": scan_market, "sweep": sweep_pair, "walk_forward": walk_pair}
+)
 """What does each kind of `core.job_spec.JOB_KINDS`."""
 
 

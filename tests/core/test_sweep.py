@@ -8,10 +8,11 @@ import pytest
 from core import sweep as sweeping
 from core.bars import align
 from core.errors import ParameterErrors
+from core.grid_spec import AXES, MAX_CELLS
 from core.metrics import period_returns
 from core.pair import plan_rows, trade_rows
 from core.settings import Settings
-from core.sweep import AXES, FIGURES, MAX_CELLS, is_allowed, read_grid, sweep
+from core.sweep import FIGURES, is_allowed, read_grid, sweep
 
 HOUR = 3_600_000
 N = 3_000

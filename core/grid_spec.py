@@ -1,0 +1,69 @@
+"""What may be asked of a grid: a pair's own parameters, and for each axis values to be tried."""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from core.errors import FieldError, ParameterErrors
+from core.pair_spec import PAIR_PARAMETERS
+from core.parameters import Axis, CrossCheck, Derived, Parameter, Values, WholeNumber
+
+AXES = (
+    "window", "hedge_window", "hedge", "entry_z", "exit_z", "stop_z", "exit_rule", "max_hold_bars",
+)  # fmt: skip
+"""What may be swept, slowest first: cells are numbered in this order."""
+MAX_CELLS = 100_000
+MAX_CELL_ROWS = 1_000_000_000
+"""Combinations times bars: some ten seconds of two cores."""
+_SEGMENTS = 3
+"""Of a walk-forward by default: train a third of the rows."""
+
+
+def _swept_parameters() -> dict[str, Parameter]:
+    """A pair's own, which are those of who asks, and for each axis the values that it takes."""
+    own = {
+        name: parameter
+        for name, parameter in PAIR_PARAMETERS.items()
+        if name not in ("since", "lags")
+    }
+    axes = {
+        f"{name}_values": Axis(
+            PAIR_PARAMETERS[name],
+            label=PAIR_PARAMETERS[name].label,
+            about=f"Values of {name} to be tried",
+            without="its own one",
+        )
+        for name in AXES
+    }
+    train = WholeNumber(
+        50,
+        10_000,
+        label="Train",
+        unit="bars",
+        about="Rows of the walk-forward that parameters are chosen on; tested on half as many",
+        default=Derived("bars / 3", lambda given: max(50, given["bars"] // _SEGMENTS)),
+        check=CrossCheck(
+            lambda train_bars, given: train_bars < given["bars"],
+            "must be below bars ({bars})",
+            "a whole number from 50 to below bars",
+        ),
+    )
+    return {**own, **axes, "train_bars": train}
+
+
+SWEEP_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(_swept_parameters())
+
+
+def limit_sweep(values: Values) -> None:
+    """Refuse what would be too much, before anything runs: ParameterErrors."""
+    axes = [values[f"{name}_values"] or (None,) for name in AXES]
+    cells = math.prod(map(len, axes))
+    errors = []
+    if cells > MAX_CELLS:
+        words = f"{cells:,} combinations are asked for"
+        errors.append(FieldError("entry_z_values", words, f"at most {MAX_CELLS:,} altogether"))
+    elif cells * values["bars"] > MAX_CELL_ROWS:
+        words = f"{cells:,} combinations of {values['bars']:,} bars are too many"
+        errors.append(FieldError("bars", words, f"at most {MAX_CELL_ROWS // cells:,} for so many"))
+    if errors:
+        raise ParameterErrors(errors)

@@ -1,0 +1,183 @@
+"""Parameters chosen on the past and traded on what came after, again and again.
+
+What was best in training is in-sample and says nothing; what counts is the stitched curve of the
+tests alone.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.backtest import run_backtest
+from core.bars import align
+from core.overfitting import sharpe_ratios
+from core.pair import plan_rows, ready_rows
+from core.pair_spec import PairSpec
+from core.signals import decide_positions
+from core.sweep import Batch, Grid, Traded, sweep
+from core.types import FloatArray, IntArray, Leg
+
+FEWEST_TRADES = 2
+"""Closed in training; of fewer nothing is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Open times of a segment's rows: trained on [train_from, test_from), tested up to test_to."""
+
+    train_from_ms: int
+    test_from_ms: int
+    test_to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What training chose and what came of it."""
+
+    plan: Plan
+    cell: int | None
+    """None where no combination traded enough in training: the test holds nothing."""
+    trained_sharpe: float
+    """Per period, in-sample; NaN without a choice."""
+    trained_pnl: float
+    tested_pnl: float
+    tested_trades: int
+    """Round trips entered in the test, the one that its end closed included."""
+    tested_nets: tuple[float, ...]
+    """Net of each of them, quote currency."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WalkForward:
+    """All segments, and the equity of their tests one after the other."""
+
+    segments: tuple[Segment, ...]
+    open_time_ms: IntArray
+    equity: FloatArray
+    """At the close of each tested row; begins at the notional, not compounded."""
+
+
+def plan_segments(start_ms: int, end_ms: int, step_ms: int, train_bars: int) -> list[Plan]:
+    """Train on L rows, test on the L/2 after them, go on by L/2; the last test may be short.
+
+    A test of less than a quarter of its length is left out: it says nothing.
+    """
+    train, test = train_bars * step_ms, train_bars // 2 * step_ms
+    plans = []
+    begin = start_ms
+    while begin + train + test // 4 <= end_ms and test:
+        middle = begin + train
+        plans.append(Plan(begin, middle, min(middle + test, end_ms)))
+        begin += test
+    return plans
+
+
+def walk_forward(
+    grid: Grid,
+    leg_a: Leg,
+    leg_b: Leg,
+    first_open_ms: int,
+    last_open_ms: int,
+    train_bars: int,
+    each: Callable[[Callable[[Batch], Traded], Iterable[Batch]], Iterable[Traded]] = map,
+    tell: Callable[[float], None] = lambda share: None,
+) -> WalkForward:
+    """Choose the best of a grid on each stretch and trade it on the next one.
+
+    Parameters
+    ----------
+    leg_a, leg_b, first_open_ms, last_open_ms, each : see `core.sweep.sweep`.
+    train_bars : L; a test has L/2 rows.
+    tell : is told which share of the segments is done.
+
+    Notes
+    -----
+    Chosen is the highest Sharpe ratio per period among combinations that closed FEWEST_TRADES in
+    training, the first of equals. Every stretch starts flat; hedges look back as far as they need,
+    never ahead. A trip that a test leaves open is closed at the next row's open with costs, so the
+    next choice starts flat as well; the last one's is marked.
+    """
+    spec = grid.spec
+    whole = plan_rows(spec, first_open_ms, last_open_ms)
+    plans = plan_segments(whole.start_ms, whole.end_ms, spec.timeframe_ms, train_bars)
+    segments, pieces = [], []
+    for number, plan in enumerate(plans):
+        segment, piece = _segment(grid, leg_a, leg_b, first_open_ms, last_open_ms, plan, each)
+        segments.append(segment)
+        pieces.append(piece)
+        tell((number + 1) / len(plans))
+    times, equity = _stitched(spec, plans, pieces)
+    return WalkForward(tuple(segments), times, equity)
+
+
+def _segment(
+    grid: Grid,
+    leg_a: Leg,
+    leg_b: Leg,
+    first_open_ms: int,
+    last_open_ms: int,
+    plan: Plan,
+    each: Callable[[Callable[[Batch], Traded], Iterable[Batch]], Iterable[Traded]],
+) -> tuple[Segment, FloatArray]:
+    step = grid.spec.timeframe_ms
+    trained = replace(grid, spec=replace(grid.spec, since=plan.train_from_ms))
+    cells = sweep(trained, leg_a, leg_b, first_open_ms, plan.test_from_ms - step, each)
+    enough = cells.is_allowed & (cells.figures["total_trades"] >= FEWEST_TRADES)
+    rows = (plan.test_to_ms - plan.test_from_ms) // step
+    if not enough.any() or cells.returns.shape[1] < 2:
+        nothing = Segment(plan, None, math.nan, math.nan, 0.0, 0, ())
+        return nothing, np.full(rows, grid.spec.notional)
+    candidates = np.flatnonzero(enough)
+    ratios = sharpe_ratios(cells.returns[candidates])
+    best = int(candidates[np.argmax(ratios)])
+    nets, equity = _test(grid.spec_at(best), leg_a, leg_b, first_open_ms, last_open_ms, plan)
+    segment = Segment(
+        plan=plan,
+        cell=best,
+        trained_sharpe=float(ratios.max()),
+        trained_pnl=float(cells.figures["total_pnl"][best]),
+        tested_pnl=float(equity[-1]) - grid.spec.notional,
+        tested_trades=len(nets),
+        tested_nets=nets,
+    )
+    return segment, equity
+
+
+def _test(
+    spec: PairSpec, leg_a: Leg, leg_b: Leg, first_open_ms: int, last_open_ms: int, plan: Plan
+) -> tuple[tuple[float, ...], FloatArray]:
+    """Nets of the test's round trips, and equity at its closes and, where closed, a row after."""
+    step = spec.timeframe_ms
+    asked = replace(spec, since=plan.test_from_ms)
+    # One row more, at whose open what is held is closed.
+    last_ms = min(plan.test_to_ms, last_open_ms)
+    rows_plan = plan_rows(asked, first_open_ms, last_ms)
+    rows = align(leg_a, leg_b, step, rows_plan.history_start_ms, rows_plan.end_ms)
+    _, (shown, y, x, hedge, given, first) = ready_rows(asked, rows_plan, rows)
+    position, exit_code = decide_positions(asked, y, x, hedge, given)
+    if last_ms == plan.test_to_ms:
+        position[-2:] = 0
+    backtest, _ = run_backtest(asked, shown, y, x, hedge, given, position, exit_code, first)
+    return tuple(trip.pnl for trip in backtest.round_trips), backtest.equity
+
+
+def _stitched(
+    spec: PairSpec, plans: list[Plan], pieces: list[FloatArray]
+) -> tuple[IntArray, FloatArray]:
+    """One curve of all tests: each begins where the one before it ended."""
+    if not plans:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    step = spec.timeframe_ms
+    begin, end = plans[0].test_from_ms, plans[-1].test_to_ms
+    times = np.arange(begin, end, step)
+    equity = np.full(len(times), spec.notional)
+    for plan, piece in zip(plans, pieces, strict=True):
+        first = (plan.test_from_ms - begin) // step
+        rows = (plan.test_to_ms - plan.test_from_ms) // step
+        base = equity[first]
+        equity[first : first + rows] = base + piece[:rows] - spec.notional
+        # What closing at the next open cost is seen from that row on.
+        equity[first + rows :] = base + piece[-1] - spec.notional
+    return times, equity
