@@ -7,17 +7,19 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
 from app.api.downloads import CSV, csv_text
-from app.api.values import finite, iso, judged, next_page, number, text
+from app.api.values import choice, finite, iso, judged, next_page, number, text
 from app.requests.rules import AcknowledgeBody, AlertsParameters
 from app.services import Desk
 from core.errors import FieldError, ParameterErrors
+from core.rule_spec import KINDS
+from core.timeframes import TIMEFRAMES
 from ingest.store.reader import StoredEpisode
 
 DeliveryAnswer = Schema.from_dict(
     {
         "channel": text(),
-        "event": text("fired or resolved"),
-        "state": text("pending or delivered"),
+        "event": choice(("fired", "resolved")),
+        "state": choice(("pending", "delivered")),
         "attempts": fields.Integer(),
         "error": text("why it has not arrived yet", null=True),
         "next_attempt": text(null=True),
@@ -30,12 +32,12 @@ AlertAnswer = Schema.from_dict(
         "id": fields.Integer(),
         "rule_id": fields.Integer(),
         "version": fields.Integer(metadata={"description": "of the rule when it fired"}),
-        "kind": text(),
+        "kind": choice(KINDS),
         "symbol_a": text(null=True),
         "symbol_b": text(null=True),
-        "timeframe": text(null=True),
+        "timeframe": choice(TIMEFRAMES, null=True),
         "direction": text("long_spread, short_spread, below, above, no_data or what is wrong"),
-        "state": text("firing, recovering or resolved"),
+        "state": choice(("firing", "recovering", "resolved")),
         "outcome": text("how it ended"),
         "start_time": text("open time of the bar that it fired at"),
         "end_time": text(null=True),

@@ -1,21 +1,21 @@
 """`/api/channels`: how the channels are that alerts go to, by name; no address is ever told."""
 
-from typing import Any
+from typing import Any, get_args
 
 from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import iso, text
+from app.api.values import choice, iso, text
 from app.requests.pair import NoParameters
 from app.requests.rules import TestBody
 from app.services import Desk
-from app.services.channels import ChannelState
+from app.services.channels import ChannelState, State
 
 TestAnswer = Schema.from_dict(
     {
         "asked": text(),
-        "state": text("pending until the analyst has sent it, then arrived or refused"),
+        "state": choice(("pending", "arrived", "refused"), "pending until the analyst has sent it"),
         "tried": text(null=True),
         "error": text("why it was refused", null=True),
     },
@@ -25,7 +25,7 @@ ChannelAnswer = Schema.from_dict(
     {
         "name": text(),
         "configured": fields.Boolean(metadata={"description": "ALERT_CHANNELS names it"}),
-        "state": text("unused, well, waiting (a message is on its way) or down"),
+        "state": choice(get_args(State), "waiting: a message is on its way"),
         "last_sent": text("when a message last arrived", null=True),
         "sent_24h": fields.Integer(metadata={"description": "messages that arrived"}),
         "retried_24h": fields.Integer(metadata={"description": "of those, not at the first try"}),

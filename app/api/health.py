@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.metrics import CONTENT_TYPE, exposition
-from app.api.values import number, text
+from app.api.values import choice, number, text
 from app.requests.pair import NoParameters
 from app.services import Desk
 from app.services.status import DeskStatus
@@ -133,7 +133,7 @@ ReconciliationAnswer = Schema.from_dict(
 )
 StatusAnswer = Schema.from_dict(
     {
-        "source": text(null=True),
+        "source": choice(("binance", "simulated", "replay"), null=True),
         "source_reason": text(null=True),
         "worker": fields.Nested(WorkerAnswer),
         "analyst": fields.Nested(AnalystAnswer),

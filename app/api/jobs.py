@@ -8,10 +8,11 @@ from marshmallow import INCLUDE, Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.rights import rights
-from app.api.values import iso, number, text
+from app.api.values import choice, iso, number, text
 from app.requests.jobs import JobBody, JobsParameters
 from app.requests.pair import NoParameters
 from app.services import Desk
+from ingest.store.jobs import STATES
 from ingest.store.reader import StoredJob
 
 _SPEC: fields.Field[Any] = fields.Dict(
@@ -32,7 +33,7 @@ JobAnswer = Schema.from_dict(
         "id": fields.Integer(),
         "kind": text(),
         "spec": _SPEC,
-        "state": text("queued, running, done, failed or cancelled"),
+        "state": choice(STATES),
         "progress": fields.Float(metadata={"description": "from 0 to 1"}),
         "message": text("what it does, or why it failed"),
         "elapsed_s": number("of the last try; null before the first"),
@@ -55,7 +56,7 @@ class JobResultAnswer(Schema):
 
     job_id = fields.Integer()
     kind = text()
-    state = text()
+    state = choice(STATES)
     progress = fields.Float()
     spec = _SPEC
 

@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import text
+from app.api.values import choice, text
 from app.requests.pair import BarsParameters, NoParameters
 from app.services import Desk
 from core.timeframes import TIMEFRAMES
@@ -40,8 +40,8 @@ SymbolsAnswer = Schema.from_dict(
 BarsAnswer = Schema.from_dict(
     {
         "symbol": text(),
-        "timeframe": text(),
-        "columns": fields.List(fields.String()),
+        "timeframe": choice(TIMEFRAMES),
+        "columns": fields.List(choice(BAR_COLUMNS)),
         "rows": fields.List(
             fields.List(
                 fields.Raw(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from flask import Response, request
@@ -12,9 +12,13 @@ from marshmallow import Schema, fields
 from app.api.blueprint import ApiBlueprint
 from app.api.kept import kept_json
 from app.api.values import (
+    DIRECTIONS,
+    EXIT_REASONS,
     ISO,
     NAN,
+    SIDES,
     UNDEFINED,
+    choice,
     finite,
     finite_tree,
     iso,
@@ -31,7 +35,7 @@ from app.services import Desk
 from app.services.cache import BoundedCache
 from app.services.pair_states import PairView
 from core.pair_spec import HEDGES
-from core.types import FloatArray, Inherited, Metrics, PairResult, RoundTrip
+from core.types import FloatArray, Inherited, Metrics, PairResult, RoundTrip, Signal
 
 ROUND_TRIP_COLUMNS = (
     "side",
@@ -77,7 +81,7 @@ CointegrationAnswer = Schema.from_dict(
         "pvalue": number("of the better of two directions, so too low"),
         "pvalue_both": number("min(1, 2p); in-sample like all of this test"),
         "lags": fields.Integer(),
-        "direction": text("a_on_b or b_on_a, the stronger one"),
+        "direction": choice(DIRECTIONS, "the stronger one"),
         "critical_5pct": number(),
         "subwindows": fields.Nested(SubwindowsAnswer, allow_none=True),
     },
@@ -94,16 +98,18 @@ SeriesAnswer = Schema.from_dict(
 EquityAnswer = Schema.from_dict(
     {"time": times(), "value": numbers(), "drawdown": numbers()}, name="Equity"
 )
-_ROUND_TRIP_TEXTS = ("side", "entry_time", "exit_time", "exit_reason")
 RoundTripAnswer = Schema.from_dict(
     {
-        name: text(null=name == "exit_time") if name in _ROUND_TRIP_TEXTS else number()
-        for name in ROUND_TRIP_COLUMNS
+        **{name: number() for name in ROUND_TRIP_COLUMNS},
+        "side": choice(SIDES),
+        "entry_time": text(),
+        "exit_time": text(null=True),
+        "exit_reason": choice(EXIT_REASONS),
     },
     name="RoundTrip",
 )
 InheritedAnswer = Schema.from_dict(
-    {"side": text(), "entry_time": text("null where it was not filled yet", null=True)},
+    {"side": choice(SIDES), "entry_time": text("null where it was not filled yet", null=True)},
     name="Inherited",
 )
 BacktestAnswer = Schema.from_dict(
@@ -127,7 +133,7 @@ PairAnswer = Schema.from_dict(
         "as_of": text(f"close of the last closed bar of both legs; {ISO}", null=True),
         "start": text(ISO, null=True),
         "history_start": text(ISO, null=True),
-        "source": text("binance, simulated, replay or import", null=True),
+        "source": choice(("binance", "simulated", "replay", "import"), null=True),
         "bars": fields.Integer(metadata={"description": "result rows computed"}),
         "stale": fields.Boolean(),
         "gaps": fields.List(fields.Nested(GapAnswer)),
@@ -143,7 +149,7 @@ PairAnswer = Schema.from_dict(
         "zscores": fields.Nested(HedgesAnswer),
         "break_even_z": number("pays the four fills if the frozen spread reverts in full"),
         "required_z": number("the entry that would have paid at the capture of these rows"),
-        "signal": text("long_spread, short_spread, flat or no_data"),
+        "signal": choice(get_args(Signal)),
         "signal_note": text("why nothing is entered, whatever z is", null=True),
         "correlation": number("of log returns over the window"),
         "half_life_bars": number("out of sample; null where it can't be told from noise"),

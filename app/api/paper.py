@@ -7,11 +7,12 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import iso, number, numbers, text, times
+from app.api.values import EXIT_REASONS, SIDES, choice, iso, number, numbers, text, times
 from app.requests.pair import NoParameters
 from app.services import Desk
 from core.pair_spec import PairSpec
 from core.paper import Position, together
+from core.timeframes import TIMEFRAMES
 from ingest.store.rules import StoredRule
 
 PositionAnswer = Schema.from_dict(
@@ -19,9 +20,9 @@ PositionAnswer = Schema.from_dict(
         "rule_id": fields.Integer(),
         "symbol_a": text(),
         "symbol_b": text(),
-        "timeframe": text(),
+        "timeframe": choice(TIMEFRAMES),
         "born": text("open time of its first bar"),
-        "side": text("null while nothing is held", null=True),
+        "side": choice(SIDES, "null while nothing is held", null=True),
         "entry_time": text(null=True),
         **{name: number() for name in ("quantity_a", "quantity_b", "mark_a", "mark_b")},
         "pnl_open": number("net of what its entry cost"),
@@ -59,7 +60,7 @@ PaperAnswer = Schema.from_dict(
 )
 TripAnswer = Schema.from_dict(
     {
-        "side": text(),
+        "side": choice(SIDES),
         "entry_time": text(),
         "exit_time": text("null while it is open", null=True),
         **{
@@ -69,7 +70,7 @@ TripAnswer = Schema.from_dict(
                          "pnl", "price_pnl", "drift_pnl")
         },
         "bars": fields.Integer(allow_none=True),
-        "exit_reason": text(null=True),
+        "exit_reason": choice(EXIT_REASONS, null=True),
         "revised": fields.Boolean(metadata={"description": "a bar it filled at was rewritten"}),
     },
     name="PaperTrip",

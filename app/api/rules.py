@@ -1,16 +1,17 @@
 """`/api/rules`: what the desk watches, and why each bar did or did not fire."""
 
-from typing import Any
+from typing import Any, get_args
 
 from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import iso, judged, next_page, text
+from app.api.values import choice, iso, judged, next_page, text
 from app.requests.fields import answer_field
 from app.requests.pair import NoParameters
 from app.requests.rules import RuleBody, WhyParameters
 from app.services import Desk
+from core.episodes import Shown
 from core.rule_spec import RULE_PARAMETERS, rule_body
 from ingest.store.reader import Standing
 from ingest.store.rules import StoredRule
@@ -23,8 +24,7 @@ RuleAnswer = Schema.from_dict(
         "born": text("open time of the bar that its signal and paper begin at"),
         "made": text("when this version was made"),
         "link": text("path of the page with its own series"),
-        "state": text("normal, pending, firing, recovering, no_data; null before a first bar",
-                      null=True),
+        "state": choice(get_args(Shown), "null before a first bar", null=True),
         "words": text("why the last bar did or did not fire", null=True),
         "judged": text("open time of the last bar judged", null=True),
         **{name: answer_field(entry) for name, entry in _EVERY.items()},
@@ -36,7 +36,7 @@ DecisionAnswer = Schema.from_dict(
     {
         "time": text("open time of the bar"),
         "version": fields.Integer(),
-        "state": text(),
+        "state": choice(get_args(Shown)),
         "words": text(),
         "values": judged("all that it hung on"),
         "eventful": fields.Boolean(metadata={"description": "something fired, was told or ended"}),

@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
 from app.api.downloads import CSV, csv_text
-from app.api.values import finite, iso, number, text
+from app.api.values import DIRECTIONS, choice, finite, iso, number, text
 from app.requests.scan import (
     HistoryParameters,
     RadarParameters,
@@ -18,6 +18,7 @@ from app.requests.scan import (
 )
 from app.services import Desk
 from app.services.scans import ScanTable
+from core.timeframes import TIMEFRAMES
 
 MOST_REFUSED = 500
 FIGURES = (
@@ -33,7 +34,7 @@ RowAnswer = Schema.from_dict(
     {
         "symbol_a": text("the dependent leg of the lower statistic"),
         "symbol_b": text(),
-        "direction": text("a_on_b: leg A is regressed on leg B"),
+        "direction": choice(DIRECTIONS, "a_on_b: leg A is regressed on leg B"),
         "rows": fields.Integer(metadata={"description": "that both legs have"}),
         "lags": fields.Integer(),
         "p_quarters": _QUARTERS,
@@ -53,7 +54,7 @@ ScanAnswer = Schema.from_dict(
     {
         "as_of": text("close of the last row, ISO 8601, UTC", null=True),
         "start": text("open time of the first row, ISO 8601, UTC", null=True),
-        "timeframe": text(),
+        "timeframe": choice(TIMEFRAMES),
         "bars": fields.Integer(),
         "age_s": number("since that close"),
         "symbols": fields.List(text()),
@@ -95,7 +96,7 @@ FarOutAnswer = Schema.from_dict(
 RadarAnswer = Schema.from_dict(
     {
         "as_of": text("close of the bar, ISO 8601, UTC", null=True),
-        "timeframe": text(),
+        "timeframe": choice(TIMEFRAMES),
         "pairs": fields.Integer(metadata={"description": "that were looked over"}),
         "far_out": fields.Integer(metadata={"description": "of them, `limit` aside"}),
         "elapsed_ms": number(),
@@ -107,7 +108,7 @@ RadarAnswer = Schema.from_dict(
 PastAnswer = Schema.from_dict(
     {
         "as_of": text("close of its last row, ISO 8601, UTC"),
-        "direction": text("a_on_b or b_on_a: which leg was the dependent one"),
+        "direction": choice(DIRECTIONS, "which leg was the dependent one"),
         "pvalue": number(),
         "p_quarters": _QUARTERS,
         "p_quarters_median": number(),
@@ -120,7 +121,7 @@ HistoryAnswer = Schema.from_dict(
     {
         "symbol_a": text(),
         "symbol_b": text(),
-        "timeframe": text(),
+        "timeframe": choice(TIMEFRAMES),
         "bars": fields.Integer(),
         "scans": fields.List(fields.Nested(PastAnswer), metadata={"description": "oldest first"}),
     },

@@ -1,18 +1,22 @@
 """Values as answers write them, and the fields that document them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from marshmallow import fields
 
 from app.requests.fields import answer_field
 from core.pair_spec import PAIR_PARAMETERS, PairSpec
+from core.types import ExitReason, Side
 
 NAN = math.nan
 UNDEFINED = "undefined on these bars"
+SIDES: tuple[str, ...] = get_args(Side)
+EXIT_REASONS: tuple[str, ...] = get_args(ExitReason)
+DIRECTIONS = ("a_on_b", "b_on_a")
 ISO = "ISO 8601, UTC"
 
 
@@ -61,6 +65,13 @@ def text(about: str = "", *, null: bool = False) -> fields.String:
     metadata = {"description": about} if about else {}
     if ISO in about:
         metadata |= {"format": "date-time", "example": "2026-11-23T02:30:00Z"}
+    return fields.String(allow_none=null, metadata=metadata)
+
+
+def choice(values: Iterable[str], about: str = "", *, null: bool = False) -> fields.String:
+    """One of a closed set of texts, which may be null when told so."""
+    enum = [*values, *([None] if null else [])]
+    metadata = {"enum": enum} | ({"description": about} if about else {})
     return fields.String(allow_none=null, metadata=metadata)
 
 

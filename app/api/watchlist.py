@@ -1,23 +1,27 @@
 """`/api/watchlist`: every rule beside how its pair stands, in one call."""
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint
 from app.api.kept import kept_json
-from app.api.values import UNDEFINED, finite, iso, number, numbers, text
+from app.api.values import SIDES, UNDEFINED, choice, finite, iso, number, numbers, text
 from app.requests.pair import NoParameters
 from app.services import Desk
 from app.services.watchlist import WatchedRule, Watchlist
+from core.episodes import Shown
+from core.pair_spec import HEDGES
+from core.rule_spec import KINDS, MEASURES
+from core.timeframes import TIMEFRAMES
 
 FiringAnswer = Schema.from_dict(
     {
         "id": fields.Integer(metadata={"description": "of the alert"}),
         "direction": text(),
-        "state": text("firing or recovering"),
+        "state": choice(("firing", "recovering")),
         "start_time": text("open time of the bar that it fired at"),
         "acknowledged_by": text(null=True),
     },
@@ -27,21 +31,20 @@ WatchedAnswer = Schema.from_dict(
     {
         "rule_id": fields.Integer(),
         "version": fields.Integer(),
-        "kind": text(),
+        "kind": choice(KINDS),
         "symbol_a": text(null=True),
         "symbol_b": text(null=True),
-        "timeframe": text(null=True),
-        "hedge": text(null=True),
+        "timeframe": choice(TIMEFRAMES, null=True),
+        "hedge": choice(HEDGES, null=True),
         "window": fields.Integer(allow_none=True),
         "entry_z": number(),
         "exit_z": number(),
-        "measure": text("of a relationship rule", null=True),
+        "measure": choice(MEASURES, "of a relationship rule", null=True),
         "note": text(),
         "enabled": fields.Boolean(),
         "mute_until": text(null=True),
         "link": text("path of the page with its own series"),
-        "state": text("normal, pending, firing, recovering, no_data or paused; null before a"
-                      " first bar", null=True),
+        "state": choice((*get_args(Shown), "paused"), "null before a first bar", null=True),
         "words": text("why the last bar judged did or did not fire", null=True),
         "judged": text("open time of that bar", null=True),
         "firing": fields.List(fields.Nested(FiringAnswer)),
@@ -60,7 +63,7 @@ WatchedAnswer = Schema.from_dict(
         "required_z": number(),
         "sparkline": numbers(),
         "paper": fields.Boolean(),
-        "side": text("what is held on paper", null=True),
+        "side": choice(SIDES, "what is held on paper", null=True),
         "pnl_open": number("of paper, net of what its entry cost"),
         "pnl_realised": number(),
         "warnings": fields.List(fields.String(metadata={"description": "field: reason"})),

@@ -60,7 +60,10 @@ def parameters(name: str, table: Mapping[str, Parameter]) -> type[Parameters]:
 
 def answer_field(parameter: Parameter) -> fields.Field[Any]:
     """A parameter in an answer that says what was used."""
-    return fields.Raw(allow_none=parameter.default is None, metadata=dict(_kind(parameter)))
+    kind, nullable = dict(_kind(parameter)), parameter.default is None
+    if nullable and "enum" in kind:
+        kind["enum"] = [*kind["enum"], None]  # to a validator the list goes before `nullable`
+    return fields.Raw(allow_none=nullable, metadata=kind)
 
 
 def _field(parameter: Parameter) -> fields.Field[Any]:

@@ -9,7 +9,8 @@ import json
 from core.job_spec import JOB_KINDS, JobSpec, Lane, job_body
 from ingest.store.transaction import Transaction
 
-QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+STATES = ("queued", "running", "done", "failed", "cancelled")
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = STATES
 MOST_TRIES = 3
 """Child processes for one job: what kills three of them would kill the fourth."""
 MOST_WAITING = 20

@@ -3,12 +3,17 @@
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from flask.testing import FlaskClient
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
+
+from core.pair_spec import Hedge
+from core.rule_spec import Measure
+from core.timeframes import Timeframe
+from core.types import ExitReason, Side, Signal
 
 PAIR = "window=30&hedge_window=60&bars=60"
 ANSWERS = [
@@ -102,6 +107,33 @@ def test_what_is_described_leaves_nothing_open(document: dict[str, Any]) -> None
             assert set(schema.get("required", ())) == set(schema.get("properties", ()))
         if schema.get("type") == "array":
             assert schema["items"], schema
+
+
+def test_closed_sets_are_told_value_by_value(document: dict[str, Any]) -> None:
+    """A client that is generated has them as types of its own."""
+    words = {
+        "timeframe": set(get_args(Timeframe)),
+        "side": set(get_args(Side)),
+        "exit_reason": set(get_args(ExitReason)),
+        "signal": set(get_args(Signal)),
+        "hedge": set(get_args(Hedge)),
+        "measure": set(get_args(Measure)),
+    }
+    open_ended = {"Worker", "Analyst", "Feed"}  # a newer worker may have a word more
+    seen = set()
+    for name, schema in document["components"]["schemas"].items():
+        for key, told in schema.get("properties", {}).items():
+            if key in words and told.get("type") == "string" and "Body" not in name:
+                assert set(told.get("enum", ())) - {None} == words[key], (name, key)
+                assert (None in told["enum"]) is told.get("nullable", False), (name, key)
+                seen.add(key)
+            if key == "state" and name not in open_ended:
+                assert "enum" in told, name
+            if key == "direction" and name not in ("Alert", "Firing"):
+                assert set(told["enum"]) == {"a_on_b", "b_on_a"}, name
+    assert seen >= {"timeframe", "side", "exit_reason", "signal", "hedge"}
+    pair = document["components"]["schemas"]["Pair"]["properties"]
+    assert set(pair["source"]["enum"]) == {"binance", "simulated", "replay", "import", None}
 
 
 def test_a_missing_or_wrong_key_would_be_noticed(
