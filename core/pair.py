@@ -173,8 +173,8 @@ def analyse_pair(
         history_start_ms=plan.history_start_ms,
         start_ms=plan.start_ms,
         as_of_ms=plan.end_ms,
-        rows=_own(rows),
-        chosen=_own(series),
+        rows=_own(rows, skip),
+        chosen=_own(series, skip),
         hedge_ratios=hedge_ratios,
         kalman_stderr=stderr,
         hedges=hedges,
@@ -305,8 +305,14 @@ def series_from(series: HedgeSeries, first: int) -> HedgeSeries:
     return HedgeSeries(*(getattr(series, name)[first:] for name in HedgeSeries.__slots__))
 
 
-def _own(columns: Columns) -> Columns:
-    """The same in memory of its own: a window on longer columns, history included, keeps those."""
+def _own(columns: Columns, history: int) -> Columns:
+    """The same in memory of its own: a window on longer columns keeps their history as well.
+
+    A little of it is left: a copy would hold a million rows twice.
+    """
+    first: FloatArray | IntArray = getattr(columns, columns.__slots__[0])
+    if history < len(first) // 8:
+        return columns
     return type(columns)(*(getattr(columns, name).copy() for name in columns.__slots__))
 
 

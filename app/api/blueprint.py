@@ -16,6 +16,16 @@ from core.errors import FieldError, ParameterErrors
 from core.parameters import printable
 
 JSON = "application/json"
+_CONDITIONS = frozenset(
+    {
+        "HTTP_IF_NONE_MATCH",
+        "HTTP_IF_MATCH",
+        "HTTP_IF_MODIFIED_SINCE",
+        "HTTP_IF_UNMODIFIED_SINCE",
+        "HTTP_IF_RANGE",
+    }
+)
+"""What an answer may be asked for on condition of; without any there is nothing to compare."""
 
 
 class QueryParser(FlaskParser):
@@ -92,5 +102,6 @@ def tagged(response: Response, tag: str = "") -> Response:
     if response.status_code == 200:
         response.set_etag(tag or tag_of(response.get_data()), weak=True)
         response.headers["Cache-Control"] = "no-cache"
-        response.make_conditional(request)
+        if not _CONDITIONS.isdisjoint(request.environ):
+            response.make_conditional(request)
     return response

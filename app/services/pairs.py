@@ -109,9 +109,7 @@ class PairService:
             As for `view`.
         """
         look = self._look.value()
-        moment = self._moment
-        if moment is None or moment.look is not look:
-            moment = self._moment = _Moment(look, {})
+        moment = self._moment_of(look)
         state = moment.states.get(spec)
         if state is None:
             key = self._key(look, spec)
@@ -191,6 +189,12 @@ class PairService:
         pairs.analyse_pair(spec, plan, leg_a, leg_b)
         log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
 
+    def _moment_of(self, look: Snapshot) -> "_Moment":
+        moment = self._moment
+        if moment is None or moment.look is not look:
+            moment = self._moment = _Moment(look, {}, {})
+        return moment
+
     def _plan(self, spec: PairSpec, legs: tuple[Freshness, Freshness]) -> pairs.RowPlan | None:
         step = spec.timeframe_ms
         symbols = (spec.symbol_a, spec.symbol_b)
@@ -230,6 +234,12 @@ class PairService:
 
     def _key(self, look: Snapshot, spec: PairSpec) -> AnalysisKey | None:
         """What the newest result of a pair is kept under; None without bars in common."""
+        keys = self._moment_of(look).keys
+        if spec not in keys:
+            keys[spec] = self._make_key(look, spec)
+        return keys[spec]
+
+    def _make_key(self, look: Snapshot, spec: PairSpec) -> AnalysisKey | None:
         legs = _legs(look, spec)
         plan = self._plan(spec, legs)
         if plan is None:
@@ -379,9 +389,10 @@ class PairService:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moment:
-    """States as of one look: clients of the same pair share them."""
+    """What is known of pairs as of one look: clients of the same pair share it."""
 
     look: Snapshot
+    keys: dict[PairSpec, AnalysisKey | None]
     states: dict[PairSpec, PairState]
 
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from dash import Dash, no_update
 from sqlalchemy import Engine, event
@@ -13,9 +14,11 @@ from app.services.looks import SharedLook
 from app.views.live.callbacks import load_newer, load_screen
 from core.errors import StoreError
 from core.settings import Settings
+from core.types import Origin
 from ingest.store import market
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.app.conftest import LAST_OPEN_MS, MINUTE, minute_bars
 from tests.support.waiting import HANG_S
 
 PAIRS = ("symbol_a=BTCUSDT&symbol_b=ETHUSDT", "symbol_a=ETHUSDT&symbol_b=BTCUSDT&window=60")
@@ -173,7 +176,9 @@ def test_what_is_newer_is_told_with_the_next_look(
     desk, clock = own_desk[0].server.extensions["pairdesk"], own_desk[1]
     request = {"query": PAIRS[0], "note": ""}
     cursor = load_screen(desk, request)["cursor"]
+    rewritten = minute_bars(np.array([31_234.5]), LAST_OPEN_MS - 30 * MINUTE)
     with own_writer.transaction() as tx:
+        market.upsert_bars(tx, own_ids["BTCUSDT"], MINUTE, rewritten, Origin.TRADES)
         market.rise_revision(tx, own_ids["BTCUSDT"])
     clock["now"] += 0.25
     assert load_newer(desk, request, cursor)["reload"] is True

@@ -108,7 +108,7 @@ def test_ticks_get_the_state_before_while_one_computes_the_next(
 def test_a_bar_that_ticks_did_not_wait_for_is_ready_when_they_ask_again(
     own_services: Desk, close_minute: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a close there are hundreds of pairs to compute, and whole results of some 25 kept."""
+    """After a close there are hundreds of pairs to compute, and whole results of some 16 kept."""
     cursor = load_screen(own_services, REQUEST)["cursor"]
     load_newer(own_services, REQUEST, cursor)
     close_minute()
@@ -156,7 +156,7 @@ def test_ticks_do_not_wait_for_what_callers_of_the_api_compute(
 def test_ticks_after_opening_compute_nothing_though_no_whole_result_is_kept(
     own_services: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hundreds of pairs on screen, whole results of some 25 in memory."""
+    """Hundreds of pairs on screen, whole results of some 16 in memory."""
     cursor = load_screen(own_services, REQUEST)["cursor"]
     monkeypatch.setattr(own_services.pairs, "_results", ResultCache())
 

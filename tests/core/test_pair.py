@@ -258,7 +258,7 @@ def test_expectancy_is_that_of_the_rows_that_the_backtest_counts(spec, legs):
 
 
 def test_a_result_that_is_kept_keeps_no_history_with_it(spec, legs):
-    """Of some 25 results in memory each would be twice as large with the rows before the shown."""
+    """Of some 16 results in memory each would be twice as large with the rows before the shown."""
     result = analyse(spec(), legs)
     parts = [result.rows, result.chosen, result.backtest, result]
     arrays = [
