@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from core.errors import FieldError, ParameterErrors
 from core.pair_spec import PAIR_PARAMETERS
-from core.parameters import Axis, CrossCheck, Derived, Parameter, Values, WholeNumber
+from core.parameters import Axis, CrossCheck, Derived, Parameter, Text, Values, WholeNumber
 
 AXES = (
     "window", "hedge_window", "hedge", "entry_z", "exit_z", "stop_z", "exit_rule", "max_hold_bars",
@@ -48,7 +48,8 @@ def _swept_parameters() -> dict[str, Parameter]:
             "a whole number from 50 to below bars",
         ),
     )
-    return {**own, **axes, "train_bars": train}
+    name = Text(label="Name", about="What the run is to be called", default="", longest=60)
+    return {**own, **axes, "train_bars": train, "name": name}
 
 
 SWEEP_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(_swept_parameters())

@@ -5,7 +5,7 @@ tests alone.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +16,8 @@ from core.overfitting import sharpe_ratios
 from core.pair import plan_rows, ready_rows
 from core.pair_spec import PairSpec
 from core.signals import decide_positions
-from core.sweep import Batch, Grid, Traded, sweep
-from core.types import FloatArray, IntArray, Leg
+from core.sweep import Batch, Cells, Grid, Traded, sweep
+from core.types import BoolArray, FloatArray, IntArray, Leg
 
 FEWEST_TRADES = 2
 """Closed in training; of fewer nothing is chosen."""
@@ -42,6 +42,10 @@ class Segment:
     trained_sharpe: float
     """Per period, in-sample; NaN without a choice."""
     trained_pnl: float
+    trained_trades: int
+    """Closed in training."""
+    trained_net: float
+    """Of those together, quote currency."""
     tested_pnl: float
     tested_trades: int
     """Round trips entered in the test, the one that its end closed included."""
@@ -99,46 +103,84 @@ def walk_forward(
     never ahead. A trip that a test leaves open is closed at the next row's open with costs, so the
     next choice starts flat as well; the last one's is marked.
     """
-    spec = grid.spec
-    whole = plan_rows(spec, first_open_ms, last_open_ms)
-    plans = plan_segments(whole.start_ms, whole.end_ms, spec.timeframe_ms, train_bars)
-    segments, pieces = [], []
-    for number, plan in enumerate(plans):
-        segment, piece = _segment(grid, leg_a, leg_b, first_open_ms, last_open_ms, plan, each)
-        segments.append(segment)
-        pieces.append(piece)
-        tell((number + 1) / len(plans))
-    times, equity = _stitched(spec, plans, pieces)
-    return WalkForward(tuple(segments), times, equity)
+    every = np.ones(grid.cells, dtype=np.bool_)
+    return walk_among(
+        [every], grid, leg_a, leg_b, first_open_ms, last_open_ms, train_bars, each, tell
+    )[0]
 
 
-def _segment(
+def walk_among(
+    choices: Sequence[BoolArray],
     grid: Grid,
     leg_a: Leg,
     leg_b: Leg,
     first_open_ms: int,
     last_open_ms: int,
-    plan: Plan,
-    each: Callable[[Callable[[Batch], Traded], Iterable[Batch]], Iterable[Traded]],
-) -> tuple[Segment, FloatArray]:
-    step = grid.spec.timeframe_ms
-    trained = replace(grid, spec=replace(grid.spec, since=plan.train_from_ms))
-    cells = sweep(trained, leg_a, leg_b, first_open_ms, plan.test_from_ms - step, each)
-    enough = cells.is_allowed & (cells.figures["total_trades"] >= FEWEST_TRADES)
-    rows = (plan.test_to_ms - plan.test_from_ms) // step
+    train_bars: int,
+    each: Callable[[Callable[[Batch], Traded], Iterable[Batch]], Iterable[Traded]] = map,
+    tell: Callable[[float], None] = lambda share: None,
+) -> list[WalkForward]:
+    """Walk forward several times, each choosing among some cells; they are traded once for all.
+
+    Parameters
+    ----------
+    choices : (cells,) each, which combinations may be chosen.
+    """
+    spec = grid.spec
+    step = spec.timeframe_ms
+    whole = plan_rows(spec, first_open_ms, last_open_ms)
+    plans = plan_segments(whole.start_ms, whole.end_ms, step, train_bars)
+    segments: list[list[Segment]] = [[] for _ in choices]
+    pieces: list[list[FloatArray]] = [[] for _ in choices]
+    for number, plan in enumerate(plans):
+        trained = replace(grid, spec=replace(spec, since=plan.train_from_ms))
+        cells = sweep(trained, leg_a, leg_b, first_open_ms, plan.test_from_ms - step, each)
+        tested: dict[int, tuple[tuple[float, ...], FloatArray]] = {}
+        for place, chosen in enumerate(choices):
+            best = _best(cells, chosen)
+            if best is not None and best not in tested:
+                asked = grid.spec_at(best)
+                tested[best] = _test(asked, leg_a, leg_b, first_open_ms, last_open_ms, plan)
+            segment, piece = _segment(cells, best, plan, tested)
+            segments[place].append(segment)
+            pieces[place].append(piece)
+        tell((number + 1) / len(plans))
+    return [
+        WalkForward(tuple(these), *_stitched(spec, plans, equities))
+        for these, equities in zip(segments, pieces, strict=True)
+    ]
+
+
+def _best(cells: Cells, chosen: BoolArray) -> int | None:
+    """The cell that did best in training; None where none of them traded enough."""
+    enough = chosen & cells.is_allowed & (cells.figures["total_trades"] >= FEWEST_TRADES)
     if not enough.any() or cells.returns.shape[1] < 2:
-        nothing = Segment(plan, None, math.nan, math.nan, 0.0, 0, ())
-        return nothing, np.full(rows, grid.spec.notional)
+        return None
     candidates = np.flatnonzero(enough)
-    ratios = sharpe_ratios(cells.returns[candidates])
-    best = int(candidates[np.argmax(ratios)])
-    nets, equity = _test(grid.spec_at(best), leg_a, leg_b, first_open_ms, last_open_ms, plan)
+    return int(candidates[np.argmax(sharpe_ratios(cells.returns[candidates]))])
+
+
+def _segment(
+    cells: Cells,
+    best: int | None,
+    plan: Plan,
+    tested: Mapping[int, tuple[tuple[float, ...], FloatArray]],
+) -> tuple[Segment, FloatArray]:
+    spec = cells.grid.spec
+    if best is None:
+        rows = (plan.test_to_ms - plan.test_from_ms) // spec.timeframe_ms
+        nothing = Segment(plan, None, math.nan, math.nan, 0, 0.0, 0.0, 0, ())
+        return nothing, np.full(rows, spec.notional)
+    nets, equity = tested[best]
+    trades = int(cells.figures["total_trades"][best])
     segment = Segment(
         plan=plan,
         cell=best,
-        trained_sharpe=float(ratios.max()),
+        trained_sharpe=float(sharpe_ratios(cells.returns[best : best + 1])[0]),
         trained_pnl=float(cells.figures["total_pnl"][best]),
-        tested_pnl=float(equity[-1]) - grid.spec.notional,
+        trained_trades=trades,
+        trained_net=trades * float(cells.figures["avg_pnl"][best]),
+        tested_pnl=float(equity[-1]) - spec.notional,
         tested_trades=len(nets),
         tested_nets=nets,
     )
@@ -181,3 +223,23 @@ def _stitched(
         # What closing at the next open cost is seen from that row on.
         equity[first + rows :] = base + piece[-1] - spec.notional
     return times, equity
+
+
+def ratio_by_fold(sums: FloatArray, counts: IntArray) -> tuple[float, float]:
+    """Mean of values that are known by segment, as sums and counts, and its standard error.
+
+    Returns
+    -------
+    (m, s.e.): m = ΣS/Σn, NaN of no value; s.e. = √(k/(k − 1)·Σ(S − m·n)²)/Σn over the k segments
+    that have some, NaN under 2 of them. What values of a segment have in common does not make it
+    small.
+    """
+    folds = counts > 0
+    many, total = int(folds.sum()), float(counts.sum())
+    if not many:
+        return math.nan, math.nan
+    mean = float(sums[folds].sum()) / total
+    if many < 2:
+        return mean, math.nan
+    scatter = float(np.square(sums[folds] - mean * counts[folds]).sum())
+    return mean, math.sqrt(many / (many - 1.0) * scatter) / total

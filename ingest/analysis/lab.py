@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from itertools import islice
 from os import cpu_count
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from core.bars import align
 from core.errors import PairdeskError
 from core.grid_spec import AXES
-from core.metrics import period_returns, standard_error
+from core.metrics import period_returns
 from core.overfitting import (
     backtest_overfitting,
     best_entry,
@@ -30,8 +29,8 @@ from core.pair import plan_rows, trade_rows
 from core.pair_spec import PairSpec
 from core.parameters import Values
 from core.sweep import FIGURES, Batch, Cells, Grid, Traded, grid_of, sweep
-from core.types import FloatArray, Leg
-from core.walk_forward import Segment, WalkForward, walk_forward
+from core.types import FloatArray, IntArray, Leg
+from core.walk_forward import Segment, WalkForward, ratio_by_fold, walk_among
 from ingest.analysis.work import Answer, Work
 
 FEWEST_PERIODS = 24
@@ -231,36 +230,32 @@ def _walked(
 ) -> dict[str, Any] | None:
     values: Values = work.spec.values
     words = "walks forward"
-
-    def walk(asked: Grid, tell: Callable[[float], None]) -> WalkForward:
-        return walk_forward(
-            asked, *legs, first_ms, last_ms, values["train_bars"], each=each, tell=tell
-        )
-
     work.tell(begin, words)
-    half = (1.0 - begin) / 2
-    found = walk(grid, lambda share: work.tell(begin + half * share, words))
+    choices = {("", None): np.ones(grid.cells, dtype=np.bool_)}
+    for name in ("hedge", "entry_z"):
+        places = np.unravel_index(np.arange(grid.cells), grid.shape)[AXES.index(name)]
+        choices |= {(name, value): places == at for at, value in enumerate(grid.values[name])}
+    walked = walk_among(
+        list(choices.values()), grid, *legs, first_ms, last_ms, values["train_bars"], each=each,
+        tell=lambda share: work.tell(begin + (1.0 - begin) * share, words),
+    )  # fmt: skip
+    found = walked[0]
     if not found.segments:
         warnings.append(
             f"too few bars to train on {values['train_bars']:,} and test on half as many"
         )
         return None
-    hedges = []
-    for number, hedge in enumerate(grid.values["hedge"]):
-        alone = replace(grid, values={**grid.values, "hedge": (hedge,)})
-        at = begin + half * (1.0 + number / len(grid.values["hedge"]))
-        work.tell(at, "compares hedges")
-        of_hedge = found if len(grid.values["hedge"]) == 1 else walk(alone, lambda share: None)
-        nets = np.array([net for one in of_hedge.segments for net in one.tested_nets])
-        basis = nets / grid.spec.notional * 1e4
-        hedges.append(
-            {
-                "hedge": hedge,
-                "trades": len(basis),
-                "net_bp": float(basis.mean()) if len(basis) else None,
-                "stderr_bp": _number(standard_error(basis)),
-            }
-        )
+    by_choice = dict(zip(choices, walked, strict=True))
+    hedges = [
+        {"hedge": value} | _tested(grid, one)
+        for (name, value), one in by_choice.items()
+        if name == "hedge"
+    ]
+    entries = [
+        {"entry_z": value, "trained": _trained(grid, one), "tested": _tested(grid, one)}
+        for (name, value), one in by_choice.items()
+        if name == "entry_z"
+    ]
     return {
         "train_bars": values["train_bars"],
         "segments": [_segment(grid, one) for one in found.segments],
@@ -268,6 +263,30 @@ def _walked(
         "net": float(found.equity[-1] - grid.spec.notional),
         "trades": sum(one.tested_trades for one in found.segments),
         "hedges": hedges,
+        "entries": entries,
+    }
+
+
+def _trained(grid: Grid, walked: WalkForward) -> dict[str, Any]:
+    """Net per trade of what was chosen, where it was chosen."""
+    told = walked.segments
+    nets = np.array([one.trained_net for one in told])
+    return _per_trade(nets / grid.spec.notional, np.array([one.trained_trades for one in told]))
+
+
+def _tested(grid: Grid, walked: WalkForward) -> dict[str, Any]:
+    """Net per trade of the same, on what came after."""
+    told = walked.segments
+    nets = np.array([sum(one.tested_nets) for one in told])
+    return _per_trade(nets / grid.spec.notional, np.array([len(one.tested_nets) for one in told]))
+
+
+def _per_trade(nets: FloatArray, trades: IntArray) -> dict[str, Any]:
+    mean, error = ratio_by_fold(nets, trades)
+    return {
+        "trades": int(trades.sum()),
+        "net_bp": _number(1e4 * mean),
+        "stderr_bp": _number(1e4 * error),
     }
 
 

@@ -13,7 +13,13 @@ from core.pair import plan_rows, trade_rows
 from core.settings import Settings
 from core.sweep import grid_of, is_allowed, read_grid
 from core.types import Leg
-from core.walk_forward import FEWEST_TRADES, plan_segments, walk_forward
+from core.walk_forward import (
+    FEWEST_TRADES,
+    plan_segments,
+    ratio_by_fold,
+    walk_among,
+    walk_forward,
+)
 
 HOUR = 3_600_000
 N = 1_500
@@ -127,6 +133,42 @@ def test_stretches_that_trade_too_little_choose_nothing_and_hold_nothing(spec, l
     assert {one.cell for one in told.segments} == {None}
     assert all(math.isnan(one.trained_sharpe) for one in told.segments)
     assert set(told.equity.tolist()) == {grid.spec.notional}
+
+
+def test_a_choice_among_some_cells_is_that_of_a_grid_which_has_no_others(spec, legs):
+    grid = read_grid(spec(timeframe="1h", bars=1_000), ASKED, Settings())
+    hedges = np.unravel_index(np.arange(grid.cells), grid.shape)[2]
+    every = np.ones(grid.cells, dtype=np.bool_)
+    told = walk_among([every, hedges == 1], grid, *legs, 0, (N - 1) * HOUR, 400)
+    alone = replace(grid, values={**grid.values, "hedge": ("ratio",)})
+    by_itself = walk_forward(alone, *legs, 0, (N - 1) * HOUR, 400)
+    whole = walk_forward(grid, *legs, 0, (N - 1) * HOUR, 400)
+    np.testing.assert_array_equal(told[0].equity, whole.equity)
+    np.testing.assert_array_equal(told[1].equity, by_itself.equity)
+    for one, other in zip(told[1].segments, by_itself.segments, strict=True):
+        assert grid.spec_at(one.cell) == alone.spec_at(other.cell)
+        assert replace(one, cell=0) == replace(other, cell=0)
+        backtest = backtest_of(
+            replace(grid.spec_at(one.cell), since=one.plan.train_from_ms),
+            legs,
+            one.plan.test_from_ms,
+        )
+        closed = [trip.pnl for trip in backtest.round_trips if trip.exit_time_ms is not None]
+        assert one.trained_trades == len(closed) > 0
+        assert one.trained_net == pytest.approx(sum(closed), rel=1e-9)
+
+
+def test_an_error_by_segment_is_that_of_the_means_where_all_have_as_many_trades():
+    sums, counts = np.array([6.0, 2.0, 10.0]), np.array([2, 2, 2])
+    mean, error = ratio_by_fold(sums, counts)
+    means = sums / counts
+    assert mean == pytest.approx(means.mean())
+    assert error == pytest.approx(means.std(ddof=1) / math.sqrt(3))
+    # A segment without a trade says nothing.
+    assert ratio_by_fold(np.append(sums, 0.0), np.append(counts, 0)) == (mean, error)
+    assert ratio_by_fold(np.array([6.0]), np.array([2]))[0] == 3.0
+    assert math.isnan(ratio_by_fold(np.array([6.0]), np.array([2]))[1])
+    assert all(math.isnan(one) for one in ratio_by_fold(np.zeros(2), np.zeros(2, dtype=int)))
 
 
 def test_segments_go_on_by_half_of_training_and_leave_out_a_stub():

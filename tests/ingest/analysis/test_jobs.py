@@ -216,6 +216,21 @@ def test_old_jobs_go_with_their_results_and_none_that_waits(hours: Hours) -> Non
     assert hours.reader.job_result(left[-1].job_id - 1) is None
 
 
+def test_the_desk_s_own_scans_push_out_no_run_of_the_lab(hours: Hours) -> None:
+    with hours.writer.transaction() as tx:
+        run = jobs.ask(tx, read_job_spec({"kind": "sweep", "name": "mine"}, Settings()), "me", 1)
+        jobs.claim(tx, "lab", NOW_MS)
+        assert jobs.finish(tx, run or 0, 1, b"{}", "done", NOW_MS)
+        for bars in range(200, 205):
+            job_id = jobs.ask(tx, read_job_spec({**SCAN, "bars": bars}, Settings()), "me", NOW_MS)
+            jobs.claim(tx, "scan", NOW_MS)
+            assert jobs.finish(tx, job_id or 0, 1, b"{}", "done", NOW_MS)
+        assert jobs.prune(tx, kept=2) == 3
+    assert [(one.kind, one.body.get("name")) for one in hours.reader.jobs("sweep")] == [
+        ("sweep", "mine")
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [({}, "kind"), ([], "kind"), ({"kind": "dance"}, "kind"), (SCAN | {"bars": 5}, "bars"),

@@ -9,6 +9,7 @@ from core.overfitting import sharpe_ratios
 from core.pair import plan_rows
 from core.settings import Settings
 from core.sweep import grid_of, sweep
+from core.walk_forward import walk_among
 from ingest.analysis.lab import NothingToSweep, sweep_pair, walk_pair
 from ingest.analysis.work import NotWanted, Work
 from ingest.store import jobs
@@ -62,6 +63,19 @@ def test_a_sweep_says_of_each_cell_what_core_says_and_judges_the_best(hours: Hou
     assert walked["segments"][0]["train_from"] == start
     assert walked["trades"] == sum(one["oos_trades"] for one in walked["segments"])
     assert {one["hedge"] for one in walked["hedges"]} == {"ols", "ratio"}
+    assert [one["entry_z"] for one in walked["entries"]] == list(grid.values["entry_z"])
+    for one in walked["entries"]:
+        among = np.unravel_index(np.arange(grid.cells), grid.shape)[AXES.index("entry_z")]
+        fixed = walk_among(
+            [np.array(grid.values["entry_z"])[among] == one["entry_z"]],
+            grid, *legs, first, last, 200,
+        )[0].segments  # fmt: skip
+        trained = sum(segment.trained_trades for segment in fixed)
+        nets = [net for segment in fixed for net in segment.tested_nets]
+        assert (one["trained"]["trades"], one["tested"]["trades"]) == (trained, len(nets))
+        gained = sum(segment.trained_net for segment in fixed) / trained
+        assert one["trained"]["net_bp"] == pytest.approx(gained / grid.spec.notional * 1e4)
+        assert one["tested"]["net_bp"] == pytest.approx(np.mean(nets) / grid.spec.notional * 1e4)
     assert told["warnings"] == []
     again, _ = walk_pair(work)
     assert again["walk_forward"] == walked
