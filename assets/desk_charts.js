@@ -295,7 +295,9 @@
   function after(plot) {
     for (const caption of document.querySelectorAll(".caption[data-axis]")) {
       const axis = plot._fullLayout[caption.dataset.axis];
-      caption.style.top = `${Math.round(axis._offset - caption.offsetHeight)}px`;
+      if (axis) { // there are none while nothing is drawn
+        caption.style.top = `${Math.round(axis._offset - caption.offsetHeight)}px`;
+      }
     }
     window.pairdesk.crosshair.draw();
     if (overlay) {

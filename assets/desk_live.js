@@ -4,6 +4,7 @@
 
   const IDS = {
     busy: "live-busy",
+    emptyLink: "live-empty-link",
     copyLink: "copy-link",
     equityChart: "live-equity-chart",
     equityCsv: "live-equity-csv",
@@ -71,6 +72,8 @@
       symbolsListed = screen.symbols.length;
       set(IDS.symbols, { data: screen.symbols });
     }
+    const [words, href] = screen.way_out || ["", "#"];
+    set(IDS.emptyLink, { children: words, href });
     set(IDS.tradesCsv, { href: screen.links.trades });
     set(IDS.equityCsv, { href: screen.links.equity });
     const span = screen.figures ? spanOf(screen.cursor) : null;

@@ -215,3 +215,24 @@ def test_both_dialogs_are_there_for_everybody(
         assert screen.serious("dialog[open]") == []
         page.keyboard.press("Escape")
         expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+def test_a_timeframe_without_bars_says_so_in_place_of_charts_and_leads_to_one_that_has_some(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    page = screen.page
+    empty = page.locator(".empty-state")
+    expect(empty).to_be_hidden()
+    page.locator("#control-timeframe input[value='15m']").check(force=True)
+    expect(empty).to_be_visible()
+    expect(empty.locator("strong")).to_contain_text("No 15m bars of BTCUSDT and ETHUSDT")
+    expect(page.locator(".caption").first).to_be_hidden()
+    expect(page.locator("#live-overlay text")).to_have_count(0)
+    assert screen.serious(".charts") == []
+    page.click("#live-empty-link")
+    screen.wait_for_charts()
+    expect(empty).to_be_hidden()
+    expect(page.locator("#control-timeframe input:checked")).to_have_value("1m")
+    expect(page.locator(".caption").first).to_be_visible()
+    assert screen.complaints == []

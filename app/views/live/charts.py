@@ -98,6 +98,7 @@ def pair_chart() -> html.Div:
                     chart,
                     html.Div(id=ids.OVERLAY, className="overlay", **aria(hidden="true")),
                     html.Div(id=ids.CROSSHAIR, className="overlay cross", **aria(hidden="true")),
+                    empty_state(),
                 ],
                 id=ids.PLOTS,
                 className="plots",
@@ -109,6 +110,18 @@ def pair_chart() -> html.Div:
                     describedby=f"{ids.VERDICT} {text('z')}",
                 ),
             ),
+        ],
+    )
+
+
+def empty_state() -> html.Div:
+    """What stands in place of charts that can't be drawn: why, what is done, and what helps."""
+    return html.Div(
+        className="empty-state",
+        children=[
+            html.Strong(id=text("empty")),
+            html.P(id=text("empty-help")),
+            html.A(id=ids.EMPTY_LINK, className="btn btn-desk", href="#"),
         ],
     )
 
@@ -127,13 +140,16 @@ def _chart_head() -> html.Div:
             html.Button(
                 ["Follow newest ", html.B()],
                 title="Keep the newest bar in view",
-                **data(do="follow"),
+                **data(do="follow", key="n"),
                 **aria(pressed="true"),
             ),
             html.Button("UTC", title="Times of UTC or of your own clock", **data(do="zone")),
-            html.Button("PNG ↓", title="The charts as a picture", **data(do="picture")),
+            html.Button("PNG ↓", title="The charts as a picture", **data(do="picture", key="p")),
             html.Button(
-                "⤢", title="Whole screen", **data(do="screen"), **aria(label="Whole screen")
+                "⤢",
+                title="Whole screen",
+                **data(do="screen", key="f"),
+                **aria(label="Whole screen"),
             ),
         ],
     )

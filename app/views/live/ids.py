@@ -24,6 +24,7 @@ BUSY = "live-busy"
 
 PAIR_CHART = "live-pair-chart"
 OVERLAY = "live-overlay"
+EMPTY_LINK = "live-empty-link"
 CHARTS = "live-charts"
 PLOTS = "live-plots"
 CROSSHAIR = "live-crosshair"

@@ -82,11 +82,25 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         screen["looks"] = _looks(result)
         screen["texts"] |= live_texts(result, view.zscore_provisional) | lasting_texts(result)
         cursor = _advanced(cursor, view.closed, standing, drawn.first_ms, screen["forming"])
-    elif view is not None:
-        screen["texts"]["verdict"] = no_bars_words(view)
-    status = desk.status.view()
-    lines = notices(status, view, failure, note, _way_out(view, desk.settings))
+    status, way_out = desk.status.view(), _way_out(view, desk.settings)
+    if screen["figures"] is None:
+        screen["texts"] |= _empty_texts(status, view, failure)
+        screen["way_out"] = way_out
+    lines = notices(status, view, failure, note, way_out)
     return _with_status(screen, cursor, status, lines, view)
+
+
+def _empty_texts(status: DeskStatus, view: PairState | None, failure: str) -> dict[str, str]:
+    """What the view says while there is nothing to draw."""
+    if view is None:
+        return {"verdict": f"Can't say: {failure}.", "empty": f"{failure}.", "empty-help": ""}
+    words, history = no_bars_words(view), status.report.backfill
+    helps = "They come by themselves once both have traded for a whole bar."
+    if view.elsewhere:
+        helps = "Longer bars go back further; shorter ones are kept for a few days only."
+    elif history is not None and history.done < history.total:
+        helps = f"History is being loaded: {history.done:,} of {history.total:,} parts are here."
+    return {"verdict": words, "empty": words, "empty-help": helps}
 
 
 def newer(

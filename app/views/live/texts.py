@@ -91,7 +91,7 @@ def _history_note(result: PairResult) -> str:
 def empty_texts() -> dict[str, str]:
     """The same keys while there is nothing to say."""
     lines = [f"{key}-note" for key in CARDS]
-    lines += ["z-forming", "trips-note", "since-note", "history-note"]
+    lines += ["z-forming", "trips-note", "since-note", "history-note", "empty", "empty-help"]
     blank = dict.fromkeys((*VERDICT, *lines, *MORE), "")
     return blank | dict.fromkeys((*CARDS, *SUMMARY), NONE) | {"verdict": "Nothing to say yet."}
 
