@@ -300,6 +300,7 @@
       }
     }
     window.pairdesk.crosshair.draw();
+    window.pairdesk.explain.mark();
     if (overlay) {
       overlay();
     }

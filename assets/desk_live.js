@@ -83,6 +83,7 @@
     clock().setBar(span && span.last + span.step, screen.step_ms);
     drawOver({ labels: screen.labels, ends: screen.ends, forming: screen.forming }, span);
     window.pairdesk.toasts.entered(screen.news);
+    window.pairdesk.explain.onScreen(screen);
   }
 
   let watching = false;

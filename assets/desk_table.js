@@ -1,5 +1,5 @@
-/* The table of round trips: rows by id, the newest first, sorted by any column. It is reached as
-   window.pairdesk.table. */
+/* The table of round trips: rows by id, the newest first, sorted by any column; a click on one goes to
+   its place on the charts. It is reached as window.pairdesk.table. */
 (function () {
   "use strict";
 
@@ -20,11 +20,37 @@
   let rows = new Map();
   let sort = { column: "time", sign: -1 };
   let shownIn = null;
+  let current = null; // the round trip that the charts were sent to
+
+  const explain = () => window.pairdesk.explain;
 
   function order(one, other) {
     const [a, b] = [one[sort.column], other[sort.column]];
     const by = a === b ? 0 : a === null || a < b ? -1 : 1;
     return sort.sign * by || other.time - one.time;
+  }
+
+  function lineOf(row) {
+    const line = document.createElement("tr");
+    line.dataset.row = row.id;
+    line.toggleAttribute("aria-current", row.id === current);
+    line.append(...Object.entries(CELLS).map(([column, words]) => {
+      const cell = document.createElement("td");
+      cell.className = `col-${column} ${LOOKS[column] ? LOOKS[column](row) : ""}`.trim();
+      if (column === "time") {
+        const button = document.createElement("button");
+        button.textContent = words(row);
+        button.title = "Show it on the charts";
+        cell.append(button);
+      } else {
+        cell.textContent = words(row);
+      }
+      if (column === "why") {
+        cell.title = explain().LEFT_BY[row.why] || "";
+      }
+      return cell;
+    }));
+    return line;
   }
 
   function draw() {
@@ -33,16 +59,11 @@
       return;
     }
     const shown = [...rows.values()].sort(order).slice(0, MOST);
-    body.replaceChildren(...shown.map((row) => {
-      const line = document.createElement("tr");
-      line.append(...Object.entries(CELLS).map(([column, words]) => {
-        const cell = document.createElement("td");
-        cell.className = `col-${column} ${LOOKS[column] ? LOOKS[column](row) : ""}`.trim();
-        cell.textContent = words(row);
-        return cell;
-      }));
-      return line;
-    }));
+    const held = body.contains(document.activeElement) ? document.activeElement.closest("tr").dataset.row : null;
+    body.replaceChildren(...shown.map(lineOf));
+    if (held !== null && body.querySelector(`[data-row="${held}"] button`)) {
+      body.querySelector(`[data-row="${held}"] button`).focus();
+    }
     if (!shown.length) {
       const cell = body.insertRow().insertCell();
       cell.colSpan = Object.keys(CELLS).length;
@@ -57,6 +78,7 @@
 
   function show(id, list) {
     shownIn = id;
+    current = null;
     rows = new Map(list.map((row) => [row.id, row]));
     draw();
   }
@@ -69,6 +91,11 @@
   }
 
   document.addEventListener("click", ({ target }) => {
+    const line = target.closest(".round-trips tr[data-row]");
+    if (line && explain().goTo(rows.get(line.dataset.row))) {
+      current = line.dataset.row;
+      draw();
+    }
     const button = target.closest("th button[data-column]");
     if (button) {
       const { column } = button.dataset;
@@ -77,5 +104,5 @@
     }
   });
 
-  window.pairdesk = Object.assign(window.pairdesk || {}, { table: { show, change } });
+  window.pairdesk = Object.assign(window.pairdesk || {}, { table: { show, change, rows: () => [...rows.values()] } });
 })();

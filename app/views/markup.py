@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dash import html
 from dash.development.base_component import Component
 from markupsafe import Markup, escape
 
@@ -13,6 +14,11 @@ _ATTRIBUTES = {"className": "class", "htmlFor": "for", "colSpan": "colspan", "ta
 def aria(**names: str) -> dict[str, Any]:
     """Accessible names as dash's components take them: `aria(label=…)`."""
     return {f"aria-{name}": words for name, words in names.items()}
+
+
+def term(words: Any, place: str, look: str = "") -> html.A:
+    """A word that is explained where it stands (assets/desk_terms.js), by its place in help."""
+    return html.A(words, href=place, target="help", className=f"term {look}".rstrip())
 
 
 def data(**values: object) -> dict[str, Any]:

@@ -272,7 +272,7 @@ def test_large_sums_are_shown_whole(desk: Any, open_screen: Callable[..., Any]) 
         ...document.querySelectorAll('.verdict strong, .verdict p span, .round-trips td')]
         .filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.innerText)"""
     assert screen.page.evaluate(cut) == []
-    assert screen.text("live-pnl-label") == "net PnL, USDT"
+    assert screen.page.inner_text("dt:has(#live-pnl-unit)") == "net PnL, USDT"
     assert screen.text("live-even-note") == "4 fills: 24 bp of notional"
 
 

@@ -1,5 +1,6 @@
 """The first line, the cards of one number each, and the backtest's figures."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from dash import html
@@ -8,43 +9,47 @@ from dash.development.base_component import Component
 from app.views.ids import text
 from app.views.live import ids
 from app.views.live.texts import SUMMARY, empty_texts
-from app.views.markup import aria
+from app.views.markup import aria, term
 
-CARDS = {
-    "z": (
-        "z-score, last closed bar",
-        ["z-noise"],
-        "How many deviations the spread lies off its mean",
-    ),
+CARDS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "z": ({"z-score": "/help#z-score", ", last closed bar": ""}, ["z-noise"]),
     "even": (
-        "break-even z · needed z",
+        {"break-even z": "/help#break-even-z", " · ": "", "needed z": "/help#needed-z"},
         ["even-noise"],
-        "Break-even: the entry that pays the four fills if the frozen spread reverts in full."
-        " Needed: the entry that would have paid at the share of the way back that this pair gave",
     ),
-    "hedge": ("hedge ratio β", ["hedge-more"], "How much of leg B stands against leg A, in money"),
+    "hedge": ({"hedge ratio β": "/help#hedge-ratio-β"}, ["hedge-more"]),
     "effect": (
-        "hedge effectiveness",
+        {"hedge effectiveness": "/help#hedge-effectiveness"},
         ["effect-more", "effect-noise"],
-        "Share of the variance of leg A's 10-bar changes that the hedge took away, each with the"
-        " hedge ratio known before it",
     ),
     "half-life": (
-        "half-life, out of sample",
+        {
+            "half-life": "/help#half-life",
+            ", ": "",
+            "out of sample": "/help#in-sample-out-of-sample",
+        },
         ["half-life-noise"],
-        "Bars until half of a deviation is gone, of a spread fitted on the rows before",
     ),
     "coint": (
-        "cointegration, both ways",
+        {"cointegration": "/help#cointegration", ", both ways": ""},
         ["coint-more", "coint-noise"],
-        "Engle-Granger, p-value of the better direction doubled; squares: sixths of the rows that"
-        " pass by themselves",
     ),
-    "corr": ("correlation", ["corr-noise"], "Of log returns"),
-    "signal": ("signal", ["signal-more"], "What the rule itself holds; grey where it can't pay"),
+    "corr": ({"correlation": "/help#correlation"}, ["corr-noise"]),
+    "signal": ({"signal": "/help#signal"}, ["signal-more"]),
 }
-"""Heading, the keys of the third line, and what the number is."""
+"""Words of the heading with where each is explained, and the keys of the third line."""
 
+EXPLAINED = {
+    "pnl": "/help#net-pnl",
+    "per-trade": "/help#per-trade",
+    "win": "/help#win-rate",
+    "trades": "/help#round-trip",
+    "sharpe": "/help#sharpe-yearly",
+    "drawdown": "/help#max-drawdown",
+    "costs": "/help#costs",
+    "exposure": "/help#in-a-position",
+}
+"""Where each figure of the backtest is explained."""
 
 FIRST_WORDS = "Computing the pair: the first screen after a start takes some seconds."
 
@@ -60,6 +65,7 @@ def verdict_line() -> html.Section:
             html.Strong(id=text("verdict-cut"), className="cut by-feed"),
             html.Strong(id=text("verdict-late"), className="cut by-server"),
             html.P([html.Span(id=text("verdict-figures")), html.Span(id=text("verdict-rule"))]),
+            term("Why?", "/help#verdict", "why"),
         ],
     )
 
@@ -74,23 +80,23 @@ def cards() -> html.Section:
             html.Div(
                 className=f"card-desk card-{key}",
                 children=[
-                    html.H2(_heading(key, label), title=meaning),
+                    html.H2(_heading(key, words)),
                     html.Strong(shown[key], id=text(key)),
                     html.Small(_note(key)),
                     html.Small([html.Span(id=text(part)) for part in more]),
                 ],
             )
-            for key, (label, more, meaning) in CARDS.items()
+            for key, (words, more) in CARDS.items()
         ],
     )
 
 
-def _heading(key: str, label: str) -> Any:
+def _heading(key: str, words: Mapping[str, str]) -> list[Any]:
     """What the number is; of the z also of when, where nothing new comes in."""
+    said = [term(part, place) if place else part for part, place in words.items()]
     if key != "z":
-        return label
-    of = html.Span(id=text("z-of"), className="cut")
-    return [html.Span(label, className="says"), of]
+        return said
+    return [html.Span(said, className="says"), html.Span(id=text("z-of"), className="cut")]
 
 
 def _note(key: str) -> list[Component]:
@@ -106,7 +112,7 @@ def summary() -> html.Dl:
         children=[
             html.Div(
                 [
-                    html.Dt(label, id=text(f"{key}-label")),
+                    html.Dt([term(label, EXPLAINED[key]), html.Span(id=text(f"{key}-unit"))]),
                     html.Dd(shown[key], id=text(key)),
                     html.Dd(id=text(f"{key}-noise"), className="noise"),
                 ]

@@ -6,9 +6,10 @@ from dash import dcc, html
 
 from app.views.ids import text
 from app.views.live import ids
+from app.views.live.explained import explain_newest, picked_mark
 from app.views.live.figures import EQUITY_HEIGHT, HEIGHT
 from app.views.live.worth import EXPECTANCY_HEIGHT
-from app.views.markup import aria, data
+from app.views.markup import aria, data, term
 
 CONFIG: Any = {
     "displaylogo": False,
@@ -30,7 +31,7 @@ BLANK: Any = {
     },
 }
 
-CAPTIONS: dict[str, tuple[str, list[Any]]] = {
+CAPTIONS: dict[str, tuple[Any, list[Any]]] = {
     "price": (
         "Prices",
         [
@@ -40,19 +41,23 @@ CAPTIONS: dict[str, tuple[str, list[Any]]] = {
             html.Span(id=text("leg-b"), className="leg-b"),
         ],
     ),
-    "spread": ("Spread", [html.Span(id=text("spread-note"))]),
+    "spread": (term("Spread", "/help#spread"), [html.Span(id=text("spread-note"))]),
     "z": (
-        "z-score",
+        term("z-score", "/help#z-score"),
         [
             html.Span("▲", className="long"),
             " long spread · ",
             html.Span("▼", className="short"),
-            " short spread · ○ exit · dotted: pays costs if it reverts in full · dash-dot: needed"
-            " at this pair's own capture",
+            " short spread · ○ exit · ",
+            term("dotted: pays costs if it reverts in full", "/help#break-even-z"),
+            " · ",
+            term("dash-dot: needed at this pair's own capture", "/help#needed-z"),
+            " · ",
+            explain_newest(),
         ],
     ),
     "hedge": (
-        "Hedge ratio β",
+        term("Hedge ratio β", "/help#hedge-ratio-β"),
         [html.Span(id=text("hedge-note-chart")), html.Span(id=text("history-note"))],
     ),
 }
@@ -97,6 +102,7 @@ def pair_chart() -> html.Div:
                     *captions,
                     chart,
                     html.Div(id=ids.OVERLAY, className="overlay", **aria(hidden="true")),
+                    picked_mark(),
                     html.Div(id=ids.CROSSHAIR, className="overlay cross", **aria(hidden="true")),
                     empty_state(),
                 ],

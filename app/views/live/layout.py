@@ -8,8 +8,10 @@ from app.views.ids import text
 from app.views.live import ids
 from app.views.live.cards import cards, summary, verdict_line
 from app.views.live.charts import equity_chart, expectancy_chart, pair_chart
+from app.views.live.explained import explained
 from app.views.live.round_trips import round_trips
 from app.views.live.watch import watch_strip
+from app.views.markup import term
 from core.pair_spec import read_pair_spec
 
 
@@ -53,7 +55,8 @@ def _main() -> html.Main:
                 children=[
                     pair_chart(),
                     html.Aside(
-                        className="side", children=[_backtest(), _expectancy(), _round_trips()]
+                        className="side",
+                        children=[_backtest(), _expectancy(), _round_trips(), explained()],
                     ),
                 ],
             ),
@@ -66,10 +69,13 @@ def _backtest() -> html.Section:
     return html.Section(
         className="panel-desk",
         children=[
-            html.H2(["Backtest", html.Span(id=text("since-note"))]),
+            html.H2([term("Backtest", "/help#the-backtest"), html.Span(id=text("since-note"))]),
             equity_chart(),
             summary(),
-            html.P(id=text("noise-note"), className="note"),
+            html.P(
+                [html.Span(id=text("noise-note")), term("What noise?", "/help#noise")],
+                className="note",
+            ),
         ],
     )
 
@@ -81,7 +87,7 @@ def _expectancy() -> html.Section:
         children=[
             html.H2(
                 [
-                    "Net per trade by entry",
+                    term("Net per trade by entry", "/help#net-per-trade-by-entry"),
                     html.Span(id=text("expectancy-note")),
                     html.Span([first, "1st half", second, "2nd half"]),
                 ]
@@ -97,7 +103,7 @@ def _round_trips() -> html.Section:
         children=[
             html.H2(
                 [
-                    "Round trips",
+                    term("Round trips", "/help#round-trip"),
                     html.Span(id=text("trips-note")),
                     html.Span(
                         className="downloads",

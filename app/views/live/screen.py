@@ -26,7 +26,6 @@ from app.views.live.series import (
 )
 from app.views.live.texts import (
     LATER,
-    SUMMARY,
     EntryNote,
     empty_texts,
     entry_note,
@@ -364,8 +363,8 @@ def _captions(spec: PairSpec, quote: str, settings: Settings) -> dict[str, str]:
         "hedge-note-chart": f"{HEDGES[spec.hedge]}{fitted}, chosen · the other four faint{band}",
         "hedge-word": f" · {HEDGE_WORDS[spec.hedge]}{fitted}",
         "even-note": f"4 fills: {2 * (spec.fee_bps + spec.slippage_bps):g} bp of notional",
-        "pnl-label": f"{SUMMARY['pnl']}{money}",
-        "costs-label": f"{SUMMARY['costs']}{money}",
+        "pnl-unit": money,
+        "costs-unit": money,
         "more-changed": f"{changed} changed" if changed else "",
         "fold-pair": f"{a} / {b}",
         "fold-rest": f"{spec.timeframe} · {window} bars · {spec.entry_z:g} / {spec.exit_z:g}"

@@ -140,11 +140,13 @@ def _round_trip(trip: RoundTrip, result: PairResult, seconds: bool) -> dict[str,
     return {
         "id": str(trip.entry_time_ms),
         "time": trip.entry_time_ms,
+        "until": trip.exit_time_ms,
         "entry": time_text(trip.entry_time_ms, seconds).removeprefix(
             _day(result) if seconds else ""
         ),
         "side": SIDES[trip.side],
         "z": round(trip.entry_z, 2) if math.isfinite(trip.entry_z) else None,
+        "exit_z": round(trip.exit_z, 2) if math.isfinite(trip.exit_z) else None,
         "held": trip.bars,
         "held_text": duration_text(trip.bars * result.spec.timeframe_ms),
         "why": trip.exit_reason.replace("_", " "),
