@@ -1,4 +1,4 @@
-/**
+/*!
  * Copyright (c) 2014-present, Facebook, Inc.
  *
  * This source code is licensed under the MIT license found in the

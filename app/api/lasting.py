@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Callable, Mapping
 
 import brotli
+import rjsmin
 from dash.fingerprint import check_fingerprint
 from flask import Flask, Response, request
 
@@ -15,6 +16,17 @@ _PACKERS: Mapping[str, Callable[[bytes], bytes]] = {
     "gzip": lambda content: gzip.compress(content, 9, mtime=0),
 }
 """As small as a second of work makes them all, which is done once a process."""
+
+
+def _slim(path: str, content: bytes) -> bytes:
+    """A script as it is written by hand, without what no browser reads: a quarter less.
+
+    Vendored bundles, in folders of their own or minified, are left alone.
+    """
+    folder, _, name = path.rpartition("/")
+    if folder != "/assets" or not name.endswith(".js") or name.endswith(".min.js"):
+        return content
+    return bytes(rjsmin.jsmin(content, keep_bang_comments=True))
 
 
 def keep_assets(server: Flask) -> None:
@@ -30,7 +42,7 @@ def keep_assets(server: Flask) -> None:
         if encoding is None or response.mimetype not in server.config["COMPRESS_MIMETYPES"]:
             return
         if (tag, encoding) not in packed:
-            packed[tag, encoding] = _PACKERS[encoding](response.get_data())
+            packed[tag, encoding] = _PACKERS[encoding](_slim(request.path, response.get_data()))
         response.set_data(packed[tag, encoding])
         response.headers["Content-Encoding"] = encoding
 

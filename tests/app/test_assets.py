@@ -1,5 +1,6 @@
 """What the page loads: how much it is, and that nothing of it is sent twice."""
 
+import gzip
 import re
 from collections.abc import Iterator
 
@@ -86,3 +87,15 @@ def test_only_the_view_that_names_a_package_loads_its_scripts(
         assert any("/dash_bootstrap_components/" in one for one in pages[path]) == is_there
         assert not any("polyfill" in one or "dash_table" in one for one in pages[path])
         assert any("regenerator-runtime" in one for one in pages[path])
+
+
+def test_our_scripts_are_sent_without_their_comments_and_licences_stay(client: FlaskClient) -> None:
+    def sent(path: str) -> str:
+        answer = client.get(path, headers={"Accept-Encoding": "gzip"})
+        return gzip.decompress(answer.data).decode()
+
+    script = sent("/assets/desk_explain.js")
+    assert "window.pairdesk.explain" not in script, "the comment at its top is sent"
+    assert "(LN(${a})-${alpha}-${beta}*LN(${b})-${mean})/${std}" in script
+    assert "Copyright (c) 2014-present, Facebook" in sent("/assets/regenerator-runtime-0.14.1.js")
+    assert "/* One z taken apart" in client.get("/assets/desk_explain.js").text, "the source itself"

@@ -45,9 +45,8 @@ def test_page_with_charts_and_grid_works_without_a_complaint(
     expect(screen.page.locator("#live-round-trips tr").first).to_be_visible()
     screen.page.click(".round-trips th button >> nth=1")
     # A chart is saved from a link of its own making.
-    screen.page.hover("#live-pair-chart")
     with screen.page.expect_download() as saved:
-        screen.page.click("#live-pair-chart [data-title*='ownload']", force=True)
+        screen.page.click("#live-charts [data-do=picture]")
     assert Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
     desk.append_bar(BTCUSDT=0.001)
     screen.wait_for_answer("live-delta.data")
