@@ -252,14 +252,33 @@ def bootstrap(
     -------
     (return, drawdown): the drawdown's is indicative only, it covers less than it says.
     """
-    rows = stationary_rows(len(returns), block, resamples, np.random.default_rng(seed))
-    equity = 1.0 + np.cumsum(returns[rows], axis=1)
+    equity = _resampled(returns, block, resamples, seed)
     peak = np.maximum(np.maximum.accumulate(equity, axis=1), 1.0)
     deepest = (equity / peak - 1.0).min(axis=1)
     totals, falls = (
         np.percentile(values, PERCENTILES) for values in (equity[:, -1] - 1.0, deepest)
     )
     return Band(*totals.tolist()), Band(*falls.tolist())
+
+
+def bootstrap_fan(
+    returns: FloatArray, block: float, resamples: int = 1_000, seed: int = 0
+) -> FloatArray:
+    """How far the same returns in another order would have come after each period.
+
+    Returns
+    -------
+    (3, t) 5th, 50th and 95th percentile of the return so far, see `bootstrap`.
+    """
+    equity = _resampled(returns, block, resamples, seed)
+    fan: FloatArray = np.percentile(equity - 1.0, PERCENTILES, axis=0)
+    return fan
+
+
+def _resampled(returns: FloatArray, block: float, resamples: int, seed: int) -> FloatArray:
+    rows = stationary_rows(len(returns), block, resamples, np.random.default_rng(seed))
+    equity: FloatArray = 1.0 + np.cumsum(returns[rows], axis=1)
+    return equity
 
 
 def best_entry(cost: float) -> float:

@@ -9,6 +9,7 @@ from app.services.cache import ANSWER_BYTES, BoundedCache, ResultCache
 from app.services.channels import ChannelService, read_channels
 from app.services.found import FoundService
 from app.services.jobs import JobService
+from app.services.lab import LabService
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
 from app.services.pairs import PairService
@@ -38,6 +39,7 @@ class Desk:
     found: FoundService
     trends: TrendService
     jobs: JobService
+    lab: LabService
     scans: ScanService
     radar: RadarService
     now_ms: Callable[[], int]
@@ -61,6 +63,7 @@ def open_desk(
 
     look = SharedLook(reader.snapshot, now_ms, TICK_LOOK_MS, monotonic)
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
+    jobs = JobService(settings, reader, now_ms, book)
     scans = ScanService(reader, now_ms, monotonic)
     pairs = PairService(settings, reader, look, now_ms)
     alerts = AlertService(settings, reader, look, now_ms, book)
@@ -77,7 +80,8 @@ def open_desk(
         ChannelService(settings, reader, told, now_ms, book),
         FoundService(reader, now_ms, monotonic),
         TrendService(reader, now_ms, monotonic),
-        JobService(settings, reader, now_ms, book),
+        jobs,
+        LabService(settings, jobs),
         scans,
         RadarService(settings, reader, look, scans),
         now_ms,

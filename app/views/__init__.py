@@ -4,12 +4,13 @@ A package of components that a view alone needs, such as the scanner's grid, is 
 `packages=("dash_ag_grid",)`. Then no other page loads its scripts.
 """
 
-from app.views import alerts, health, live
+from app.views import alerts, health, lab, live
 from app.views.live.watch import WATCHED
 from app.views.view import View
 
 VIEWS = (
     View("/", "Live", live.live_view, live.register, live.QUICK, WATCHED),
     View("/alerts", "Alerts", alerts.alerts_view, alerts.register, watched=alerts.WATCHED),
+    View("/lab", "Lab", lab.lab_view, lab.register, watched=lab.WATCHED, assets=("desk_lab",)),
     View("/health", "Health", health.health_view, health.register, watched=health.WATCHED),
 )

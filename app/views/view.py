@@ -30,7 +30,8 @@ class View:
 
     The tree is built anew whenever the view is opened; callbacks are bound once, at the start.
     `quick` names the outputs of those that are answered before dash's own dispatch; `packages`
-    those of dash's component packages that only this view needs: no other page names their scripts.
+    those of dash's component packages that only this view needs, `assets` scripts and
+    styles of ours by their names without an ending: no other page names them.
     """
 
     path: str
@@ -40,3 +41,4 @@ class View:
     quick: tuple[str, ...] = ()
     watched: Watched | None = None
     packages: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()

@@ -13,11 +13,12 @@ import numpy as np
 from core.bars import align
 from core.errors import PairdeskError
 from core.grid_spec import AXES
-from core.metrics import period_returns
+from core.metrics import period_ends, period_returns
 from core.overfitting import (
     backtest_overfitting,
     best_entry,
     bootstrap,
+    bootstrap_fan,
     deflated_sharpe,
     distinct_trials,
     mean_block,
@@ -71,7 +72,7 @@ def walk_pair(work: Work) -> Answer:
 
 
 def _read(work: Work) -> tuple[Grid, tuple[Leg, Leg], int, int]:
-    work.tell(0.0, "reads bars")
+    work.tell(0.0, "reads bars; the first run of a machine compiles")
     grid = grid_of(work.spec.values, work.settings)
     spec = grid.spec
     step, symbols = spec.timeframe_ms, (spec.symbol_a, spec.symbol_b)
@@ -205,12 +206,27 @@ def _luck(
         "ou_entry_z": entry,
     }
     if len(returns) < FEWEST_PERIODS:
-        return own | {"block": None, "return": None, "drawdown": None, "note": "too few returns"}
+        return own | {
+            "block": None,
+            "fan": None,
+            "return": None,
+            "drawdown": None,
+            "note": "too few returns",
+        }
     metrics = backtest.metrics
     hold = metrics.avg_hold_bars * len(returns) / shown if metrics.total_trades else 1.0
     block = mean_block(len(returns), hold)
     gained, fallen = bootstrap(returns, block)
+    ends = times[period_ends(times)[0][1:]]
+    fan = bootstrap_fan(returns, block) * spec.notional
     return own | {
+        "fan": {
+            "time": _curve(ends, fan[0])["time"],
+            **{
+                name: _curve(ends, line)["value"]
+                for name, line in zip(("low", "median", "high"), fan, strict=True)
+            },
+        },
         "block": block,
         "return": list(gained),
         "drawdown": list(fallen),

@@ -96,11 +96,14 @@ class LeanDash(Dash):
 
     def interpolate_index(self, *args: Any, **parts: Any) -> Any:
         """Html of the page that the request at hand is for."""
-        named = {name: view.path for view in self._views for name in view.packages}
-        spared = [f"/{name}/" for name, path in named.items() if path != request.path]
+        others = [view for view in self._views if view.path != request.path]
+        spared = [f"/{name}/" for view in others for name in view.packages]
+        spared += [f"/assets/{name}." for view in others for name in view.assets]
         left_out = "|".join(map(re.escape, [*_SPARED, *spared]))
         script = rf'<script src="[^"]*(?:{left_out})[^"]*"></script>\n?'
+        style = rf'<link rel="stylesheet" href="[^"]*(?:{left_out})[^"]*">\n?'
         parts["scripts"] = re.sub(script, "", parts["scripts"])
+        parts["css"] = re.sub(style, "", parts["css"])
         return super().interpolate_index(*args, **parts)
 
 

@@ -1,0 +1,119 @@
+"""Runs of the lab: sweeps that were asked for, what came of them, what one would cost."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from threading import Lock
+from typing import Any
+
+import orjson
+
+from app.services.alerts import NotThere
+from app.services.jobs import JobService
+from core.errors import ParameterErrors
+from core.grid_spec import AXES
+from core.job_spec import read_job_spec
+from core.settings import Settings
+from ingest.store.reader import StoredJob
+
+KIND = "sweep"
+KEPT = 2
+"""Results that are kept as read: a large one takes a tenth of a second and tens of megabytes."""
+RUNS = 12
+CELL_ROWS_A_SECOND = 120_000_000
+"""Combinations times bars that two cores trade in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One sweep and, where it is done, what came of it."""
+
+    job: StoredJob
+    told: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list says of a run that is done."""
+
+    trials: int
+    reality_check_p: float | None
+    tested_net: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a sweep would take."""
+
+    combinations: int
+    bars: int
+    seconds: float
+
+
+class LabService:
+    """Reads sweeps; safe between threads."""
+
+    def __init__(self, settings: Settings, jobs: JobService) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._kept: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
+        self._summaries: dict[int, Summary] = {}
+        self._lock = Lock()
+
+    def runs(self) -> list[StoredJob]:
+        """The newest sweeps, the last one asked for first."""
+        return self._jobs.jobs(KIND, RUNS)
+
+    def run(self, job_id: int) -> Run:
+        """One of them; NotThere without one."""
+        job = self._jobs.job(job_id)
+        if job.body.get("kind") != KIND:
+            raise NotThere(f"job {job_id} is no sweep")
+        return Run(job, self._told(job))
+
+    def summary(self, job: StoredJob) -> Summary | None:
+        """What a list says of a run; None while it is not done."""
+        if job.state == "done" and job.job_id not in self._summaries:
+            self._told(job)
+        return self._summaries.get(job.job_id)
+
+    def cost(self, given: Mapping[str, Any]) -> Cost:
+        """What a sweep of foreign values would take.
+
+        Raises
+        ------
+        ParameterErrors
+            Names every bad parameter and what it allows.
+        """
+        values = read_job_spec({**given, "kind": KIND}, self._settings).values
+        cells = prod(len(values[f"{name}_values"] or (None,)) for name in AXES)
+        return Cost(cells, values["bars"], cells * values["bars"] / CELL_ROWS_A_SECOND)
+
+    def values(self, job: StoredJob) -> Mapping[str, Any] | None:
+        """The parameters of a run; None where today's bounds refuse them."""
+        try:
+            return read_job_spec(job.body, self._settings).values
+        except ParameterErrors:
+            return None
+
+    def _told(self, job: StoredJob) -> Mapping[str, Any] | None:
+        if job.state != "done":
+            return None
+        with self._lock:
+            found = self._kept.get(job.job_id)
+        if found is None:
+            found = orjson.loads(self._jobs.result(job.job_id))
+        best, walked = found["best"], found["walk_forward"]
+        summary = Summary(
+            found["trials"],
+            None if best is None else best["reality_check_p"],
+            None if walked is None else walked["net"],
+        )
+        with self._lock:
+            self._summaries[job.job_id] = summary
+            self._kept[job.job_id] = found
+            self._kept.move_to_end(job.job_id)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found

@@ -1,0 +1,35 @@
+"""What a client asks of the Lab view: a run, what its map shows, and what the form would take."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
+
+from core.grid_spec import SWEEP_PARAMETERS
+
+Metric = Literal["net", "sharpe", "trades"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+LONGEST = 400
+"""Characters of a field."""
+
+
+class Asked(NamedTuple):
+    """All of it; the newest run that is done, unless asked otherwise."""
+
+    run: int | None = None
+    metric: Metric = "net"
+    form: tuple[tuple[str, str], ...] = ()
+
+
+def read_asked(raw: object) -> Asked:
+    """Judge what a client sent; what can't be used is not asked for."""
+    given = raw if isinstance(raw, Mapping) else {}
+    run, form = given.get("run"), given.get("form")
+    fields = form if isinstance(form, Mapping) else {}
+    return Asked(
+        run=run if type(run) is int and 0 < run < 2**31 else None,
+        metric=next((name for name in METRICS if name == given.get("metric")), "net"),
+        form=tuple(
+            (name, fields[name])
+            for name in SWEEP_PARAMETERS
+            if isinstance(fields.get(name), str) and 0 < len(fields[name]) <= LONGEST
+        ),
+    )

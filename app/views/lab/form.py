@@ -1,0 +1,72 @@
+"""What is tried: a pair and the values of each axis, and what that would take."""
+
+from typing import Any
+
+from app.services import Desk
+from app.views.lab.asked import Asked
+from app.views.links import default_spec, listed_symbols
+from app.views.markup import data, element, html_text
+from app.views.text import count, duration_text
+from core.errors import ParameterErrors
+from core.grid_spec import MAX_CELLS, SWEEP_PARAMETERS
+from core.pair_spec import HEDGES
+from core.types import TIMEFRAMES
+
+AXES = {
+    "window_values": ("Window, bars", "40, 60, 80, 100, 120, 160, 200, 240"),
+    "entry_z_values": ("Entry z", "1 to 4 by 0.25"),
+    "exit_z_values": ("Exit z", "-0.5, 0, 0.5"),
+    "stop_z_values": ("Stop z", "none"),
+    "exit_rule_values": ("Exits look at", "moving"),
+    "max_hold_bars_values": ("Longest hold, bars", "none"),
+    "hedge_values": ("Hedge", ", ".join(HEDGES)),
+}
+PAIR = ("symbol_a", "symbol_b", "timeframe", "bars", "train_bars")
+
+
+def form(desk: Desk) -> Any:
+    """Fields with what is tried unless one says otherwise; the browser fills in the link's pair."""
+    symbols = listed_symbols(desk)
+    spec = default_spec(desk, symbols)
+    choices = {"symbol_a": symbols or (spec.symbol_a,), "symbol_b": symbols or (spec.symbol_b,),
+               "timeframe": tuple(TIMEFRAMES)}  # fmt: skip
+    values = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b, "timeframe": spec.timeframe,
+              "bars": str(spec.bars), "train_bars": str(spec.bars // 3)}  # fmt: skip
+    fields = []
+    for name in PAIR:
+        label = SWEEP_PARAMETERS[name].label
+        control: Any
+        if name in choices:
+            options = [
+                element("option", one, value=one, selected=one == values[name])
+                for one in choices[name]
+            ]
+            control = element("select", *options, class_="in", **data(lab_field=name))
+        else:
+            control = element("input", value=values[name], class_="in", inputmode="numeric",
+                              autocomplete="off", **data(lab_field=name))  # fmt: skip
+        fields.append(element("label", label, control, class_="lab-field"))
+    for name, (label, value) in AXES.items():
+        about = f"{SWEEP_PARAMETERS[name].about}: listed, or as 1 to 4 by 0.25"
+        control = element("input", value=value, class_="in", autocomplete="off", title=about,
+                          **data(lab_field=name))  # fmt: skip
+        fields.append(element("label", label, control, class_="lab-field axis"))
+    run = element("button", "Run", type="button", class_="btn-small primary", **data(lab_do="run"))
+    return html_text([*fields, run])
+
+
+def cost_words(desk: Desk, asked: Asked) -> Any:
+    """What the form would take, or which field is wrong."""
+    if not asked.form:
+        return html_text([])
+    try:
+        cost = desk.lab.cost(dict(asked.form))
+    except ParameterErrors as refused:
+        first = refused.errors[0]
+        label = AXES.get(first.field, (SWEEP_PARAMETERS[first.field].label,))[0] if (
+            first.field in SWEEP_PARAMETERS
+        ) else first.field  # fmt: skip
+        return html_text([element("b", f"✕ {label}: {first.message}", class_="bad")])
+    words = f"{count(cost.combinations, 'combination')} × {count(cost.bars, 'bar')}"
+    about = duration_text(1_000 * max(0.1, cost.seconds))
+    return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}")])

@@ -1,0 +1,13 @@
+"""Component ids of the Lab view."""
+
+MAIN = "lab-main"
+FORM = "lab-form"
+COUNT = "lab-count"
+VERDICT = "lab-verdict"
+CARDS = "lab-cards"
+MAP = "lab-map"
+RUNS = "lab-runs"
+LUCK = "lab-luck"
+WALK = "lab-walk"
+HEDGES = "lab-hedges"
+ENTRIES = "lab-entries"
