@@ -21,7 +21,7 @@ from core.signals import conditions, decide_positions
 from core.stationarity import engle_granger
 from core.sweep import read_grid, sweep
 from core.tiles import engle_granger_blocks
-from core.types import Bars, FloatArray
+from core.types import Bars, FloatArray, Leg
 
 BARS = 100_000
 MINUTE = 60_000
@@ -54,7 +54,8 @@ def _bars(log_close: FloatArray) -> Bars:
 
 
 BARS_A, BARS_B = _bars(Y), _bars(X)
-ROWS = align(BARS_A, BARS_B, MINUTE, 0, BARS * MINUTE)
+LEG_A, LEG_B = (Leg(*(getattr(bars, name) for name in Leg.__slots__)) for bars in (BARS_A, BARS_B))
+ROWS = align(LEG_A, LEG_B, MINUTE, 0, BARS * MINUTE)
 SERIES = rolling_hedge(Y, X, first_index=0, hedge_window=600, window=120)
 GIVEN = conditions(SPEC, ROWS, SERIES.hedge_ratio, break_rows(ROWS))
 POSITION, _ = decide_positions(SPEC, Y, X, SERIES, GIVEN)
@@ -176,7 +177,7 @@ PLAN = plan_rows(SPEC, 0, (1_440 + 10 * 600 + 2 * 120 - 1) * MINUTE)
 
 
 def ours_whole() -> object:
-    return analyse_pair(SPEC, PLAN, BARS_A, BARS_B)
+    return analyse_pair(SPEC, PLAN, LEG_A, LEG_B)
 
 
 def libraries_whole() -> Callable[[], object]:
@@ -275,7 +276,7 @@ def pandas_wrapped() -> Callable[[], object]:
 USUAL = read_pair_spec({}, Settings())
 USUAL_ROWS = slice(0, USUAL.bars + FORGETTING * USUAL.hedge_window + 2 * USUAL.window)
 USUAL_COURSE = course_of(
-    align(BARS_A, BARS_B, MINUTE, 0, USUAL_ROWS.stop * MINUTE),
+    align(LEG_A, LEG_B, MINUTE, 0, USUAL_ROWS.stop * MINUTE),
     0,
     plan_runs(USUAL, 0, USUAL_ROWS.stop - USUAL.bars, USUAL_ROWS.stop + 1),
 )
@@ -303,7 +304,7 @@ GRID = read_grid(
 
 def ours_sweep() -> object:
     with ThreadPoolExecutor() as pool:
-        return sweep(GRID, BARS_A, BARS_B, 0, (BARS - 1) * MINUTE, pool.map)
+        return sweep(GRID, LEG_A, LEG_B, 0, (BARS - 1) * MINUTE, pool.map)
 
 
 def vectorbt_sweep() -> Callable[[], object]:
