@@ -3,6 +3,7 @@
 from flask import Flask
 
 from app.api.alerts import alert_routes
+from app.api.blueprint import StoredNumber
 from app.api.channels import channel_routes
 from app.api.docs import document_routes
 from app.api.downloads import download_routes
@@ -29,5 +30,6 @@ def register_api(server: Flask, desk: Desk) -> None:
         scan_routes, market_routes, rule_routes, watchlist_routes, alert_routes, channel_routes,
         paper_routes, job_routes, me_routes, health_routes,
     )  # fmt: skip
+    server.url_map.converters["int"] = StoredNumber
     document_routes(server, [bind(desk) for bind in routes])
     register_problems(server)

@@ -10,6 +10,7 @@ from flask import Request, Response, request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
+from werkzeug.routing import IntegerConverter, Map
 
 from app.api.problems import CONTENT_TYPE, ProblemSchema
 from core.errors import FieldError, ParameterErrors
@@ -44,6 +45,13 @@ class QueryParser(FlaskParser):
                 ]
             )
         return req.args.to_dict()
+
+
+class StoredNumber(IntegerConverter):
+    """A row's number in a path, as far as a database counts: beyond it there is nothing."""
+
+    def __init__(self, map: Map, *args: Any, **kwargs: Any) -> None:
+        super().__init__(map, *args, **{"max": 2**63 - 1} | kwargs)
 
 
 class ApiBlueprint(Blueprint):

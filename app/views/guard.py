@@ -6,12 +6,13 @@ endpoint is as public as the API. Values are for the callbacks to judge.
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from dash import Dash
 from flask import Response, current_app, request
-from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound
-from werkzeug.routing import Rule
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect, Rule
 
 from app.api.problems import CALLBACK_PATH, is_api_path, problem
 from app.views.shell.page import not_found_html
@@ -31,20 +32,35 @@ def guard_paths(dash_app: Dash, paths: Iterable[str]) -> None:
     known = frozenset(paths)
     page = not_found_html(dash_app)
 
-    def check() -> None:
+    def check() -> Response | None:
         rule = request.url_rule
+        if request.method == "OPTIONS" and is_api_path(request.path):
+            methods = _own_methods()
+            return Response(headers={"Allow": ", ".join(methods)}) if methods else None
         if rule is None and isinstance(request.routing_exception, MethodNotAllowed):
             # The page's rule allows GET alone: a POST to a path nobody serves is not a 405.
             rule = _rule_for_get()
         if rule is None or rule.rule != _CATCH_ALL or request.path in known:
-            return
+            return None
         if request.path == CALLBACK_PATH:
             raise MethodNotAllowed(["POST"])
         if is_api_path(request.path):
-            raise NotFound
+            methods = _own_methods()
+            raise MethodNotAllowed(methods) if methods else NotFound
         raise NotFound(response=Response(page, status=404, mimetype="text/html"))
 
     dash_app.server.before_request(check)
+
+
+def _own_methods() -> list[str]:
+    """What may be asked of this path, the page's rule for every path aside."""
+    adapter = current_app.create_url_adapter(request)
+    found = []
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        with suppress(HTTPException, RequestRedirect):
+            if adapter and adapter.match(method=method, return_rule=True)[0].rule != _CATCH_ALL:
+                found.append(method)
+    return [*found, "OPTIONS"] if found else []
 
 
 def _rule_for_get() -> Rule | None:

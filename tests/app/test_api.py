@@ -139,6 +139,37 @@ def test_wrong_method_is_a_problem_that_names_the_right_ones(
         assert "GET" in response.headers["Allow"]
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/alerts/1/acknowledge", {"POST"}),
+        ("/api/channels/phone/test", {"POST"}),
+        ("/api/rules/1", {"PATCH", "DELETE"}),
+        ("/api/rules", {"GET", "HEAD", "POST"}),
+        ("/api/jobs/1", {"GET", "HEAD", "DELETE"}),
+        ("/api/status", {"GET", "HEAD"}),
+    ],
+)
+def test_a_path_names_its_own_methods_and_not_the_pages(
+    client: FlaskClient, path: str, allowed: set[str]
+) -> None:
+    """The page takes a GET of any path there is."""
+    told = client.options(path)
+    assert told.status_code == 200
+    assert set(told.headers["Allow"].split(", ")) == allowed | {"OPTIONS"}
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+        response = client.open(path, method=method)
+        problem(response, 405)
+        assert set(response.headers["Allow"].split(", ")) == allowed | {"OPTIONS"}
+
+
+@pytest.mark.parametrize("number", [2**63, 10**30, 10**400])
+def test_a_number_that_no_row_can_have_is_a_404(client: FlaskClient, number: int) -> None:
+    for path in ("/api/jobs/{}", "/api/jobs/{}/result", "/api/rules/{}/why", "/api/paper/{}"):
+        problem(client.get(path.format(number)), 404)
+    problem(client.get(f"/api/jobs/{2**63 - 1}"), 404)
+
+
 def test_page_answers_its_own_paths_and_every_other_is_a_page_of_404(client: FlaskClient) -> None:
     page = client.get("/?symbol_a=SOLUSDT")
     assert (page.status_code, page.mimetype) == (200, "text/html")
