@@ -237,7 +237,7 @@
     }
   });
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    alerts: { watchPair: (query) => watchPair(query).catch(refused) },
+    alerts: { watchPair: (query) => watchPair(query).catch(refused), write, refused },
   });
   // Scripts are loaded in no order: the others are there by the first answer.
   document.addEventListener("pairdesk:told", (event) => {

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from core.grid_spec import SWEEP_PARAMETERS, limit_sweep
+from core.pair_spec import PAIR_PARAMETERS
 from core.parameters import (
     Choice,
     Parameter,
@@ -72,6 +73,11 @@ JOB_KINDS: Mapping[str, JobKind] = MappingProxyType(
             "lab",
             SWEEP_PARAMETERS,
             limit_sweep,
+        ),
+        "honesty": JobKind(
+            "Whether a pair's figures look ahead, beat chance, and hang on costs, exits and fills",
+            "lab",
+            PAIR_PARAMETERS,
         ),
     }
 )

@@ -67,6 +67,7 @@ def controls(spec: PairSpec) -> html.Section:
                                 className="btn btn-desk",
                                 **aria(expanded="false", controls=ids.MORE),
                             ),
+                            _button("Check honesty", ids.CHECK_HONESTY, "y"),
                             _button("Watch this pair", ids.WATCH_PAIR, "w"),
                             _button("Copy link", ids.COPY_LINK, "c"),
                         ],

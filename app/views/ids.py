@@ -39,6 +39,8 @@ RETRY = "controls-retry"
 
 SWAP = "control-swap"
 COPY_LINK = "copy-link"
+CHECK_HONESTY = "check-honesty"
+HONESTY = "honesty-checks"
 WATCH_PAIR = "watch-pair"
 FOLD = "controls-fold"
 MORE = "more"

@@ -10,6 +10,7 @@ import structlog
 from core.errors import PairdeskError, StoreError
 from core.job_spec import read_job_spec
 from core.settings import Settings
+from ingest.analysis.honesty import check_pair
 from ingest.analysis.lab import sweep_pair, walk_pair
 from ingest.analysis.scanning import scan_market
 from ingest.analysis.work import Answer, NotWanted, Work
@@ -21,7 +22,12 @@ from ingest.store.transaction import Writer
 log = structlog.get_logger()
 
 WORK: Mapping[str, Callable[[Work], Answer]] = MappingProxyType(
-    {"scan": scan_market, "sweep": sweep_pair, "walk_forward": walk_pair}
+    {
+        "scan": scan_market,
+        "sweep": sweep_pair,
+        "walk_forward": walk_pair,
+        "honesty": check_pair,
+    }
 )
 """What does each kind of `core.job_spec.JOB_KINDS`."""
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from core.bars import align
-from core.errors import PairdeskError
 from core.grid_spec import AXES
 from core.metrics import period_ends, period_returns
 from core.overfitting import (
@@ -32,16 +31,13 @@ from core.parameters import Values
 from core.sweep import FIGURES, Batch, Cells, Grid, Traded, grid_of, sweep
 from core.types import FloatArray, IntArray, Leg
 from core.walk_forward import Segment, WalkForward, ratio_by_fold, walk_among
+from ingest.analysis.pair_bars import shared_bars
 from ingest.analysis.work import Answer, Work
 
 FEWEST_PERIODS = 24
 """Of fewer returns nothing is said of luck."""
 DRAWN = 400
 """Points of a curve."""
-
-
-class NothingToSweep(PairdeskError):
-    """There are no bars that both legs have."""
 
 
 def sweep_pair(work: Work) -> Answer:
@@ -75,17 +71,7 @@ def _read(work: Work) -> tuple[Grid, tuple[Leg, Leg], int, int]:
     work.tell(0.0, "reads bars; the first run of a machine compiles")
     grid = grid_of(work.spec.values, work.settings)
     spec = grid.spec
-    step, symbols = spec.timeframe_ms, (spec.symbol_a, spec.symbol_b)
-    oldest = [work.reader.bars(symbol, step, 0, limit=1).open_time_ms for symbol in symbols]
-    newest = work.reader.freshness(symbols, (step,))
-    lasts = [one.newest_bars_ms[step] for one in newest.values() if step in one.newest_bars_ms]
-    if len(lasts) < 2 or not all(map(len, oldest)):
-        raise NothingToSweep(f"{spec.symbol_a} and {spec.symbol_b} have no {spec.timeframe} bars")
-    first_ms, last_ms = max(int(times[0]) for times in oldest), min(lasts)
-    if last_ms < first_ms:
-        raise NothingToSweep(f"{spec.symbol_a} and {spec.symbol_b} share no {spec.timeframe} bar")
-    legs = tuple(work.reader.leg(symbol, step, first_ms, last_ms + step) for symbol in symbols)
-    return grid, (legs[0], legs[1]), first_ms, last_ms
+    return grid, *shared_bars(work.reader, spec)
 
 
 class _threads:

@@ -42,6 +42,12 @@ def dialogs(views: Sequence[View]) -> list[Component]:
         html.Dialog(
             html.Div(**data(part="list")), id=ids.KEYS, className="sheet", **aria(label="Keys")
         ),
+        html.Dialog(
+            html.Div(**data(part="checks")),
+            id=ids.HONESTY,
+            className="sheet",
+            **aria(label="Honesty check"),
+        ),
     ]
 
 

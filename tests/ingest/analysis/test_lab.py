@@ -10,7 +10,8 @@ from core.pair import plan_rows
 from core.settings import Settings
 from core.sweep import grid_of, sweep
 from core.walk_forward import walk_among
-from ingest.analysis.lab import NothingToSweep, sweep_pair, walk_pair
+from ingest.analysis.lab import sweep_pair, walk_pair
+from ingest.analysis.pair_bars import NoSharedBars
 from ingest.analysis.work import NotWanted, Work
 from ingest.store import jobs
 from tests.support.hours import END_MS, HOUR, Hours
@@ -91,7 +92,7 @@ def test_too_few_rows_are_said_and_judge_nothing(hours: Hours) -> None:
 
 def test_symbols_without_bars_are_an_answer_in_words(hours: Hours) -> None:
     hours.fill(rows=60)
-    with pytest.raises(NothingToSweep, match="no 1h bars"):
+    with pytest.raises(NoSharedBars, match="no 1h bars"):
         sweep_pair(work_of(hours, symbol_a="NONEUSDT"))
 
 

@@ -1,0 +1,86 @@
+"""What a sweep says of noise, and of a spread that comes back, on its own grid of parameters."""
+
+import math
+
+import numpy as np
+import pytest
+
+from core.overfitting import mean_block, reality_check
+from core.settings import Settings
+from core.sweep import read_grid, sweep
+from core.walk_forward import walk_forward
+
+HOUR = 3_600_000
+N, SHOWN = 1_600, 1_300
+ASKED = {"window": [24, 48, 96], "entry_z": [1.0, 1.5, 2.0, 2.5], "exit_z": [0.0, 0.5]}
+
+
+def walks(seed):
+    """Two legs that move together, and nothing between them comes back."""
+    rng = np.random.default_rng(seed)
+    common, *own = rng.normal(0.0, 5e-3, (3, N)).cumsum(axis=1)
+    return [8.0 + common + leg for leg in own]
+
+
+def reverting(seed):
+    """A spread around a walk that halves in seven hours, with deviations of 2 %."""
+    rng = np.random.default_rng(seed)
+    leg = 8.0 + rng.normal(0.0, 5e-3, N).cumsum()
+    spread, share = np.zeros(N), 0.5 ** (1 / 7)
+    for row, shock in enumerate(rng.normal(0.0, 0.02 * math.sqrt(1 - share**2), N - 1), start=1):
+        spread[row] = share * spread[row - 1] + shock
+    return [leg + spread, leg]
+
+
+def chance(logs, spec, as_bars):
+    """The reality check's p of the best cell."""
+    legs = [as_bars(np.exp(leg), 0, HOUR) for leg in logs]
+    cells = sweep(read_grid(spec, ASKED, Settings()), *legs, 0, (N - 1) * HOUR)
+    returns = cells.returns[cells.is_allowed]
+    assert len(returns) == 24
+    return reality_check(returns, mean_block(returns.shape[1], 12.0))
+
+
+def share_of_news(make, seeds, spec, as_bars):
+    base = spec(timeframe="1h", bars=SHOWN, hedge_window=250)
+    return np.mean([chance(make(seed), base, as_bars) < 0.05 for seed in seeds])
+
+
+def earned_after(seeds, spec, as_bars):
+    """Net of each walk-forward on noise without costs, out of sample."""
+    base = spec(timeframe="1h", bars=SHOWN, hedge_window=250, fee_bps=0.0, slippage_bps=0.0)
+    nets = []
+    for seed in seeds:
+        legs = [as_bars(np.exp(leg), 0, HOUR) for leg in walks(seed)]
+        grid = read_grid(base, ASKED, Settings())
+        told = walk_forward(grid, *legs, 0, (N - 1) * HOUR, 400)
+        nets.append(told.equity[-1] - base.notional)
+    return np.array(nets)
+
+
+def in_errors(nets):
+    return nets.mean() / (nets.std(ddof=1) / math.sqrt(len(nets)))
+
+
+def test_chance_is_told_from_a_spread_that_comes_back(spec, as_bars):
+    assert share_of_news(walks, range(12), spec, as_bars) <= 2 / 12
+    assert share_of_news(reverting, range(12), spec, as_bars) >= 10 / 12
+
+
+def test_what_was_chosen_on_noise_earns_nothing_after(spec, as_bars):
+    assert abs(in_errors(earned_after(range(12), spec, as_bars))) < 2.5
+
+
+@pytest.mark.soak
+def test_of_200_noise_pairs_few_are_news_and_of_200_true_ones_most(spec, as_bars):
+    noise, true = (share_of_news(make, range(200), spec, as_bars) for make in (walks, reverting))
+    print(f"reality check < 0.05: {noise:.1%} of noise pairs, {true:.1%} of reverting ones")
+    assert 0.02 <= noise <= 0.09
+    assert true > 0.85
+
+
+@pytest.mark.soak
+def test_walking_forward_on_200_noise_pairs_earns_nothing(spec, as_bars):
+    nets = earned_after(range(200), spec, as_bars)
+    print(f"out of sample on noise: {nets.mean():+.1f} a pair, {in_errors(nets):+.2f} errors")
+    assert abs(in_errors(nets)) < 2.5
