@@ -18,6 +18,13 @@ PICTURES = {
     "live-light": (1440, 900, "light"),
     "live-narrow": (390, 844, "dark"),
 }
+WATCHED = (
+    ("SOLUSDT", "AVAXUSDT", 2.0),
+    ("BTCUSDT", "ETHUSDT", 0.5),
+    ("ETHUSDT", "LTCUSDT", 0.5),
+    ("XRPUSDT", "ADAUSDT", 1.0),
+)
+"""Low entries, so that some fire soon."""
 PATIENCE_MS = 600_000
 SETTLED = """() => {
     const filled = (id) => document.getElementById(id)?.textContent;
@@ -32,6 +39,29 @@ def take(page: Page, name: str, url: str) -> None:
     page.wait_for_function(SETTLED, timeout=PATIENCE_MS)
     page.wait_for_timeout(1_500)  # fonts, and the charts' last frame
     page.screenshot(path=str(HERE / f"{name}.png"))
+
+
+def tour(page: Page, port: int) -> None:
+    """What is beside the pair: the command box, a rule that watches, and how the desk is."""
+    page.goto(f"http://127.0.0.1:{port}/?{QUERY}")
+    page.wait_for_function(SETTLED, timeout=PATIENCE_MS)
+    page.keyboard.press("/")
+    page.keyboard.type("sol avax 5m kalman")
+    top = {"x": 0, "y": 0, "width": 1440, "height": 420}
+    page.screenshot(path=str(HERE / "command.png"), clip=top)
+    for symbol_a, symbol_b, entry_z in WATCHED:
+        rule = {"kind": "zscore", "timeframe": "1m", "entry_z": entry_z, "paper": True}
+        answer = page.request.post(
+            f"http://127.0.0.1:{port}/api/rules",
+            data=rule | {"symbol_a": symbol_a, "symbol_b": symbol_b},
+            headers={"Origin": f"http://127.0.0.1:{port}"},
+        )
+        assert answer.ok, answer.text()
+    for view, ready in (("alerts#alert-1", ".firing-card"), ("health", "#health-things tr")):
+        page.goto(f"http://127.0.0.1:{port}/{view}")
+        page.wait_for_selector(ready, timeout=PATIENCE_MS)
+        page.wait_for_timeout(3_000)  # the watchlist's numbers come with the next ticks
+        page.screenshot(path=str(HERE / f"{view.partition('#')[0]}.png"))
 
 
 def main() -> None:
@@ -67,6 +97,10 @@ def main() -> None:
                     _come_up(page, port)
                     take(page, name, f"http://127.0.0.1:{port}/?{QUERY}")
                     page.context.close()
+                page = browser.new_context(
+                    viewport={"width": 1440, "height": 900}, color_scheme="dark"
+                ).new_page()
+                tour(page, port)
         finally:
             desk.send_signal(signal.SIGTERM)
             desk.wait(30)

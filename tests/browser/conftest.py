@@ -61,6 +61,8 @@ class LiveDesk:
     now_ms: int = FIRST_CLOSE_MS + 20_000
     state: str = "live"
     source: str = "binance"
+    stop_serving: Callable[[], None] = lambda: None
+    start_serving: Callable[[], None] = lambda: None
 
     def fill(self, hole: range = range(0)) -> None:
         """Store a history in which the legs revert to each other; ETH has a hole."""
@@ -130,7 +132,7 @@ def start_desk(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., LiveDesk]]:
     """Starts desks, each over a store of its own, and stops them at the end."""
-    closing: list[Callable[[], None]] = []
+    closing: list[Callable[[], object]] = []
 
     def start(
         *,
@@ -151,26 +153,36 @@ def start_desk(
             desk.fill()
         else:
             desk.report()
-        reader = Reader(database_url)
-        book = RuleBook(database_url)
         read = Settings.from_mapping(settings or {})
-        app = create_app(read, reader, lambda: desk.now_ms / 1000, views, book)
-        server = make_server(
-            "127.0.0.1", 0, app.server, threaded=True, request_handler=QuietHandler
-        )
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        desk.url = f"http://127.0.0.1:{server.server_port}"
 
-        def stop() -> None:
-            server.shutdown()
-            thread.join(HANG_S)
-            server.server_close()
-            reader.close()
-            book.close()
-            writer.close()
+        def serve(port: int) -> tuple[int, Callable[[], None]]:
+            """Serve the desk as a process that has just started would."""
+            reader, book = Reader(database_url), RuleBook(database_url)
+            app = create_app(read, reader, lambda: desk.now_ms / 1000, views, book)
+            server = make_server(
+                "127.0.0.1", port, app.server, threaded=True, request_handler=QuietHandler
+            )
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
 
-        closing.append(stop)
+            def stop() -> None:
+                server.shutdown()
+                thread.join(HANG_S)
+                server.server_close()
+                reader.close()
+                book.close()
+
+            return server.server_port, stop
+
+        port, stop = serve(0)
+        desk.url = f"http://127.0.0.1:{port}"
+        desk.stop_serving = stop
+
+        def start_serving() -> None:
+            _, desk.stop_serving = serve(port)
+
+        desk.start_serving = start_serving
+        closing.append(lambda: (desk.stop_serving(), writer.close()))
         return desk
 
     yield start

@@ -1,0 +1,72 @@
+"""The Live view beside small pictures of how it looked: what no other test would see.
+
+REFERENCES=write renews the pictures, for somebody to look at before they are committed.
+"""
+
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [
+    pytest.mark.browser,
+    # flask-compress leaves closing a streamed asset to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
+REFERENCES = Path(__file__).parent / "references"
+MOST_DIFFERENT = 0.02
+"""Share of the small picture's pixels: ages tick, and letters are drawn a little otherwise."""
+SMALL = """async ([picture, width, height]) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${picture}`;
+    await image.decode();
+    const canvas = Object.assign(document.createElement('canvas'), {width, height});
+    const context = canvas.getContext('2d');
+    context.imageSmoothingQuality = 'high';
+    context.drawImage(image, 0, 0, width, height);
+    return [canvas.toDataURL('image/png').split(',')[1],
+            [...context.getImageData(0, 0, width, height).data]];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "small"),
+    [
+        ("live-dark", (1440, 900), (480, 300)),
+        ("live-light", (1440, 900), (480, 300)),
+        ("phone-dark", (390, 844), (195, 422)),
+    ],
+)
+def test_live_looks_as_it_did(
+    start_desk: Callable[..., Any],
+    open_screen: Callable[..., Any],
+    name: str,
+    size: tuple[int, int],
+    small: tuple[int, int],
+) -> None:
+    desk = start_desk()
+    screen = open_screen(*size, color_scheme=name.rpartition("-")[2]).open(desk.url)
+    page = screen.page
+    expect(page.locator("#live-win-noise")).not_to_be_empty()
+    expect(page.locator("#live-expectancy-note")).not_to_be_empty()
+    page.evaluate("document.fonts.ready.then(() => 1)")
+    page.wait_for_timeout(500)  # the charts' last frame
+    taken = base64.b64encode(page.screenshot()).decode()
+    plain = page.context.new_page()  # the desk's own policy has no say here
+    picture, pixels = plain.evaluate(SMALL, [taken, *small])
+    reference = REFERENCES / f"{name}.png"
+    if os.environ.get("REFERENCES") == "write":
+        reference.write_bytes(base64.b64decode(picture))
+    kept = base64.b64encode(reference.read_bytes()).decode()
+    _, expected = plain.evaluate(SMALL, [kept, *small])
+    different = sum(
+        any(abs(pixels[at + part] - expected[at + part]) > 48 for part in range(3))
+        for at in range(0, len(pixels), 4)
+    )
+    share = different / (small[0] * small[1])
+    assert share <= MOST_DIFFERENT, f"{share:.1%} of {name} is different"
