@@ -44,7 +44,7 @@
   }
 
   function readHash() {
-    const found = /^#(alert|rule)-(\d{1,9})$/.exec(location.hash);
+    const found = /^#(alert|rule|run)-(\d{1,9})$/.exec(location.hash);
     return found ? { [found[1]]: Number(found[2]) } : {};
   }
 
@@ -61,7 +61,7 @@
         delete asked[name];
       }
     }
-    const open = ["alert", "rule"].find((name) => asked[name]);
+    const open = ["alert", "rule", "run"].find((name) => asked[name]);
     const hash = open ? `#${open}-${asked[open]}` : "";
     if (location.hash !== hash) {
       history.replaceState(history.state, "", location.pathname + location.search + hash);
@@ -268,7 +268,7 @@
     document.addEventListener(name, keepQuery, true);
   }
   window.addEventListener("hashchange", () => {
-    asked = { ...asked, alert: undefined, rule: undefined, ...readHash() };
+    asked = { ...asked, alert: undefined, rule: undefined, run: undefined, ...readHash() };
     ask({});
   });
   document.addEventListener("visibilitychange", () => {

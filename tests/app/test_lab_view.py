@@ -78,6 +78,40 @@ def test_the_view_says_what_the_sweep_found_and_a_cell_opens_it_in_live(
     assert f'data-value="{job_id}"' in content[ids.RUNS]
 
 
+def test_two_runs_stand_beside_each_other_and_what_differs_is_bold(
+    lab: Desk, own_writer: Writer
+) -> None:
+    first = run(lab, own_writer, name="narrow")
+    second = run(lab, own_writer, name="wide", entry_z_values="1, 2", fee_bps=20)
+    content = {
+        name: str(html)
+        for name, html in parts(lab, read_asked({"run": second, "other": first})).items()
+    }
+    rows = {
+        label: list(zip(looks, words, strict=True))
+        for label, looks, words in (
+            (
+                row[0],
+                re.findall(r'<td class="([^"]*)">', row[1])[1:],
+                re.findall(r"<td[^>]*>([^<]*)</td>", row[1])[1:],
+            )
+            for row in re.findall(r'<tr data-key="([^"]+)">(.*?)</tr>', content[ids.COMPARE])
+        )
+    }
+    assert rows["cells"] == [("left strong", "8"), ("left strong", "12")]
+    assert rows["costs a fill"] == [("left strong", "20 + 2 bp"), ("left strong", "10 + 2 bp")]
+    assert [look for look, _ in rows["pair"]] == ["left", "left"]
+    told = lab.lab.run(first).told
+    assert told is not None
+    assert rows["noise does as well"][1][1] == f"{told['best']['reality_check_p']:.3f}"
+    assert "wide" in content[ids.RUNS]
+    # Attributes come in no order.
+    (button,) = re.findall(r"<button ([^>]*)>Compare</button>", content[ids.RUNS])
+    assert {'data-ask="other"', f'data-value="{first}"'} <= set(button.split())
+    alone = parts(lab, read_asked({"run": second, "other": 999}))
+    assert str(alone[ids.COMPARE]) == ""
+
+
 def test_the_map_shows_medians_of_what_is_hidden(lab: Desk, own_writer: Writer) -> None:
     told = lab.lab.run(run(lab, own_writer)).told
     assert told is not None

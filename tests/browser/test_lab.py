@@ -1,13 +1,14 @@
 """The Lab as a user meets it: run a sweep, see it come, open a cell in Live."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from playwright.sync_api import expect
 
-from core.job_spec import read_job_spec
+from core.job_spec import JobSpec, read_job_spec
 from core.settings import Settings
 from ingest.analysis.lab import sweep_pair
 from ingest.analysis.work import Work
@@ -19,6 +20,21 @@ pytestmark = [
     # flask-compress leaves closing a streamed asset to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
 ]
+
+
+def sweep_what_waits(desk: Any) -> JobSpec:
+    """Do the newest job that the page has asked for, as the analyst's child would."""
+    reader = Reader(desk.database_url)
+    job = reader.jobs("sweep", 1)[0]
+    with desk.writer.transaction() as tx:
+        jobs.claim(tx, "lab", desk.now_ms)
+    spec = read_job_spec(job.body, Settings())
+    told, words = sweep_pair(Work(Settings(), reader, desk.writer, job.job_id, 1, spec))
+    packed = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+    with desk.writer.transaction() as tx:
+        jobs.finish(tx, job.job_id, 1, packed, words, desk.now_ms)
+    reader.close()
+    return spec
 
 
 def test_a_sweep_is_run_from_the_form_and_what_came_of_it_is_on_the_page(
@@ -40,17 +56,8 @@ def test_a_sweep_is_run_from_the_form_and_what_came_of_it_is_on_the_page(
     expect(page.locator("#lab-count")).to_contain_text("36 combinations × 600 bars")
     page.click("[data-lab-do=run]")
     expect(page.locator("#lab-verdict")).to_contain_text("Sweeping")
-    reader = Reader(desk.database_url)
-    (job,) = reader.jobs("sweep", 5)
-    with desk.writer.transaction() as tx:
-        jobs.claim(tx, "lab", desk.now_ms)
-    spec = read_job_spec(job.body, Settings())
+    spec = sweep_what_waits(desk)
     assert spec.values["hedge_window"] == 60, "what the link says and no field holds is lost"
-    told, words = sweep_pair(Work(Settings(), reader, desk.writer, job.job_id, 1, spec))
-    packed = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
-    with desk.writer.transaction() as tx:
-        jobs.finish(tx, job.job_id, 1, packed, words, desk.now_ms)
-    reader.close()
     # Fifteen hours of minutes: hourly returns are too few, and that is said in place of a p.
     expect(page.locator("#lab-verdict strong")).to_have_text(
         "Can't say: too few returns to judge luck."
@@ -66,4 +73,55 @@ def test_a_sweep_is_run_from_the_form_and_what_came_of_it_is_on_the_page(
     screen.wait_for_charts()
     expect(page.locator("#control-window")).to_have_value("20")
     expect(page.locator("#control-entry-z")).to_have_value("1")
+    assert screen.complaints == []
+
+
+def test_runs_are_named_compared_linked_and_saved_as_a_page_that_stands_alone(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any], tmp_path: Path
+) -> None:
+    desk = start_desk()
+    screen = open_screen()
+    page = screen.page
+    page.goto(f"{desk.url}/lab?symbol_a=BTCUSDT&symbol_b=ETHUSDT&timeframe=1m&window=20")
+    for field, value in {
+        "bars": "600", "train_bars": "200", "window_values": "20, 30", "entry_z_values": "1, 2",
+        "hedge_values": "ols", "exit_z_values": "0",
+    }.items():  # fmt: skip
+        page.fill(f"[data-lab-field={field}]", value)
+    for name in ("first try", "dear fills"):
+        page.fill("[data-lab-field=name]", name)
+        page.click("[data-lab-do=run]")
+        expect(page.locator("#lab-verdict")).to_contain_text("Sweeping")
+        sweep_what_waits(desk)
+        expect(page.locator("#lab-runs tr.on")).to_contain_text(name)
+        expect(page.locator("#lab-runs tr.on")).not_to_contain_text("Cancel")
+    shown = page.evaluate("location.hash")
+    page.click("#lab-runs button:has-text('Compare')")
+    expect(page.locator("#lab-compare h2")).to_contain_text("dear fills beside first try")
+    expect(page.locator("#lab-compare tbody tr")).to_have_count(10)
+    page.reload()
+    expect(page.locator("#lab-runs tr.on")).to_contain_text("dear fills")
+    assert page.evaluate("location.hash") == shown
+
+    with page.expect_download() as saved:
+        page.click("[data-report]")
+    file = tmp_path / "report.html"
+    saved.value.save_as(file)
+    verdict = page.inner_text("#lab-verdict strong")
+    alone = page.context.new_page()
+    asked: list[str] = []
+    alone.on("request", lambda request: asked.append(request.url))
+    alone.goto(file.as_uri())
+    assert asked == [file.as_uri()]
+    assert alone.inner_text("#lab-verdict strong") == verdict
+    assert alone.locator("svg.lab-drawing").count() == page.locator("svg.lab-drawing").count() > 2
+    assert alone.locator("button, input, script").count() == 0
+    assert alone.locator("td:text-is('entry_z_values') + td").inner_text() == "1,2"
+    back = alone.locator("header a").get_attribute("href")
+    assert back == f"{desk.url}/lab{shown}"
+    panel = "document.querySelector('.panel-desk')"
+    looks = f"getComputedStyle({panel}).backgroundColor"
+    assert alone.evaluate(looks) == page.evaluate(looks)
+    page.goto(back)
+    expect(page.locator("#lab-runs tr.on")).to_contain_text("dear fills")
     assert screen.complaints == []

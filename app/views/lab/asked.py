@@ -15,6 +15,8 @@ class Asked(NamedTuple):
     """All of it; the newest run that is done, unless asked otherwise."""
 
     run: int | None = None
+    other: int | None = None
+    """A run to stand beside it."""
     metric: Metric = "net"
     form: tuple[tuple[str, str], ...] = ()
 
@@ -22,10 +24,11 @@ class Asked(NamedTuple):
 def read_asked(raw: object) -> Asked:
     """Judge what a client sent; what can't be used is not asked for."""
     given = raw if isinstance(raw, Mapping) else {}
-    run, form = given.get("run"), given.get("form")
+    form = given.get("form")
     fields = form if isinstance(form, Mapping) else {}
     return Asked(
-        run=run if type(run) is int and 0 < run < 2**31 else None,
+        run=_number(given.get("run")),
+        other=_number(given.get("other")),
         metric=next((name for name in METRICS if name == given.get("metric")), "net"),
         form=tuple(
             (name, fields[name])
@@ -33,3 +36,8 @@ def read_asked(raw: object) -> Asked:
             if isinstance(fields.get(name), str) and 0 < len(fields[name]) <= LONGEST
         ),
     )
+
+
+def _number(value: object) -> int | None:
+    """A job's id; None for anything that isn't one."""
+    return value if type(value) is int and 0 < value < 2**31 else None

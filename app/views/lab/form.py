@@ -21,7 +21,7 @@ AXES = {
     "max_hold_bars_values": ("Longest hold, bars", "none"),
     "hedge_values": ("Hedge", ", ".join(HEDGES)),
 }
-PAIR = ("symbol_a", "symbol_b", "timeframe", "bars", "train_bars")
+PAIR = ("symbol_a", "symbol_b", "timeframe", "bars", "train_bars", "name")
 
 
 def form(desk: Desk) -> Any:
@@ -31,7 +31,7 @@ def form(desk: Desk) -> Any:
     choices = {"symbol_a": symbols or (spec.symbol_a,), "symbol_b": symbols or (spec.symbol_b,),
                "timeframe": tuple(TIMEFRAMES)}  # fmt: skip
     values = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b, "timeframe": spec.timeframe,
-              "bars": str(spec.bars), "train_bars": str(spec.bars // 3)}  # fmt: skip
+              "bars": str(spec.bars), "train_bars": str(spec.bars // 3), "name": ""}  # fmt: skip
     fields = []
     for name in PAIR:
         label = SWEEP_PARAMETERS[name].label
@@ -43,7 +43,8 @@ def form(desk: Desk) -> Any:
             ]
             control = element("select", *options, class_="in", **data(lab_field=name))
         else:
-            control = element("input", value=values[name], class_="in", inputmode="numeric",
+            keys = "text" if name == "name" else "numeric"
+            control = element("input", value=values[name], class_="in", inputmode=keys,
                               autocomplete="off", **data(lab_field=name))  # fmt: skip
         fields.append(element("label", label, control, class_="lab-field"))
     for name, (label, value) in AXES.items():

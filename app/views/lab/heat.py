@@ -133,8 +133,13 @@ def _said(value: Any) -> str:
 
 
 def live_link(spec: Mapping[str, Any], at: Mapping[str, Any]) -> str:
-    """Live with these parameters."""
+    """Live with these parameters; a hedge window follows its window unless it is one of them."""
+    return f"/?{own_query({**spec, 'hedge_window': None, **at})}"
+
+
+def own_query(spec: Mapping[str, Any]) -> str:
+    """A pair and its parameters as a link says them."""
     names = ("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "exit_rule",
-             "stop_z", "max_hold_bars", "hedge", "bars", "fee_bps", "slippage_bps")  # fmt: skip
-    values = {name: spec[name] for name in names} | dict(at)
-    return f"/?{urlencode({name: value for name, value in values.items() if value is not None})}"
+             "stop_z", "max_hold_bars", "hedge", "hedge_window", "bars", "fee_bps", "slippage_bps",
+             "notional")  # fmt: skip
+    return urlencode({name: spec[name] for name in names if spec[name] is not None})

@@ -26,7 +26,13 @@ def lab_view(desk: Desk) -> html.Main:
             html.Div(
                 className="lab-cols",
                 children=[
-                    html.Div([_frame(ids.MAP, "Combinations"), _frame(ids.RUNS, "Runs")]),
+                    html.Div(
+                        [
+                            _frame(ids.MAP, "Combinations"),
+                            _frame(ids.RUNS, "Runs"),
+                            _frame(ids.COMPARE, "Two runs"),
+                        ]
+                    ),
                     html.Div([_frame(ids.ENTRIES, "Trained and tested"), _frame(ids.LUCK, "Luck")]),
                     html.Div([_frame(ids.WALK, "Walk-forward"), _frame(ids.HEDGES, "Hedges")]),
                 ],

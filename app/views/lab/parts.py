@@ -18,8 +18,9 @@ from app.views.lab.charts import (
     segments_drawing,
     whiskers_drawing,
 )
+from app.views.lab.compare import compare_panel
 from app.views.lab.form import cost_words, form
-from app.views.lab.heat import heat_map, live_link
+from app.views.lab.heat import heat_map, live_link, own_query
 from app.views.lab.words import day, mean_of, parameters_words, share_words, verdict
 from app.views.markup import data, html_text
 from app.views.text import NONE, coin, count, plain, signed, time_text
@@ -27,7 +28,9 @@ from core.pair_spec import HEDGES
 from ingest.store.reader import StoredJob
 
 HELP = "/help#what-the-best-of-many-is-worth"
-_OF_RESULTS = (ids.CARDS, ids.MAP, ids.LUCK, ids.WALK, ids.ENTRIES, ids.HEDGES)
+_OF_RESULTS = (
+    ids.CARDS, ids.MAP, ids.LUCK, ids.WALK, ids.ENTRIES, ids.HEDGES, ids.COMPARE,
+)  # fmt: skip
 NOTHING_YET = (
     "No sweep yet.",
     "A sweep trades every combination of the values above on the pair's own bars, costs included,"
@@ -46,13 +49,15 @@ def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
         ids.COUNT: cost_words(desk, asked),
         ids.RUNS: _runs(desk, runs, run),
     }
-    if told is None or spec is None:
+    if run is None or told is None or spec is None:
         return content | {
             ids.VERDICT: _waiting(run),
             **dict.fromkeys(_OF_RESULTS, html_text([])),
         }
+    other = _run(desk, asked.other)
     return content | {
-        ids.VERDICT: _verdict(told, spec),
+        ids.VERDICT: _verdict(run.job.job_id, told, spec),
+        ids.COMPARE: compare_panel(run, other) if other else html_text([]),
         ids.CARDS: _cards(told, spec),
         ids.MAP: heat_map(told, spec, asked.metric),
         ids.LUCK: _luck(told, spec),
@@ -66,10 +71,14 @@ def _shown(desk: Desk, asked: Asked, runs: Sequence[StoredJob]) -> Run | None:
     """The run that was asked for, or the newest that is done, or one that is still under way."""
     done = [job.job_id for job in runs if job.state == "done"]
     chosen = asked.run or next(iter(done), None) or (runs[0].job_id if runs else None)
-    if chosen is None:
+    return _run(desk, chosen)
+
+
+def _run(desk: Desk, job_id: int | None) -> Run | None:
+    if job_id is None:
         return None
     try:
-        return desk.lab.run(chosen)
+        return desk.lab.run(job_id)
     except NotThere:
         return None
 
@@ -87,16 +96,21 @@ def _waiting(run: Run | None) -> Any:
     )
 
 
-def _verdict(told: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
+def _verdict(job_id: int, told: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
     said, basis, after, look = verdict(told, spec["notional"])
-    link = html.A("What does this mean?", href=HELP, className="btn-small")
+    tools = [
+        html.Button("Check honesty", type="button", className="btn-small",
+                    title="Of your own parameters", **data(honesty=own_query(spec))),
+        html.Button("Report ↓", type="button", className="btn-small", **data(report=job_id)),
+        html.A("What does this mean?", href=HELP, className="btn-small"),
+    ]  # fmt: skip
     best = told["best"]
     load = best and html.A(
         "Best in Live", href=live_link(spec, best["parameters"]), className="btn-small"
     )
     return html_text(
         html.Div(
-            [html.Strong(said), html.P([html.Span(basis), html.Span(after)]), load, link],
+            [html.Strong(said), html.P([html.Span(basis), html.Span(after)]), load, *tools],
             className=f"verdict {look}".rstrip(),
         )
     )
@@ -260,18 +274,28 @@ def _runs(desk: Desk, runs: Sequence[StoredJob], shown: Run | None) -> Any:
             html.Tr(
                 [
                     html.Td(time_text(job.asked_ms), className="left"),
+                    html.Td(str(job.body.get("name") or ""), className="left"),
                     html.Td(pair, className="left"),
                     html.Td(f"{told.trials:,}" if told else f"{100 * job.progress:.0f} %"),
                     html.Td(_known(told.reality_check_p, ".2f") if told else state),
                     html.Td(_known(told.tested_net, "+,.0f") if told else NONE),
+                    html.Td(_beside(job, shown)),
                 ],
                 className="on" if shown and shown.job.job_id == job.job_id else "",
                 tabIndex=0,
                 **data(ask="run", value=job.job_id, key=job.job_id),
             )
         )
-    columns = ("asked, UTC", "pair", "cells", "noise p", "tested")
+    columns = ("asked, UTC", "name", "pair", "cells", "noise p", "tested", "")
     head = html.Div(html.H2(["Runs", html.Small("the newest first")]), className="panel-head")
     if not rows:
         return html_text([head, html.P("What you run is kept here.", className="empty")])
-    return html_text([head, table(columns, rows, "runs", columns[:2])])
+    return html_text([head, table(columns, rows, "runs", columns[:3])])
+
+
+def _beside(job: StoredJob, shown: Run | None) -> Any:
+    """What puts a run beside the one that is shown."""
+    if job.state != "done" or shown is None or shown.told is None or shown.job.job_id == job.job_id:
+        return None
+    return html.Button("Compare", className="btn-small", type="button",
+                       **data(ask="other", value=job.job_id))  # fmt: skip

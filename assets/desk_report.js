@@ -1,0 +1,81 @@
+/* The Lab's report: one html file that stands alone, with what is shown, its drawings and its look, every
+   parameter, and the link that shows it again. */
+(function () {
+  "use strict";
+
+  const IDS = {
+    main: "lab-main",
+    form: "lab-form",
+    runs: "lab-runs",
+  };
+
+  /** Rules of the desk's own sheets; fonts stay behind, which are files of their own. */
+  function look() {
+    return [...document.styleSheets]
+      .filter((sheet) => /\/desk[^/]*\.css/.test(sheet.href || ""))
+      .flatMap((sheet) => [...sheet.cssRules])
+      .filter((rule) => !(rule instanceof CSSFontFaceRule))
+      .map((rule) => rule.cssText)
+      .join("\n");
+  }
+
+  function part(name, properties, ...children) {
+    const made = Object.assign(document.createElement(name), properties);
+    made.append(...children);
+    return made;
+  }
+
+  /** What is shown without what is pressed; links lead back to the desk. */
+  function shown() {
+    const copy = document.getElementById(IDS.main).cloneNode(true);
+    for (const id of [IDS.form, IDS.runs]) {
+      const frame = copy.querySelector(`#${id}`);
+      frame.closest("section").remove();
+    }
+    copy.querySelectorAll("button").forEach((button) => button.remove());
+    copy.querySelectorAll("a[href]").forEach((link) => link.setAttribute("href", link.href));
+    copy.querySelectorAll("svg").forEach((svg) => svg.setAttribute("xmlns", "http://www.w3.org/2000/svg"));
+    return copy;
+  }
+
+  function parameters(spec) {
+    const rows = Object.entries(spec)
+      .filter(([, value]) => value !== null && value !== "")
+      .map(([name, value]) => part("tr", {}, part("td", { className: "left", textContent: name }), part("td", { textContent: String(value) })));
+    return part("section", { className: "panel-desk frame" }, part("h2", { textContent: "Parameters" }), part("table", { className: "table-desk" }, ...rows));
+  }
+
+  async function save(id) {
+    const answer = await fetch(`/api/jobs/${id}`);
+    const { spec, asked, ended } = await answer.json();
+    const link = `${location.origin}/lab#run-${id}`;
+    const pair = `${spec.symbol_a} / ${spec.symbol_b} ${spec.timeframe}`;
+    const page = document.implementation.createHTMLDocument(`${pair} · Pairdesk`);
+    page.documentElement.lang = "en";
+    page.documentElement.dataset.theme = document.documentElement.dataset.theme;
+    page.head.append(
+      part("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
+      part("style", { textContent: look() }),
+    );
+    const head = part("header", { className: "lab" });
+    head.append(
+      part("h1", { textContent: `${pair}${spec.name ? `: ${spec.name}` : ""}` }),
+      part("p", {}, `Asked ${asked}, done ${ended}. `, part("a", { href: link, textContent: link })),
+    );
+    page.body.append(head, shown(), part("div", { className: "lab" }, parameters(spec)));
+    page.head.prepend(Object.assign(page.createElement("meta"), { httpEquiv: "content-type", content: "text/html; charset=utf-8" }));
+    const file = new Blob(["<!DOCTYPE html>\n", page.documentElement.outerHTML], { type: "text/html" });
+    const anchor = part("a", { href: URL.createObjectURL(file), download: `pairdesk-${spec.symbol_a}-${spec.symbol_b}-run-${id}.html` });
+    anchor.click();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 0);
+  }
+
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest && target.closest("[data-report]");
+    if (button) {
+      save(button.dataset.report).catch((error) => {
+        window.pairdesk.toasts.say({ heading: "No report", words: error.message, look: "bad" });
+      });
+    }
+  });
+})();
