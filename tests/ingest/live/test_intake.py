@@ -7,7 +7,7 @@ import pytest
 
 from core.types import Trade
 from ingest.live.clock import ExchangeClock
-from ingest.live.intake import AHEAD_MS, Intake
+from ingest.live.intake import AHEAD_MS, FAR_MS, Intake
 
 NOW_MS = 1_700_000_040_000
 
@@ -67,7 +67,14 @@ def test_a_trade_of_the_future_is_set_aside_and_the_lag_is_by_the_exchanges_cloc
     trade = Trade("AAAUSDT", 1, 1.0, 1.0, NOW_MS - 80, NOW_MS - 80, 1, 1, False)
     intake.take(trade, NOW_MS + 3_600_000)  # our own wall clock may be an hour off
     far_ms = NOW_MS + AHEAD_MS + 1_000
-    intake.take(trade._replace(event_time_ms=far_ms, trade_time_ms=far_ms), NOW_MS)
+    for odd in (
+        trade._replace(event_time_ms=far_ms, trade_time_ms=far_ms),
+        # Either time alone: the one makes bars, the other freshness.
+        trade._replace(event_time_ms=far_ms),
+        trade._replace(trade_time_ms=far_ms),
+        trade._replace(event_time_ms=NOW_MS - FAR_MS - 1_000),
+    ):
+        intake.take(odd, NOW_MS)
     assert kept.trades == [trade]
-    assert intake.absurd == 1
+    assert intake.absurd == 4
     assert kept.lag_ms == 80
