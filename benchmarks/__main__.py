@@ -4,6 +4,7 @@ import sys
 
 from benchmarks.analysis import COMPARISONS
 from benchmarks.ingestion import measure_ingestion
+from benchmarks.page import measure_page
 from benchmarks.request import measure_freshness, measure_requests
 from benchmarks.timing import Comparison, measure
 
@@ -34,6 +35,9 @@ def main() -> int:
         print(f"| {name} | {milliseconds:.2f} ms |", flush=True)
     print("\n| ingestion | figure |\n|---|---|")
     for job, figure in measure_ingestion():
+        print(f"| {job} | {figure} |", flush=True)
+    print("\n| page | figure |\n|---|---|")
+    for job, figure in measure_page():
         print(f"| {job} | {figure} |", flush=True)
     return 0
 
