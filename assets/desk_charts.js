@@ -110,7 +110,7 @@
     saidNow = content.ends ? content.ends.said : {};
     const parts = Object.entries(content.forming || {})
       .map(([name, value]) => segment(plot, name, value, ends));
-    layer.innerHTML = `<svg>${holes(plot)}${parts.join("")}${labelled(plot, content, ends)}</svg>`;
+    layer.innerHTML = `<svg>${holes(plot)}${tails(plot)}${parts.join("")}${labelled(plot, content, ends)}</svg>`;
   }
 
   /** Stretches without a bar of a leg are hatched over all charts; the newest says how much. */
@@ -251,17 +251,63 @@
     return plot && plot._fullLayout && plot.data && plot.data.length ? plot : null;
   }
 
-  /** Show changed arrays, and go on with the newest bar where it is followed. */
-  function redraw(id) {
+  /** Show new rows, and go on with the newest bar where it is followed. Rows that would not move the
+      charts by a pixel wait for more of them: until then they are drawn over the charts. */
+  function redraw(id, isMarked) {
     const plot = plotOf(id);
-    if (!plot) {
-      return;
+    if (plot && (isMarked || isDue(plot))) {
+      drawAnew(plot);
     }
+  }
+
+  function drawAnew(plot) {
     for (const [key, value] of Object.entries(changeOf(plot) || {})) {
       const [axis, part] = key.split(".");
       plot.layout[axis][part] = value;
     }
     window.Plotly.redraw(plot);
+  }
+
+  const linesOf = (plot) => plot.data
+    .map((trace, index) => ({ trace, drawn: plot.calcdata && plot.calcdata[index] ? plot.calcdata[index].length : 0 }))
+    .filter(({ trace }) => trace.meta && trace.meta.rows);
+  const axisOf = (plot, trace) => plot._fullLayout[(trace.yaxis || "y").replace("y", "yaxis")];
+  const isBehind = (plot) => linesOf(plot).some(({ trace, drawn }) => drawn !== trace.y.length);
+
+  /** Whether rows that are not drawn yet are in view, and need more room than they have there. */
+  function isDue(plot) {
+    const { xaxis } = plot._fullLayout;
+    const [from, to] = xaxis.range.map((moment) => xaxis.d2l(moment));
+    return linesOf(plot).some(({ trace, drawn }) => {
+      const rows = trace.y.length - drawn;
+      if (!drawn || rows < 0) {
+        return true;
+      }
+      if (trace.x0 + drawn * trace.dx > to) {
+        return false;
+      }
+      const [low, high] = axisOf(plot, trace).range;
+      const isOutside = trace.y.slice(drawn).some((value) => value !== null && (value < low || value > high));
+      return isOutside || (rows * trace.dx * xaxis._length) / (to - from) >= 1;
+    });
+  }
+
+  /** Rows that wait to be drawn, as lines over the charts. */
+  function tails(plot) {
+    const { xaxis } = plot._fullLayout;
+    const end = xaxis.d2l(xaxis.range[1]);
+    return linesOf(plot).map(({ trace, drawn }) => {
+      const axis = axisOf(plot, trace);
+      const places = [];
+      for (let row = Math.max(0, drawn - 1); row < trace.y.length && trace.x0 + row * trace.dx <= end; row++) {
+        if (typeof trace.y[row] === "number") {
+          places.push(`${(xaxis._offset + xaxis.l2p(trace.x0 + row * trace.dx)).toFixed(1)} ${(axis._offset + axis.l2p(trace.y[row])).toFixed(1)}`);
+        }
+      }
+      return drawn && places.length > 1 && trace.line.width
+        ? `<path class="tail" stroke="${trace.line.color}" stroke-width="${trace.line.width}" d="M${places.join("L")}"/>`
+        : "";
+    }).join("");
   }
 
   /** Bind once: after zooming in time, values fill the height again. */
@@ -312,6 +358,10 @@
 
   /** Time, and the values of what is in view over the whole height. */
   function fit(plot) {
+    if (isBehind(plot)) {
+      drawAnew(plot); // to move the axes alone would leave out what waits
+      return;
+    }
     const change = changeOf(plot);
     if (change) {
       plot.pairdeskOwn = (plot.pairdeskOwn || 0) + 1; // it is told of as a reader's own move is

@@ -162,8 +162,9 @@
           if (delta.trips) {
             window.pairdesk.table.change(delta.trips);
           }
-          charts().redraw(IDS.equityChart);
-          charts().redraw(IDS.pairChart);
+          const isMarked = Object.keys(delta.marks).length > 0 || Boolean(delta.trips);
+          charts().redraw(IDS.equityChart, isMarked);
+          charts().redraw(IDS.pairChart, isMarked);
         }
         if (delta.ends || delta.forming) {
           drawOver({ ends: delta.ends || over.ends, forming: delta.forming || over.forming }, span);
