@@ -236,7 +236,8 @@
 
   function onAsk(event) {
     const element = event.target.closest("[data-ask]");
-    if (!element || (event.type === "click") === (element.tagName === "SELECT")) {
+    const isField = element && /^(SELECT|INPUT)$/.test(element.tagName);
+    if (!element || (event.type === "click") === isField) {
       return;
     }
     if (event.type === "click" && event.target.closest("a, button, summary, input") !== element
@@ -244,12 +245,15 @@
       return; // something in it has a meaning of its own
     }
     const name = element.dataset.ask;
-    const value = element.tagName === "SELECT" ? element.value : element.dataset.value;
+    const value = isField ? element.value.trim() : element.dataset.value;
     const changes = { [name]: /^\d+$/.test(value) ? Number(value) : value || null };
     if (name === "alert" || name === "rule") {
       changes[name === "alert" ? "rule" : "alert"] = null;
     } else if (name !== "before" && name !== "sort") {
       changes.before = null;
+    }
+    if (name !== "offset" && name !== "row") {
+      changes.offset = null;
     }
     ask(changes);
   }

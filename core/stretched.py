@@ -7,7 +7,6 @@ import numpy as np
 
 from core.pair_spec import PairSpec
 from core.radar import Radar
-from core.regression import rolling_hedge
 from core.types import FloatArray, IntArray
 
 
@@ -50,17 +49,8 @@ def stretched(
     return Stretched(rows, zscore[rows], fit[rows], even[rows])
 
 
-def bars_beyond(logs_a: FloatArray, logs_b: FloatArray, spec: PairSpec, level: float) -> int:
-    """How many of the last bars in a row |z| has been at `level` or beyond on the same side.
-
-    Parameters
-    ----------
-    logs_a, logs_b : (n,) log prices of both legs, NaN where a row is missing; bars that lack the
-        rows before them for a z end the count.
-    """
-    zscore = rolling_hedge(
-        logs_a, logs_b, first_index=0, hedge_window=spec.hedge_window, window=spec.window
-    ).zscore
+def bars_beyond(zscore: FloatArray, level: float) -> int:
+    """How many of the last bars in a row |z| has been at `level` or beyond, on the same side."""
     beyond = (np.abs(zscore) >= level) & (np.sign(zscore) == np.sign(zscore[-1]))
     inside = np.flatnonzero(~beyond)
     return len(zscore) - 1 - int(inside[-1]) if len(inside) else len(zscore)

@@ -144,7 +144,7 @@ def scan_routes(desk: Desk) -> ApiBlueprint:
         head = scan_head(table, asked.timeframe, asked.bars, desk.now_ms())
         if table is None:
             return json_answer(head | {"pairs_shown": 0, "rows": [], "refused": [], "next": None})
-        chosen = table.chosen(asked)
+        chosen = desk.scans.chosen(table, asked)
         shown = chosen[offset : offset + limit]
         refused = [one._asdict() for one in table.refused()]
         body = {

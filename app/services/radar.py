@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,17 +14,20 @@ from core.job_spec import SCANNED_BARS
 from core.pair_spec import PairSpec, read_pair_spec
 from core.presence import newest_common_ms
 from core.radar import Radar, radar
+from core.regression import rolling_hedge
 from core.scan import QUARTERS
 from core.settings import Settings
 from core.stretched import bars_beyond, stretched
 from core.timeframes import TIMEFRAMES
-from core.types import IntArray
+from core.types import FloatArray, IntArray
 from core.universe import LogRows, log_rows
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader, Snapshot
 
 SHOWN_BACK = 240
 """Bars before the last one that a pair is followed over: since when it is far out, its line."""
+RECENT_BARS = 120
+MOST_LINES = 1_000
 SHORTER_BY = 60
 """Rows after the last common one that a symbol may be ahead."""
 
@@ -39,6 +42,8 @@ class Seen:
     radar: Radar
     elapsed_ms: float
     """Of the pairs, without reading their bars."""
+    lines: dict[tuple[str, str], FloatArray]
+    """z bar by bar of pairs that were asked for."""
 
     @property
     def as_of_ms(self) -> int:
@@ -59,6 +64,7 @@ class FarOut:
     half_life_bars: float
     since_bars: int
     p_quarters: tuple[float, ...]
+    recent_z: FloatArray = field(compare=False)
 
 
 class RadarService:
@@ -110,7 +116,7 @@ class RadarService:
             return None
         began = self._elapsed()
         seen = radar(rows.logs, window=spec.window, hedge_window=spec.hedge_window)
-        return Seen(timeframe, rows, spec, seen, 1e3 * (self._elapsed() - began))
+        return Seen(timeframe, rows, spec, seen, 1e3 * (self._elapsed() - began), {})
 
     def far_out(
         self, seen: Seen, min_z: float | None, max_q: float | None, limit: int
@@ -130,22 +136,45 @@ class RadarService:
             first, second = int(leg_a[pair]), int(leg_b[pair])
             level = float(found.break_even_z[place]) if min_z is None else min_z
             qvalue, median, half_life, quarters = _of_scan(table, int(rows[pair]))
-            y, x = seen.rows.logs[first], seen.rows.logs[second]
+            symbols = seen.rows.symbols[first], seen.rows.symbols[second]
+            line = _line(seen, *symbols)
             out.append(
                 FarOut(
-                    symbol_a=seen.rows.symbols[first],
-                    symbol_b=seen.rows.symbols[second],
+                    symbol_a=symbols[0],
+                    symbol_b=symbols[1],
                     zscore=float(found.zscore[place]),
                     hedge_ratio=float(found.hedge_ratio[place]),
                     break_even_z=float(found.break_even_z[place]),
                     qvalue=qvalue,
                     p_quarters_median=median,
                     half_life_bars=half_life,
-                    since_bars=bars_beyond(y, x, seen.spec, level),
+                    since_bars=bars_beyond(line, level),
                     p_quarters=quarters,
+                    recent_z=line[-RECENT_BARS:],
                 )
             )
         return out, len(found.row)
+
+    def recent_z(self, seen: Seen, symbol_a: str, symbol_b: str) -> FloatArray | None:
+        """z of a pair over the last bars; None where a leg is not among those seen."""
+        if not {symbol_a, symbol_b} <= set(seen.rows.symbols):
+            return None
+        return _line(seen, symbol_a, symbol_b)[-RECENT_BARS:]
+
+
+def _line(seen: Seen, symbol_a: str, symbol_b: str) -> FloatArray:
+    """z of a pair bar by bar, by its own kernel; NaN where the rows before are not read."""
+    found = seen.lines.get((symbol_a, symbol_b))
+    if found is None:
+        legs = (seen.rows.logs[seen.rows.symbols.index(name)] for name in (symbol_a, symbol_b))
+        spec = seen.spec
+        found = rolling_hedge(
+            *legs, first_index=0, hedge_window=spec.hedge_window, window=spec.window
+        ).zscore
+        if len(seen.lines) >= MOST_LINES:
+            seen.lines.clear()
+        seen.lines[symbol_a, symbol_b] = found
+    return found
 
 
 def _pairs(seen: Seen, table: ScanTable | None) -> tuple[IntArray, IntArray, IntArray]:

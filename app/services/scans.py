@@ -13,6 +13,7 @@ from core.types import BoolArray, FloatArray, IntArray
 from ingest.store.reader import PastScan, Reader, StoredScan
 
 MOST_PAST = 500
+MOST_CHOSEN = 32
 REASONS = ("", "too few rows", "a leg does not move", "the legs are collinear",
            "one leg foretells the other")  # fmt: skip
 """By the numbers of `core.tiles`."""
@@ -119,6 +120,7 @@ class ScanService:
         self._reader = reader
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, int], ScanTable] = {}
+        self._chosen: dict[tuple[int, Asked], IntArray] = {}
 
         def look_for(asked: tuple[str, int]) -> SharedLook[_Newest]:
             return SharedLook(
@@ -147,6 +149,18 @@ class ScanService:
                     other: table for other, table in list(self._kept.items())[:3] if other != key
                 }
         return kept
+
+    def chosen(self, table: ScanTable, asked: Asked) -> IntArray:
+        """Numbers of the rows that were asked for, in order; many ask for the same again."""
+        key = table.scan.scan_id, asked
+        with self._lock:
+            found = self._chosen.pop(key, None)
+            if found is None:
+                found = table.chosen(asked)
+            self._chosen[key] = found
+            if len(self._chosen) > MOST_CHOSEN:
+                del self._chosen[next(iter(self._chosen))]
+        return found
 
     def past(self, timeframe: str, bars: int, symbol_a: str, symbol_b: str) -> list[PastScan]:
         """What past scans found of a pair, oldest first."""

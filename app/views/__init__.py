@@ -4,7 +4,7 @@ A package of components that a view alone needs, such as the scanner's grid, is 
 `packages=("dash_ag_grid",)`. Then no other page loads its scripts.
 """
 
-from app.views import alerts, health, lab, live
+from app.views import alerts, health, lab, live, scanner
 from app.views.live.watch import WATCHED
 from app.views.view import View
 
@@ -18,6 +18,14 @@ VIEWS = (
         lab.register,
         watched=lab.WATCHED,
         assets=("desk_lab", "desk_report"),
+    ),
+    View(
+        "/scanner",
+        "Scanner",
+        scanner.scanner_view,
+        scanner.register,
+        watched=scanner.WATCHED,
+        assets=("desk_scanner",),
     ),
     View("/health", "Health", health.health_view, health.register, watched=health.WATCHED),
 )

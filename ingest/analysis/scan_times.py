@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from core.job_spec import JobSpec, job_body, read_job_spec
 from core.presence import newest_common_ms
-from core.report import WorkerReport, from_mapping
+from core.report import BackfillReport, WorkerReport, from_mapping
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES
 from ingest.store import jobs
@@ -17,7 +17,8 @@ BY_SCHEDULE = "schedule"
 class ScanTimes:
     """Asks for a scan of each timeframe of `SCAN_TIMEFRAMES` once a bar; used from one thread.
 
-    Another one of the same bar comes only when the history has become whole since.
+    The first one waits for the history, or for the next bar; another one of the same bar comes only
+    when the history has become whole since.
     """
 
     def __init__(
@@ -50,6 +51,9 @@ class ScanTimes:
         now = last_ms + step, is_whole
         if self._asked.get(timeframe) == now:
             return False
+        if timeframe not in self._asked and is_history_coming(self._reader):
+            self._asked[timeframe] = now  # soon there is more to be scanned
+            return False
         if any(one.body == job_body(spec) for one in self._reader.open_jobs()):
             return False  # it is asked for again if that one is of an older bar
         self._asked[timeframe] = now
@@ -72,6 +76,16 @@ def newest_bars(reader: Reader, timeframe_ms: int) -> dict[str, int]:
 
 def is_history_whole(reader: Reader) -> bool:
     """Whether the worker has fetched all the history that it is to have."""
-    worker = reader.status("worker")
-    history = from_mapping(WorkerReport, worker.payload).backfill if worker else None
+    history = _history(reader)
     return history is not None and history.done >= history.total > 0
+
+
+def is_history_coming(reader: Reader) -> bool:
+    """Whether it is fetching it."""
+    history = _history(reader)
+    return history is not None and history.done < history.total
+
+
+def _history(reader: Reader) -> BackfillReport | None:
+    worker = reader.status("worker")
+    return from_mapping(WorkerReport, worker.payload).backfill if worker else None

@@ -172,6 +172,21 @@ def test_the_market_is_scanned_once_after_each_bar_that_nearly_all_have(hours: H
     assert schedule.look() == []
 
 
+def test_the_first_scan_waits_for_the_history_or_the_next_bar(hours: Hours) -> None:
+    hours.fill()
+    hours.tell_history(3, 5)
+    schedule = Schedule(hours)
+    assert schedule.look() == []
+    assert schedule.look() == []
+    hours.tell_history(5, 5)
+    assert len(schedule.look()) == 1
+    slow = Schedule(hours)
+    hours.tell_history(3, 5)
+    assert slow.look() == []
+    hours.close()
+    assert len(slow.look()) == 1
+
+
 def test_no_scan_is_asked_for_beside_one_that_waits_or_of_a_bar_that_is_scanned(
     hours: Hours,
 ) -> None:

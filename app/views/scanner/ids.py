@@ -1,0 +1,11 @@
+"""Component ids of the Scanner view."""
+
+MAIN = "scanner-main"
+UNIVERSE = "scanner-universe"
+CONTROLS = "scanner-controls"
+VERDICT = "scanner-verdict"
+RADAR = "scanner-radar"
+TABLE = "scanner-table"
+MAP = "scanner-map"
+FOUND = "scanner-found"
+JOBS = "scanner-jobs"

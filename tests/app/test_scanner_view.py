@@ -1,0 +1,132 @@
+"""The Scanner view without a browser: what it says above, in and beside its table."""
+
+import re
+from typing import Any
+
+import pytest
+
+from app.services import Desk
+from app.views.scanner import ids
+from app.views.scanner.asked import ROWS, read_asked
+from app.views.scanner.parts import parts
+from core.job_spec import read_job_spec
+from core.settings import Settings
+from ingest.store import jobs
+from tests.app.test_scan_api import QUERY, Scanned
+from tests.app.test_scan_api import scanned as scanned  # one market for both files
+from tests.support.hours import END_MS
+
+THIN = {"volume": 0}
+
+
+def said(desk: Desk, **asked: Any) -> dict[str, str]:
+    """Every part as text, blanks as one."""
+    made = parts(desk, read_asked({**THIN, **asked}))
+    return {
+        name: " ".join(re.sub(r"<[^>]+>", " ", str(part)).split()) for name, part in made.items()
+    }
+
+
+def pairs_of(part: Any) -> list[str]:
+    return re.findall(r'data-key="(\w+/\w+)"', str(part))
+
+
+def test_the_verdict_says_what_passes_and_what_chance_finds(scanned: Scanned) -> None:
+    body = scanned.get(f"/analytics/scan?{QUERY}")
+    words = said(scanned.desk)
+    low, high = body["null_range_p05"]
+    assert words[ids.VERDICT].startswith(f"{body['found_q05']} of 28 pairs pass q &lt; 0.05.")
+    assert f"counts swing between {low} and {high}." in words[ids.VERDICT]
+    assert "half-lives up to 14 bars at q &lt; 0.05, up to 45 at a single p" in words[ids.VERDICT]
+    assert "Universe: 8 of 8 symbols have 1,440 bars of 1h · 0 pairs refused" in words[ids.UNIVERSE]
+    assert "56 regressions in" in words[ids.UNIVERSE]
+
+
+def test_the_table_is_the_page_that_the_api_gives(scanned: Scanned) -> None:
+    for sort, order in (("p_quarters_median", "asc"), ("zscore", "desc"), ("qvalue", "asc")):
+        asked = {"sort": sort if order == "asc" else f"-{sort}"}
+        for offset in (0, ROWS):
+            table = parts(scanned.desk, read_asked({**THIN, **asked, "offset": offset}))[ids.TABLE]
+            rows = scanned.get(
+                f"/analytics/scan?{QUERY}&sort={sort}&order={order}&limit={ROWS}&offset={offset}"
+            )["rows"]
+            assert pairs_of(table) == [f"{row['symbol_a']}/{row['symbol_b']}" for row in rows]
+    words = said(scanned.desk, offset=ROWS)[ids.TABLE]
+    assert f"{ROWS + 1}–28 of 28" in words
+    first = scanned.get(f"/analytics/scan?{QUERY}")["rows"][0]
+    cells = said(scanned.desk)[ids.TABLE]
+    assert f"{first['p_quarters_median']:.3f}" in cells
+    assert f"{first['zscore']:+.2f}".replace("-", "−") in cells
+
+
+def test_a_pair_opens_in_live_over_the_scan_s_own_rows(scanned: Scanned) -> None:
+    row = scanned.get(f"/analytics/scan?{QUERY}")["rows"][0]
+    a, b = row["symbol_a"], row["symbol_b"]
+    table = str(parts(scanned.desk, read_asked({**THIN, "row": f"{a}/{b}"}))[ids.TABLE])
+    links = re.findall(r'href="(/\?[^"]+)"', table)
+    own = next(link for link in links if f"symbol_a={a}&amp;symbol_b={b}" in link)
+    assert own.endswith(f"since={END_MS - 1_440 * 3_600_000}")
+    assert links.count(own) == 2, "in its row, and below where it was chosen"
+    chosen = said(scanned.desk, row=f"{a}/{b}")[ids.TABLE]
+    assert "Watch Trade on paper p both over 1 scan" in chosen
+    assert said(scanned.desk, row="NO/SUCH")[ids.TABLE].count("Trade on paper") == 0
+
+
+def test_what_can_t_be_used_is_told_and_the_rest_holds(scanned: Scanned) -> None:
+    words = said(scanned.desk, max_q="two", find="hcoin")
+    assert "max_q: must be a number from 0 to 1" in words[ids.CONTROLS]
+    assert "7 pairs of 28" in words[ids.TABLE]
+    assert read_asked("nonsense") == read_asked({})
+    assert "min_quote_volume" in read_asked({"volume": "x"}).refused
+
+
+def test_thin_pairs_are_left_out_unless_asked_for_and_that_is_said(scanned: Scanned) -> None:
+    assert "No pair is like that." in said(scanned.desk, find="nobody")[ids.TABLE]
+    hidden = said(scanned.desk, volume=100)[ids.TABLE]
+    assert "Every pair has a leg that trades under 100 M a day. Show thin pairs, too" in hidden
+
+
+def test_the_map_shows_every_pair_once_on_each_side(scanned: Scanned) -> None:
+    drawn = str(parts(scanned.desk, read_asked(THIN))[ids.MAP])
+    assert len(re.findall(r"M\d+ \d+h13v13h-13z", drawn)) == 2 * 28
+    assert "Median p and correlation of" in drawn
+
+
+def test_without_a_scan_every_part_says_so(scanned: Scanned) -> None:
+    words = said(scanned.desk, timeframe="15m")
+    assert words[ids.UNIVERSE] == "Universe: No scan of 1,440 bars of 15m yet."
+    assert words[ids.VERDICT].startswith("Nothing is scanned yet.")
+    assert "no two symbols have bars of one time" in words[ids.RADAR]
+
+
+def test_radar_cards_are_the_api_s_farthest_pairs(scanned: Scanned) -> None:
+    body = scanned.get("/analytics/radar?timeframe=1h&limit=5")
+    words = said(scanned.desk)[ids.RADAR]
+    assert f"β &gt; 0: {body['far_out']} of 28 pairs" in words
+    for row in body["rows"]:
+        name = f"{row['symbol_a'].removesuffix('USDT')} / {row['symbol_b'].removesuffix('USDT')}"
+        z = f"{row['zscore']:+.2f}".replace("-", "−")
+        assert re.search(f"{name} {'▼' if row['zscore'] > 0 else '▲'} {re.escape(z)} ", words), name
+        assert f"over {row['break_even_z']:.2f}" in words
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_job_shows_how_far_it_is_and_can_be_cancelled(scanned: Scanned, state: str) -> None:
+    spec = read_job_spec({"kind": "scan", "timeframe": "5m", "bars": 777}, Settings())
+    with scanned.hours.writer.transaction() as tx:
+        job_id = jobs.ask(tx, spec, "me", END_MS)
+        assert job_id is not None
+        if state == "running":
+            tx.run("UPDATE jobs SET state = 'running', tries = 1, progress = 0.25 WHERE id = ?",
+                   job_id)  # fmt: skip
+    try:
+        made = parts(scanned.desk, read_asked(THIN))[ids.JOBS]
+        (button,) = re.findall(rf'<button[^>]*data-id="{job_id}"[^>]*>', str(made))
+        assert 'data-scan="cancel"' in button
+        assert "Scan of 777 bars of 5m" in said(scanned.desk)[ids.JOBS]
+        if state == "running":
+            assert 'value="0.250"' in str(made)
+    finally:
+        with scanned.hours.writer.transaction() as tx:
+            jobs.cancel(tx, job_id, END_MS)
+    assert "cancelled" in said(scanned.desk)[ids.JOBS]

@@ -1,0 +1,132 @@
+"""The Scanner as a user meets it: a scan asked for, rows ordered, one opened, watched, saved."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.job_spec import read_job_spec
+from core.settings import Settings
+from ingest.analysis.scanning import scan_market
+from ingest.analysis.work import Work
+from ingest.store import jobs
+from ingest.store.reader import Reader
+
+pytestmark = [
+    pytest.mark.browser,
+    # flask-compress leaves closing a streamed asset to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
+BARS = 800
+ASKED = {"kind": "scan", "timeframe": "1m", "bars": BARS}
+
+
+def do_scan(desk: Any) -> None:
+    """What the analyst's child does with the job that waits."""
+    reader, spec = Reader(desk.database_url), read_job_spec(ASKED, Settings())
+    with desk.writer.transaction() as tx:
+        claimed = jobs.claim(tx, "scan", desk.now_ms)
+    assert claimed is not None
+    scan_market(Work(Settings(), reader, desk.writer, *claimed, spec))
+    with desk.writer.transaction() as tx:
+        jobs.finish(tx, *claimed, b"{}", "3 pairs", desk.now_ms)
+    reader.close()
+
+
+def api(desk: Any, path: str) -> Any:
+    with urlopen(f"{desk.url}{path}") as answer:
+        return json.load(answer)
+
+
+def shown(page: Page) -> list[str]:
+    rows: list[str] = page.locator("#scanner-table tbody tr").evaluate_all(
+        "rows => rows.map(row => row.dataset.value)"
+    )
+    return rows
+
+
+def names(rows: list[dict[str, Any]]) -> list[str]:
+    return [f"{row['symbol_a']}/{row['symbol_b']}" for row in rows]
+
+
+def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk, screen = start_desk(), open_screen()
+    page = screen.page
+    page.goto(f"{desk.url}/scanner")
+    expect(page.locator("#scanner-verdict")).to_contain_text("Nothing is scanned yet.")
+    page.get_by_role("button", name="1m", exact=True).click()
+    page.get_by_role("textbox", name="Bars", exact=True).fill(str(BARS))
+    page.get_by_role("textbox", name="Bars", exact=True).press("Enter")
+    expect(page.locator("#scanner-universe")).to_contain_text("800 bars of 1m")
+    page.get_by_role("button", name="Scan now").click()
+    waiting = page.locator("#scanner-jobs")
+    expect(waiting).to_contain_text("queued")
+    page.get_by_role("button", name="Cancel").click()
+    expect(waiting).to_contain_text("cancelled")
+    page.get_by_role("button", name="Scan now").click()
+    expect(waiting).to_contain_text("queued")
+    do_scan(desk)
+    desk.now_ms += 2_000
+
+    page.get_by_role("button", name="Show thin pairs, too").click()
+    query = f"timeframe=1m&bars={BARS}&min_quote_volume=0"
+    expect(page.locator("#scanner-table tbody tr")).to_have_count(3)
+    rows = api(desk, f"/analytics/scan?{query}")["rows"]
+    assert shown(page) == names(rows)
+    by_z = api(desk, f"/analytics/scan?{query}&sort=zscore")["rows"]
+    page.locator("#scanner-table").get_by_role("button", name="z", exact=True).click()
+    expect(page.locator("#scanner-table th[aria-sort=descending]")).to_have_text("z ↓")
+    assert shown(page) == names(by_z)
+    page.locator("#scanner-table").get_by_role("button", name="z ↓").click()
+    expect(page.locator("#scanner-table th[aria-sort=ascending]")).to_have_text("z ↑")
+    assert shown(page) == names(by_z[::-1])
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV ↓").click()
+    with urlopen(f"{desk.url}/analytics/scan/pairs.csv?{query}&sort=zscore&order=asc") as answer:
+        assert download.value.path().read_bytes() == answer.read()
+
+    page.keyboard.press("ArrowDown")
+    chosen = by_z[-1]
+    expect(page.locator(".scan-chosen")).to_contain_text("p both over 1 scan")
+    page.get_by_role("button", name="Watch").click()
+    expect(page.locator(".toast-desk")).to_contain_text("Watching")
+    (rule,) = api(desk, "/api/rules")["rules"]
+    assert (rule["symbol_a"], rule["symbol_b"]) == (chosen["symbol_a"], chosen["symbol_b"])
+    assert (rule["timeframe"], rule["paper"]) == ("1m", False)
+    assert screen.serious() == []
+
+    page.locator("#scanner-table h2").click()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?*since=*")
+    asked = {name: value[0] for name, value in parse_qs(urlsplit(page.url).query).items()}
+    own = api(desk, f"/analytics/pair?{urlsplit(page.url).query}&points=0")
+    assert (asked["symbol_a"], asked["symbol_b"]) == (chosen["symbol_a"], chosen["symbol_b"])
+    assert own["cointegration"]["pvalue"] == pytest.approx(chosen["pvalue"], rel=1e-9)
+    assert [one for one in screen.complaints if "favicon" not in one] == []
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_a_phone_shows_the_whole_of_it_without_sliding_sideways(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any], theme: str
+) -> None:
+    desk, screen = start_desk(), open_screen(390, 844, color_scheme=theme)
+    with desk.writer.transaction() as tx:
+        jobs.ask(tx, read_job_spec(ASKED, Settings()), "me", desk.now_ms)
+    do_scan(desk)
+    page = screen.page
+    page.goto(f"{desk.url}/scanner")
+    page.get_by_role("button", name="1m", exact=True).click()
+    page.get_by_role("textbox", name="Bars", exact=True).fill(str(BARS))
+    page.get_by_label("Thinner leg").fill("0")
+    page.get_by_label("Thinner leg").press("Enter")
+    expect(page.locator("#scanner-table tbody tr")).to_have_count(3)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert screen.serious() == []
