@@ -120,8 +120,7 @@
   }
 
   async function edit(id) {
-    const { rules } = await (await fetch("/api/rules")).json();
-    const rule = rules.find((one) => String(one.id) === id);
+    const { rules: [rule] } = await (await fetch(`/api/rules?rule_id=${id}`)).json();
     if (rule) {
       fill(rule);
     }

@@ -8,9 +8,8 @@ from marshmallow import Schema, fields
 from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
 from app.api.downloads import CSV, csv_text
 from app.api.values import choice, finite, iso, judged, next_page, number, text
-from app.requests.rules import AcknowledgeBody, AlertsParameters
+from app.requests.rules import AcknowledgeBody, AlertsParameters, both_legs
 from app.services import Desk
-from core.errors import FieldError, ParameterErrors
 from core.rule_spec import KINDS
 from core.timeframes import TIMEFRAMES
 from ingest.store.reader import StoredEpisode
@@ -109,15 +108,10 @@ def alert_routes(desk: Desk) -> ApiBlueprint:
 
 
 def _found(desk: Desk, values: dict[str, Any]) -> list[StoredEpisode]:
-    legs = values["symbol_a"], values["symbol_b"]
-    for missing, leg in (("symbol_a", legs[0]), ("symbol_b", legs[1])):
-        if leg is None and legs != (None, None):
-            words = "goes with the other leg"
-            raise ParameterErrors([FieldError(missing, words, "both legs or neither")])
     return desk.alerts.reader.alerts(
         rule_id=values["rule_id"],
         kind=values["kind"],
-        symbols=None if legs == (None, None) else legs,
+        symbols=both_legs(values),
         since_ms=values["since"],
         still_open=values["state"] == "open",
         before_id=values["before"],

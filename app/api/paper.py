@@ -7,10 +7,12 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import EXIT_REASONS, SIDES, choice, iso, number, numbers, text, times
+from app.api.rules import page_of
+from app.api.values import EXIT_REASONS, SIDES, choice, iso, next_page, number, numbers, text, times
 from app.requests.pair import NoParameters
+from app.requests.rules import PaperParameters, both_legs
 from app.services import Desk
-from core.pair_spec import PairSpec
+from app.services.alerts import Chosen
 from core.paper import Position, together
 from core.timeframes import TIMEFRAMES
 from ingest.store.rules import StoredRule
@@ -54,7 +56,11 @@ BookAnswer = Schema.from_dict(
 PaperAnswer = Schema.from_dict(
     {
         "positions": fields.List(fields.Nested(PositionAnswer)),
-        "books": fields.List(fields.Nested(BookAnswer)),
+        "books": fields.List(
+            fields.Nested(BookAnswer),
+            metadata={"description": "of all that was asked for, whatever the page"},
+        ),
+        "next": next_page("after"),
     },
     name="Paper",
 )
@@ -93,29 +99,29 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
     routes = ApiBlueprint("paper", __name__, url_prefix="/api/paper", description="On paper")
 
     @routes.get("")
-    @routes.arguments(NoParameters, location="query")
+    @routes.arguments(PaperParameters, location="query")
     @routes.response(200, PaperAnswer)
     @routes.problems(400, 429, 503)
     def paper(values: dict[str, Any]) -> Response:
-        """Every paper position, and all of one currency together as a book."""
-        rules = desk.alerts.reader.rules()
+        """Paper positions, oldest rule first, and all of one currency together as a book."""
+        rules = desk.alerts.rules(Chosen(values["rule_id"], symbols=both_legs(values)))
         held = desk.alerts.positions(rules)
+        traded = [rule for rule in rules if rule.rule_id in held]
         quotes = {one.symbol: one.quote for one in desk.market.symbols()}
         by_quote = defaultdict[str, list[tuple[str, str, float, Position]]](list)
-        positions = []
-        for rule in rules:
-            pair, position = rule.spec.pair, held.get(rule.rule_id)
-            if pair is None or position is None:
-                continue
-            part = pair.symbol_a, pair.symbol_b, pair.notional, position
+        for rule in traded:
+            pair = rule.spec.pair
+            assert pair is not None, "what is held is a pair"
+            part = pair.symbol_a, pair.symbol_b, pair.notional, held[rule.rule_id]
             by_quote[quotes.get(pair.symbol_a, "")].append(part)
-            positions.append(_position(rule, pair, position))
         books = []
         for quote, parts in sorted(by_quote.items()):
             book = together(parts)
             exposure = {symbol: held._asdict() for symbol, held in book.exposure.items()}
             books.append({"quote": quote} | book._asdict() | {"exposure": exposure})
-        return json_answer({"positions": positions, "books": books})
+        found, after = page_of(traded, values)
+        positions = [_position(rule, held[rule.rule_id]) for rule in found]
+        return json_answer({"positions": positions, "books": books, "next": after})
 
     @routes.get("/<int:rule_id>")
     @routes.arguments(NoParameters, location="query")
@@ -125,7 +131,7 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
         """Equity bar by bar and the trips of one rule, since its birth."""
         rule = desk.alerts.rule(rule_id)
         equity = desk.alerts.reader.paper_equity(rule_id, rule.born_ms)
-        pair, position = rule.spec.pair, desk.alerts.positions([rule]).get(rule_id)
+        position = desk.alerts.positions([rule]).get(rule_id)
         trips = [
             {"entry_time": iso(trip.entry_ms), "exit_time": iso(trip.exit_ms)}
             | {key: value for key, value in trip._asdict().items() if not key.endswith("_ms")}
@@ -135,7 +141,7 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
             {
                 "rule_id": rule_id,
                 "born": iso(rule.born_ms),
-                "position": _position(rule, pair, position) if pair and position else None,
+                "position": _position(rule, position) if position else None,
                 "equity": {
                     "time": [time_ms for time_ms, _ in equity],
                     "value": [value for _, value in equity],
@@ -147,8 +153,9 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
     return routes
 
 
-def _position(rule: StoredRule, pair: PairSpec, position: Position) -> dict[str, Any]:
-    told = position._asdict()
+def _position(rule: StoredRule, position: Position) -> dict[str, Any]:
+    told, pair = position._asdict(), rule.spec.pair
+    assert pair is not None, "what is held is a pair"
     return {
         "rule_id": rule.rule_id,
         "symbol_a": pair.symbol_a,

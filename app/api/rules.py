@@ -1,5 +1,6 @@
 """`/api/rules`: what the desk watches, and why each bar did or did not fire."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from flask import Response
@@ -8,9 +9,9 @@ from marshmallow import Schema, fields
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import choice, iso, judged, next_page, text
 from app.requests.fields import answer_field
-from app.requests.pair import NoParameters
-from app.requests.rules import RuleBody, WhyParameters
+from app.requests.rules import RuleBody, RulesParameters, WhyParameters, both_legs
 from app.services import Desk
+from app.services.alerts import Chosen
 from core.episodes import Shown
 from core.rule_spec import RULE_PARAMETERS, rule_body
 from ingest.store.reader import Standing
@@ -31,7 +32,9 @@ RuleAnswer = Schema.from_dict(
     },
     name="Rule",
 )  # fmt: skip
-RulesAnswer = Schema.from_dict({"rules": fields.List(fields.Nested(RuleAnswer))}, name="Rules")
+RulesAnswer = Schema.from_dict(
+    {"rules": fields.List(fields.Nested(RuleAnswer)), "next": next_page("after")}, name="Rules"
+)
 DecisionAnswer = Schema.from_dict(
     {
         "time": text("open time of the bar"),
@@ -59,14 +62,17 @@ def rule_routes(desk: Desk) -> ApiBlueprint:
     routes = ApiBlueprint("rules", __name__, url_prefix="/api/rules", description="Watched")
 
     @routes.get("")
-    @routes.arguments(NoParameters, location="query")
+    @routes.arguments(RulesParameters, location="query")
     @routes.response(200, RulesAnswer)
     @routes.problems(400, 429, 503)
     def rules(values: dict[str, Any]) -> Response:
-        """Every rule in force with where it stands, paused ones too."""
+        """The rules in force with where they stand, paused ones too, oldest first."""
+        enabled = {"enabled": True, "paused": False}.get(values["state"])
+        chosen = Chosen(values["rule_id"], values["kind"], both_legs(values), enabled)
+        found, after = page_of(desk.alerts.rules(chosen), values)
         standings = desk.alerts.reader.standings()
-        found = [_rule(one, standings.get(one.rule_id)) for one in desk.alerts.reader.rules()]
-        return json_answer({"rules": found})
+        told = [_rule(one, standings.get(one.rule_id)) for one in found]
+        return json_answer({"rules": told, "next": after})
 
     @routes.post("")
     @routes.arguments(RuleBody, location="json")
@@ -120,6 +126,15 @@ def rule_routes(desk: Desk) -> ApiBlueprint:
         return json_answer({"rule_id": rule_id, "decisions": decisions, "next": last})
 
     return routes
+
+
+def page_of(
+    found: Sequence[StoredRule], values: Mapping[str, Any]
+) -> tuple[list[StoredRule], int | None]:
+    """One page of what was found, by id, and after which rule the next one begins."""
+    rest = [rule for rule in found if rule.rule_id > (values["after"] or 0)]
+    page = rest[: values["limit"]]
+    return page, page[-1].rule_id if len(rest) > len(page) else None
 
 
 def _rule(rule: StoredRule, standing: Standing | None) -> dict[str, Any]:

@@ -102,8 +102,7 @@ def judged(about: str) -> fields.Field[Any]:
     return fields.Dict(keys=fields.String(), values=value, metadata={"description": about})
 
 
-def next_page() -> fields.Field[Any]:
-    """Where a list goes on."""
-    return fields.Integer(
-        allow_none=True, metadata={"description": "`before` of the next page; null at its end"}
-    )
+def next_page(by: str = "before") -> fields.Field[Any]:
+    """Where a list goes on, and by which parameter it is asked for."""
+    words = f"`{by}` of the next page; null at its end"
+    return fields.Integer(allow_none=True, metadata={"description": words})

@@ -29,14 +29,21 @@ class RuleBody(_NAMED):
 
 
 _LIMIT = WholeNumber(1, 500, about="Most of them, newest first", default=100)
+_OF_RULE = {
+    "rule_id": WholeNumber(1, 2**31 - 1, about="Only of this rule"),
+    "kind": Choice(KINDS, about="Only of rules of this kind"),
+    "symbol_a": Symbol(about="Only of pairs with this leg A; with symbol_b"),
+    "symbol_b": Symbol(about="Only of pairs with this leg B; with symbol_a"),
+}
+_BY_RULE = {
+    "after": WholeNumber(1, 2**31 - 1, about="`next` of the page before"),
+    "limit": WholeNumber(1, 1_000, about="Most of them, oldest rule first", default=500),
+}
 
 AlertsParameters = parameters(
     "AlertsParameters",
     {
-        "rule_id": WholeNumber(1, 2**31 - 1, about="Only of this rule"),
-        "kind": Choice(KINDS, about="Only of rules of this kind"),
-        "symbol_a": Symbol(about="Only of pairs with this leg A; with symbol_b"),
-        "symbol_b": Symbol(about="Only of pairs with this leg B; with symbol_a"),
+        **_OF_RULE,
         "state": Choice(
             {"all": "all", "open": "not resolved"}, about="Which of them", default="all"
         ),
@@ -46,6 +53,46 @@ AlertsParameters = parameters(
     },
 )
 """Parameters of `/api/alerts`."""
+
+RulesParameters = parameters(
+    "RulesParameters",
+    {
+        **_OF_RULE,
+        "state": Choice(
+            {"all": "all", "enabled": "judged", "paused": "paused"},
+            about="Which of them",
+            default="all",
+        ),
+        **_BY_RULE,
+    },
+)
+"""Parameters of `/api/rules`."""
+
+PaperParameters = parameters(
+    "PaperParameters",
+    {**{name: entry for name, entry in _OF_RULE.items() if name != "kind"}, **_BY_RULE},
+)
+"""Parameters of `/api/paper`."""
+
+
+def both_legs(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The pair that is asked for; None where any is.
+
+    Raises
+    ------
+    ParameterErrors
+        One leg is given and the other is not.
+    """
+    a, b = values["symbol_a"], values["symbol_b"]
+    if a is None and b is None:
+        return None
+    if a is None or b is None:
+        missing = "symbol_a" if a is None else "symbol_b"
+        raise ParameterErrors(
+            [FieldError(missing, "goes with the other leg", "both legs or neither")]
+        )
+    return a, b
+
 
 WhyParameters = parameters(
     "WhyParameters",

@@ -37,6 +37,15 @@ class Record(NamedTuple):
     """On paper; of rules that have had a bar since their birth."""
 
 
+class Chosen(NamedTuple):
+    """Which rules are asked for; None where any will do."""
+
+    rule_id: int | None = None
+    kind: str | None = None
+    symbols: tuple[str, str] | None = None
+    enabled: bool | None = None
+
+
 class AlertService:
     """Makes, changes and lists rules, and reads what the analyst found."""
 
@@ -104,12 +113,13 @@ class AlertService:
             raise _no_rule(rule_id)
         return found
 
+    def rules(self, chosen: Chosen) -> list[StoredRule]:
+        """The rules in force that are asked for, paused ones too, by id."""
+        return [rule for rule in self._rules() if _is_chosen(rule, chosen)]
+
     def record(self) -> Record:
         """Every rule with where it stands, what fires of it and what it holds on paper."""
-        versions = self.reader.rule_versions()
-        if versions != self._listed[0]:  # reading a rule is dear, and seldom is one changed
-            self._listed = versions, self.reader.rules()
-        rules, firing = self._listed[1], defaultdict[int, list[StoredEpisode]](list)
+        rules, firing = self._rules(), defaultdict[int, list[StoredEpisode]](list)
         for one in self.reader.alerts(still_open=True, limit=MOST_FIRING):
             firing[one.rule_id].append(one)
         return Record(rules, self.reader.standings(), dict(firing), self.positions(rules))
@@ -125,6 +135,12 @@ class AlertService:
             if state.since_ms == rule.born_ms:
                 found[rule.rule_id] = position_of(rule.spec.pair, state)
         return found
+
+    def _rules(self) -> list[StoredRule]:
+        versions = self.reader.rule_versions()
+        if versions != self._listed[0]:  # reading a rule is dear, and seldom is one changed
+            self._listed = versions, self.reader.rules()
+        return self._listed[1]
 
     def _writable(self) -> RuleBook:
         if self._book is None:
@@ -162,6 +178,17 @@ class AlertService:
         seen = [time_ms for time_ms in events if time_ms is not None]
         clock_ms = max(seen, default=self._now_ms())
         return max(min(ends, default=0), clock_ms // step * step)
+
+
+def _is_chosen(rule: StoredRule, chosen: Chosen) -> bool:
+    pair = rule.spec.pair
+    legs = None if pair is None else (pair.symbol_a, pair.symbol_b)
+    return (
+        chosen.rule_id in (None, rule.rule_id)
+        and chosen.kind in (None, rule.spec.kind)
+        and chosen.symbols in (None, legs)
+        and chosen.enabled in (None, rule.spec.watch.enabled)
+    )
 
 
 def _no_rule(rule_id: int) -> NotThere:

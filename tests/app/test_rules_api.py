@@ -101,7 +101,7 @@ def test_a_bad_rule_is_refused_by_name_and_not_kept(
     refused = own.make(**changes)
     assert refused.status_code == status
     assert [error["field"] for error in refused.get_json()["errors"]] == [field]
-    assert own.client.get("/api/rules").get_json() == {"rules": []}
+    assert own.client.get("/api/rules").get_json() == {"rules": [], "next": None}
 
 
 @pytest.mark.parametrize("body", ["[]", '"rule"', "null", "{", "3"])
@@ -133,7 +133,7 @@ def test_a_deleted_rule_is_gone_and_what_it_found_stays(own: OwnDesk) -> None:
     own.close_bar(0.02)
     assert own.client.delete("/api/rules/1", headers=HOME).status_code == 204
     assert own.client.delete("/api/rules/1", headers=HOME).status_code == 404
-    assert own.client.get("/api/rules").get_json() == {"rules": []}
+    assert own.client.get("/api/rules").get_json() == {"rules": [], "next": None}
     assert own.client.get("/api/rules/1/why").status_code == 404
     assert len(own.client.get("/api/alerts").get_json()["alerts"]) == 1
 
@@ -208,6 +208,44 @@ def test_history_and_reasons_come_in_pages_without_a_repeat_or_a_miss(own: OwnDe
     assert refused.get_json()["errors"][0]["field"] == "symbol_b"
 
 
+def test_rules_and_paper_are_chosen_and_come_in_pages(own: OwnDesk) -> None:
+    for changes in ({}, {"enabled": False}, {"symbol_a": "ETHUSDT", "symbol_b": "BTCUSDT"}):
+        own.make(**changes)
+    data = {"kind": "data", "symbols": ["BTCUSDT"]}
+    assert own.client.post("/api/rules", json=data, headers=HOME).status_code == 201
+    own.close_bar(0.02)
+
+    def ids(path: str, key: str = "rules", name: str = "id") -> tuple[list[int], int | None]:
+        answer = own.client.get(path).get_json()
+        return [one[name] for one in answer[key]], answer["next"]
+
+    assert ids("/api/rules") == ([1, 2, 3, 4], None)
+    for asked, found in (
+        ("rule_id=3", [3]), ("rule_id=9", []), ("kind=data", [4]), ("kind=zscore", [1, 2, 3]),
+        ("symbol_a=BTCUSDT&symbol_b=ETHUSDT", [1, 2]), ("state=paused", [2]),
+        ("state=enabled", [1, 3, 4]), ("kind=zscore&state=enabled&rule_id=2", []),
+    ):  # fmt: skip
+        assert ids(f"/api/rules?{asked}") == (found, None), asked
+    assert ids("/api/rules?limit=3") == ([1, 2, 3], 3)
+    assert ids("/api/rules?limit=3&after=3") == ([4], None)
+    assert ids("/api/rules?limit=2&kind=zscore&state=enabled") == ([1, 3], None)
+    held = "positions", "rule_id"
+    assert ids("/api/paper", *held) == ([1, 3], None)
+    assert ids("/api/paper?rule_id=3", *held) == ([3], None)
+    assert ids("/api/paper?symbol_a=BTCUSDT&symbol_b=ETHUSDT", *held) == ([1], None)
+    assert ids("/api/paper?limit=1", *held) == ([1], 1)
+    assert ids("/api/paper?limit=1&after=1", *held) == ([3], None)
+    whole, page = (own.client.get(f"/api/paper{asked}").get_json() for asked in ("", "?limit=1"))
+    assert page["books"] == whole["books"]
+    alone = own.client.get("/api/paper?rule_id=3").get_json()
+    assert alone["books"][0]["notional"] == 10_000
+    for path in ("/api/rules", "/api/paper"):
+        for asked, field in (("limit=0", "limit"), ("symbol_b=BTCUSDT", "symbol_a"), ("x=1", "x")):
+            refused = own.client.get(f"{path}?{asked}")
+            assert refused.status_code == 400
+            assert refused.get_json()["errors"][0]["field"] == field
+
+
 def test_an_alert_is_acknowledged_once_and_the_first_word_stands(own: OwnDesk) -> None:
     own.make()
     own.close_bar(0.02)
@@ -240,7 +278,7 @@ def test_a_page_of_another_site_or_another_machine_writes_nothing(
     assert own.client.post("/api/rules", data=content, headers=given).status_code == status
     if status == 403:
         assert own.client.delete("/api/rules/1", headers=headers).status_code == 403
-    assert own.client.get("/api/rules").get_json() == {"rules": []}
+    assert own.client.get("/api/rules").get_json() == {"rules": [], "next": None}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "desk.example.com"])
@@ -261,7 +299,9 @@ def test_a_desk_opened_for_reading_says_so(client: FlaskClient) -> None:
 
 
 def test_paper_positions_of_one_currency_are_one_book(own: OwnDesk) -> None:
-    assert own.client.get("/api/paper").get_json() == {"positions": [], "books": []}
+    assert own.client.get("/api/paper").get_json() == {
+        "positions": [], "books": [], "next": None,
+    }  # fmt: skip
     own.make()
     own.make(notional=5_000)
     for change in (0.02, 0.0, 0.001):

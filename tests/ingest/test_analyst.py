@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ingest.store import rules
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
 from ingest.store.rules import StoredRule
@@ -124,19 +126,43 @@ def test_the_analyst_delivers_what_it_finds_and_notes_that_it_has_arrived(
 
 
 @pytest.mark.soak
-def test_two_hundred_kills_leave_the_record_and_paper_of_the_backtest(analysts: Analysts) -> None:
-    rule, desk, chance = begin(analysts), analysts.desk, random.Random(2)
-    for kill in range(200):
-        process = analysts.start()
-        before = analysts.judged()
+def test_two_hundred_kills_leave_the_record_and_paper_of_the_backtest_and_tell_everybody_once(
+    analysts: Analysts, sink: Sink, soak_times: Callable[[int], int]
+) -> None:
+    """Killed while it starts, judges, commits, sends and notes, and while alerts are seen."""
+    address = f"webhook+http://127.0.0.1:{sink.server_port}/hook"
+    analysts.settings["ALERT_CHANNELS"] = f"phone={address}"
+    rule, desk, chance, kills = begin(analysts), analysts.desk, random.Random(2), soak_times(200)
+    for kill in range(kills):
+        process, before, taken = analysts.start(), analysts.judged(), len(sink.taken)
         desk.close(2)
-        if kill % 2:
+        for alert in analysts.reader.alerts(still_open=True)[: kill % 2]:
+            with desk.writer.transaction() as tx:
+                rules.acknowledge(tx, alert.episode_id, "somebody", desk.now_ms)
+        if kill % 3 == 0:
             wait_until(lambda: analysts.judged() > before, "something is judged")  # noqa: B023
+        elif kill % 3 == 1 and pending(analysts):
+            wait_until(lambda: len(sink.taken) > taken, "something is sent")  # noqa: B023
         else:
             time.sleep(chance.uniform(0.0, 4.0))
         process.kill()
         process.wait(HANG_S)
     analysts.start()
-    wait_until(lambda: analysts.judged() == 400, "all is judged")
+    wait_until(lambda: analysts.judged() == 2 * kills, "all is judged")
+    wait_until(lambda: not pending(analysts), "all is delivered")
     assert_paper_is_the_backtest(analysts.reader, desk, rule)
     assert_record_is_the_signals(analysts.reader, rule)
+    posted = Counter(one["key"] for _, body in sink.taken for one in body["alerts"])
+    assert set(posted) == {
+        f"{rule.rule_id}.{one.version}.{one.direction}.{one.start_ms}.{sent.event}"
+        for one in analysts.reader.alerts(limit=500)
+        for sent in one.deliveries
+    }
+    assert len(posted) >= 2
+    print(f"\n{kills} kills, {len(posted)} messages, {posted.total() - len(posted)} repeated")
+    assert posted.total() - len(posted) <= kills
+
+
+def pending(analysts: Analysts) -> int:
+    channel = analysts.reader.channels(0).get("phone")
+    return 0 if channel is None else channel.pending
