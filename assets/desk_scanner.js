@@ -38,7 +38,7 @@
       row.scrollIntoView({ block: "nearest" });
       rows.forEach((one) => one.classList.toggle("on", one === row));
     } else if (event.key === "Enter" && at >= 0 && !event.target.closest("a, button")) {
-      rows[at].querySelector("a").click();
+      rows[at].cells[0].firstElementChild.click(); // its link
     }
   }
 

@@ -47,7 +47,11 @@ def open_executor(scheduler: str | None) -> Iterator[Executor]:
 
 @contextmanager
 def _on_dask(scheduler: str) -> Iterator[Executor]:
-    from distributed import Client
+    try:
+        from distributed import Client
+    except ImportError:
+        words = "DASK_SCHEDULER is set and dask is not installed: requirements-dask.txt"
+        raise OSError(words) from None
 
     with Client(scheduler, timeout=JOIN_S, set_as_default=False) as client:
 
