@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from core.rule_spec import read_rule_spec, rule_body
 from core.settings import Settings
@@ -22,6 +22,7 @@ from ingest.store.engine import open_engine
 from ingest.store.reader import Decided, Reader
 from ingest.store.transaction import Writer
 from tests.ingest.analysis.test_evaluation import Killed, KilledWriter
+from tests.support.machines import tell_stories
 from tests.support.plain_rule import PlainRule
 from tests.support.watching import BORN, MINUTE, ROWS, RULE, Market, backtest
 
@@ -298,27 +299,16 @@ def machine(empty_database: bytes, tmp_path: Path) -> type[Watching]:
     return Machine
 
 
-def run(machine: type[Watching], examples: int, steps: int, steady: bool) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            derandomize=steady,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate],  # a story costs a second: telling it shorter, many minutes
-        ),
-    )
+ONCE = [Phase.generate]
+"""A story costs a second: telling it shorter, many minutes."""
 
 
 def test_every_episode_is_recorded_and_told_once_whatever_happens(machine: type[Watching]) -> None:
-    run(machine, examples=60, steps=25, steady=True)
+    tell_stories(machine, examples=60, steps=25, steady=True, phases=ONCE)
 
 
 @pytest.mark.soak
 def test_every_episode_is_recorded_and_told_once_in_thousands_of_stories(
     machine: type[Watching], soak_times: Callable[[int], int]
 ) -> None:
-    run(machine, examples=soak_times(1_500), steps=50, steady=False)
+    tell_stories(machine, examples=soak_times(1_500), steps=50, steady=False, phases=ONCE)

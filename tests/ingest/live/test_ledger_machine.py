@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from core.errors import StoreError
 from ingest.files.importer import ImportedSymbol
@@ -21,6 +20,7 @@ from ingest.store import gaps
 from ingest.store.engine import open_engine
 from ingest.store.market import bars_between, trades_around
 from ingest.store.transaction import Transaction, Writer
+from tests.support.machines import tell_stories
 
 T = TypeVar("T")
 START = 1_700_000_100_000 - 1_700_000_100_000 % 3_600_000 + 55 * 60_000
@@ -232,26 +232,12 @@ def machine(
     return Machine
 
 
-def run(machine: type[RuleBasedStateMachine], examples: int, steps: int, steady: bool) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            derandomize=steady,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_at_rest_the_store_is_the_ledger(machine: type[RuleBasedStateMachine]) -> None:
-    run(machine, examples=100, steps=15, steady=True)
+    tell_stories(machine, examples=100, steps=15, steady=True)
 
 
 @pytest.mark.soak
 def test_at_rest_the_store_is_the_ledger_after_thousands_of_stories(
     machine: type[RuleBasedStateMachine], soak_times: Callable[[int], int]
 ) -> None:
-    run(machine, examples=soak_times(2_500), steps=30, steady=False)
+    tell_stories(machine, examples=soak_times(2_500), steps=30, steady=False)
