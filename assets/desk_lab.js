@@ -9,6 +9,7 @@
   const PAUSE_MS = 250; // of typing, before its words are asked for
   let timer = null;
 
+  const alerts = () => window.pairdesk.alerts;
   const watch = () => window.pairdesk.watch;
   const fields = () => [...document.querySelectorAll(`#${IDS.form} [data-lab-field]`)];
   const values = () => Object.fromEntries(
@@ -44,34 +45,18 @@
     return Object.fromEntries(names.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
   }
 
-  async function send(method, path, body) {
-    const answer = await fetch(path, {
-      method,
-      headers: { "Content-Type": "application/json" },
-      body: body ? JSON.stringify(body) : undefined,
-    });
-    const content = answer.status === 204 ? null : await answer.json();
-    if (!answer.ok) {
-      const more = (content.errors || []).map((one) => `${one.field}: ${one.message}`).join("; ");
-      throw new Error(more || content.detail || content.title);
-    }
-    return content;
-  }
-
   const deeds = {
     async run() {
-      const job = await send("POST", "/api/jobs", { ...own(), ...values(), kind: "sweep" });
+      const job = await alerts().write("POST", "/api/jobs", { ...own(), ...values(), kind: "sweep" });
       watch().ask({ run: job.id });
     },
-    cancel: ({ id }) => send("DELETE", `/api/jobs/${id}`),
+    cancel: ({ id }) => alerts().write("DELETE", `/api/jobs/${id}`),
   };
 
   document.addEventListener("click", ({ target }) => {
     const button = target.closest && target.closest("[data-lab-do]");
     if (button) {
-      deeds[button.dataset.labDo](button.dataset).catch((error) => {
-        window.pairdesk.toasts.say({ heading: "Not done", words: error.message, look: "bad" });
-      });
+      deeds[button.dataset.labDo](button.dataset).catch(alerts().refused);
     }
   });
   for (const event of ["input", "change"]) {

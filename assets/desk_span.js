@@ -62,7 +62,7 @@
     const step = STEPS.find((one) => (to - from) / one <= most) || STEPS[STEPS.length - 1];
     const values = [];
     const words = [];
-    let last = {};
+    let last = null;
     for (let mark = Math.ceil((from + offsetAt(from)) / step) * step; ; mark += step) {
       const moment = mark - offsetAt(mark - offsetAt(from));
       if (moment > to) {
@@ -73,8 +73,8 @@
         ? [step < MINUTE ? now.second : now.minute, now.day]
         : [now.day, now.year];
       values.push(moment);
-      words.push(second === last.second ? first : `${first}<br>${second}`);
-      last = { second };
+      words.push(second === last ? first : `${first}<br>${second}`);
+      last = second;
     }
   }
 
@@ -314,6 +314,6 @@
 
   bind();
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    span: { axis, change, moved, follows, inView, momentWords, show, wholeOf },
+    span: { axis, change, moved, inView, momentWords, show, wholeOf },
   });
 })();

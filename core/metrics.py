@@ -85,6 +85,14 @@ def period_returns(open_time_ms: IntArray, equity: FloatArray) -> tuple[FloatArr
     return closes[1:] / closes[:-1] - 1.0, a_year
 
 
+def shape_of(returns: FloatArray) -> tuple[float, float]:
+    """Skewness and raw kurtosis (3 of normal ones) of returns of which some differ."""
+    centred = returns - returns.mean()
+    variance = float(np.mean(centred**2))
+    skewness = float(np.mean(centred**3)) / variance**1.5
+    return skewness, float(np.mean(centred**4)) / variance**2
+
+
 def sharpe_stderr(returns: FloatArray) -> float:
     """Standard error of a Sharpe ratio per period, whatever the returns' skew and tails.
 
@@ -101,10 +109,7 @@ def sharpe_stderr(returns: FloatArray) -> float:
     ----------
     Mertens (2002), *Comments on variance of the IID estimator in Lo*.
     """
-    centred = returns - returns.mean()
-    variance = float(np.mean(centred**2))
-    skewness = float(np.mean(centred**3)) / variance**1.5
-    kurtosis = float(np.mean(centred**4)) / variance**2
+    skewness, kurtosis = shape_of(returns)
     ratio = float(returns.mean() / returns.std(ddof=1))
     square = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
     return math.sqrt(square / len(returns)) if square >= 0.0 else math.nan

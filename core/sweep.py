@@ -85,15 +85,24 @@ class Cells:
     """(cells, periods)"""
 
     def median(self, figure: str, shown: Sequence[str]) -> FloatArray:
-        """A figure over the shown axes: the median of all hidden ones, never the best of them."""
-        table = self.figures[figure].reshape(self.grid.shape)
-        order = [AXES.index(name) for name in shown]
-        hidden = [axis for axis in range(len(AXES)) if axis not in order]
-        flat = table.transpose(order + hidden).reshape(*(table.shape[axis] for axis in order), -1)
-        told = np.full(flat.shape[:-1], np.nan)
-        some = ~np.isnan(flat).all(axis=-1)
-        told[some] = np.nanmedian(flat[some], axis=-1)
-        return told
+        """A figure over the shown axes, see `median_over`."""
+        return median_over(self.figures[figure].reshape(self.grid.shape), shown)
+
+
+def median_over(table: FloatArray, shown: Sequence[str]) -> FloatArray:
+    """Of a figure over all axes the median over those not shown, never the best; NaN of none.
+
+    Parameters
+    ----------
+    table : a dimension an axis, in the order of AXES.
+    """
+    order = [AXES.index(name) for name in shown]
+    hidden = [axis for axis in range(len(AXES)) if axis not in order]
+    flat = table.transpose(order + hidden).reshape(*(table.shape[axis] for axis in order), -1)
+    told = np.full(flat.shape[:-1], np.nan)
+    some = ~np.isnan(flat).all(axis=-1)
+    told[some] = np.nanmedian(flat[some], axis=-1)
+    return told
 
 
 def read_grid(spec: PairSpec, asked: Mapping[str, Sequence[Any]], settings: Settings) -> Grid:

@@ -102,8 +102,9 @@ class LabService:
             return None
         with self._lock:
             found = self._kept.get(job.job_id)
-        if found is None:
-            found = orjson.loads(self._jobs.result(job.job_id))
+        if found is not None:
+            return found
+        found = orjson.loads(self._jobs.result(job.job_id))
         best, walked = found["best"], found["walk_forward"]
         summary = Summary(
             found["trials"],
@@ -113,7 +114,6 @@ class LabService:
         with self._lock:
             self._summaries[job.job_id] = summary
             self._kept[job.job_id] = found
-            self._kept.move_to_end(job.job_id)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return found

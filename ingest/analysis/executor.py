@@ -21,6 +21,13 @@ class Executor(NamedTuple):
     cores: int
 
 
+def usable_cores() -> int:
+    """Cores of this machine that this process may use: fewer than there are in a container."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def open_executor(scheduler: str | None) -> Iterator[Executor]:
     """Use the Dask cluster at an address, or without one the cores of this machine.
@@ -34,15 +41,15 @@ def open_executor(scheduler: str | None) -> Iterator[Executor]:
         with _on_dask(scheduler) as executor:
             yield executor
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores or 1) as pool:
+    cores = usable_cores()
+    with ThreadPoolExecutor(cores) as pool:
 
         def run(
             function: Callable[[Shared, Task], Result], shared: Shared, tasks: Sequence[Task]
         ) -> Iterable[Result]:
             return pool.map(lambda task: function(shared, task), tasks)
 
-        yield Executor(run, cores or 1)
+        yield Executor(run, cores)
 
 
 @contextmanager

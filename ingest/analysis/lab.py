@@ -4,15 +4,15 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
-from os import cpu_count
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from core.bars import align
 from core.grid_spec import AXES
-from core.metrics import period_ends, period_returns
+from core.metrics import period_ends, period_returns, shape_of
 from core.overfitting import (
     backtest_overfitting,
     best_entry,
@@ -31,9 +31,12 @@ from core.parameters import Values
 from core.sweep import FIGURES, Batch, Cells, Grid, Traded, grid_of, sweep
 from core.types import FloatArray, IntArray, Leg
 from core.walk_forward import Segment, WalkForward, ratio_by_fold, walk_among
+from ingest.analysis.executor import usable_cores
 from ingest.analysis.pair_bars import shared_bars
 from ingest.analysis.work import Answer, Work
 
+Each: TypeAlias = Callable[[Callable[[Batch], Traded], Iterable[Batch]], Iterable[Traded]]
+"""A way to map over batches."""
 FEWEST_PERIODS = 24
 """Of fewer returns nothing is said of luck."""
 DRAWN = 400
@@ -48,7 +51,7 @@ def sweep_pair(work: Work) -> Answer:
     with _threads() as each:
         cells = sweep(grid, *legs, first_ms, last_ms, _telling(each, work, grid.cells, 0.0, 0.5))
         told |= _cells(cells) | _judged(work, cells, told["warnings"])
-        told["bootstrap"] = _luck(grid.spec, *legs, first_ms, last_ms, told["warnings"])
+        told["bootstrap"] = _luck(grid.spec, *legs, first_ms, last_ms)
         told["walk_forward"] = _walked(work, grid, legs, first_ms, last_ms, each, told["warnings"])
     told["elapsed_s"] = time.perf_counter() - started
     return told, f"{grid.cells:,} combinations in {told['elapsed_s']:.1f} s"
@@ -74,32 +77,30 @@ def _read(work: Work) -> tuple[Grid, tuple[Leg, Leg], int, int]:
     return grid, *shared_bars(work.reader, spec)
 
 
-class _threads:
+@contextmanager
+def _threads() -> Iterator[Each]:
     """Maps over this machine's cores with few batches under way, so that a cancel is heard."""
+    cores = usable_cores()
+    pool = ThreadPoolExecutor(cores)
 
-    def __enter__(self) -> "_threads":
-        self._cores = cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._cores)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def __call__(
-        self, function: Callable[[Batch], Traded], batches: Iterable[Batch]
-    ) -> Iterator[Traded]:
+    def each(function: Callable[[Batch], Traded], batches: Iterable[Batch]) -> Iterator[Traded]:
         coming = iter(batches)
         under_way: list[Future[Traded]] = []
         for batch in coming:
-            under_way.append(self._pool.submit(function, batch))
-            for more in islice(coming, 2 * self._cores - len(under_way)):
-                under_way.append(self._pool.submit(function, more))
+            under_way.append(pool.submit(function, batch))
+            for more in islice(coming, 2 * cores - len(under_way)):
+                under_way.append(pool.submit(function, more))
             yield under_way.pop(0).result()
         for future in under_way:
             yield future.result()
 
+    try:
+        yield each
+    finally:
+        pool.shutdown(cancel_futures=True)
 
-def _telling(each: _threads, work: Work, total: int, begin: float, share: float) -> Any:
+
+def _telling(each: Each, work: Work, total: int, begin: float, share: float) -> Each:
     """The same way to map, which says how many combinations are done."""
 
     def run(function: Callable[[Batch], Traded], batches: Iterable[Batch]) -> Iterator[Traded]:
@@ -143,11 +144,7 @@ def _judged(work: Work, cells: Cells, warnings: list[str]) -> dict[str, Any]:
     ratios = sharpe_ratios(returns)
     best = int(np.argmax(ratios))
     own = returns[best]
-    deviation = own.std()
-    skewness, kurtosis = 0.0, 3.0
-    if deviation > 0.0:
-        centred = (own - own.mean()) / deviation
-        skewness, kurtosis = float((centred**3).mean()), float((centred**4).mean())
+    skewness, kurtosis = shape_of(own) if np.ptp(own) > 0.0 else (0.0, 3.0)
     distinct = distinct_trials(returns)
     ratio = float(ratios[best])
     moments = periods, skewness, kurtosis
@@ -171,9 +168,7 @@ def _judged(work: Work, cells: Cells, warnings: list[str]) -> dict[str, Any]:
     return told
 
 
-def _luck(
-    spec: PairSpec, leg_a: Leg, leg_b: Leg, first_ms: int, last_ms: int, warnings: list[str]
-) -> dict[str, Any] | None:
+def _luck(spec: PairSpec, leg_a: Leg, leg_b: Leg, first_ms: int, last_ms: int) -> dict[str, Any]:
     """How the pair's own parameters might have done with the same hours in another order."""
     plan = plan_rows(spec, first_ms, last_ms)
     rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
@@ -226,7 +221,7 @@ def _walked(
     legs: tuple[Leg, Leg],
     first_ms: int,
     last_ms: int,
-    each: _threads,
+    each: Each,
     warnings: list[str],
     begin: float = 0.55,
 ) -> dict[str, Any] | None:

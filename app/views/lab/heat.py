@@ -12,6 +12,7 @@ from app.views.lab.asked import METRICS, Metric
 from app.views.markup import aria, data, html_text
 from app.views.text import plain
 from core.grid_spec import AXES
+from core.sweep import median_over
 from core.types import FloatArray
 
 NAMES: Mapping[Metric, str] = {
@@ -49,15 +50,7 @@ def medians(told: Mapping[str, Any], metric: Metric, notional: float) -> FloatAr
     if metric == "net":
         cells = cells / notional * 1e4
     table = cells.reshape([len(axes[axis]) for axis in AXES])
-    down, across = (AXES.index(axis) for axis in axes_shown(axes))
-    hidden = [axis for axis in range(len(AXES)) if axis not in (down, across)]
-    flat = table.transpose([down, across, *hidden]).reshape(
-        table.shape[down], table.shape[across], -1
-    )
-    told_cells = np.full(flat.shape[:2], math.nan)
-    some = ~np.isnan(flat).all(axis=-1)
-    told_cells[some] = np.nanmedian(flat[some], axis=-1)
-    return told_cells
+    return median_over(table, axes_shown(axes))
 
 
 def heat_map(told: Mapping[str, Any], spec: Mapping[str, Any], metric: Metric) -> Any:
