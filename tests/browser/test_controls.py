@@ -1,10 +1,8 @@
 """Every control, and what the page does when what is behind it goes away."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect
@@ -12,6 +10,7 @@ from playwright.sync_api import expect
 from app.views.controls import FIELDS
 from core.pair_spec import PAIR_PARAMETERS
 from core.parameters import Choice
+from tests.browser.words import api
 
 pytestmark = [
     pytest.mark.browser,
@@ -25,12 +24,6 @@ SET = {
     "max_hold_bars": "240", "hedge_window": "300", "lags": "2", "bars": "500",
     "since": "2026-11-22T14:00:00Z", "fee_bps": "5", "slippage_bps": "1", "notional": "25000",
 }  # fmt: skip
-
-
-def api(desk: Any, query: str) -> dict[str, Any]:
-    with urlopen(f"{desk.url}/analytics/pair?{query}&points=0") as answer:
-        body: dict[str, Any] = json.load(answer)
-    return body
 
 
 def test_every_control_changes_screen_and_link_and_its_link_opens_the_same_screen(

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import MINUTE
+from tests.browser.words import minus
 from tests.support.waiting import HANG_S
 
 pytestmark = [
@@ -160,9 +161,6 @@ def test_crosshair_reads_the_bar_under_the_pointer_in_every_caption(
         for name in ("z", "spread", "mean", "ols", "a", "b")
     }
     price = screen.plot(f"plot.data.find(t => t.meta.rows === 'a').customdata[{row}]")
-
-    def minus(words: str) -> str:
-        return words.replace("-", "−")
 
     expect(page.locator("#live-reading-z")).to_contain_text(minus(f"z {value['z']:+.2f}"))
     expect(page.locator("#live-reading-spread")).to_have_text(
