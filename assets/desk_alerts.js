@@ -133,9 +133,9 @@
     }
   }
 
-  async function test(name) {
-    await write("POST", `/api/channels/${encodeURIComponent(name)}/test`);
-    toasts().say({ heading: `Testing ${name}`, words: "The analyst sends a message; its answer stands beside the channel." });
+  async function test(path, name, words) {
+    await write("POST", `/api/${path}/test`);
+    toasts().say({ heading: `Testing ${name}`, words: `The analyst ${words}; its answer stands beside it.` });
   }
 
   /** All that the desk says of itself, for whoever is asked for help. */
@@ -156,7 +156,8 @@
     new: () => fill(null),
     save,
     cancel: () => document.getElementById(IDS.dialog).close(),
-    test: ({ id }) => test(id),
+    test: ({ id }) => test(`channels/${encodeURIComponent(id)}`, id, "sends a message"),
+    ping: () => test("heartbeat", "heartbeat", "asks your dead man's switch"),
     notify: () => toasts().notify(),
     sound: () => toasts().sound(),
     report: () => copyReport(),

@@ -64,6 +64,10 @@ def channel_name(name: str) -> str:
     return name
 
 
+HEARTBEAT = "/heartbeat"
+"""The dead man's switch among the channels that are tried: no channel can have this name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """When a rule fires and resolves, and how it is told; every kind has it."""

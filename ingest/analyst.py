@@ -13,6 +13,7 @@ import structlog
 
 from core.errors import StoreError
 from core.report import AnalystReport, ScanReport, WorkerReport, from_mapping, to_mapping
+from core.rule_spec import HEARTBEAT
 from core.settings import Settings
 from ingest.analysis.jobs import JobDesk
 from ingest.analysis.scan_times import ScanTimes
@@ -103,7 +104,7 @@ class Analyst:
             await self._in_turn(lambda: self._look(evaluation))
 
         async def deliver() -> None:
-            if self._settings.channels:
+            if self._settings.channels or self._settings.heartbeat_url is not None:
                 if self._courier is None:
                     self._courier = await asyncio.to_thread(self._open_courier, reader, writer)
                 await self._deliver(self._courier)
@@ -166,11 +167,15 @@ class Analyst:
             del self._sending[parcel.channel]
 
     def _open_courier(self, reader: Reader, writer: Writer) -> "Courier":
-        from ingest.analysis.channels import open_channels
+        """The channels, and the dead man's switch beside them: it takes nothing but tries."""
+        from ingest.analysis.channels import open_channels, open_heartbeat
         from ingest.analysis.delivery import Courier
 
         now_ms = self._clock.now_ms
         channels = open_channels(self._settings, lambda: now_ms() / 1_000)
+        url = self._settings.heartbeat_url
+        if url is not None:
+            channels[HEARTBEAT] = open_heartbeat(url.get_secret_value())
         return Courier(reader, writer, channels, desk_address(self._settings), now_ms)
 
     def _ping(self, reader: Reader, url: str) -> None:

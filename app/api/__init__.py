@@ -4,7 +4,7 @@ from flask import Flask
 
 from app.api.alerts import alert_routes
 from app.api.blueprint import StoredNumber
-from app.api.channels import channel_routes
+from app.api.channels import channel_routes, heartbeat_routes
 from app.api.docs import document_routes
 from app.api.downloads import download_routes
 from app.api.expectancy import expectancy_routes
@@ -28,7 +28,7 @@ def register_api(server: Flask, desk: Desk) -> None:
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
         scan_routes, market_routes, rule_routes, watchlist_routes, alert_routes, channel_routes,
-        paper_routes, job_routes, me_routes, health_routes,
+        heartbeat_routes, paper_routes, job_routes, me_routes, health_routes,
     )  # fmt: skip
     server.url_map.converters["int"] = StoredNumber
     document_routes(server, [bind(desk) for bind in routes])

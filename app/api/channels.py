@@ -10,7 +10,9 @@ from app.api.values import choice, iso, text
 from app.requests.pair import NoParameters
 from app.requests.rules import TestBody
 from app.services import Desk
-from app.services.channels import ChannelState, State
+from app.services.channels import ChannelState, Heartbeat, State
+from core.report import AnalystReport
+from ingest.store.reader import ChannelTest
 
 TestAnswer = Schema.from_dict(
     {
@@ -45,6 +47,7 @@ HeartbeatAnswer = Schema.from_dict(
         "configured": fields.Boolean(metadata={"description": "HEARTBEAT_URL is set"}),
         "asked": text("when it was last asked", null=True),
         "error": text("why it did not answer, or was not asked", null=True),
+        "test": fields.Nested(TestAnswer, allow_none=True),
     },
     name="Heartbeat",
 )
@@ -71,11 +74,7 @@ def channel_routes(desk: Desk) -> ApiBlueprint:
         return json_answer(
             {
                 "channels": [channel_json(one) for one in desk.channels.view()],
-                "heartbeat": {
-                    "configured": desk.settings.heartbeat_url is not None,
-                    "asked": iso(analysis.ping_ms),
-                    "error": analysis.ping_error,
-                },
+                "heartbeat": _heartbeat_json(desk.channels.heartbeat(), analysis),
             }
         )
 
@@ -90,9 +89,34 @@ def channel_routes(desk: Desk) -> ApiBlueprint:
     return routes
 
 
+def heartbeat_routes(desk: Desk) -> ApiBlueprint:
+    """Bind the route of the dead man's switch: it is no channel, which could have its name."""
+    routes = ApiBlueprint("heartbeat", __name__, url_prefix="/api/heartbeat", description="Told")
+
+    @routes.post("/test")
+    @routes.arguments(TestBody, location="json")
+    @routes.response(202, HeartbeatAnswer)
+    @routes.problems(400, 403, 404, 415, 429, 503)
+    def try_heartbeat(values: dict[str, Any]) -> Response:
+        """Have the analyst ask HEARTBEAT_URL now; `test` in `/api/channels` tells what came."""
+        heartbeat, analysis = desk.channels.ask_heartbeat(), desk.status.view().analysis
+        return json_answer(_heartbeat_json(heartbeat, analysis), 202)
+
+    return routes
+
+
+def _heartbeat_json(one: Heartbeat, analysis: AnalystReport) -> dict[str, Any]:
+    return {
+        "configured": one.is_configured,
+        "asked": iso(analysis.ping_ms),
+        "error": analysis.ping_error,
+        "test": _test_json(one.test),
+    }
+
+
 def channel_json(one: ChannelState) -> dict[str, Any]:
     """One channel of `/api/channels`."""
-    health, test = one.health, one.test
+    health = one.health
     return {
         "name": one.name,
         "configured": one.is_configured,
@@ -105,12 +129,16 @@ def channel_json(one: ChannelState) -> dict[str, Any]:
         "down_since": iso(health.failing_since_ms) if health else None,
         "error": health.error if health else None,
         "next_try": iso(health.next_ms) if health else None,
-        "test": {
-            "asked": iso(test.asked_ms),
-            "state": "pending" if test.tried_ms is None else "refused" if test.error else "arrived",
-            "tried": iso(test.tried_ms),
-            "error": test.error,
-        }
-        if test
-        else None,
+        "test": _test_json(one.test),
+    }
+
+
+def _test_json(test: ChannelTest | None) -> dict[str, Any] | None:
+    if test is None:
+        return None
+    return {
+        "asked": iso(test.asked_ms),
+        "state": "pending" if test.tried_ms is None else "refused" if test.error else "arrived",
+        "tried": iso(test.tried_ms),
+        "error": test.error,
     }

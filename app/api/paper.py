@@ -1,6 +1,5 @@
 """`/api/paper`: what rules trade on paper, one by one and as one book."""
 
-from collections import defaultdict
 from typing import Any
 
 from flask import Response
@@ -12,8 +11,8 @@ from app.api.values import EXIT_REASONS, SIDES, choice, iso, next_page, number, 
 from app.requests.pair import NoParameters
 from app.requests.rules import PaperParameters, both_legs
 from app.services import Desk
-from app.services.alerts import Chosen
-from core.paper import Position, together
+from app.services.alerts import Chosen, books_of
+from core.paper import Position
 from core.timeframes import TIMEFRAMES
 from ingest.store.rules import StoredRule
 
@@ -108,15 +107,10 @@ def paper_routes(desk: Desk) -> ApiBlueprint:
         held = desk.alerts.positions(rules)
         traded = [rule for rule in rules if rule.rule_id in held]
         quotes = {one.symbol: one.quote for one in desk.market.symbols()}
-        by_quote = defaultdict[str, list[tuple[str, str, float, Position]]](list)
-        for rule in traded:
-            pair = rule.spec.pair
-            assert pair is not None, "what is held is a pair"
-            part = pair.symbol_a, pair.symbol_b, pair.notional, held[rule.rule_id]
-            by_quote[quotes.get(pair.symbol_a, "")].append(part)
+        pairs = ((rule.spec.pair, held[rule.rule_id]) for rule in traded)
+        by_quote = books_of(((pair, one) for pair, one in pairs if pair is not None), quotes)
         books = []
-        for quote, parts in sorted(by_quote.items()):
-            book = together(parts)
+        for quote, book in by_quote.items():
             exposure = {symbol: held._asdict() for symbol, held in book.exposure.items()}
             books.append({"quote": quote} | book._asdict() | {"exposure": exposure})
         found, after = page_of(traded, values)

@@ -1,13 +1,14 @@
 """Rules and what they found, as the store has them; writing goes through the rule book alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from app.services.looks import SharedLook
 from app.services.market import SymbolNotIngested
 from core.errors import FieldError, PairdeskError, ParameterErrors
-from core.paper import Position, position_of, revive
+from core.pair_spec import PairSpec
+from core.paper import Position, Together, position_of, revive, together
 from core.rule_spec import RuleSpec, read_rule_spec, rule_body
 from core.settings import Settings
 from core.types import Listing
@@ -178,6 +179,17 @@ class AlertService:
         seen = [time_ms for time_ms in events if time_ms is not None]
         clock_ms = max(seen, default=self._now_ms())
         return max(min(ends, default=0), clock_ms // step * step)
+
+
+def books_of(
+    held: Iterable[tuple[PairSpec, Position]], quotes: Mapping[str, str]
+) -> dict[str, Together]:
+    """Paper positions of one currency together, by that currency; `quotes` are by symbol."""
+    parts = defaultdict[str, list[tuple[str, str, float, Position]]](list)
+    for pair, position in held:
+        part = pair.symbol_a, pair.symbol_b, pair.notional, position
+        parts[quotes.get(pair.symbol_a, "")].append(part)
+    return {quote: together(parts[quote]) for quote in sorted(parts)}
 
 
 def _is_chosen(rule: StoredRule, chosen: Chosen) -> bool:

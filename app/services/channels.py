@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from app.services.alerts import NoRight, NotThere
 from app.services.looks import SharedLook
+from core.rule_spec import HEARTBEAT
 from core.settings import Settings
 from ingest.store.reader import ChannelHealth, ChannelTest, Reader
 from ingest.store.rules import RuleBook
@@ -31,6 +32,13 @@ class ChannelState:
         if self.health.failing_since_ms is not None:
             return "down"
         return "waiting" if self.health.pending else "well"
+
+
+class Heartbeat(NamedTuple):
+    """The user's own dead man's switch."""
+
+    is_configured: bool
+    test: ChannelTest | None
 
 
 class ChannelRecord(NamedTuple):
@@ -61,6 +69,19 @@ class ChannelService:
         """Every channel that `ALERT_CHANNELS` names or that a message still waits for."""
         return self._states(self._look.value())
 
+    def heartbeat(self) -> Heartbeat:
+        """Whether there is a dead man's switch, and what came of trying it."""
+        return self._heartbeat(self._look.value())
+
+    def _heartbeat(self, record: ChannelRecord) -> Heartbeat:
+        return Heartbeat(self._settings.heartbeat_url is not None, record.tests.get(HEARTBEAT))
+
+    def ask_heartbeat(self) -> Heartbeat:
+        """Have the dead man's switch asked now, whatever the desk is like; raises as `ask_test`."""
+        if self._settings.heartbeat_url is None:
+            raise NotThere("there is no HEARTBEAT_URL")
+        return self._heartbeat(self._ask(HEARTBEAT))
+
     def ask_test(self, name: str) -> ChannelState:
         """Have a message sent that only tries a channel; what comes of it is in `view`.
 
@@ -74,11 +95,13 @@ class ChannelService:
         if name not in self._settings.channels:
             known = ", ".join(self._settings.channels) or "none"
             raise NotThere(f"no channel of this name; ALERT_CHANNELS has {known}")
+        return next(one for one in self._states(self._ask(name)) if one.name == name)
+
+    def _ask(self, name: str) -> ChannelRecord:
         if self._book is None:
             raise NoRight("This desk was opened for reading only.")
         self._book.ask_test(name, self._now_ms())
-        states = self._states(read_channels(self._reader, self._now_ms()))
-        return next(one for one in states if one.name == name)
+        return read_channels(self._reader, self._now_ms())
 
     def _states(self, record: ChannelRecord) -> list[ChannelState]:
         configured = self._settings.channels

@@ -121,6 +121,16 @@ def ping(url: str) -> str:
     return "" if answer.is_success else f"answered {answer.status_code}"
 
 
+def open_heartbeat(url: str) -> Channel:
+    """The dead man's switch as a channel that is only ever tried: whatever the message, it asks."""
+
+    def ask(message: Message) -> Refusal | None:
+        reason = ping(url)
+        return Refusal(reason) if reason else None
+
+    return ask
+
+
 def trial(channel: str, desk: str) -> Message:
     """A message that only tries a channel."""
     words = f"This is a test of the channel {channel}. Alerts of your rules come this way."

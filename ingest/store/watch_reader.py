@@ -325,7 +325,10 @@ class WatchReader(ReadConnections):
                 f"SELECT channel, SUM(CASE WHEN {waits} THEN 1 ELSE 0 END),"
                 f" MIN(CASE WHEN {waits} THEN next_ms END),"
                 f" MIN(CASE WHEN {waits} AND attempts > 0 THEN made_ms END),"
-                f" MAX(CASE WHEN {waits} THEN error END), MAX(delivered_ms),"
+                # What is older was tried with the newest, or rests since before it.
+                " (SELECT error FROM deliveries AS newest WHERE newest.channel ="
+                f" deliveries.channel AND {waits} AND error IS NOT NULL"
+                " ORDER BY id DESC LIMIT 1), MAX(delivered_ms),"
                 f" SUM(CASE WHEN {arrived} THEN 1 ELSE 0 END),"
                 f" SUM(CASE WHEN {arrived} AND attempts > 1 THEN 1 ELSE 0 END),"
                 f" SUM(CASE WHEN {waits} AND attempts > 0 AND made_ms >= ? THEN 1 ELSE 0 END)"

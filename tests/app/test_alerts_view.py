@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -211,6 +212,28 @@ def test_a_line_is_cut_where_there_is_no_value() -> None:
     assert path([(0, 1), (1, float("nan")), (2, 3.25), (3, 4)]) == "M0 1M2 3.2L3 4"
     for values in ([1.0, float("nan")], []):
         assert "nan" not in sparkline(values, 2.0, "z").lower()
+
+
+def test_all_paper_is_one_book_with_its_largest_leg_and_it_says_when_a_bar_was_judged(
+    clocked: Clocked,
+) -> None:
+    for notional in (10_000, 4_000):
+        clocked.rule(paper=True, notional=notional)
+    clocked.desk.alerts.create({"kind": "data"})
+    clocked.close()
+    clocked.close(0.03)
+    clocked.close()
+    words = text_of(parts(clocked.desk, Asked())["alerts-watchlist"])
+    held = list(clocked.desk.alerts.record().positions.values())
+    assert [position.side for position in held] == ["short_spread"] * 2
+    open_, btc = sum(one.pnl_open for one in held), sum(one.quantity_a * one.mark_a for one in held)
+    eth = sum(one.quantity_b * one.mark_b for one in held)
+    name, value = max(("BTC", btc), ("ETH", eth), key=lambda leg: abs(leg[1]))
+    told = f"one book: {open_:+.1f} USDT open, largest leg {name} {value:+,.0f}".replace("-", "−")
+    assert f"3 rules, 2 on paper · {told}" in words
+    at = datetime.fromtimestamp(clocked.now_s, UTC).strftime("%d %b %H:%M:%S")
+    after_s = clocked.now_s - (clocked.last_ms + MINUTE) / 1_000
+    assert f"judged {at}, {after_s:.0f} s after its bar" in words
 
 
 def test_the_form_has_every_parameter_that_is_not_set_elsewhere(clocked: Clocked) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.api.values import iso
+from core.rule_spec import HEARTBEAT
 from ingest.analysis.channels import Message, Refusal
 from ingest.analysis.delivery import Courier
 from tests.app.test_rules_api import HOME, OwnDesk
@@ -12,7 +13,10 @@ from tests.app.test_rules_api import own as own
 
 
 class Post:
-    """The desk's analyst as far as it sends, and a channel that answers as it is told to."""
+    """The desk's analyst as far as it sends, and a channel that answers as it is told to.
+
+    The dead man's switch answers likewise.
+    """
 
     def __init__(self, own: OwnDesk) -> None:
         self.own = own
@@ -21,7 +25,7 @@ class Post:
         self.courier = Courier(
             own.reader,
             own.writer,
-            {"phone": self.take},
+            {"phone": self.take, HEARTBEAT: self.take},
             "http://127.0.0.1:8050",
             lambda: own.now_ms,
         )
@@ -108,6 +112,42 @@ def test_a_test_that_arrives_ends_the_rest_of_a_channel_that_was_down(post: Post
     post.round()
     assert [len(message.content["alerts"]) for message in post.sent] == [1, 0, 1]
     assert post.phone()["state"] == "well"
+
+
+def test_a_channel_that_is_down_tells_the_newest_reason(post: Post) -> None:
+    post.own.make(channels=["phone"])
+    post.own.close_bar(0.02)
+    post.refusal = Refusal("the service failed (TimeoutError)", 3_600.0)
+    post.round(2_000)
+    assert post.phone()["error"] == "the service failed (TimeoutError)"
+    # After a restart nobody knows of the rest: a new message is refused while the old one waits.
+    post.own.close_bar(-0.05)
+    post = Post(post.own)
+    post.refusal = Refusal("answered 503")
+    post.round(60_000)
+    (message,) = post.sent
+    assert len(message.content["alerts"]) == post.phone()["waiting"] - 1
+    assert post.phone()["error"] == "answered 503"
+
+
+def test_the_dead_man_s_switch_is_tried_by_the_analyst(post: Post) -> None:
+    path = "/api/heartbeat/test"
+    refused = post.own.client.post(path, json={}, headers=HOME)
+    assert (refused.status_code, "HEARTBEAT_URL" in refused.get_json()["detail"]) == (404, True)
+    client = post.own.open(
+        ALERT_CHANNELS="phone=json://127.0.0.1:9/", HEARTBEAT_URL="http://127.0.0.1:9/secret"
+    )
+    assert client.get("/api/channels").get_json()["heartbeat"]["test"] is None
+    assert client.post(path, json={}, headers=HOME).get_json()["test"]["state"] == "pending"
+    post.refusal = Refusal("answered 500")
+    post.round()
+    post.own.now_ms += 1_000
+    heartbeat = client.get("/api/channels").get_json()["heartbeat"]
+    assert (heartbeat["test"]["state"], heartbeat["test"]["error"]) == ("refused", "answered 500")
+    assert [one["name"] for one in client.get("/api/channels").get_json()["channels"]] == ["phone"]
+    evil = {"Origin": "http://evil.example"}
+    assert client.post(path, json={}, headers=evil).status_code == 403
+    assert "secret" not in client.get("/api/channels").get_data(as_text=True)
 
 
 def test_nobody_has_a_channel_tried_by_an_address_or_from_another_site(post: Post) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from core.rule_spec import HEARTBEAT
 from ingest.store import rules
+from ingest.store.channels import ask_test
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
 from ingest.store.rules import StoredRule
@@ -123,6 +125,21 @@ def test_the_analyst_delivers_what_it_finds_and_notes_that_it_has_arrived(
     wait_until(lambda: analysts.reader.channels(0)["phone"].delivered_ms is not None, "it is noted")
     ((_, body),) = sink.taken
     assert [one["alert_id"] for one in body["alerts"]] == [alert.episode_id]
+
+
+def test_the_dead_man_s_switch_is_asked_when_somebody_tries_it(
+    analysts: Analysts, sink: Sink
+) -> None:
+    analysts.settings["HEARTBEAT_URL"] = f"http://127.0.0.1:{sink.server_port}/beat"
+    sink.answers = [(500, {})]
+    with analysts.writer.transaction() as tx:
+        ask_test(tx, HEARTBEAT, 1)
+    analysts.start()
+    wait_until(
+        lambda: analysts.reader.channel_tests()[HEARTBEAT].tried_ms is not None, "it is asked"
+    )
+    assert sink.asked == ["/beat"]
+    assert analysts.reader.channel_tests()[HEARTBEAT].error == "answered 500"
 
 
 @pytest.mark.soak

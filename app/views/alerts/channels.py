@@ -5,14 +5,17 @@ from typing import Any
 
 from dash import html
 
-from app.services.channels import ChannelState
+from app.services.channels import ChannelState, Heartbeat
 from app.views.markup import aria, data, html_text
 from app.views.text import count, time_text
 from core.report import AnalystReport
+from ingest.store.reader import ChannelTest
 
 
-def channels_panel(channels: Sequence[ChannelState], analysis: AnalystReport) -> Any:
-    """Every channel, the dead man's switch where it was asked, and this browser."""
+def channels_panel(
+    channels: Sequence[ChannelState], heartbeat: Heartbeat, analysis: AnalystReport
+) -> Any:
+    """Every channel, the dead man's switch where there is one, and this browser."""
     head = html.Div(
         html.H2(["Channels", html.Small("at least once, the same key on a repeat")]),
         className="panel-head",
@@ -24,8 +27,8 @@ def channels_panel(channels: Sequence[ChannelState], analysis: AnalystReport) ->
             " of them."
         )
         rows = [html.P(words, className="empty")]
-    if analysis.ping_ms is not None or analysis.ping_error:
-        rows.append(_heartbeat(analysis))
+    if heartbeat.is_configured:
+        rows.append(_heartbeat(heartbeat, analysis))
     browser = _line(
         "browser",
         ["while a page of the desk is open", html.Small("this browser alone")],
@@ -59,25 +62,27 @@ def _channel(one: ChannelState) -> html.Div:
         small.append(html.Span(**data(due=health.next_ms or 0, kept="")))
     elif health is not None:
         small = [f"24 h: {health.delivered_since} sent, {health.retried_since} retried"]
-    tested = [html.Small(_test_words(one))] if one.test else []
+    tested = [html.Small(_test_words(one.test))] if one.test else []
     said = [mark, channel_words(one), html.Small(small), *tested]
-    return _line(one.name, said, [_test_button(one.name)])
+    return _line(one.name, said, [_test_button(one.name, "test", one.name)])
 
 
-def _test_words(one: ChannelState) -> str:
-    assert one.test is not None
-    if one.test.tried_ms is None:
+def _test_words(test: ChannelTest, arrived: str = "arrived") -> str:
+    if test.tried_ms is None:
         return "test: asked, the analyst sends it"
-    at = time_text(one.test.tried_ms, True)
-    return f"test {at}: {one.test.error or 'arrived'}"
+    return f"test {time_text(test.tried_ms, True)}: {test.error or arrived}"
 
 
-def _heartbeat(analysis: AnalystReport) -> html.Div:
-    asked = time_text(analysis.ping_ms, True) if analysis.ping_ms is not None else "not yet"
-    mark: Any = html.Span("✕ ", className="bad") if analysis.ping_error else "✓ "
-    said = [mark, f"asked {asked}", f", {analysis.ping_error or 'answered'}",
-            html.Small("your own dead man's switch")]  # fmt: skip
-    return _line("heartbeat", said, [])
+def _heartbeat(heartbeat: Heartbeat, analysis: AnalystReport) -> html.Div:
+    said: list[Any] = ["not asked yet"]
+    if analysis.ping_ms is not None or analysis.ping_error:
+        asked = time_text(analysis.ping_ms, True) if analysis.ping_ms is not None else "not yet"
+        mark: Any = html.Span("✕ ", className="bad") if analysis.ping_error else "✓ "
+        said = [mark, f"asked {asked}", f", {analysis.ping_error or 'answered'}"]
+    said.append(html.Small("your own dead man's switch"))
+    if heartbeat.test:
+        said.append(html.Small(_test_words(heartbeat.test, "answered")))
+    return _line("heartbeat", said, [_test_button("the dead man's switch", "ping")])
 
 
 def _line(name: str, said: Sequence[Any], buttons: Sequence[Any]) -> html.Div:
@@ -85,10 +90,10 @@ def _line(name: str, said: Sequence[Any], buttons: Sequence[Any]) -> html.Div:
     return html.Div(parts, className="channel", **data(key=name))
 
 
-def _test_button(name: str) -> html.Button:
+def _test_button(words: str, what: str, name: str = "") -> html.Button:
     return html.Button(
-        "Test", className="btn-small", type="button", **data(do="test", id=name),
-        **aria(label=f"Test {name}"),
+        "Test", className="btn-small", type="button", **data(do=what, id=name),
+        **aria(label=f"Test {words}"),
     )  # fmt: skip
 
 

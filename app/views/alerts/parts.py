@@ -28,7 +28,9 @@ def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
         ),
         ids.EPISODE: episode_panel(desk, judged, watched),
         ids.WHY: why_panel(judged),
-        ids.CHANNELS: channels_panel(desk.channels.view(), desk.status.view().analysis),
+        ids.CHANNELS: channels_panel(
+            desk.channels.view(), desk.channels.heartbeat(), desk.status.view().analysis
+        ),
         ids.FORM: rule_form(listed_symbols(desk), channels),
         "texts": forming(rules),
     }

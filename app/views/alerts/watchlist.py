@@ -7,6 +7,7 @@ from typing import Any
 from dash import html
 
 from app.services import Desk
+from app.services.alerts import books_of
 from app.services.watchlist import WatchedRule
 from app.views.alerts.asked import SORTS, Asked
 from app.views.alerts.words import (
@@ -23,8 +24,9 @@ from app.views.alerts.words import (
 from app.views.drawing import sparkline
 from app.views.markup import aria, data, html_text
 from app.views.shell.news import direction_words, mark_of
-from app.views.text import NONE, count, money, plain, signed
+from app.views.text import NONE, coin, count, duration_text, money, plain, signed, time_text
 from core.pair_spec import HEDGES
+from core.paper import Together
 from ingest.store.reader import StoredEpisode
 
 COLUMNS = (
@@ -105,7 +107,7 @@ def watchlist_table(desk: Desk, asked: Asked, rules: Sequence[WatchedRule]) -> A
     head = html.Div(
         className="panel-head",
         children=[
-            html.H2(["Watchlist", html.Small(_summary(rules))]),
+            html.H2(["Watchlist", html.Small(_summary(desk, rules))]),
             html.Div(
                 [
                     _button(
@@ -255,10 +257,41 @@ def _paper(one: WatchedRule) -> str:
     return NONE if one.position is None else money(one.position.pnl_open, "+")
 
 
-def _summary(rules: Sequence[WatchedRule]) -> str:
-    held = [one.position for one in rules if one.position is not None]
-    words = f"{count(len(rules), 'rule')}"
-    return words + (f", {len(held)} on paper" if held else "")
+def _summary(desk: Desk, rules: Sequence[WatchedRule]) -> str:
+    held = [
+        (one.rule.spec.pair, one.position)
+        for one in rules
+        if one.rule.spec.pair is not None and one.position is not None
+    ]
+    words = [count(len(rules), "rule") + (f", {len(held)} on paper" if held else "")]
+    quotes = {one.symbol: one.quote for one in desk.market.symbols()} if held else {}
+    words += [book_words(quote, book) for quote, book in books_of(held, quotes).items()]
+    return " · ".join([*words, *judged_words(rules)])
+
+
+def book_words(quote: str, book: Together) -> str:
+    """All paper positions of one currency together, and the symbol that most hangs on."""
+    words = f"one book: {money(book.pnl_open, '+')} {quote} open".replace("  ", " ")
+    largest = next(iter(book.exposure.items()), None)
+    if largest is None:
+        return words
+    return f"{words}, largest leg {coin(largest[0])} {money(largest[1].value, '+')}"
+
+
+def judged_words(rules: Iterable[WatchedRule]) -> list[str]:
+    """When a bar was last judged, and how long after it had closed."""
+    judged = [
+        (one.standing.judged_at_ms, one.standing.judged_ms + one.rule.spec.timeframe_ms)
+        for one in rules
+        if one.standing is not None
+        and one.standing.judged_ms is not None
+        and one.rule.spec.pair is not None  # the data are judged by the minute, not after a bar
+    ]
+    if not judged:
+        return []
+    at_ms, end_ms = max(judged)
+    after = duration_text(max(0, at_ms - end_ms))
+    return [f"judged {time_text(at_ms, True)}, {after} after its bar"]
 
 
 def _no_rule() -> html.Div:

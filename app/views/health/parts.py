@@ -35,7 +35,7 @@ def parts(desk: Desk, asked: tuple[()]) -> dict[str, Any]:
         ids.PROCESSES: _processes(status),
         ids.SYMBOLS: _symbols(status),
         ids.EVENTS: _events(trends, desk.found.newest()),
-        ids.CHANNELS: channels_panel(channels, status.analysis),
+        ids.CHANNELS: channels_panel(channels, desk.channels.heartbeat(), status.analysis),
     }
 
 
