@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,11 @@ def run(connection: Connection, sql: str, *values: Any) -> CursorResult[*tuple[A
     if connection.dialect.paramstyle != "qmark":
         sql = sql.replace("?", "%s")
     return connection.exec_driver_sql(sql, values)
+
+
+def marks(values: Sequence[Any]) -> str:
+    """As many `?` as there are values, for a list in a query."""
+    return ", ".join("?" * len(values))
 
 
 def _inode(path: Path | None) -> int | None:

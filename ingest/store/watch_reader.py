@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ingest.store.connections import ReadConnections, run
+from ingest.store.connections import ReadConnections, marks, run
 from ingest.store.rules import COLUMNS, IN_FORCE, StoredRule, stored_rule
 
 
@@ -212,12 +212,11 @@ class WatchReader(ReadConnections):
         with self._reading() as connection:
             rows: Sequence[Any] = run(connection, sql, *values, int(limit)).all()
             sent = defaultdict(list)
-            marks = ", ".join("?" * len(rows))
             if rows:
                 for episode_id, *columns in run(
                     connection,
                     "SELECT episode_id, channel, event, state, attempts, next_ms, delivered_ms,"
-                    f" error FROM deliveries WHERE episode_id IN ({marks}) ORDER BY id",
+                    f" error FROM deliveries WHERE episode_id IN ({marks(rows)}) ORDER BY id",
                     *(row[0] for row in rows),
                 ):
                     sent[episode_id].append(Sent(*columns))

@@ -19,6 +19,7 @@ from ingest.store.engine import migrate
 from ingest.store.reader import ProcessStatus, Reader
 from ingest.worker import Worker
 from tests.support.exchange import exchange_in_a_thread
+from tests.support.gaps import missing_ids
 from tests.support.waiting import HANG_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,7 +146,7 @@ def test_history_live_trades_a_crash_and_a_stand_by_leave_no_missing_ids(
             and taken.pid == second.pid
             and all(workers.trades(name)[-1][0] > ids_before[name] + 20 for name in SYMBOLS)
             # Asked after those: the first of them tells what is missing.
-            and not any(missing.missing for missing in workers.reader.missing_ids().values())
+            and not any(missing.missing for missing in missing_ids(workers.reader).values())
             and all(workers.reader.bar_range(name, 3_600_000) for name in SYMBOLS)
         )
 
@@ -255,7 +256,7 @@ def test_a_replay_is_shown_and_marked_as_ended(workers: Workers, tmp_path: Path)
 
     wait_until(has_ended, "the recording has ended")
     assert len(workers.trades("BTCUSDT")) == 200
-    assert workers.reader.meta()["source"] == "replay"
+    assert workers.reader.snapshot().meta["source"] == "replay"
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(HANG_S) == 0
 

@@ -22,6 +22,7 @@ from ingest.simulator.faults import Faults
 from ingest.store.reader import Reader
 from ingest.worker import Worker
 from tests.support.exchange import exchange_in_a_thread
+from tests.support.gaps import missing_ids
 from tests.support.waiting import HANG_S, until, wait_until
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")
@@ -168,7 +169,7 @@ class Desk:
 
         def is_caught_up() -> bool:
             return all(self.last_id(symbol) >= newest[symbol] for symbol in self.symbols) and (
-                not any(found.missing for found in self.reader.missing_ids().values())
+                not any(found.missing for found in missing_ids(self.reader).values())
             )
 
         await until(is_caught_up, "everything stored")
@@ -391,7 +392,7 @@ class Processes:
             stored = [self.reader.symbol(name) for name in SYMBOLS]
             return all(
                 one is not None and (one.last_id or 0) >= newest[one.symbol] for one in stored
-            ) and not any(found.missing for found in self.reader.missing_ids().values())
+            ) and not any(found.missing for found in missing_ids(self.reader).values())
 
         self.until(is_caught_up, "everything stored")
         return newest

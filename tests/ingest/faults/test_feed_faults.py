@@ -21,6 +21,7 @@ from ingest.live import upkeep
 from ingest.live.stops import STOP_MS
 from ingest.simulator.conduct import Conduct
 from tests.ingest.faults.conftest import stored_trades
+from tests.support.gaps import missing_ids
 from tests.support.waiting import HANG_S, until
 
 Scenario = Callable[[Any], Awaitable[Any]]
@@ -215,7 +216,7 @@ async def odd_rows_in_every_page(desks: Any) -> None:
         desk.faults.drop_next = 60
         await until(lambda: not desk.faults.drop_next, "dropped")
         await until(desk.gap_count, "the gap is seen")
-        await until(lambda: any(m.missing for m in desk.reader.missing_ids().values()), "told")
+        await until(lambda: any(m.missing for m in missing_ids(desk.reader).values()), "told")
         desk.faults.odd_every = 0
         await until(lambda: not minutes_lacking(desk, "LTCUSDT"), "what was set aside is there")
 

@@ -16,6 +16,7 @@ from ingest.files.summary import ImportResult
 from ingest.store import market, pruning
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.gaps import missing_ids
 from tests.support.market import listing
 
 DAY = 1_704_412_800_000  # 2024-01-05
@@ -120,12 +121,12 @@ def test_second_import_of_a_file_changes_nothing(load: Load, save: Save, reader:
     ]
     load(*paths)
     before = [rows(reader.bars("BTCUSDT", length)) for length in TIMEFRAMES.values()]
-    known, missing = revision(reader), reader.missing_ids()
+    known, missing = revision(reader), missing_ids(reader)
     assert known > 0
     assert [result.changed_bars for result in load(*paths)] == [0, 0]
     assert [rows(reader.bars("BTCUSDT", length)) for length in TIMEFRAMES.values()] == before
     assert revision(reader) == known
-    assert reader.missing_ids() == missing
+    assert missing_ids(reader) == missing
 
 
 def test_klines_roll_up_to_every_longer_bar_that_they_fill(

@@ -174,7 +174,7 @@ def test_the_command_replays_into_a_database_of_its_own(tmp_path: Path) -> None:
     assert "70 trades (70 new)" in done.stdout
     assert not (tmp_path / "market.db").exists()
     reader = Reader(f"sqlite:///{tmp_path}/market-replay.db")
-    assert reader.meta()["source"] == "replay"
+    assert reader.snapshot().meta["source"] == "replay"
     assert len(reader.bars("BTCUSDT", 1_000)) >= 69
     reader.close()
 

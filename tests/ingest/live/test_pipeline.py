@@ -14,6 +14,7 @@ from ingest.live.pipeline import BARS_PER_TRANSACTION, GRACE_MS, Pipeline
 from ingest.store import market, pruning
 from ingest.store.reader import Reader
 from ingest.store.transaction import Transaction, Writer
+from tests.support.gaps import missing_ids
 
 MINUTE = 60_000
 START = 1_700_000_100_000 - 1_700_000_100_000 % 3_600_000 + 55 * MINUTE
@@ -200,7 +201,7 @@ def test_bars_with_missing_ids_are_incomplete_until_repaired_and_then_raise_the_
     close_known(pipeline, START + 125_000)
     (gap,) = reader.gaps([name], ("open",))
     assert (gap.from_id, gap.to_id) == (hole[0].trade_id, hole[-1].trade_id)
-    assert reader.missing_ids()[name].missing == len(hole)
+    assert missing_ids(reader)[name].missing == len(hole)
     seconds = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, 1_000)}
     assert not any(seconds[START + second * 1_000].complete for second in (70, 71, 72))
     assert seconds[START + 60_000].complete
@@ -214,7 +215,7 @@ def test_bars_with_missing_ids_are_incomplete_until_repaired_and_then_raise_the_
     assert after is not None
     assert after.revision > before.revision
     assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 125_000)
-    assert reader.missing_ids().get(name, (0, 0, 0))[:2] == (0, 0)
+    assert missing_ids(reader).get(name, (0, 0, 0))[:2] == (0, 0)
 
 
 def test_a_gap_that_shows_only_after_bars_were_closed_takes_their_completeness_back(
@@ -313,7 +314,7 @@ def test_after_a_long_stop_klines_stand_in_until_the_trades_are_back(
             tx, pipeline.chains[name].symbol_id, MINUTE, START + MINUTE, 2**60
         )
     assert {origin for _, origin in found} == {Origin.TRADES}
-    assert reader.missing_ids().get(name, (0, 0, 0))[0] == 0
+    assert missing_ids(reader).get(name, (0, 0, 0))[0] == 0
 
 
 def test_a_stop_longer_than_trades_are_kept_starts_the_chain_anew(

@@ -29,6 +29,7 @@ from ingest.store.engine import open_engine
 from ingest.store.pulse import Pulse
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.gaps import missing_ids
 from tests.support.market import listing
 from tests.support.waiting import HANG_S, wait_until
 
@@ -144,7 +145,7 @@ def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
     wait_until(lambda: not desk.writing.paused and len(desk.queue) == 0, "all written")
     desk.put(401, 402)  # the next ids show what was dropped
     wait_until(lambda: all(last == 402 for _, _, last in desk.stored()), "the newest are stored")
-    assert sum(missing.missing for missing in desk.reader.missing_ids().values()) == dropped
+    assert sum(missing.missing for missing in missing_ids(desk.reader).values()) == dropped
 
 
 def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None:

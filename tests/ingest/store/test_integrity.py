@@ -90,7 +90,7 @@ def test_a_damaged_file_is_set_aside_and_what_was_imported_is_kept(
     assert len(kept) == 4_000
     assert kept.imported.all()
     assert reader.bar_range("BTCUSDT", 60_000) is None
-    notice = reader.meta()["notice"]
+    notice = reader.snapshot().meta["notice"]
     assert aside.name in notice
     assert "2 imports (4000 bars, 1000 trades) were kept" in notice
     reader.close()
@@ -117,7 +117,7 @@ def test_imports_around_a_page_that_cannot_be_read_are_kept_and_the_user_is_told
     kept = reader.bars("BTCUSDT", HOUR).open_time_ms // HOUR
     assert 3_000 < len(kept) < 4_000
     assert (kept[0], kept[-1]) == (0, 3_999)
-    assert "kept in part: import the files again" in reader.meta()["notice"]
+    assert "kept in part: import the files again" in reader.snapshot().meta["notice"]
     reader.close()
 
 

@@ -15,6 +15,7 @@ from ingest.store import gaps, imports, market, process, pruning
 from ingest.store.market import BarChanges, FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.gaps import missing_ids
 from tests.support.market import listing
 
 MINUTE = 60_000
@@ -260,7 +261,7 @@ def test_gap_shrinks_and_ends_filled_or_shown_as_lost(
         assert [
             (gap.from_id, gap.to_id, gap.symbol) for gap in gaps.in_state(tx, "unfillable")
         ] == [(32, 34, "BTCUSDT")]
-    assert reader.missing_ids() == {"BTCUSDT": (3, 0, 1)}
+    assert missing_ids(reader) == {"BTCUSDT": (3, 0, 1)}
     assert [gap.reason for gap in reader.gaps(["BTCUSDT"], ["unfillable"])] == [
         "the exchange has pruned it"
     ]

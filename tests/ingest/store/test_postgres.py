@@ -13,6 +13,7 @@ from ingest.store.market import BarChanges, FeedCursor
 from ingest.store.reader import Freshness, Reader, Snapshot
 from ingest.store.schema import metadata
 from ingest.store.transaction import Writer
+from tests.support.gaps import missing_ids
 from tests.support.market import listing
 
 MINUTE = 60_000
@@ -30,7 +31,7 @@ def test_a_worker_that_has_lost_its_lock_unawares_writes_nothing_more(postgres_u
     with second.transaction() as tx:
         process.set_meta(tx, "source_reason", "asked for")
     reader = Reader(postgres_url)
-    assert reader.meta()["source"] == "binance"
+    assert reader.snapshot().meta["source"] == "binance"
     for one in (first, second, reader):
         one.close()
 
@@ -97,12 +98,12 @@ def test_desk_on_postgres_stores_and_reads_what_it_does_on_sqlite(postgres_url: 
         1,
         0,
     )
-    assert reader.missing_ids() == {"BTCUSDT": (5, 1, 0)}
+    assert missing_ids(reader) == {"BTCUSDT": (5, 1, 0)}
     assert [gap.from_id for gap in reader.gaps(["BTCUSDT"], start_ms=0)] == [605]
     status = reader.status("worker")
     assert status is not None
     assert (status.heartbeat_ms, status.payload) == (7, {"queue_depth": 2})
-    assert reader.meta() == {"source": "binance"}
+    assert reader.snapshot().meta == {"source": "binance"}
     fresh = {"BTCUSDT": Freshness(1, 2, 1.5, {MINUTE: 2 * MINUTE}, "USDT", "TRADING")}
     assert reader.freshness(["BTCUSDT", "NOSUCH"]) == reader.freshness() == fresh
     assert reader.freshness([]) == {}

@@ -217,7 +217,7 @@ def test_status_and_meta_come_back_as_they_were_said(filled: Writer, reader: Rea
         process.set_meta(tx, "source", "simulated")
     assert reader.status("worker") == ProcessStatus(77, "live", 20, payload)
     assert reader.status("analyst") is None
-    assert reader.meta() == {"source": "simulated"}
+    assert reader.snapshot().meta == {"source": "simulated"}
     assert not reader.has_imports()
 
 

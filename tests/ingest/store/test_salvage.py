@@ -116,7 +116,7 @@ def test_a_table_of_the_users_is_kept_row_by_row_around_every_damaged_page(
     )
     assert kept == [(n, words(n), "ETHUSDT") for n in range(1, ROWS + 1) if n not in lost]
     reader = Reader(url)
-    notice = reader.meta()["notice"]
+    notice = reader.snapshot().meta["notice"]
     assert f"{ROWS - len(lost)} notes were kept in part: look through your notes." in notice
     assert [item.symbol for item in reader.symbols()] == ["ETHUSDT"]  # what a note refers to
     assert reader.bar_range("ETHUSDT", 60_000) is None
@@ -137,7 +137,7 @@ def test_a_table_that_can_be_read_is_kept_whole_where_the_markets_is_not(
     migrate(url)
     assert rows(path, "SELECT id, words FROM notes") == [(n, words(n)) for n in range(1, ROWS + 1)]
     reader = Reader(url)
-    assert reader.meta()["notice"].endswith(f", {ROWS} notes were kept.")
+    assert reader.snapshot().meta["notice"].endswith(f", {ROWS} notes were kept.")
     reader.close()
 
 
