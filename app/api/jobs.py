@@ -43,7 +43,7 @@ JobAnswer = Schema.from_dict(
         "ended": text("when it ended", null=True),
     },
     name="Job",
-)  # fmt: skip
+)
 RESULT_HEAD = ("kind", "state", "progress", "spec")
 JobsAnswer = Schema.from_dict({"jobs": fields.List(fields.Nested(JobAnswer))}, name="Jobs")
 

@@ -11,9 +11,7 @@ from flask import Flask, Response, request
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
-from app.services.alerts import NoRight, NotThere
-from app.services.jobs import TooManyJobs
-from app.services.market import SymbolNotIngested
+from app.services.refusals import NoRight, NotThere, SymbolNotIngested, TooManyJobs
 from core.errors import FieldError, ParameterErrors, StoreError
 from core.parameters import printable
 

@@ -31,7 +31,7 @@ RuleAnswer = Schema.from_dict(
         **{name: answer_field(entry) for name, entry in _EVERY.items()},
     },
     name="Rule",
-)  # fmt: skip
+)
 RulesAnswer = Schema.from_dict(
     {"rules": fields.List(fields.Nested(RuleAnswer)), "next": next_page("after")}, name="Rules"
 )

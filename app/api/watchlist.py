@@ -69,7 +69,7 @@ WatchedAnswer = Schema.from_dict(
         "warnings": fields.List(fields.String(metadata={"description": "field: reason"})),
     },
     name="Watched",
-)  # fmt: skip
+)
 WatchlistAnswer = Schema.from_dict(
     {"rules": fields.List(fields.Nested(WatchedAnswer))}, name="Watchlist"
 )

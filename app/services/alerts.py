@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from app.services.looks import SharedLook
-from app.services.market import SymbolNotIngested
-from core.errors import FieldError, PairdeskError, ParameterErrors
+from app.services.refusals import NotThere, SymbolNotIngested, writable
+from core.errors import FieldError, ParameterErrors
 from core.pair_spec import PairSpec
 from core.paper import Position, Together, position_of, revive, together
 from core.rule_spec import RuleSpec, read_rule_spec, rule_body
@@ -17,14 +17,6 @@ from ingest.store.rules import RuleBook, StoredRule
 
 MINUTE_MS = 60_000
 MOST_FIRING = 1_000
-
-
-class NotThere(PairdeskError):
-    """There is no such rule or alert, or none any more."""
-
-
-class NoRight(PairdeskError):
-    """This desk takes no writes from whoever asked; the message says why and what would help."""
 
 
 class Record(NamedTuple):
@@ -75,7 +67,7 @@ class AlertService:
         SymbolNotIngested
             Nothing comes of a leg.
         """
-        book = self._writable()
+        book = writable(self._book)
         spec = read_rule_spec(given, self._settings)
         self._check(spec)
         return book.create(spec, self._forming_ms(spec), self._now_ms())
@@ -85,7 +77,7 @@ class AlertService:
 
         Where what it trades changes, it begins anew at the bar that is forming now.
         """
-        book = self._writable()
+        book = writable(self._book)
         old = self.rule(rule_id)
         if given.get("kind", old.spec.kind) != old.spec.kind:
             words = "can't be changed: make another rule"
@@ -99,12 +91,12 @@ class AlertService:
 
     def delete(self, rule_id: int) -> None:
         """Judge a rule no more; what it found stays."""
-        if not self._writable().delete(rule_id, self._now_ms()):
+        if not writable(self._book).delete(rule_id, self._now_ms()):
             raise _no_rule(rule_id)
 
     def acknowledge(self, episode_id: int, who: str) -> None:
         """Keep an episode quiet until it resolves."""
-        if not self._writable().acknowledge(episode_id, who, self._now_ms()):
+        if not writable(self._book).acknowledge(episode_id, who, self._now_ms()):
             raise NotThere(f"no alert {episode_id} that still fires")
 
     def rule(self, rule_id: int) -> StoredRule:
@@ -142,11 +134,6 @@ class AlertService:
         if versions != self._listed[0]:  # reading a rule is dear, and seldom is one changed
             self._listed = versions, self.reader.rules()
         return self._listed[1]
-
-    def _writable(self) -> RuleBook:
-        if self._book is None:
-            raise NoRight("This desk was opened for reading only.")
-        return self._book
 
     def _check(self, spec: RuleSpec) -> None:
         """Refuse a rule of which nothing could come."""

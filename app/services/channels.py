@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from app.services.alerts import NoRight, NotThere
 from app.services.looks import SharedLook
+from app.services.refusals import NotThere, writable
 from core.rule_spec import HEARTBEAT
 from core.settings import Settings
 from ingest.store.reader import ChannelHealth, ChannelTest, Reader
@@ -98,9 +98,7 @@ class ChannelService:
         return next(one for one in self._states(self._ask(name)) if one.name == name)
 
     def _ask(self, name: str) -> ChannelRecord:
-        if self._book is None:
-            raise NoRight("This desk was opened for reading only.")
-        self._book.ask_test(name, self._now_ms())
+        writable(self._book).ask_test(name, self._now_ms())
         return read_channels(self._reader, self._now_ms())
 
     def _states(self, record: ChannelRecord) -> list[ChannelState]:

@@ -3,16 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.services.alerts import NoRight, NotThere
-from core.errors import PairdeskError
+from app.services.refusals import NotThere, TooManyJobs, writable
 from core.job_spec import read_job_spec
 from core.settings import Settings
 from ingest.store.reader import Reader, StoredJob
 from ingest.store.rules import RuleBook
-
-
-class TooManyJobs(PairdeskError):
-    """So many jobs wait already that another one is not taken."""
 
 
 class JobService:
@@ -36,7 +31,7 @@ class JobService:
         TooManyJobs
             Others have to be done or cancelled before.
         """
-        book = self._writable()
+        book = writable(self._book)
         job_id = book.ask_job(read_job_spec(given, self._settings), asked_by, self._now_ms())
         if job_id is None:
             raise TooManyJobs("so many jobs wait already that another one is not taken")
@@ -44,7 +39,7 @@ class JobService:
 
     def cancel(self, job_id: int) -> StoredJob:
         """End a job; one that has ended stays as it is. NotThere without one."""
-        self._writable().cancel_job(job_id, self._now_ms())
+        writable(self._book).cancel_job(job_id, self._now_ms())
         return self.job(job_id)
 
     def job(self, job_id: int) -> StoredJob:
@@ -70,8 +65,3 @@ class JobService:
         if job.started_ms is None:
             return None
         return max(0, (job.ended_ms or self._now_ms()) - job.started_ms) / 1_000
-
-    def _writable(self) -> RuleBook:
-        if self._book is None:
-            raise NoRight("This desk was opened for reading only.")
-        return self._book

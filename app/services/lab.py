@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from app.services.alerts import NotThere
 from app.services.jobs import JobService
+from app.services.refusals import NotThere
 from core.errors import ParameterErrors
 from core.grid_spec import AXES
 from core.job_spec import read_job_spec

@@ -1,16 +1,8 @@
 """What is stored of the market itself: symbols and their bars."""
 
-from core.errors import PairdeskError
+from app.services.refusals import SymbolNotIngested
 from core.types import Bars
 from ingest.store.reader import Reader, StoredSymbol
-
-
-class SymbolNotIngested(PairdeskError):
-    """The store has no such symbol; `fields` maps parameter names to the symbols asked for."""
-
-    def __init__(self, fields: dict[str, str]) -> None:
-        self.fields = fields
-        super().__init__(", ".join(dict.fromkeys(fields.values())) + ": not ingested here")
 
 
 class MarketService:

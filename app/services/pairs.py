@@ -13,7 +13,6 @@ import structlog
 from app.services.cache import SHOWN_BYTES, BoundedCache, ResultCache
 from app.services.later import Later
 from app.services.looks import SharedLook, exchange_now_ms
-from app.services.market import SymbolNotIngested
 from app.services.pair_states import (
     CLOSING_GRACE_MS,
     Ahead,
@@ -26,6 +25,7 @@ from app.services.pair_states import (
     forming_closes,
     last_current_ms,
 )
+from app.services.refusals import SymbolNotIngested
 from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore

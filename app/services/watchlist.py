@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from app.services.alerts import Record
 from app.services.looks import SharedLook
-from app.services.market import SymbolNotIngested
 from app.services.pair_states import PairState
 from app.services.pairs import PairService
+from app.services.refusals import SymbolNotIngested
 from core.paper import Position
 from core.rule_spec import Bound, RuleSpec
 from ingest.store.reader import Snapshot, Standing, StoredEpisode

@@ -178,10 +178,3 @@ class Replay:
             write(lambda: pipeline.close_bars(until))
             return until
         return closed_ms
-
-
-def replay_files(paths: Sequence[Path], pipeline: Pipeline, speed: float | None = None) -> Replayed:
-    """Send recorded files through a pipeline that has not been started yet."""
-    replay = Replay(paths, speed)
-    pipeline.start(replay.symbols(), keep_existing=True)
-    return replay.run(pipeline)

@@ -22,8 +22,8 @@ from app.api.values import finite, iso
 from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk, open_desk
 from app.services.cache import ResultCache
-from app.services.market import SymbolNotIngested
 from app.services.pair_states import forming_closes
+from app.services.refusals import SymbolNotIngested
 from app.views.shell.notices import notices
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec, read_pair_spec

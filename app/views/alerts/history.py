@@ -10,7 +10,7 @@ from dash import html
 
 from app.services import Desk
 from app.services.found import Judged, Page
-from app.services.market import SymbolNotIngested
+from app.services.refusals import SymbolNotIngested
 from app.services.watchlist import WatchedRule
 from app.views.alerts.watchlist import mute_menu, side_look, table
 from app.views.alerts.words import moment, outcome, rule_name, rule_words, value_text

@@ -7,8 +7,8 @@ from typing import Any
 from dash import html
 
 from app.services import Desk
-from app.services.alerts import NotThere
 from app.services.lab import Run
+from app.services.refusals import NotThere
 from app.views.alerts.watchlist import table
 from app.views.lab import ids
 from app.views.lab.asked import Asked

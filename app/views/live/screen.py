@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from app.services import Desk
-from app.services.market import SymbolNotIngested
 from app.services.pair_states import Ahead, Closed, PairState
+from app.services.refusals import SymbolNotIngested
 from app.services.status import DeskStatus
 from app.views.controls import MORE_FIELDS
 from app.views.links import control_values, listed_symbols, pickable, query_of

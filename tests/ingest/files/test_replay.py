@@ -13,7 +13,7 @@ import pytest
 
 from core.errors import SettingsError
 from ingest.files.recordings import Unread, find_recordings, read_frames, split_line
-from ingest.files.replay import Replay, replay_files
+from ingest.files.replay import Replay
 from ingest.live.pipeline import Pipeline
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
@@ -132,7 +132,9 @@ def test_frames_that_are_no_trades_are_passed_over_and_broken_ones_counted(
         frame(2, 1_000_900),
     ]
     path.write_text("".join(f"{1_000 + i}.5 {line}\n" for i, line in enumerate(lines)))
-    result = replay_files([path], Pipeline(writer, lambda: 0))
+    replay, pipeline = Replay([path]), Pipeline(writer, lambda: 0)
+    pipeline.start(replay.symbols(), keep_existing=True)
+    result = replay.run(pipeline)
     assert (result.frames, result.trades, result.others, result.broken) == (6, 2, 2, 2)
 
 

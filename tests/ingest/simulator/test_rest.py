@@ -206,7 +206,7 @@ def test_times_in_microseconds_when_the_header_asks(get: Get) -> None:
         ("exchangeInfo", "symbols=BTCUSDT", -1100, "'symbols'; legal range"),
         ("ticker/24hr", "symbol=BTCUSDT&type=HUGE", -1130, "'type' is not valid"),
     ],
-)  # fmt: skip
+)
 def test_refusals(api: RestApi, path: str, query: str, code: int, words: str) -> None:
     answer = api.answer(f"/api/v3/{path}", query)
     body = orjson.loads(answer.body)

@@ -1,0 +1,31 @@
+"""Why a service can't give what it is asked for; `app.api.problems` makes answers of it."""
+
+from core.errors import PairdeskError
+from ingest.store.rules import RuleBook
+
+
+class SymbolNotIngested(PairdeskError):
+    """The store has no such symbol; `fields` maps parameter names to the symbols asked for."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self.fields = fields
+        super().__init__(", ".join(dict.fromkeys(fields.values())) + ": not ingested here")
+
+
+class NotThere(PairdeskError):
+    """There is no such rule, alert, job or channel, or none any more."""
+
+
+class NoRight(PairdeskError):
+    """This desk takes no writes from whoever asked; the message says why and what would help."""
+
+
+class TooManyJobs(PairdeskError):
+    """So many jobs wait already that another one is not taken."""
+
+
+def writable(book: RuleBook | None) -> RuleBook:
+    """The book to write in; NoRight where the desk was opened without one."""
+    if book is None:
+        raise NoRight("This desk was opened for reading only.")
+    return book
