@@ -17,6 +17,7 @@ from app.api.pair import pair_routes
 from app.api.paper import paper_routes
 from app.api.placebo import placebo_routes
 from app.api.problems import register_problems
+from app.api.radar import radar_routes
 from app.api.rules import rule_routes
 from app.api.scan import scan_routes
 from app.api.watchlist import watchlist_routes
@@ -27,8 +28,8 @@ def register_api(server: Flask, desk: Desk) -> None:
     """Add every route of the API to a server whose page answers all other paths."""
     routes = (
         pair_routes, expectancy_routes, placebo_routes, explain_routes, download_routes,
-        scan_routes, market_routes, rule_routes, watchlist_routes, alert_routes, channel_routes,
-        heartbeat_routes, paper_routes, job_routes, me_routes, health_routes,
+        scan_routes, radar_routes, market_routes, rule_routes, watchlist_routes, alert_routes,
+        channel_routes, heartbeat_routes, paper_routes, job_routes, me_routes, health_routes,
     )  # fmt: skip
     server.url_map.converters["int"] = StoredNumber
     document_routes(server, [bind(desk) for bind in routes])

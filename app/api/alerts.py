@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, fields
 
-from app.api.blueprint import ApiBlueprint, csv_answer, json_answer
-from app.api.downloads import CSV, csv_text
+from app.api.blueprint import ApiBlueprint, json_answer
+from app.api.spreadsheets import CSV, csv_answer, csv_text
 from app.api.values import choice, finite, iso, judged, next_page, number, text
 from app.requests.rules import AcknowledgeBody, AlertsParameters, both_legs
 from app.services import Desk

@@ -1,9 +1,7 @@
 """Query strings into schemas, and bodies with their ETag."""
 
 import hashlib
-import re
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 from flask import Request, Response, request
@@ -80,21 +78,6 @@ def json_answer(body: Any, status: int = 200) -> Response:
 def json_bytes(body: Any) -> bytes:
     """JSON as it is sent."""
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def csv_answer(text: str, file_name: str) -> Response:
-    """CSV to be saved under a name."""
-    response = Response(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = _attachment(file_name)
-    return tagged(response)
-
-
-def _attachment(file_name: str) -> str:
-    """A header is latin-1 at best: other letters go into a second name (RFC 6266), which counts."""
-    plain = re.sub(r"[^0-9A-Za-z._-]", "_", file_name)
-    if plain == file_name:
-        return f"attachment; filename={plain}"
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
 def tag_of(content: bytes) -> str:

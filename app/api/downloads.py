@@ -1,16 +1,13 @@
 """`/analytics/pair/trades.csv` and `equity.csv`: a pair's backtest as tables."""
 
-import csv
-import io
-import re
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from flask import Response
 
-from app.api.blueprint import ApiBlueprint, csv_answer
-from app.api.pair import ROUND_TRIP_COLUMNS, equity_columns, round_trip_row
+from app.api.backtest import ROUND_TRIP_COLUMNS, equity_columns, round_trip_row
+from app.api.blueprint import ApiBlueprint
+from app.api.spreadsheets import CSV, csv_answer, csv_text
 from app.api.values import finite, iso
 from app.requests.pair import PairParameters, PairRequest, pair_request
 from app.services import Desk
@@ -18,7 +15,6 @@ from app.services.pair_states import PairView
 from core.symbols import split_symbol
 from core.types import PairResult, RoundTrip
 
-CSV = {"type": "string"}
 PRICE_COLUMNS = ("entry_price_a", "entry_price_b", "exit_price_a", "exit_price_b")
 EQUITY_COLUMNS = (
     "time",
@@ -30,7 +26,6 @@ EQUITY_COLUMNS = (
     "zscore",
     "position",
 )
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)Z")
 
 
 def download_routes(desk: Desk) -> ApiBlueprint:
@@ -119,24 +114,6 @@ def _prices(result: PairResult, trip: RoundTrip) -> list[float | None]:
         (rows.close_a, rows.close_b) if trip.exit_reason == "break" else (rows.open_a, rows.open_b)
     )
     return [*entered, finite(a[left]), finite(b[left])]
-
-
-def csv_text(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A table as a spreadsheet reads it."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Keep a spreadsheet from taking text for a formula, or a time for text."""
-    if isinstance(value, str) and (moment := _MOMENT.fullmatch(value)):
-        return f"{moment[1]} {moment[2]}"  # in UTC; the same with T and Z would be text
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
 
 
 def _file_name(request: PairRequest, what: str) -> str:

@@ -9,14 +9,13 @@ import numpy as np
 from flask import Response, request
 from marshmallow import Schema, fields
 
+from app.api.backtest import BacktestAnswer, backtest_json, metric_values, null_exits
 from app.api.blueprint import ApiBlueprint
 from app.api.kept import kept_json
 from app.api.values import (
     DIRECTIONS,
-    EXIT_REASONS,
     ISO,
     NAN,
-    SIDES,
     UNDEFINED,
     choice,
     finite,
@@ -35,22 +34,8 @@ from app.services import Desk
 from app.services.cache import BoundedCache
 from app.services.pair_states import PairView
 from core.pair_spec import HEDGES
-from core.types import FloatArray, Inherited, Metrics, PairResult, RoundTrip, Signal
+from core.types import FloatArray, PairResult, Signal
 
-ROUND_TRIP_COLUMNS = (
-    "side",
-    "entry_time",
-    "exit_time",
-    "entry_z",
-    "exit_z",
-    "quantity_a",
-    "quantity_b",
-    "pnl",
-    "costs",
-    "bars",
-    "exit_reason",
-)
-METRICS = tuple(Metrics.__slots__)
 JUDGED_BYTES = 2**20
 """Requests by their query string: some 500 of the longest, which a parser takes 0.2 ms for."""
 _SERIES = ("close_a", "close_b", "hedge_ratio", "spread", "zscore")
@@ -94,37 +79,6 @@ SeriesAnswer = Schema.from_dict(
         "position": fields.List(fields.Integer()),
     },
     name="Series",
-)
-EquityAnswer = Schema.from_dict(
-    {"time": times(), "value": numbers(), "drawdown": numbers()}, name="Equity"
-)
-RoundTripAnswer = Schema.from_dict(
-    {
-        **{name: number() for name in ROUND_TRIP_COLUMNS},
-        "side": choice(SIDES),
-        "entry_time": text(),
-        "exit_time": text(null=True),
-        "exit_reason": choice(EXIT_REASONS),
-    },
-    name="RoundTrip",
-)
-InheritedAnswer = Schema.from_dict(
-    {"side": choice(SIDES), "entry_time": text("null where it was not filled yet", null=True)},
-    name="Inherited",
-)
-BacktestAnswer = Schema.from_dict(
-    {
-        "since": text(f"only what was decided from this bar on counts; {ISO}", null=True),
-        "inherited": fields.Nested(
-            InheritedAnswer,
-            allow_none=True,
-            metadata={"description": "held over `since`, and not counted"},
-        ),
-        **{name: number() for name in METRICS},
-        "equity": fields.Nested(EquityAnswer),
-        "trades": fields.List(fields.Nested(RoundTripAnswer)),
-    },
-    name="Backtest",
 )
 PairAnswer = Schema.from_dict(
     {
@@ -227,7 +181,6 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
             for gap in view.gaps
         ],
     }
-    reasons = dict(result.reasons) if result else {}
     scalars = _scalars(view)
     body.update(finite_tree(scalars))
     body["signal"] = result.signal if result else "no_data"
@@ -239,32 +192,27 @@ def pair_json(view: PairView, points: int) -> dict[str, Any]:
     if result and result.cointegration:
         body["cointegration"] = finite_tree(asdict(result.cointegration))
     body["series"] = _series(result, points)
-    metrics = _metrics(result)
-    body["backtest"] = {
-        "since": iso(result.backtest.since_ms) if result else None,
-        "inherited": _inherited(result.backtest.inherited) if result else None,
-        **finite_tree(metrics),
-        "equity": equity_columns(result),
-        "trades": [round_trip_row(trip) for trip in result.backtest.round_trips] if result else [],
-    }
-    missing = nulls(scalars, "")
-    if "backtest" in reasons:
-        body["backtest"] = None
-    else:
-        missing += nulls(metrics, "backtest.")
+    is_tested = result is None or "backtest" not in result.reasons
+    body["backtest"] = backtest_json(result) if is_tested else None
+    body["warnings"] = list(view.warnings)
+    if result:
+        body["warnings"] += _warnings(body, result, nulls(scalars, ""))
+    return body
+
+
+def _warnings(body: Mapping[str, Any], result: PairResult, missing: list[str]) -> list[str]:
+    """Why what is null is null; `missing` names the scalars, `body` has the warnings so far."""
+    reasons = dict(result.reasons)
+    if body["backtest"]:
+        missing += nulls(metric_values(result), "backtest.")
     if body["half_life_interval"] is None and "half_life_bars" in reasons:
         missing.append("half_life_interval")
         reasons["half_life_interval"] = reasons["half_life_bars"]
     if body["cointegration"] is None:
         missing.append("cointegration")
-    body["warnings"] = list(view.warnings)
-    if result:
-        body["warnings"] += _explained(missing, reasons, view.warnings)
-        body["warnings"] += _missing_bars(result)
-        body["warnings"] += _null_rows(body["series"])
-        if body["backtest"]:
-            body["warnings"] += _null_exits(body["backtest"]["trades"])
-    return body
+    lines = _explained(missing, reasons, body["warnings"])
+    lines += _missing_bars(result) + _null_rows(body["series"])
+    return lines + null_exits(body["backtest"]["trades"]) if body["backtest"] else lines
 
 
 def _scalars(view: PairView) -> dict[str, Any]:
@@ -322,46 +270,6 @@ def _series(result: PairResult | None, points: int) -> dict[str, Any]:
     return {name: np.ascontiguousarray(column[first:]) for name, column in columns.items()}
 
 
-def equity_columns(result: PairResult | None) -> dict[str, Any]:
-    """Equity and drawdown at the close of every result row."""
-    if result is None:
-        return {"time": [], "value": [], "drawdown": []}
-    return {
-        "time": np.ascontiguousarray(result.rows.open_time_ms),
-        "value": np.ascontiguousarray(result.backtest.equity),
-        "drawdown": np.ascontiguousarray(result.backtest.drawdown),
-    }
-
-
-def _metrics(result: PairResult | None) -> dict[str, Any]:
-    if result is None:
-        return {name: 0 if name == "total_trades" else NAN for name in METRICS}
-    return {name: getattr(result.backtest.metrics, name) for name in METRICS}
-
-
-def _inherited(held: Inherited | None) -> dict[str, Any] | None:
-    if held is None:
-        return None
-    return {"side": held.side, "entry_time": iso(held.entry_time_ms)}
-
-
-def round_trip_row(trip: RoundTrip) -> dict[str, Any]:
-    """A round trip of the backtest, in the order of `ROUND_TRIP_COLUMNS`."""
-    return {
-        "side": trip.side,
-        "entry_time": iso(trip.entry_time_ms),
-        "exit_time": iso(trip.exit_time_ms),
-        "entry_z": finite(trip.entry_z),
-        "exit_z": finite(trip.exit_z),
-        "quantity_a": finite(trip.quantity_a),
-        "quantity_b": finite(trip.quantity_b),
-        "pnl": finite(trip.pnl),
-        "costs": finite(trip.costs),
-        "bars": trip.bars,
-        "exit_reason": trip.exit_reason,
-    }
-
-
 def _last(values: FloatArray) -> float:
     return float(values[-1]) if len(values) else NAN
 
@@ -400,9 +308,3 @@ def _null_rows(series: Mapping[str, Any]) -> list[str]:
                 " missing or incomplete in a leg, or the window isn't filled yet or does not move"
             )
     return lines
-
-
-def _null_exits(trades: list[dict[str, Any]]) -> list[str]:
-    count = sum(trade["exit_z"] is None for trade in trades)
-    words = f"null in {count} of {len(trades)} trades, left without a z or still open"
-    return [f"backtest.trades.exit_z: {words}"] if count else []

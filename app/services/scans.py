@@ -51,7 +51,8 @@ class ScanTable:
 
     def chosen(self, asked: Asked) -> IntArray:
         """Numbers of the rows that were asked for, in order."""
-        return np.flatnonzero(self._wanted(asked))[self._order(asked)]
+        rows = np.flatnonzero(self._wanted(asked))
+        return rows[self._order(asked, rows)]
 
     def _wanted(self, asked: Asked) -> BoolArray:
         wanted = self.quote_volume_24h >= asked.min_quote_volume
@@ -73,8 +74,8 @@ class ScanTable:
         first, second = has
         return (first[self.leg_a] & second[self.leg_b]) | (first[self.leg_b] & second[self.leg_a])
 
-    def _order(self, asked: Asked) -> IntArray:
-        cells = self.values(asked.sort)[self._wanted(asked)]
+    def _order(self, asked: Asked, rows: IntArray) -> IntArray:
+        cells = self.values(asked.sort)[rows]
         if asked.sort == "zscore":
             cells = np.abs(cells)
         falls = asked.order == "desc" if asked.order else SORTS[asked.sort]
