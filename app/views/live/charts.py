@@ -180,7 +180,7 @@ def _small_chart(component_id: str, height: int, label: str, described_by: str) 
     graph = dcc.Graph(
         id=component_id,
         figure=BLANK,
-        config=CONFIG | {"displayModeBar": False},
+        config=CONFIG,
         responsive=True,
         style={"height": f"{height}px"},
     )

@@ -140,7 +140,8 @@ def _unseen(name: str, axis: str, mode: str, meta: Mapping[str, str]) -> Figure:
 
 def _level(name: str, color: str, dash: str) -> Figure:
     return _unseen(name, "y3", "lines", {"end": name, "as": "level"}) | {
-        **{"x": [], "y": []},
+        "x": [],
+        "y": [],
         "line": {"color": color, "width": 1, "dash": dash},
     }
 

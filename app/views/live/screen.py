@@ -320,7 +320,9 @@ def _with_status(
     is_cut = not recorded and any(look == "bad" for look in (badge.look, *levels))
     texts = status_texts(status) | {"verdict-cut": _cut_words(pair) if is_cut else ""}
     strip = {
-        **{"texts": texts, "badge": asdict(badge), "feed": "cut" if is_cut else "live"},
+        "texts": texts,
+        "badge": asdict(badge),
+        "feed": "cut" if is_cut else "live",
         "frame_ms": status.feed.last_frame_ms,
     }
     cursor = replace(cursor, strip=fingerprint(strip), notices=fingerprint(lines))

@@ -77,8 +77,13 @@ def expectancy_figure(spec: PairSpec, told: Expectancy | None, key: str) -> Figu
         _level(0.0, "--text", "8px,3px,2px,3px"),
         _level(-told.cost_bps, "--muted", "1px,3px"),
         {
-            **{"type": "line", "xref": "x", "yref": "paper", "y0": 0, "y1": 1},
-            **{"x0": spec.entry_z, "x1": spec.entry_z},
+            "type": "line",
+            "xref": "x",
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "x0": spec.entry_z,
+            "x1": spec.entry_z,
             "line": {"color": "--accent", "width": 1, "dash": "6px,4px"},
         },
     ]
@@ -86,8 +91,13 @@ def expectancy_figure(spec: PairSpec, told: Expectancy | None, key: str) -> Figu
         _beside("pays costs", 0.0, "--text", "bottom"),
         _beside(f"costs {told.cost_bps:g}", -told.cost_bps, "--muted", "top"),
         {
-            **{"x": spec.entry_z, "xref": "x", "y": 1, "yref": "paper"},
-            **{"text": "your entry", "showarrow": False, "yanchor": "bottom"},
+            "x": spec.entry_z,
+            "xref": "x",
+            "y": 1,
+            "yref": "paper",
+            "text": "your entry",
+            "showarrow": False,
+            "yanchor": "bottom",
             "font": {"color": "--accent", "size": 11},
         },
     ]
@@ -157,23 +167,41 @@ def _line(
     dash: str = "solid",
 ) -> Figure:
     return {
-        **{"type": "scatter", "mode": "lines", "name": name, "showlegend": False},
-        **{"x": x, "y": y, "hoverinfo": "skip", "meta": {}},
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "showlegend": False,
+        "x": x,
+        "y": y,
+        "hoverinfo": "skip",
+        "meta": {},
         "line": {"color": color, "width": width, "dash": dash},
     }
 
 
 def _level(level: float, color: str, dash: str) -> Figure:
     return {
-        **{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level},
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": level,
+        "y1": level,
         "line": {"color": color, "width": 1, "dash": dash},
     }
 
 
 def _beside(words: str, level: float, color: str, anchor: str) -> Figure:
     return {
-        **{"x": 1, "xref": "paper", "xanchor": "left", "xshift": 6, "y": level, "yanchor": anchor},
-        **{"text": words, "showarrow": False, "font": {"color": color, "size": 11}},
+        "x": 1,
+        "xref": "paper",
+        "xanchor": "left",
+        "xshift": 6,
+        "y": level,
+        "yanchor": anchor,
+        "text": words,
+        "showarrow": False,
+        "font": {"color": color, "size": 11},
     }
 
 
