@@ -30,13 +30,13 @@ def sparkline(values: Sequence[float] | FloatArray, entry_z: float, label: str) 
     step = (width - 4) / max(1, len(z) - 1)
     points = [(1 + row * step, y(float(value))) for row, value in enumerate(z)]
     parts = [
-        element("line", x1=0, x2=width, y1=_short(y(level)), y2=_short(y(level)), class_="entry")
+        element("line", x1=0, x2=width, y1=px(y(level)), y2=px(y(level)), class_="entry")
         for level in (entry_z, -entry_z)
     ]
     parts.append(element("path", d=path(points), class_="line"))
     if len(z) and math.isfinite(z[-1]):
         parts.append(_dot(*points[-1]))
-    return _drawing(width, height, label, "spark", parts)
+    return picture(width, height, label, "spark", parts)
 
 
 def trend(values: Sequence[float | None], low: float, high: float | None, label: str) -> Markup:
@@ -55,10 +55,10 @@ def trend(values: Sequence[float | None], low: float, high: float | None, label:
         element(
             "rect",
             x=0,
-            y=_short(ceiling),
+            y=px(ceiling),
             width=width,
             class_="normal",
-            height=_short(y(low) - ceiling),
+            height=px(y(low) - ceiling),
         )
     ]
     step = (width - 4) / max(1, len(values) - 1)
@@ -69,7 +69,7 @@ def trend(values: Sequence[float | None], low: float, high: float | None, label:
     parts.append(element("path", d=path(points), class_="line"))
     if points and math.isfinite(points[-1][1]):
         parts.append(_dot(*points[-1]))
-    return _drawing(width, height, label, "trend", parts)
+    return picture(width, height, label, "trend", parts)
 
 
 def episode_chart(
@@ -103,11 +103,11 @@ def episode_chart(
     parts = [
         element(
             "rect",
-            x=_short(x(begin)),
+            x=px(x(begin)),
             y=top,
             height=bottom - top,
             class_=f"held {look}",
-            width=_short(max(2.0, x(end) - x(begin))),
+            width=px(max(2.0, x(end) - x(begin))),
         )
     ]
     for value in _ticks(low, high):
@@ -134,7 +134,7 @@ def episode_chart(
         moment = time_text(int(first + share * (last - first)))
         words = moment[:6] if long_span else moment
         parts.append(_text(x(first + share * (last - first)), height - 12, words, "axis middle"))
-    return _drawing(width, height, label, "episode", parts)
+    return picture(width, height, label, "episode", parts)
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
@@ -142,7 +142,7 @@ def path(points: Iterable[tuple[float, float]]) -> str:
     said, is_down = [], False
     for x, y in points:
         if math.isfinite(y):
-            said.append(f"{'L' if is_down else 'M'}{_short(x)} {_short(y)}")
+            said.append(f"{'L' if is_down else 'M'}{px(x)} {px(y)}")
         is_down = math.isfinite(y)
     return "".join(said)
 
@@ -160,7 +160,8 @@ def _free(y: float, taken: Sequence[float]) -> float:
     return y
 
 
-def _drawing(width: int, height: int, label: str, look: str, parts: list[Markup]) -> Markup:
+def picture(width: int, height: int, label: str, look: str, parts: list[Markup]) -> Markup:
+    """The drawing itself, with the words that stand for it."""
     named: dict[str, Any] = {"aria-label": label}
     return element(
         "svg", *parts, viewBox=f"0 0 {width} {height}", class_=look, role="img", **named
@@ -168,16 +169,17 @@ def _drawing(width: int, height: int, label: str, look: str, parts: list[Markup]
 
 
 def _line(left: float, right: float, y: float, look: str) -> Markup:
-    return element("line", x1=left, x2=right, y1=_short(y), y2=_short(y), class_=look)
+    return element("line", x1=left, x2=right, y1=px(y), y2=px(y), class_=look)
 
 
 def _text(x: float, y: float, words: str, look: str) -> Markup:
-    return element("text", words, x=_short(x), y=_short(y), class_=look)
+    return element("text", words, x=px(x), y=px(y), class_=look)
 
 
 def _dot(x: float, y: float) -> Markup:
-    return element("circle", cx=_short(x), cy=_short(y), r=2, class_="end")
+    return element("circle", cx=px(x), cy=px(y), r=2, class_="end")
 
 
-def _short(value: float) -> str:
+def px(value: float) -> str:
+    """A length as drawings write it: a tenth of a pixel is enough."""
     return f"{value:.1f}".removesuffix(".0")

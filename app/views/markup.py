@@ -1,6 +1,6 @@
 """Parts of the page: functions that return component trees and know no state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import html
@@ -24,6 +24,23 @@ def term(words: Any, place: str, look: str = "") -> html.A:
 def data(**values: object) -> dict[str, Any]:
     """What a script reads of an element, as dash's components take it: `data(ask=…)`."""
     return {f"data-{name.replace('_', '-')}": str(value) for name, value in values.items()}
+
+
+def table(
+    columns: Sequence[str], rows: list[Any], look: str, left: Sequence[str], sorted_by: str = ""
+) -> html.Div:
+    """A plain table that scrolls by itself where it is too wide."""
+    heads = []
+    for name in columns:
+        more = aria(sort="ascending") if name == sorted_by else {}
+        heads.append(html.Th(name, scope="col", className="left" if name in left else None, **more))
+    return html.Div(
+        html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className=f"table-desk {look}"),
+        className="scrolls",
+        tabIndex="0",
+        role="region",
+        **aria(label=look),
+    )
 
 
 def element(name: str, *children: Any, **attributes: Any) -> Markup:

@@ -12,10 +12,10 @@ from app.services import Desk
 from app.services.found import Judged, Page
 from app.services.refusals import SymbolNotIngested
 from app.services.watchlist import WatchedRule
-from app.views.alerts.watchlist import mute_menu, side_look, table
+from app.views.alerts.watchlist import mute_menu, side_look
 from app.views.alerts.words import moment, outcome, rule_name, rule_words, value_text
 from app.views.drawing import episode_chart
-from app.views.markup import aria, data, element, html_text
+from app.views.markup import aria, data, element, html_text, table
 from app.views.shell.news import direction_words, mark_of, pair_words
 from app.views.text import money, plain
 from core.errors import ParameterErrors

@@ -22,7 +22,7 @@ from app.views.alerts.words import (
     state_of,
 )
 from app.views.drawing import sparkline
-from app.views.markup import aria, data, html_text
+from app.views.markup import aria, data, html_text, table
 from app.views.shell.news import direction_words, mark_of
 from app.views.text import NONE, coin, count, duration_text, money, plain, signed, time_text
 from core.pair_spec import HEDGES
@@ -146,23 +146,6 @@ def ordered(rules: Iterable[WatchedRule], sort: str) -> list[WatchedRule]:
         return near, one.rule.rule_id
 
     return sorted(rules, key=key)
-
-
-def table(
-    columns: Sequence[str], rows: list[Any], look: str, left: Sequence[str], sorted_by: str = ""
-) -> html.Div:
-    """A plain table that scrolls by itself where it is too wide."""
-    heads = []
-    for name in columns:
-        more = aria(sort="ascending") if name == sorted_by else {}
-        heads.append(html.Th(name, scope="col", className="left" if name in left else None, **more))
-    return html.Div(
-        html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className=f"table-desk {look}"),
-        className="scrolls",
-        tabIndex="0",
-        role="region",
-        **aria(label=look),
-    )
 
 
 def _row(one: WatchedRule, chosen: int | None) -> html.Tr:

@@ -10,11 +10,10 @@ from app.services import Desk
 from app.services.status import DeskStatus, ProcessState
 from app.services.trends import Trends
 from app.views.alerts.channels import channels_panel
-from app.views.alerts.watchlist import table
 from app.views.drawing import trend
 from app.views.health import ids
 from app.views.health.things import Thing, bytes_text, things, verdict_words
-from app.views.markup import data, html_text
+from app.views.markup import data, html_text, table
 from app.views.shell.news import direction_words, pair_words
 from app.views.text import NONE, count, duration_text, time_text
 from core.report import Resources

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.views.drawing import path
+from app.views.drawing import path, picture, px
 from app.views.lab.words import day
 from app.views.markup import element
 from app.views.text import plain
@@ -31,10 +31,10 @@ def segments_drawing(segments: Sequence[Mapping[str, Any]]) -> Markup:
         ):
             left, right = x(one[begin]), x(one[end])
             parts.append(
-                element("rect", x=_short(left), y=2 + 12 * row, width=_short(right - left - 1),
+                element("rect", x=px(left), y=2 + 12 * row, width=px(right - left - 1),
                         height=8, rx=2, class_=look)
             )  # fmt: skip
-    return _drawing(height, "When each segment was trained and tested", parts)
+    return picture(WIDTH, height, "When each segment was trained and tested", "lab-drawing", parts)
 
 
 def curve_drawing(
@@ -71,10 +71,10 @@ def curve_drawing(
     parts = []
     for value in _ticks(low, high):
         look = "zero" if value == 0 else "grid"
-        parts.append(element("line", x1=_LEFT, x2=right, y1=_short(y(value)), y2=_short(y(value)),
+        parts.append(element("line", x1=_LEFT, x2=right, y1=px(y(value)), y2=px(y(value)),
                              class_=look))  # fmt: skip
         words = plain(value, "+,.0f") if value else "0"
-        parts.append(element("text", words, x=_LEFT - 6, y=_short(y(value)), class_="end"))
+        parts.append(element("text", words, x=_LEFT - 6, y=px(y(value)), class_="end"))
     if "low" in lines and "high" in lines:
         around = path(points("high")) + path(points("low")[::-1]).replace("M", "L", 1) + "Z"
         parts.append(element("path", d=around, class_="band"))
@@ -83,12 +83,10 @@ def curve_drawing(
             parts.append(element("path", d=path(points(name)), class_=name))
     for share in (0.1, 0.5, 0.9):
         moment = int(first + share * (last - first))
-        parts.append(
-            element("text", day(moment), x=_short(x(moment)), y=height - 6, class_="middle")
-        )
+        parts.append(element("text", day(moment), x=px(x(moment)), y=height - 6, class_="middle"))
     for value, words in said:
-        parts.append(element("text", words, x=right + 8, y=_short(y(value)), class_="said"))
-    return _drawing(height, label, parts)
+        parts.append(element("text", words, x=right + 8, y=px(y(value)), class_="said"))
+    return picture(WIDTH, height, label, "lab-drawing", parts)
 
 
 def entries_drawing(
@@ -123,29 +121,25 @@ def entries_drawing(
 
     parts = []
     for value in _ticks(low, high):
-        at, line = _short(y(value)), "zero" if value == 0 else "grid"
+        at, line = px(y(value)), "zero" if value == 0 else "grid"
         parts.append(element("line", x1=_LEFT, x2=_RIGHT, y1=at, y2=at, class_=line))
         words = plain(value, "+,.0f") if value else "0"
-        parts.append(element("text", words, x=_LEFT - 6, y=_short(y(value)), class_="end"))
+        parts.append(element("text", words, x=_LEFT - 6, y=px(y(value)), class_="end"))
     for entry, name in marked:
         if first <= entry <= last:
-            parts.append(element("line", x1=_short(x(entry)), x2=_short(x(entry)), y1=4, y2=bottom,
+            parts.append(element("line", x1=px(x(entry)), x2=px(x(entry)), y1=4, y2=bottom,
                                  class_=name))  # fmt: skip
     for entry, mean, error, _ in known:
         if math.isfinite(error):
-            parts.append(element("line", x1=_short(x(entry)), x2=_short(x(entry)),
-                                 y1=_short(y(mean - error)), y2=_short(y(mean + error)),
+            parts.append(element("line", x1=px(x(entry)), x2=px(x(entry)),
+                                 y1=px(y(mean - error)), y2=px(y(mean + error)),
                                  class_=f"error {look}"))  # fmt: skip
     parts.append(element("path", d=path([(x(row[0]), y(row[1])) for row in known]), class_=look))
     every = math.ceil(len(rows) / 7)
     for entry, _, _, trades in rows[::every]:
-        parts.append(
-            element("text", f"{entry:g}", x=_short(x(entry)), y=bottom + 14, class_="middle")
-        )
-        parts.append(
-            element("text", f"{trades:,}", x=_short(x(entry)), y=bottom + 28, class_="middle")
-        )
-    return _drawing(height, label, parts)
+        parts.append(element("text", f"{entry:g}", x=px(x(entry)), y=bottom + 14, class_="middle"))
+        parts.append(element("text", f"{trades:,}", x=px(x(entry)), y=bottom + 28, class_="middle"))
+    return picture(WIDTH, height, label, "lab-drawing", parts)
 
 
 def whiskers_drawing(rows: Sequence[tuple[str, float, float]], label: str) -> Markup:
@@ -157,7 +151,7 @@ def whiskers_drawing(rows: Sequence[tuple[str, float, float]], label: str) -> Ma
         return 76 + 204 * (value + reach) / (2 * reach)
 
     height = 26 * len(rows) + 4
-    parts = [element("line", x1=_short(x(0)), x2=_short(x(0)), y1=0, y2=height, class_="zero")]
+    parts = [element("line", x1=px(x(0)), x2=px(x(0)), y1=0, y2=height, class_="zero")]
     for row, (name, mean, error) in enumerate(rows):
         y = 15 + 26 * row
         parts.append(element("text", name, x=0, y=y, class_="name"))
@@ -165,12 +159,12 @@ def whiskers_drawing(rows: Sequence[tuple[str, float, float]], label: str) -> Ma
             parts.append(element("text", "no trade", x=WIDTH - 2, y=y, class_="end"))
             continue
         if math.isfinite(error):
-            left, right = (_short(x(mean + sign * 2 * error)) for sign in (-1, 1))
+            left, right = (px(x(mean + sign * 2 * error)) for sign in (-1, 1))
             parts.append(element("line", x1=left, x2=right, y1=y, y2=y, class_="reach"))
-        parts.append(element("circle", cx=_short(x(mean)), cy=y, r=4, class_="mean"))
+        parts.append(element("circle", cx=px(x(mean)), cy=y, r=4, class_="mean"))
         words = f"{plain(mean, '+.1f')} ± {plain(error, '.1f')}"
         parts.append(element("text", words, x=WIDTH - 2, y=y, class_="end"))
-    return _drawing(height, label, parts)
+    return picture(WIDTH, height, label, "lab-drawing", parts)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -178,13 +172,3 @@ def _ticks(low: float, high: float) -> list[float]:
     size = 10 ** math.floor(math.log10(rough))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
     return [step * place for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _drawing(height: int, label: str, parts: list[Markup]) -> Markup:
-    named: dict[str, Any] = {"aria-label": label}
-    return element("svg", *parts, viewBox=f"0 0 {WIDTH} {height}", class_="lab-drawing", role="img",
-                   **named)  # fmt: skip
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")

@@ -6,9 +6,8 @@ from typing import Any
 from dash import html
 
 from app.services.lab import Run
-from app.views.alerts.watchlist import table
 from app.views.lab.words import parameters_words, share_words
-from app.views.markup import data, html_text
+from app.views.markup import data, html_text, table
 from app.views.text import NONE, coin, plain
 from core.grid_spec import AXES
 

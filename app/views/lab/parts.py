@@ -9,7 +9,6 @@ from dash import html
 from app.services import Desk
 from app.services.lab import Run
 from app.services.refusals import NotThere
-from app.views.alerts.watchlist import table
 from app.views.lab import ids
 from app.views.lab.asked import Asked
 from app.views.lab.charts import (
@@ -22,7 +21,7 @@ from app.views.lab.compare import compare_panel
 from app.views.lab.form import cost_words, form
 from app.views.lab.heat import heat_map, live_link, own_query
 from app.views.lab.words import day, mean_of, parameters_words, share_words, verdict
-from app.views.markup import data, html_text
+from app.views.markup import data, html_text, table
 from app.views.text import NONE, coin, count, plain, signed, time_text
 from core.pair_spec import HEDGES
 from ingest.store.reader import StoredJob
