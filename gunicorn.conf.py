@@ -123,9 +123,7 @@ def when_ready(server: Any) -> None:
         if getattr(server, "supervisor", None) is None:
             server.supervisor = Keeper(command, ROOT)
             server.supervisor.start()
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    shown = f"[{host}]" if ":" in host else host
-    print(f"Pairdesk is on http://{shown}:{settings.port}  (Ctrl-C ends it)", flush=True)
+    print(f"Pairdesk is on {settings.page_address}  (Ctrl-C ends it)", flush=True)
 
 
 def post_fork(_server: Any, _worker: Any) -> None:

@@ -332,6 +332,12 @@ class Settings(BaseModel):
         return tuple(self.allowed_hosts.split(",")) if self.allowed_hosts else ()
 
     @property
+    def page_address(self) -> str:
+        """Where the page is, as seen from this machine."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
     def scanned_timeframes(self) -> tuple[str, ...]:
         """Timeframes of `SCAN_TIMEFRAMES`, one by one."""
         return () if self.scan_timeframes == "none" else tuple(self.scan_timeframes.split(","))

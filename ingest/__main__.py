@@ -13,9 +13,11 @@ from core.settings import Settings
 from core.timeframes import TIMEFRAMES
 from ingest.process.console import configure_logging
 from ingest.process.environment import read_dotenv
+from ingest.process.kernels import keep_kernels
 from ingest.process.lifeline import follow_parent
 from ingest.process.source import resolve_source
 from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
+from ingest.store.engine import migrate, sqlite_path
 
 ROOT = Path(__file__).resolve().parent.parent
 NICE = 10
@@ -121,8 +123,6 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
         return _back_up(options.file, options.force, options.own, settings)
     settings = resolve_source(settings, ROOT, environ)
     url = settings.resolved_database_url(ROOT)
-    from ingest.store.engine import migrate
-
     migrate(url)
     if options.supervise:
         worker = sys.executable, "-m", "ingest"
@@ -140,9 +140,6 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
 
 
 def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
-    from ingest.process.kernels import keep_kernels
-    from ingest.store.engine import sqlite_path
-
     keep_kernels(ROOT, sqlite_path(settings.resolved_database_url(ROOT)), environ)
     # Only now: numba reads its folder when the kernels are imported.
     from ingest.analyst import Analyst
@@ -154,9 +151,6 @@ def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
 
 
 def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) -> int:
-    from ingest.process.kernels import keep_kernels
-    from ingest.store.engine import sqlite_path
-
     url = settings.resolved_database_url(ROOT)
     keep_kernels(ROOT, sqlite_path(url), environ)
     os.nice(NICE)  # feed and page come first

@@ -176,7 +176,7 @@ class Analyst:
         url = self._settings.heartbeat_url
         if url is not None:
             channels[HEARTBEAT] = open_heartbeat(url.get_secret_value())
-        return Courier(reader, writer, channels, desk_address(self._settings), now_ms)
+        return Courier(reader, writer, channels, self._settings.page_address, now_ms)
 
     def _ping(self, reader: Reader, url: str) -> None:
         """Tell the user's dead man's switch that feed, store and evaluation are well."""
@@ -243,12 +243,6 @@ class Analyst:
             self._beat(writer, "stopped")
         except StoreError as error:
             log.warning("the last word can't be stored", reason=str(error))
-
-
-def desk_address(settings: Settings) -> str:
-    """Where the page is, as seen from this machine."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def is_well(reader: Reader, now_s: float) -> bool:

@@ -134,3 +134,17 @@ def test_base_urls_lose_their_trailing_slash():
     settings = Settings.from_mapping({"BINANCE_REST_URL": "http://127.0.0.1:9/"})
     assert settings.binance_rest_url is not None
     assert settings.binance_rest_url.get_secret_value() == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9000"),
+        ("0.0.0.0", "http://127.0.0.1:9000"),  # an address to listen on, and none to go to
+        ("::", "http://127.0.0.1:9000"),
+        ("::1", "http://[::1]:9000"),
+        ("desk.lan", "http://desk.lan:9000"),
+    ],
+)
+def test_the_page_is_where_alerts_and_the_console_say_that_it_is(host, shown):
+    assert Settings.from_mapping({"HOST": host, "PORT": "9000"}).page_address == shown
