@@ -7,8 +7,10 @@ import numpy as np
 
 from core import pair as pairs
 from core.alerts import z_bars
+from core.blocks import looks_back
 from core.pair_spec import PairSpec, read_pair_spec
 from core.paper import PaperState, trade_bars
+from core.regression import CHANGE_ROWS
 from core.rule_spec import Kind, RuleSpec
 from core.settings import Settings
 from core.signals import BORN
@@ -78,10 +80,11 @@ class Figures:
 
 
 def _reach(pair: PairSpec, kind: Kind) -> int:
-    """How many rows back a figure hangs on: beyond the run's own rows, a filter forgets."""
-    shown = pair.bars if kind == "relationship" else 0
-    run = 10 * pair.hedge_window + 2 * pair.window
-    return max(shown, run if pair.hedge == "kalman" else max(pair.hedge_window, pair.window))
+    """How many rows back a figure hangs on."""
+    if kind != "relationship":
+        return looks_back(pair)
+    # Half-life and effectiveness take a hedge from before the rows that they are told over.
+    return max(pair.bars, pair.hedge_window + CHANGE_ROWS + looks_back(pair))
 
 
 def warm_up() -> None:

@@ -112,6 +112,22 @@ def test_bars_that_nothing_hangs_on_and_bars_that_were_pruned_mark_nothing(judge
     assert judged.revised() == ([], [])
 
 
+@pytest.mark.parametrize("hedge", ["ols", "kalman", "returns"])
+def test_an_episode_is_not_marked_by_bars_before_its_windows_that_were_pruned(
+    writer: Writer, reader: Reader, hedge: str
+) -> None:
+    """Fitted on fewer rows than it was judged by, its z would come out otherwise."""
+    judged = Judged(writer, reader, hedge=hedge)
+    pair, one = judged.rule.spec.pair, judged.episodes()[1]
+    assert pair is not None
+    with judged.desk.writer.transaction() as tx:
+        kept_ms = one.start_ms - pair.hedge_window * MINUTE
+        tx.run("DELETE FROM bars WHERE open_time_ms < ?", kept_ms)
+        market.rise_revision(tx, judged.desk.ids["BTCUSDT"])
+    judged.analyst.look()
+    assert judged.revised() == ([], [])
+
+
 def moved_by(judged: Judged, row: int, leg: int, factor: float) -> set[int]:
     """Rewrite one bar; the other bars of the page's own result whose z that moves."""
     before = backtest(judged.reader, judged.rule)
