@@ -15,7 +15,7 @@ from core.pair_figures import PairFigures, pair_figures
 from core.pair_spec import PairSpec
 from core.radar import Radar, hedge_ratios, radar, return_correlations
 from core.selection import FOUND, detectable_half_life_bars, hubs, null_range, qvalues
-from core.spread import break_even_z
+from core.spread import break_even_zs
 from core.stationarity import OWN_PVALUE, dickey_fuller, mackinnon_pvalues
 from core.tasks import Run, in_turn
 from core.tiles import TESTED, engle_granger_blocks
@@ -238,10 +238,7 @@ def _assemble(
     )  # fmt: skip
     pvalue = mackinnon_pvalues(statistic)
     hedge_ratio_now, std = seen.hedge_ratio[leg_a, leg_b], seen.spread_std[leg_a, leg_b]
-    even = [
-        break_even_z(spec.exit_z, *pair, spec.fee_bps, spec.slippage_bps)
-        for pair in zip(hedge_ratio_now.tolist(), std.tolist(), strict=True)
-    ]
+    even = break_even_zs(spec.exit_z, hedge_ratio_now, std, spec.fee_bps, spec.slippage_bps)
     return PairTable(
         leg_a=leg_a,
         leg_b=leg_b,
@@ -257,7 +254,7 @@ def _assemble(
         hedge_ratio_now=hedge_ratio_now,
         zscore=seen.zscore[leg_a, leg_b],
         spread_std=std,
-        break_even_z=np.array(even),
+        break_even_z=even,
         half_life_bars=figures.half_life_bars,
         hurst=figures.hurst,
         variance_ratio_24=figures.variance_ratio,

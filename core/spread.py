@@ -189,10 +189,21 @@ def break_even_z(
     standard deviation in log units: a position of notional N holds N/(1+|b|) units of spread.
     NaN without a spread that moves.
     """
-    if not spread_std > 0.0:
-        return math.nan
+    ratio, std = np.asarray(hedge_ratio), np.asarray(spread_std)
+    return float(break_even_zs(exit_z, ratio, std, fee_bps, slippage_bps))
+
+
+def break_even_zs(
+    exit_z: float,
+    hedge_ratio: FloatArray,
+    spread_std: FloatArray,
+    fee_bps: float,
+    slippage_bps: float,
+) -> FloatArray:
+    """`break_even_z` of many spreads."""
     costs = 2.0 * (fee_bps + slippage_bps) / 1e4
-    return exit_z + costs * (1.0 + abs(hedge_ratio)) / spread_std
+    std = np.where(spread_std > 0.0, spread_std, math.nan)
+    return exit_z + costs * (1.0 + np.abs(hedge_ratio)) / std
 
 
 def required_z(exit_z: float, break_even: float, capture: float, trades: int) -> tuple[float, str]:

@@ -1,12 +1,12 @@
 """Which pairs are far from their mean now, beyond what a trade costs, and since when."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from core.pair_spec import PairSpec
 from core.radar import Radar
+from core.spread import break_even_zs
 from core.types import FloatArray, IntArray
 
 
@@ -34,15 +34,12 @@ def stretched(
 
     Notes
     -----
-    The break-even is `core.spread.break_even_z`. A pair with β ≤ 0 holds both legs on one side: no
-    trade of its spread is hedged.
+    A pair with β ≤ 0 holds both legs on one side: no trade of its spread is hedged.
     """
     fit, std = seen.hedge_ratio[leg_a, leg_b], seen.spread_std[leg_a, leg_b]
     zscore = seen.zscore[leg_a, leg_b]
-    costs = 2.0 * (spec.fee_bps + spec.slippage_bps) / 1e4
-    with np.errstate(divide="ignore", invalid="ignore"):
-        even = spec.exit_z + costs * (1.0 + np.abs(fit)) / std
-        even[~(std > 0.0)] = math.nan
+    even = break_even_zs(spec.exit_z, fit, std, spec.fee_bps, spec.slippage_bps)
+    with np.errstate(invalid="ignore"):
         far = (np.abs(zscore) >= (even if min_z is None else min_z)) & (fit > 0.0)
     rows = np.flatnonzero(far)
     rows = rows[np.argsort(-np.abs(zscore[rows]), kind="stable")]

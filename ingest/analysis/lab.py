@@ -28,6 +28,7 @@ from core.overfitting import (
 from core.pair import plan_rows, trade_rows
 from core.pair_spec import PairSpec
 from core.parameters import Values
+from core.spread import break_even_z
 from core.sweep import FIGURES, Batch, Cells, Grid, Traded, grid_of, sweep
 from core.types import FloatArray, IntArray, Leg
 from core.walk_forward import Segment, WalkForward, ratio_by_fold, walk_among
@@ -176,9 +177,8 @@ def _luck(spec: PairSpec, leg_a: Leg, leg_b: Leg, first_ms: int, last_ms: int) -
     shown = len(backtest.equity)
     times = plan.start_ms + spec.timeframe_ms * np.arange(shown)
     returns, _ = period_returns(times, backtest.equity)
-    deviation = float(fit.series.spread_std[-1])
-    cost = 2.0 * (spec.fee_bps + spec.slippage_bps) / 1e4
-    cost *= (1.0 + abs(float(fit.series.hedge_ratio[-1]))) / deviation if deviation else math.nan
+    ratio, deviation = float(fit.series.hedge_ratio[-1]), float(fit.series.spread_std[-1])
+    cost = break_even_z(0.0, ratio, deviation, spec.fee_bps, spec.slippage_bps)
     entry = best_entry(cost) if math.isfinite(cost) else None
     own = {
         "curve": _curve(times, backtest.equity - spec.notional),
