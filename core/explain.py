@@ -7,7 +7,7 @@ import numpy as np
 from core.bars import align
 from core.blocks import Run, plan_runs, run_of
 from core.hedges import course_of, fit_hedge
-from core.pair import RowPlan, rows_from
+from core.pair import RowPlan
 from core.pair_spec import PairSpec
 from core.reasons import why_undefined
 from core.regression import CHANGE_ROWS
@@ -96,7 +96,7 @@ def explain_zscore(
         spread_mean=float(series.spread_mean[row]),
         spread_std=float(series.spread_std[row]),
         zscore=float(series.zscore[row]),
-        rows=rows_from(rows, shown),
+        rows=rows.from_row(shown),
         log_a=log_a,
         log_b=log_b,
         hedge_ratio=hedge_ratio,

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeVar
 
 from core.backtest import no_backtest, run_backtest
@@ -10,16 +9,17 @@ from core.bars import align
 from core.blocks import block_rows, looks_back, plan_runs, run_in_rows
 from core.expectancy import Expectancy, expectancy
 from core.hedges import Course, FittedHedge, course_of, fit_hedge
-from core.pair_spec import HEDGES, PairSpec
+from core.pair_spec import HEDGES, Hedge, PairSpec
 from core.reasons import (
     explain_missing,
     name_breaks,
     why_no_correlation,
     why_no_effectiveness,
+    why_no_entry,
     why_undefined,
 )
 from core.regression import full_sample_ols
-from core.signals import Conditions, conditions, decide_positions, last_traded
+from core.signals import Conditions, conditions, decide_positions
 from core.spread import break_even_z, half_life, hurst, required_z, return_correlation
 from core.stationarity import cointegration, engle_granger
 from core.types import (
@@ -31,11 +31,11 @@ from core.types import (
     IntArray,
     Leg,
     Listing,
+    Metrics,
     NextRow,
     PairResult,
     PairRows,
     Signal,
-    is_listed,
 )
 
 Columns = TypeVar("Columns", PairRows, HedgeSeries)
@@ -123,51 +123,27 @@ def analyse_pair(
     computed = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
     course = _course(spec, plan, computed)
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
-    rows, count = rows_from(computed, skip), len(computed) - skip
+    rows = computed.from_row(skip)
 
-    chosen = fit_hedge(spec, spec.hedge, course, 0)
+    fitted = _fit_all(spec, course, skip)
+    chosen = fitted.chosen
+    series = chosen.series.from_row(skip)
     ready = _ready(spec, computed, course, chosen.series, skip, listing)
     position, backtest, undefined = _trade(spec, ready)
     reasons = {f"backtest.{name}": words for name, words in undefined.items()}
     if listing.no_common_money:
         backtest, reasons = no_backtest(rows), {"backtest": listing.no_common_money}
-    series = series_from(chosen.series, skip)
-    before, is_present = course.known_before(course.end - 1), not math.isnan(rows.close_a[-1])
-    hedge_ratios, hedges, why, stderr = {}, {}, {}, chosen.stderr
-    for hedge in HEDGES:
-        # One after the other: of those that do not trade little is kept.
-        fit = chosen if hedge == spec.hedge else fit_hedge(spec, hedge, course, skip)
-        hedge_ratios[hedge] = fit.series.hedge_ratio[-count:].copy()
-        hedges[hedge] = _now(fit)
-        why[hedge] = why_undefined(
-            spec, hedge, before, is_present, hedges[hedge].hedge_ratio,
-            float(fit.series.spread_std[-1]),
-        )  # fmt: skip
-        stderr = fit.stderr[-count:].copy() if hedge == "kalman" else stderr
-    why_next = why_undefined(
-        spec, spec.hedge, course.known_before(course.end), False, chosen.next_row.hedge_ratio,
-        chosen.next_row.spread_std,
-    )  # fmt: skip
-    if "break_even_z" in why_next:
-        reasons["zscore_provisional"] = why_next["break_even_z"]
+    reasons |= _why_no_provisional(spec, course, chosen.next_row)
 
     begin = _present(spec, plan, course)
     y, x = course.y[begin:-1], course.x[begin:-1]
     found, words = cointegration(y, x, spec.lags)
     reasons |= words
-    hedge_ratio = float(series.hedge_ratio[-1])
-    even = break_even_z(
-        spec.exit_z,
-        hedge_ratio,
-        float(series.spread_std[-1]),
-        spec.fee_bps,
-        spec.slippage_bps,
-    )
-    metrics = backtest.metrics
-    needed, why_not = required_z(spec.exit_z, even, metrics.reversion_capture, metrics.total_trades)
-    if why_not:
-        reasons["required_z"] = reasons.get("backtest", why_not)
+    even, needed, why_never = _entries_that_pay(spec, series, backtest.metrics)
+    if why_never:
+        reasons["required_z"] = reasons.get("backtest", why_never)
     told = half_life(chosen.held_out)
+    hedge_ratio = float(series.hedge_ratio[-1])
     result = PairResult(
         spec=spec,
         history_start_ms=plan.history_start_ms,
@@ -175,16 +151,16 @@ def analyse_pair(
         as_of_ms=plan.end_ms,
         rows=_own(rows, skip),
         chosen=_own(series, skip),
-        hedge_ratios=hedge_ratios,
-        kalman_stderr=stderr,
-        hedges=hedges,
+        hedge_ratios=fitted.ratios,
+        kalman_stderr=fitted.stderr,
+        hedges=fitted.now,
         next_row=chosen.next_row,
         position=position.copy(),
         ols_full_sample=full_sample_ols(y, x),
         break_even_z=even,
         required_z=needed,
         signal=_signal(int(position[-1]), float(series.zscore[-1])),
-        signal_note=_signal_note(spec, ready, hedge_ratio, listing),
+        signal_note=why_no_entry(spec, ready.rows, ready.given, hedge_ratio, listing),
         correlation=_correlation(spec, computed, course),
         half_life_bars=told.bars,
         half_life_interval=(told.low, told.high),
@@ -194,7 +170,7 @@ def analyse_pair(
         reasons={},
     )
     reasons |= explain_missing(
-        result, why, course, begin, chosen.held_out, told.words, plan.missing_rows
+        result, fitted.why, course, begin, chosen.held_out, told.words, plan.missing_rows
     )
     return replace(result, reasons=reasons | name_breaks(spec, computed, course.breaks[:-1]))
 
@@ -283,7 +259,7 @@ def new_rows(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -> NewRows:
     skip = (plan.start_ms - plan.history_start_ms) // spec.timeframe_ms
     hedge = fit_hedge(spec, spec.hedge, course, skip).series
     shown = slice(skip, -1)  # the last one of a course is still to come
-    rows = rows_from(computed, skip)
+    rows = computed.from_row(skip)
     return NewRows(
         rows, course.y[shown], course.x[shown], hedge, course.breaks[shown], spec, course, skip
     )
@@ -293,16 +269,6 @@ def expectancy_by_entry(spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg) -
     """What trades of the pair earned by the z they were entered at, see `core.expectancy`."""
     rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
     return expectancy(spec, *ready_rows(spec, plan, rows)[1])
-
-
-def rows_from(rows: PairRows, first: int) -> PairRows:
-    """The rows from number `first` on."""
-    return PairRows(*(getattr(rows, name)[first:] for name in PairRows.__slots__))
-
-
-def series_from(series: HedgeSeries, first: int) -> HedgeSeries:
-    """The rows of a hedge from number `first` on."""
-    return HedgeSeries(*(getattr(series, name)[first:] for name in HedgeSeries.__slots__))
 
 
 def _own(columns: Columns, history: int) -> Columns:
@@ -360,7 +326,7 @@ def _ready(
 ) -> Ready:
     """All computed rows, or with `since` the shown ones, which begin flat; `skip` is the first."""
     begin = 0 if spec.since is None else skip
-    rows, hedge = rows_from(rows, begin), series_from(hedge, begin)
+    rows, hedge = rows.from_row(begin), hedge.from_row(begin)
     given = conditions(
         spec,
         rows,
@@ -378,40 +344,58 @@ def _trade(spec: PairSpec, ready: Ready) -> tuple[IntArray, Backtest, dict[str, 
     return position[first:], backtest, reasons
 
 
-def _now(fit: FittedHedge) -> HedgeNow:
-    return HedgeNow(
-        hedge_ratio=float(fit.series.hedge_ratio[-1]),
-        intercept=float(fit.series.intercept[-1]),
-        zscore=float(fit.series.zscore[-1]),
-        effectiveness=fit.effectiveness,
-    )
+class _Fitted(NamedTuple):
+    """Every way of hedging, over the rows shown; `chosen` over all that are computed."""
+
+    chosen: FittedHedge
+    ratios: dict[Hedge, FloatArray]
+    stderr: FloatArray
+    """Of the filter's ratio."""
+    now: dict[Hedge, HedgeNow]
+    why: dict[Hedge, dict[str, str]]
+    """What is undefined at the last row."""
+
+
+def _fit_all(spec: PairSpec, course: Course, skip: int) -> _Fitted:
+    last, count = course.end - 1, course.end - skip
+    before, is_present = course.known_before(last), not math.isnan(course.y[last])
+    chosen = fit_hedge(spec, spec.hedge, course, 0)
+    ratios, now, why, stderr = {}, {}, {}, chosen.stderr
+    for hedge in HEDGES:
+        # One after the other: of those that do not trade little is kept.
+        fit = chosen if hedge == spec.hedge else fit_hedge(spec, hedge, course, skip)
+        ratios[hedge] = fit.series.hedge_ratio[-count:].copy()
+        now[hedge] = HedgeNow(
+            hedge_ratio=float(fit.series.hedge_ratio[-1]),
+            intercept=float(fit.series.intercept[-1]),
+            zscore=float(fit.series.zscore[-1]),
+            effectiveness=fit.effectiveness,
+        )
+        std = float(fit.series.spread_std[-1])
+        why[hedge] = why_undefined(spec, hedge, before, is_present, now[hedge].hedge_ratio, std)
+        if hedge == "kalman":
+            stderr = fit.stderr[-count:].copy()
+    return _Fitted(chosen, ratios, stderr, now, why)
+
+
+def _why_no_provisional(spec: PairSpec, course: Course, row: NextRow) -> dict[str, str]:
+    """Why the row to come can't have a z whatever its prices are; nothing where it can."""
+    before = course.known_before(course.end)
+    why = why_undefined(spec, spec.hedge, before, False, row.hedge_ratio, row.spread_std)
+    return {"zscore_provisional": why["break_even_z"]} if "break_even_z" in why else {}
+
+
+def _entries_that_pay(
+    spec: PairSpec, series: HedgeSeries, metrics: Metrics
+) -> tuple[float, float, str]:
+    """Break-even z and required z of the last row, and why there is none of the latter."""
+    hedge_ratio, std = float(series.hedge_ratio[-1]), float(series.spread_std[-1])
+    even = break_even_z(spec.exit_z, hedge_ratio, std, spec.fee_bps, spec.slippage_bps)
+    needed = required_z(spec.exit_z, even, metrics.reversion_capture, metrics.total_trades)
+    return even, *needed
 
 
 def _signal(position: int, zscore: float) -> Signal:
     if position:
         return "long_spread" if position > 0 else "short_spread"
     return "no_data" if math.isnan(zscore) else "flat"
-
-
-def _signal_note(spec: PairSpec, ready: Ready, hedge_ratio: float, listing: Listing) -> str | None:
-    """Why nothing is entered now, whatever z is."""
-    if ready.given.halted[-1]:
-        legs = zip(
-            (spec.symbol_a, spec.symbol_b),
-            last_traded(ready.rows),
-            (listing.status_a, listing.status_b),
-            strict=True,
-        )
-        # Both may have traded in the last bar: it is the suspended one that will not again.
-        symbol, time_ms, status = min(legs, key=lambda leg: (is_listed(leg[2]), leg[1]))
-        listed = "" if is_listed(status) else f" (listed as {status})"
-        if time_ms < 0:
-            return f"no entry: {symbol} has not traded in these rows{listed}"
-        moment = datetime.fromtimestamp((time_ms + spec.timeframe_ms) / 1000, UTC)
-        return f"no entry: {symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC{listed}"
-    if hedge_ratio <= 0.0:
-        return (
-            f"no entry: the hedge ratio {hedge_ratio:.4g} is not positive, "
-            "both legs would stand on one side"
-        )
-    return None

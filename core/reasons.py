@@ -1,4 +1,4 @@
-"""Why a number of a pair is undefined, in plain words."""
+"""Why a number of a pair is undefined, or nothing is entered, in plain words."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from core.bars import BREAK_FACTOR
 from core.hedges import Course
 from core.pair_spec import Hedge, PairSpec
 from core.regression import CHANGE_ROWS, changes
-from core.types import BoolArray, FloatArray, PairResult, PairRows
+from core.signals import Conditions, last_traded
+from core.types import BoolArray, FloatArray, Listing, PairResult, PairRows, is_listed
 
 NO_BAR = "the last bar is missing or incomplete in one leg"
 TOO_SHORT = "too few stored bars to fill the windows"
@@ -131,6 +132,32 @@ def name_breaks(spec: PairSpec, rows: PairRows, breaks: BoolArray) -> dict[str, 
     if not told:
         return {}
     return {"breaks": f"{', '.join(told)}: no window, fit or position reaches over it"}
+
+
+def why_no_entry(
+    spec: PairSpec, rows: PairRows, given: Conditions, hedge_ratio: float, listing: Listing
+) -> str | None:
+    """Why nothing is entered at the last row, whatever its z is; None where something may be."""
+    if given.halted[-1]:
+        legs = zip(
+            (spec.symbol_a, spec.symbol_b),
+            last_traded(rows),
+            (listing.status_a, listing.status_b),
+            strict=True,
+        )
+        # Both may have traded in the last bar: it is the suspended one that will not again.
+        symbol, time_ms, status = min(legs, key=lambda leg: (is_listed(leg[2]), leg[1]))
+        listed = "" if is_listed(status) else f" (listed as {status})"
+        if time_ms < 0:
+            return f"no entry: {symbol} has not traded in these rows{listed}"
+        moment = datetime.fromtimestamp((time_ms + spec.timeframe_ms) / 1000, UTC)
+        return f"no entry: {symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC{listed}"
+    if hedge_ratio <= 0.0:
+        return (
+            f"no entry: the hedge ratio {hedge_ratio:.4g} is not positive, "
+            "both legs would stand on one side"
+        )
+    return None
 
 
 def _why_no_fit(spec: PairSpec, hedge: Hedge, before: BoolArray) -> str:

@@ -134,6 +134,10 @@ class PairRows:
         """Rows with a complete bar of both legs."""
         return ~np.isnan(self.close_a)
 
+    def from_row(self, first: int) -> "PairRows":
+        """The rows from number `first` on."""
+        return PairRows(*(getattr(self, name)[first:] for name in self.__slots__))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HedgeSeries:
@@ -145,6 +149,10 @@ class HedgeSeries:
     spread_mean: FloatArray
     spread_std: FloatArray
     zscore: FloatArray
+
+    def from_row(self, first: int) -> "HedgeSeries":
+        """The rows from number `first` on."""
+        return HedgeSeries(*(getattr(self, name)[first:] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
