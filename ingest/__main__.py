@@ -6,9 +6,10 @@ import asyncio
 import os
 import sys
 from collections.abc import MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from core.errors import PairdeskError, SettingsError
+from core.errors import PairdeskError, SettingsError, StoreError
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES
 from ingest.process.console import configure_logging
@@ -17,7 +18,7 @@ from ingest.process.kernels import keep_kernels
 from ingest.process.lifeline import follow_parent
 from ingest.process.source import resolve_source
 from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
-from ingest.store.engine import migrate, sqlite_path
+from ingest.store.heartbeats import Heartbeat, last_heartbeat
 
 ROOT = Path(__file__).resolve().parent.parent
 NICE = 10
@@ -122,11 +123,11 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     if options.command == "backup":
         return _back_up(options.file, options.force, options.own, settings)
     settings = resolve_source(settings, ROOT, environ)
-    url = settings.resolved_database_url(ROOT)
-    migrate(url)
     if options.supervise:
-        worker = sys.executable, "-m", "ingest"
-        return supervise({"worker": worker, "analyst": (*worker, "analyse")}, url)
+        return _supervise(settings)
+    from ingest.store.engine import migrate
+
+    migrate(settings.resolved_database_url(ROOT))
     if options.command == "analyse":
         return _analyse(settings, environ)
     if options.command == "job":
@@ -139,8 +140,28 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     return asyncio.run(work())
 
 
+def _supervise(settings: Settings) -> int:
+    """Keep worker and analyst at work; each of them migrates, this process stays small."""
+    worker = sys.executable, "-m", "ingest"
+    commands = {"worker": worker, "analyst": (*worker, "analyse")}
+    if settings.is_sqlite:
+        return supervise(commands, partial(last_heartbeat, Path(settings.sqlite_path(ROOT))))
+    from ingest.store.reader import Reader
+
+    reader = Reader(settings.resolved_database_url(ROOT))
+
+    def read_heartbeat(role: str) -> Heartbeat | None:
+        try:
+            status = reader.status(role)
+        except StoreError:
+            return None
+        return None if status is None else Heartbeat(status.pid, status.heartbeat_ms)
+
+    return supervise(commands, read_heartbeat)
+
+
 def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
-    keep_kernels(ROOT, sqlite_path(settings.resolved_database_url(ROOT)), environ)
+    _keep_kernels(settings, environ)
     # Only now: numba reads its folder when the kernels are imported.
     from ingest.analyst import Analyst
 
@@ -151,12 +172,15 @@ def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
 
 
 def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) -> int:
-    url = settings.resolved_database_url(ROOT)
-    keep_kernels(ROOT, sqlite_path(url), environ)
+    _keep_kernels(settings, environ)
     os.nice(NICE)  # feed and page come first
     from ingest.analysis.job import work_off
 
-    return work_off(job_id, settings, url)
+    return work_off(job_id, settings, settings.resolved_database_url(ROOT))
+
+
+def _keep_kernels(settings: Settings, environ: MutableMapping[str, str]) -> None:
+    keep_kernels(ROOT, Path(settings.sqlite_path(ROOT)) if settings.is_sqlite else None, environ)
 
 
 def _import(options: argparse.Namespace, settings: Settings) -> int:

@@ -1,4 +1,7 @@
-"""Where the market comes from: resolved once, before anything forks, and never switched."""
+"""Where the market comes from: resolved once, before anything forks, and never switched.
+
+What only some sources need is loaded for those: the supervisor resolves, too, and stays small.
+"""
 
 import asyncio
 import os
@@ -11,10 +14,6 @@ import structlog
 
 from core.errors import ExchangeError, StoreError
 from core.settings import Settings
-from ingest.binance.hosts import first_answering, rest_hosts
-from ingest.binance.proxies import Proxies
-from ingest.files.recordings import find_recordings
-from ingest.store.reader import Reader
 
 log = structlog.get_logger()
 
@@ -38,6 +37,8 @@ def resolve_source(
         The source is a replay of files that aren't there.
     """
     if settings.replay_path is not None:
+        from ingest.files.recordings import find_recordings
+
         recordings = find_recordings(settings.replay_path)
         environ.setdefault("SOURCE_REASON", ", ".join(path.name for path in recordings))
     if settings.source != "auto":
@@ -47,6 +48,9 @@ def resolve_source(
     if not settings.is_sqlite:
         reason = "with PostgreSQL the source is always Binance"
     else:
+        from ingest.binance.hosts import first_answering, rest_hosts
+        from ingest.binance.proxies import Proxies
+
         answer = asyncio.run(
             first_answering(rest_hosts(settings), answer_s, proxies=Proxies.of(settings))
         )
@@ -64,6 +68,8 @@ def resolve_source(
 def _has_imports(settings: Settings, root: Path) -> bool:
     if not Path(settings.sqlite_path(root)).exists():
         return False
+    from ingest.store.reader import Reader
+
     reader = Reader(settings.resolved_database_url(root))
     try:
         return reader.has_imports()

@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
-from typing import NamedTuple
 
 import structlog
 
-from core.errors import StoreError
-from ingest.store.reader import Reader
+from ingest.store.heartbeats import Heartbeat
 
 log = structlog.get_logger()
 
@@ -28,20 +26,13 @@ CHECK_S = 2.0
 END_S = 6.0
 
 
-class Beat(NamedTuple):
-    """Who gave a heartbeat, and when by its own clock."""
-
-    pid: int
-    time_ms: int
-
-
 @dataclass(frozen=True, slots=True)
 class Role:
     """One kind of process: its command, and how its last stored heartbeat is read."""
 
     name: str
     command: Sequence[str]
-    heartbeat: Callable[[], Beat | None]
+    heartbeat: Callable[[], Heartbeat | None]
 
 
 @dataclass(slots=True)
@@ -52,7 +43,7 @@ class HeartbeatWatch:
     since: float
     seen_ms: int | None = None
 
-    def is_stale(self, beat: Beat | None, now: float) -> bool:
+    def is_stale(self, beat: Heartbeat | None, now: float) -> bool:
         """Take in the last heartbeat; True when it has stood still for too long.
 
         Another process's heartbeat says nothing: this one stands by behind it.
@@ -160,27 +151,17 @@ class Supervisor:
         return 0
 
 
-def supervise(commands: Mapping[str, Sequence[str]], database_url: str) -> int:
-    """Supervise the processes of one database, by role, until SIGTERM or SIGINT."""
-    reader = Reader(database_url)
-
-    def heartbeat(role: str) -> Beat | None:
-        try:
-            status = reader.status(role)
-        except StoreError:
-            return None
-        return None if status is None else Beat(status.pid, status.heartbeat_ms)
-
+def supervise(
+    commands: Mapping[str, Sequence[str]], last_heartbeat: Callable[[str], Heartbeat | None]
+) -> int:
+    """Supervise the processes of one desk, by role, until SIGTERM or SIGINT."""
     parent = ("--parent", str(os.getpid()))
     supervisor = Supervisor(
         [
-            Role(name, (*command, *parent), partial(heartbeat, name))
+            Role(name, (*command, *parent), partial(last_heartbeat, name))
             for name, command in commands.items()
         ]
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
-    try:
-        return supervisor.run()
-    finally:
-        reader.close()
+    return supervisor.run()

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreError
-from ingest.process.supervisor import STALE_S, Beat, HeartbeatWatch, KeptProcess, Role, Supervisor
+from ingest.process.supervisor import STALE_S, HeartbeatWatch, KeptProcess, Role, Supervisor
+from ingest.store.heartbeats import Heartbeat
 from ingest.store.reader import Reader
 from tests.support.waiting import ENDLESS_S, HANG_S, wait_until
 
@@ -239,11 +240,11 @@ def test_a_worker_whose_heartbeat_stops_is_killed_and_replaced() -> None:
 
     others, pids = children(), list[int]()
 
-    def heartbeat() -> Beat | None:
+    def heartbeat() -> Heartbeat | None:
         pids.extend(pid for pid in children() if pid not in (*others, *pids))
         if len(pids) > 1:
             supervisor.stop()
-        return Beat(pids[-1], 1)  # it never changes
+        return Heartbeat(pids[-1], 1)  # it never changes
 
     command = [sys.executable, "-c", f"import time; time.sleep({ENDLESS_S})"]
     supervisor = Supervisor([Role("worker", command, heartbeat)], monotonic)
@@ -302,11 +303,36 @@ def test_a_role_that_keeps_ending_is_started_ever_more_seldom() -> None:
 
 def test_only_the_workers_own_heartbeat_counts() -> None:
     watch = HeartbeatWatch(pid=7, since=0.0)
-    assert not watch.is_stale(Beat(8, 1), STALE_S + 1)  # it stands by behind another worker
-    assert not watch.is_stale(Beat(7, 1), 2 * STALE_S)
-    assert not watch.is_stale(Beat(7, 2), 3 * STALE_S)
-    assert not watch.is_stale(Beat(7, 2), 4 * STALE_S)
-    assert watch.is_stale(Beat(7, 2), 4 * STALE_S + 1)
+    assert not watch.is_stale(Heartbeat(8, 1), STALE_S + 1)  # it stands by behind another worker
+    assert not watch.is_stale(Heartbeat(7, 1), 2 * STALE_S)
+    assert not watch.is_stale(Heartbeat(7, 2), 3 * STALE_S)
+    assert not watch.is_stale(Heartbeat(7, 2), 4 * STALE_S)
+    assert watch.is_stale(Heartbeat(7, 2), 4 * STALE_S + 1)
+
+
+# What the supervisor has loaded once it has started two processes and read their heartbeats.
+SUPERVISOR = """
+import sys
+from ingest.__main__ import main
+from ingest.process.supervisor import Supervisor
+
+Supervisor.run = lambda self: len([role.heartbeat() for role in self._roles])
+environ = {"DATABASE_URL": f"sqlite:///{sys.argv[1]}/market.db", "SOURCE": "simulated"}
+assert main(["--supervise"], environ) == 2
+print(*sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names))
+"""
+
+
+def test_the_supervisor_takes_the_memory_of_settings_and_log_lines_alone(tmp_path: Path) -> None:
+    """It lives as long as the desk: with numpy and SQLAlchemy it was three times its size."""
+    command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    loaded = set(shown.split())
+    assert {"core", "ingest", "pydantic", "structlog"} <= loaded
+    assert not loaded & {
+        "alembic", "apscheduler", "filelock", "httpx", "msgspec", "numpy", "orjson", "psycopg",
+        "sqlalchemy", "websockets",
+    }  # fmt: skip
 
 
 def start_refused(desk: Desk) -> str:
