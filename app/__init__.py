@@ -119,7 +119,7 @@ def create_app(
     guard_paths(dash_app, [view.path for view in views])
     guard_callbacks(dash_app)
     quick = [output for view in views for output in view.quick]
-    answer_quickly(dash_app, [*SHELL_QUICK, *quick])
+    answer_quickly(dash_app, [*SHELL_QUICK, *quick], desk.ticks)
     # Dash sets itself up in its first request, and whatever else comes at that moment finds it
     # half done: scripts that answer 404. So it is done here, before anybody asks.
     with server.test_request_context("/_dash-dependencies"):

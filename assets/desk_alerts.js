@@ -148,7 +148,7 @@
   const deeds = {
     acknowledge: ({ id }) => write("POST", `/api/alerts/${id}/acknowledge`, { by: "the desk" }),
     mute: ({ id, value }) =>
-      write("PATCH", rulePath(id), { mute_until: new Date(Date.now() + Number(value)).toISOString() }),
+      write("PATCH", rulePath(id), { mute_until: new Date(watch().now() + Number(value)).toISOString() }),
     pause: ({ id }) => write("PATCH", rulePath(id), { enabled: false }),
     resume: ({ id }) => write("PATCH", rulePath(id), { enabled: true }),
     delete: ({ id }) => remove(id),

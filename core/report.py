@@ -104,6 +104,8 @@ class WorkerReport:
     """With trades of ids that they can't have, until the exchange has explained them."""
     odd_rows: int | None = None
     """Rows of the exchange's answers that could not be used."""
+    request_weight_share: float | None = None
+    """Of what the exchange allows in a minute; None where nothing is asked."""
     clock_offset_ms: int | None = None
     """How far this machine's clock is ahead of the exchange's; None until it has answered."""
     reconciliation: ReconciliationReport | None = None

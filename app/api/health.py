@@ -163,6 +163,7 @@ StatusAnswer = Schema.from_dict(
         "odd_rows": fields.Integer(
             allow_none=True, metadata={"description": "of the exchange's answers, passed over"}
         ),
+        "request_weight_share": number("of what the exchange allows in a minute"),
         "clock_offset_ms": fields.Integer(
             allow_none=True,
             metadata={"description": "how far our clock is ahead of the exchange's"},

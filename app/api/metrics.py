@@ -79,6 +79,7 @@ def _gauges(status: DeskStatus) -> tuple[_Row, ...]:
         ("growth_bytes_per_day", "Growth", space.growth_bytes_per_day),
         ("days_left", "Until the disk is full at this rate", space.days_left),
         ("stalled_symbols", "Symbols without a trade", len(report.stalled_symbols)),
+        ("request_weight_ratio", "Of what may be asked in a minute", report.request_weight_share),
         ("unjudged_symbols", "Symbols with impossible ids", len(report.unjudged_symbols)),
         (
             "clock_offset_seconds",

@@ -18,6 +18,7 @@ from app.services.scans import ScanService
 from app.services.status import StatusService, take_stock
 from app.services.trends import TrendService
 from app.services.watchlist import WatchlistService
+from app.services.web import TickTimes, WebProcesses
 from app.services.worth import WorthService
 from core.settings import Settings
 from ingest.store.reader import Reader
@@ -42,6 +43,8 @@ class Desk:
     lab: LabService
     scans: ScanService
     radar: RadarService
+    web: WebProcesses
+    ticks: TickTimes
     now_ms: Callable[[], int]
     """This machine's clock."""
     answers: ResultCache
@@ -84,6 +87,8 @@ def open_desk(
         LabService(settings, jobs),
         scans,
         RadarService(settings, reader, look, scans),
+        WebProcesses(now_ms, monotonic),
+        TickTimes(),
         now_ms,
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
     )

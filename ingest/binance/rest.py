@@ -145,6 +145,11 @@ class RestClient:
         """Request weight of the running minute, ours or as the exchange counts it."""
         return self._budget.used
 
+    @property
+    def used_weight_share(self) -> float:
+        """The same as a share of what the exchange allows in a minute."""
+        return self._budget.used_share
+
     async def ping(self) -> None:
         """Find out whether the exchange answers; raises ExchangeError otherwise."""
         await self._get("/api/v3/ping", {}, 1, read_object)

@@ -73,6 +73,7 @@ class WeightBudget:
 
     def set_limit(self, limit: int) -> None:
         """Take the limit per minute from the exchange."""
+        self._limit = limit
         self._allowed = max(1, int(limit * self._share))
         self._allowed_to_history = max(1, int(self._allowed * (1.0 - ROOM_SHARE)))
 
@@ -126,8 +127,18 @@ class WeightBudget:
         horizon = self._clock() - WINDOW_S
         while self._spent and self._spent[0][0] <= horizon:
             self._spent_sum -= self._spent.popleft()[1]
+        return self._or_observed(self._spent_sum)
+
+    @property
+    def used_share(self) -> float:
+        """The same of the limit; changes nothing, so that any thread may ask."""
+        horizon = self._clock() - WINDOW_S
+        spent = sum(weight for sent_s, weight in tuple(self._spent) if sent_s > horizon)
+        return self._or_observed(spent) / self._limit
+
+    def _or_observed(self, spent: int) -> int:
         observed = self._observed if self._minute() == self._observed_minute else 0
-        return max(self._spent_sum, observed + self._unanswered)
+        return max(spent, observed + self._unanswered)
 
     def _wait_s(self, weight: int, allowed: int) -> float:
         held_s = self._hold.until - self._clock()

@@ -224,6 +224,7 @@ class LiveFeed:
             stalled_symbols=tuple(sorted(self._silence.stalled)) if self._silence else (),
             unjudged_symbols=tuple(sorted(self.pipeline.unjudged)),
             odd_rows=self._rest.odd_rows if self._rest else 0,
+            request_weight_share=self._rest.used_weight_share if self._rest else None,
             clock_offset_ms=self._clock.host_ahead_ms() if self._clock.is_measured else None,
             reconciliation=ReconciliationReport(
                 findings.checked, findings.repaired, findings.disagreed, tuple(findings.examples)

@@ -9,6 +9,7 @@ import pytest
 from app.services.channels import ChannelState
 from app.services.status import DatabaseStatus, DeskStatus, ProcessState, SymbolStatus
 from app.services.trends import SLOT_MS, SLOTS, Trends
+from app.services.web import TickTimes
 from app.views.health.parts import parts
 from app.views.health.things import Thing, things, verdict_words
 from core.report import (
@@ -37,7 +38,7 @@ WELL = DeskStatus(
             "live", "h", NOW_MS - 300, 412.0, reconnects=1, total_lag_ms_p50=9.0,
             total_lag_ms_p99=41.0,
         ),
-        quarantined=0, queue_depth=3, clock_offset_ms=38,
+        quarantined=0, queue_depth=3, clock_offset_ms=38, request_weight_share=0.184,
         space=Space(2_000_000_000, 35_000_000_000, 61_000_000.0, 570.0),
     ),
     analysis=AnalystReport(rules=10, late_ms_p99=400.0),
@@ -61,6 +62,7 @@ def test_a_desk_that_is_well_says_so_with_its_numbers() -> None:
     assert {one.state for one in rows} == {"normal"}
     assert verdict_words(rows)[0] == f"All {len(rows)} are normal."
     assert row(WELL, "last message").now == "0.3 s"
+    assert row(WELL, "request weight").now == "18 %"
     assert row(WELL, "exchange to database").more == "p99 · 9 ms p50"
     assert (row(WELL, "database").now, row(WELL, "database").more) == ("2.14 GB", "+61 MB/day")
     assert row(WELL, "database").advice == "35.00 GB free: full in 570 d."
@@ -80,6 +82,8 @@ SYMBOL = SymbolStatus("ETCUSDT", 9, NOW_MS, 0, True, 8, 0, 1, 0, 0)
         (with_feed(reconnects=4), "reconnects", "look"),
         (replace(WELL, symbols=(SYMBOL,)), "missing ids", "look"),
         (replace(WELL, symbols=(SYMBOL,)), "open gaps", "look"),
+        (with_report(request_weight_share=0.8), "request weight", "normal"),
+        (with_report(request_weight_share=0.81), "request weight", "look"),
         (with_report(queue_depth=1_001), "write queue", "look"),
         (with_report(quarantined=1), "quarantined frames", "look"),
         (with_report(paused=Pause("disk full", 1)), "database", "down"),
@@ -92,6 +96,7 @@ SYMBOL = SymbolStatus("ETCUSDT", 9, NOW_MS, 0, True, 8, 0, 1, 0, 0)
         ),
         (with_report(clock_offset_ms=-1_001), "clock offset", "look"),
         (replace(WELL, analyst=ProcessState("silent")), "rules judged after the bar", "down"),
+        (replace(WELL, analyst=ProcessState()), "rules judged after the bar", "down"),
         (replace(WELL, analysis=AnalystReport(3, 1_001.0)), "rules judged after the bar", "look"),
         (replace(WELL, analysis=AnalystReport(failed=2)), "messages refused", "look"),
     ],
@@ -117,10 +122,26 @@ def test_a_channel_that_is_down_is_worse_than_one_reconnect_too_many() -> None:
     assert "reconnects" in words
 
 
+def test_a_page_that_answers_late_is_told_from_its_own_ticks() -> None:
+    times = TickTimes()
+    assert times.quantiles() is None
+    for ms in (*[20.0] * 94, *[151.0] * 6):
+        times.note(ms / 1_000)
+    tick = times.quantiles()
+    assert tick == (20.0, 151.0)
+    rows = things(WELL, NOTHING, [], tick)
+    assert (
+        verdict_words(rows)[0]
+        == f"{len(rows) - 1} of {len(rows)} are normal. The page answers late."
+    )
+    assert "page tick" not in [one.name for one in things(WELL, NOTHING, [])]
+
+
 def test_without_a_worker_nothing_is_called_normal_that_is_not_known(clocked: Clocked) -> None:  # noqa: F811
     empty = DeskStatus(now_ms=NOW_MS, source=None, database=DatabaseStatus("sqlite"))
     states = {one.name: one.state for one in things(empty, NOTHING, [])}
     assert states["exchange to database"] == states["clock offset"] == "unknown"
+    assert states["rules judged after the bar"] == "unknown"
     assert states["last message"] == "down"
 
 

@@ -78,6 +78,7 @@ def test_every_health_figure_is_there_in_base_units(
             "stalled_symbols": ["DOGEUSDT"],
             "unjudged_symbols": ["DOGEUSDT", "SOLUSDT"],
             "odd_rows": 7,
+            "request_weight_share": 0.25,
             "clock_offset_ms": 0,
         }
         process.save_status(tx, "worker", 1, "running", now_ms, payload)
@@ -110,6 +111,7 @@ def test_every_health_figure_is_there_in_base_units(
             ("stalled_symbols",): 1,
             ("unjudged_symbols",): 2,
             ("odd_rows_total",): 7,
+            ("request_weight_ratio",): 0.25,
             ("clock_offset_seconds",): 0,
             ("symbol_last_id", "ETHUSDT"): 900,
             ("symbol_missing_ids", "ETHUSDT"): 6,

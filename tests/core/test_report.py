@@ -30,7 +30,7 @@ REPORT = WorkerReport(
     quarantined=2, queue_depth=17, dropped=5, paused=Pause("There is no space left", 7),
     space=Space(900, 10_000, 1_000.0, 10.0), backfill=BackfillReport(5, 8, "1m history"),
     symbols_left_out=("NOSUCHUSDT",), stalled_symbols=("DOGEUSDT", "SOLUSDT"),
-    unjudged_symbols=("XRPUSDT",), odd_rows=3, clock_offset_ms=-40_000,
+    unjudged_symbols=("XRPUSDT",), odd_rows=3, request_weight_share=0.2, clock_offset_ms=-40_000,
     reconciliation=ReconciliationReport(9, 1, 2, ("BTCUSDT at 12:00",)),
     resources=Resources(1_795_401_000_000, 92_000_000, 0.04),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from dash import html
 from app.services import Desk
 from app.services.status import DeskStatus, ProcessState
 from app.services.trends import Trends
+from app.services.web import WebProcess
 from app.views.alerts.channels import channels_panel
 from app.views.drawing import trend
 from app.views.health import ids
@@ -27,11 +28,11 @@ LOOKS = {"normal": "✓ normal", "look": "! look", "down": "✕ down", "unknown"
 def parts(desk: Desk, asked: tuple[()]) -> dict[str, Any]:
     """The view; raises StoreError where the store can't be read."""
     status, trends, channels = desk.status.view(), desk.trends.view(), desk.channels.view()
-    rows = things(status, trends, channels)
+    rows = things(status, trends, channels, desk.ticks.quantiles())
     return {
         ids.VERDICT: _verdict(rows),
         ids.THINGS: _things(rows),
-        ids.PROCESSES: _processes(status),
+        ids.PROCESSES: _processes(status, desk.web.view()),
         ids.SYMBOLS: _symbols(status),
         ids.EVENTS: _events(trends, desk.found.newest()),
         ids.CHANNELS: channels_panel(channels, desk.channels.heartbeat(), status.analysis),
@@ -74,12 +75,14 @@ def _thing(one: Thing) -> html.Tr:
     )
 
 
-def _processes(status: DeskStatus) -> Any:
+def _processes(status: DeskStatus, web: Sequence[WebProcess]) -> Any:
     rules = count(status.analysis.rules, "rule")
     rows = [
         _process("worker", "ingests", status.worker, status.report.resources, status.now_ms),
         _process("analyst", f"judges {rules}", status.analyst, status.analysis.resources,
                  status.now_ms),
+        *(_process(f"web {number}", "answers page and API", ProcessState("running", one.pid),
+                   one.resources, status.now_ms) for number, one in enumerate(web, start=1)),
     ]  # fmt: skip
     columns = ("process", "does", "beat", "up", "memory", "CPU")
     return html_text([_head("Processes", "a fault in one stops no other"),

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 from app.services.channels import ChannelState
 from app.services.status import DeskStatus
 from app.services.trends import Trends
+from app.services.web import Quantiles
 from app.views.alerts.channels import channel_words
 from app.views.text import NONE, count, duration_text, short
 from core.report import AnalystReport, WorkerReport
@@ -22,6 +23,8 @@ WAL_BYTES = 64 * 2**20
 DAYS_LEFT = 14.0
 CLOCK_MS = 1_000
 LATE_MS = 1_000.0
+WEIGHT_PERCENT = 80.0
+TICK_MS = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,16 @@ class Thing:
     """The sentence that tells it when it is the worst."""
 
 
-def things(status: DeskStatus, trends: Trends, channels: Sequence[ChannelState]) -> list[Thing]:
+def things(
+    status: DeskStatus,
+    trends: Trends,
+    channels: Sequence[ChannelState],
+    tick: Quantiles | None = None,
+) -> list[Thing]:
     """Every row, in the order in which a trade goes through the desk."""
     rows = [*_feed(status, trends), *_store(status, trends), *_judging(status, trends)]
+    if tick is not None:
+        rows.append(_tick(tick))
     return rows + [_channel(one) for one in channels if one.health is not None]
 
 
@@ -53,6 +63,7 @@ def _feed(status: DeskStatus, trends: Trends) -> list[Thing]:
     missing = sum(one.missing_ids for one in status.symbols)
     lost = sum(one.lost_ids for one in status.symbols)
     gaps = sum(one.open_gaps for one in status.symbols)
+    weight = status.report.request_weight_share
     is_cut = feed.state != "live"
     return [
         Thing(
@@ -94,6 +105,15 @@ def _feed(status: DeskStatus, trends: Trends) -> list[Thing]:
             "Feed", "open gaps", f"{gaps:,}", "0", "normal" if not gaps else "look",
             "Asked for again. If it stays: the exchange has nothing there.",
             failing="Gaps are open",
+        ),
+        Thing(
+            "Feed", "request weight", NONE if weight is None else f"{100 * weight:.0f} %",
+            f"up to {WEIGHT_PERCENT:.0f} %",
+            _judged(None if weight is None else 100 * weight, WEIGHT_PERCENT),
+            "At 80 % history waits; live is never held up.",
+            more="of what the exchange allows in a minute",
+            trend=_figures(trends.worker, _weight_percent), high=WEIGHT_PERCENT,
+            failing="The exchange is asked too often",
         ),
     ]  # fmt: skip
 
@@ -154,15 +174,21 @@ def _store(status: DeskStatus, trends: Trends) -> list[Thing]:
 
 
 def _judging(status: DeskStatus, trends: Trends) -> list[Thing]:
-    analysis = status.analysis
-    is_down = analysis.rules > 0 and not status.analyst.is_alive
+    analysis, analyst = status.analysis, status.analyst
+    # Where nothing runs yet, nothing is known of it.
+    is_down = not analyst.is_alive and (analyst.state != "absent" or status.worker_lives)
+    advice = "Later: fewer rules at 1s, or more cores."
+    if is_down:
+        advice = "The analyst does not run. What it misses is judged, marked late, when it is back."
+    state: State = "normal" if not analysis.rules else _judged(analysis.late_ms_p99, LATE_MS)
+    if is_down or analysis.last_error:
+        state = "down"
+    elif not analyst.is_alive:
+        state = "unknown"
     return [
         Thing(
             "Judging", "rules judged after the bar", _ms(analysis.late_ms_p99), "p99 under 1 s",
-            "down" if is_down or analysis.last_error else
-            "normal" if not analysis.rules else _judged(analysis.late_ms_p99, LATE_MS),
-            analysis.last_error or "Later: fewer rules at 1s, or more cores.",
-            more=count(analysis.rules, "rule"),
+            state, analysis.last_error or advice, more=count(analysis.rules, "rule"),
             trend=_figures(trends.analyst, lambda one: one.late_ms_p99), high=LATE_MS,
             failing="Nothing is judged" if is_down or analysis.last_error else "Judging is late",
         ),
@@ -174,6 +200,14 @@ def _judging(status: DeskStatus, trends: Trends) -> list[Thing]:
             failing="Channels refused messages",
         ),
     ]  # fmt: skip
+
+
+def _tick(tick: Quantiles) -> Thing:
+    return Thing(
+        "Judging", "page tick", _ms(tick.p50_ms), "p95 under 150 ms",
+        _judged(tick.p95_ms, TICK_MS), "Higher: more browsers than this machine can serve.",
+        more=f"p95 {_ms(tick.p95_ms)}", failing="The page answers late",
+    )  # fmt: skip
 
 
 def _channel(one: ChannelState) -> Thing:
@@ -207,6 +241,11 @@ def _figures(
     reports: Sequence[Report | None], figure: Callable[[Report], float | None]
 ) -> tuple[float | None, ...]:
     return tuple(None if one is None else figure(one) for one in reports)
+
+
+def _weight_percent(report: WorkerReport) -> float | None:
+    share = report.request_weight_share
+    return None if share is None else 100 * share
 
 
 def _growth_words(per_day: float | None) -> str:

@@ -545,6 +545,7 @@ def test_weight_spent_by_others_is_heeded_until_the_minute_ends(virtual_time: An
         await virtual_time.sleep(20.0)
         await client.agg_trades("BTCUSDT")
         assert client.used_weight == 4_799
+        assert client.used_weight_share == 4_799 / 6_000
         await client.agg_trades("BTCUSDT")
 
     desk = Desk(virtual_time, answer)
