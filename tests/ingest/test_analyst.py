@@ -1,10 +1,8 @@
 """The analyst as a process: one works, it may be killed at any time, each bar is judged once."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
 from ingest.store.rules import StoredRule
 from ingest.store.transaction import Writer
+from tests.support.processes import start_analyst
 from tests.support.sink import Sink
 from tests.support.sink import sink as sink
 from tests.support.waiting import HANG_S, wait_until
@@ -30,8 +29,6 @@ from tests.support.watching import (
     assert_record_is_the_signals,
     create,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Analysts:
@@ -47,12 +44,7 @@ class Analysts:
         self.settings: dict[str, str] = {}
 
     def start(self) -> "subprocess.Popen[bytes]":
-        environ = {"PATH": os.environ["PATH"], "DATABASE_URL": self.url, "SOURCE": "binance"}
-        environ |= self.settings
-        if "NUMBA_CACHE_DIR" in os.environ:
-            environ["NUMBA_CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"]
-        command = [sys.executable, "-m", "ingest", "analyse"]
-        self.started.append(subprocess.Popen(command, cwd=ROOT, env=environ))
+        self.started.append(start_analyst(self.url, self.settings))
         return self.started[-1]
 
     def pid(self) -> int | None:

@@ -98,20 +98,20 @@ class Desk:
                         found[int(folder.name)] = command
         return found
 
-    def worker_pid(self) -> int | None:
-        """The worker's pid as its heartbeat tells it."""
+    def pid(self, role: str = "worker") -> int | None:
+        """Who has a role, as its heartbeat tells it."""
         reader = Reader(self.url)
         try:
-            status = reader.status("worker")
+            status = reader.status(role)
         except StoreError:
             return None  # not migrated yet
         finally:
             reader.close()
         return None if status is None or status.state == "stopped" else status.pid
 
-    def wait_for_worker(self, but_not: int | None = None) -> int:
-        wait_until(lambda: self.worker_pid() not in (None, but_not), "a worker with a heartbeat")
-        pid = self.worker_pid()
+    def wait_for(self, role: str, but_not: int | None = None) -> int:
+        wait_until(lambda: self.pid(role) not in (None, but_not), f"the {role}'s heartbeat")
+        pid = self.pid(role)
         assert pid is not None
         return pid
 
@@ -138,9 +138,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def test_one_command_runs_web_and_worker_restarts_the_worker_and_ends_all(desk: Desk) -> None:
     desk.start()
-    first = desk.wait_for_worker()
+    first = desk.wait_for("worker")
     os.kill(first, signal.SIGKILL)
-    second = desk.wait_for_worker(but_not=first)
+    second = desk.wait_for("worker", but_not=first)
     assert second != first
     assert desk.master is not None
     desk.master.send_signal(signal.SIGTERM)
@@ -155,14 +155,15 @@ def test_one_command_runs_web_and_worker_restarts_the_worker_and_ends_all(desk: 
     assert status.state == "stopped"
 
 
-def test_beside_postgres_a_supervisor_of_its_own_restarts_the_worker_and_ends_all(
+def test_beside_postgres_a_supervisor_of_its_own_restarts_each_process_and_ends_all(
     desk: Desk, postgres_url: str
 ) -> None:
     desk.settings["DATABASE_URL"] = postgres_url
     desk.supervise()
-    first = desk.wait_for_worker()
-    os.kill(first, signal.SIGKILL)
-    desk.wait_for_worker(but_not=first)
+    for role in ("worker", "analyst"):
+        first = desk.wait_for(role)
+        os.kill(first, signal.SIGKILL)
+        desk.wait_for(role, but_not=first)
     assert desk.master is not None
     desk.master.send_signal(signal.SIGTERM)
     output = desk.output()
@@ -172,7 +173,7 @@ def test_beside_postgres_a_supervisor_of_its_own_restarts_the_worker_and_ends_al
 
 def test_kill_9_of_the_master_leaves_no_orphan(desk: Desk) -> None:
     desk.start()
-    desk.wait_for_worker()
+    desk.wait_for("worker")
     assert desk.master is not None
     desk.master.kill()
     wait_until(lambda: not desk.processes(), "no process is left")
@@ -380,7 +381,7 @@ def test_a_number_of_web_workers_out_of_range_is_said(desk: Desk, value: str) ->
 
 def test_usr2_is_refused_in_words_and_the_desk_goes_on(desk: Desk) -> None:
     desk.start()
-    worker = desk.wait_for_worker()
+    worker = desk.wait_for("worker")
     assert desk.master is not None
     assert desk.master.stdout is not None
     desk.master.send_signal(signal.SIGUSR2)
@@ -392,4 +393,4 @@ def test_usr2_is_refused_in_words_and_the_desk_goes_on(desk: Desk) -> None:
     with socket.create_connection(("127.0.0.1", desk.port), timeout=HANG_S) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert b"\r\nup\r\n" in client.makefile("rb").read()
-    assert desk.worker_pid() == worker
+    assert desk.pid() == worker
