@@ -13,6 +13,8 @@ from ingest.process.kernels import keep_kernels
 
 # The folder that wsgi.py takes: a desk started after the tests has nothing left to compile.
 keep_kernels(Path(__file__).parents[1], None, os.environ)
+# Products of statsmodels are small: threads that wait for each other took eight times the CPU.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Imported after this file, so that it finds that folder.
 pytest_plugins = ["tests.support.databases"]
