@@ -11,6 +11,7 @@ import pytest
 
 from app.views.live.texts import lasting_texts, live_texts, signal_look
 from app.views.live.verdict import verdict
+from app.views.text import time_text
 from core.pair import analyse_pair, plan_rows
 from core.pair_spec import read_pair_spec
 from core.settings import Settings
@@ -200,3 +201,13 @@ def test_short_history_is_told_in_one_grey_line_with_its_end(
         moment = datetime.fromtimestamp((START_MS + int(rows[1]) * HOUR) / 1000, UTC)
         said = said.replace(rows[0], f"{moment:%d %b %H:%M}")
     assert lasting_texts(analysed(**asked))["history-note"] == said
+
+
+def test_the_local_time_of_the_host_moves_no_time_of_the_page(
+    computed: PairResult, in_time_zone: Any
+) -> None:
+    """Bars and toasts are told in UTC, as the exchange does."""
+    told = lasting_texts(computed)
+    with in_time_zone("Asia/Kolkata"):
+        assert lasting_texts(computed) == told
+        assert time_text(1_700_000_000_000, with_seconds=True) == "14 Nov 22:13:20"

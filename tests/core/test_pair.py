@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from core.pair import analyse_pair, expectancy_by_entry, plan_rows, provisional_zscore
-from core.pair_spec import HEDGES
+from core.pair_spec import HEDGES, read_pair_spec
+from core.settings import Settings
 from core.types import Bars, Listing
+from ingest.live.backfill import PAGE
 
 MINUTE = 60_000
 FIRST = 29_000_000  # absolute number of the first stored minute
@@ -52,6 +54,15 @@ def test_results_begin_where_stored_history_does_when_it_is_short(spec, legs):
     result = analyse(parameters, legs)
     assert result.start_ms == result.history_start_ms == FIRST * MINUTE
     assert result.reasons["history"].startswith("begins ")
+
+
+def test_the_newest_page_of_history_alone_gives_every_hedge_a_z(log_pair, as_bars):
+    """A first start fetches it of every symbol and timeframe before anything deeper."""
+    parameters = read_pair_spec({}, Settings())
+    legs = [as_bars(np.exp(leg), 0, MINUTE) for leg in log_pair(PAGE, 4)]
+    result = analyse_pair(parameters, plan_rows(parameters, 0, (PAGE - 1) * MINUTE), *legs)
+    assert all(math.isfinite(now.zscore) for now in result.hedges.values())
+    assert "the fit has not all its rows yet" in result.reasons["history"]
 
 
 @pytest.mark.parametrize(
