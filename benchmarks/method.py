@@ -7,7 +7,7 @@ Every pair is traded at default parameters over all rows that both legs have.
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from core.backtest import trade
 from core.bars import align
 from core.metrics import Trips
 from core.pair import Ready, plan_rows, ready_rows
-from core.pair_spec import HEDGES, MAX_BARS, PairSpec, read_pair_spec
+from core.pair_spec import HEDGES, MAX_BARS, Hedge, PairSpec, read_pair_spec
 from core.settings import Settings
 from core.signals import EXIT_REASONS, anchored_zscore, decide_positions
 from core.spread import break_even_zs
@@ -124,58 +124,65 @@ def noise_pairs(timeframe_ms: int) -> Iterator[PairRows]:
         yield PairRows(times, open_a, close_a, open_b, close_b, *traded)
 
 
-def line(name: str, pairs: list[Told]) -> str:
-    """A row of the table: what all pairs gave under one hedge."""
-    zscore = np.concatenate([told.zscore for told in pairs])
-    ratio = np.concatenate([told.hedge_ratio for told in pairs])
-    gross = np.concatenate([told.gross for told in pairs])
-    costs = np.concatenate([told.costs for told in pairs])
-    promised = np.concatenate([told.promised for told in pairs])
-    price, mean, fit = (np.concatenate(part) for part in zip(*(t.way for t in pairs), strict=True))
-    moved = (price + mean + fit).sum()
-    earned = np.mean([(told.gross - told.costs).sum() > 0 for told in pairs])
-    cells = (
-        f"{100 * np.mean(np.abs(zscore) >= 2):.0f} %, {zscore.std():.2f}",
-        *(f"{100 * part.sum() / moved:.0f}" for part in (price, mean, fit)),
-        f"{100 * np.mean(price < 0):.0f} %",
-        f"{100 * np.mean(ratio <= 0):.0f} %",
-        f"{np.nanmedian([told.effectiveness for told in pairs]):.2f}",
-        f"{len(gross):,}",
-        f"{gross.mean():+.1f}",
-        f"{(gross - costs).mean():+.1f}",
-        f"{100 * earned:.0f} %",
-        f"{100 * gross.sum() / promised.sum():.0f} %",
-        f"{np.median([told.break_even for told in pairs]):.2f}",
-    )
-    return f"| {name} | {' | '.join(cells)} |"
-
-
-HEADING = (
-    "hedge", "|z| ≥ 2, deviation of z", "price %", "mean %", "fit %", "frozen z worse at exit",
+WAY = ("|z| ≥ 2", "deviation of z", "price", "mean", "fit", "frozen z further out at the exit")
+EARNED = (
     "β ≤ 0", "effectiveness", "trades", "gross bp", "net bp", "pairs with a profit", "capture",
     "break-even z",
 )  # fmt: skip
 
 
-def table(name: str, pairs: Iterable[PairRows], timeframe: str) -> None:
-    """Print one table, a row a hedge."""
-    told: dict[str, list[Told]] = {hedge: [] for hedge in HEDGES}
-    rows = 0
-    for pair in pairs:
-        rows = max(rows, len(pair))
-        for hedge in HEDGES:
-            asked = {"timeframe": timeframe, "hedge": hedge, "bars": MAX_BARS}
-            told[hedge].append(judge(read_pair_spec(asked, Settings()), pair))
-    print(f"\n{name}: {len(told['ols'])} pairs of {timeframe}, {rows:,} rows at most\n")
-    print(f"| {' | '.join(HEADING)} |\n{'|---' * len(HEADING)}|")
-    for hedge in HEDGES:
-        print(line(hedge, told[hedge]), flush=True)
+def summary(pairs: Sequence[Told]) -> dict[str, str]:
+    """What all pairs gave under one hedge, by column; shares are of all rows and trips together."""
+    joined = {
+        name: np.concatenate([getattr(told, name) for told in pairs])
+        for name in ("zscore", "hedge_ratio", "gross", "costs", "promised")
+    }
+    price, mean, fit = (np.concatenate(part) for part in zip(*(t.way for t in pairs), strict=True))
+    gross, net = joined["gross"], joined["gross"] - joined["costs"]
+    moved = float((price + mean + fit).sum())
+    return {
+        "|z| ≥ 2": f"{np.mean(np.abs(joined['zscore']) >= 2.0):.0%}",
+        "deviation of z": f"{joined['zscore'].std():.2f}",
+        "price": f"{price.sum() / moved:.0%}",
+        "mean": f"{mean.sum() / moved:.0%}",
+        "fit": f"{fit.sum() / moved:.0%}",
+        "frozen z further out at the exit": f"{np.mean(price < 0.0):.0%}",
+        "β ≤ 0": f"{np.mean(joined['hedge_ratio'] <= 0.0):.0%}",
+        "effectiveness": f"{np.nanmedian([told.effectiveness for told in pairs]):.2f}",
+        "trades": f"{len(gross):,}",
+        "gross bp": f"{gross.mean():+.1f}",
+        "net bp": f"{net.mean():+.1f}",
+        "pairs with a profit": f"{np.mean([np.sum(t.gross - t.costs) > 0.0 for t in pairs]):.0%}",
+        "capture": f"{gross.sum() / joined['promised'].sum():.0%}",
+        "break-even z": f"{np.median([told.break_even for told in pairs]):.2f}",
+    }
+
+
+def measure(pairs: Iterable[PairRows], timeframe: str) -> dict[Hedge, dict[str, str]]:
+    """Trade every pair by every hedge at default parameters."""
+    told: dict[Hedge, list[Told]] = {hedge: [] for hedge in HEDGES}
+    specs = {
+        hedge: read_pair_spec(
+            {"timeframe": timeframe, "hedge": hedge, "bars": MAX_BARS}, Settings()
+        )
+        for hedge in HEDGES
+    }
+    for rows in pairs:
+        for hedge, spec in specs.items():
+            told[hedge].append(judge(spec, rows))
+    print(f"{len(told['ols'])} pairs of {timeframe}", file=sys.stderr)
+    return {hedge: summary(of_hedge) for hedge, of_hedge in told.items()}
 
 
 def main(url: str, timeframe: str) -> int:
     timeframe_ms = next(length for name, length in TIMEFRAMES.items() if name == timeframe)
-    table("Stored", stored_pairs(url, timeframe_ms), timeframe)
-    table("Independent random walks", noise_pairs(timeframe_ms), timeframe)
+    stored = measure(stored_pairs(url, timeframe_ms), timeframe)
+    noise = measure(noise_pairs(timeframe_ms), timeframe)
+    for columns in (WAY, EARNED):
+        print(f"\n| pairs · walks | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}")
+        for hedge in HEDGES:
+            cells = (f"{stored[hedge][name]} · {noise[hedge][name]}" for name in columns)
+            print(f"| {hedge} | {' | '.join(cells)} |")
     return 0
 
 
