@@ -42,6 +42,10 @@ def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who read what is printed has gone, as `head` does; nothing more can be told to him.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

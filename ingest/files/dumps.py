@@ -2,6 +2,7 @@
 
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -30,6 +31,18 @@ _EXAMPLES = (
     "BTCUSDT-1h-2024-01.csv, BTCUSDT-1m-2024-01-05.zip or BTCUSDT-aggTrades-2024-01-05.zip do"
 )
 _BOM = b"\xef\xbb\xbf"
+
+# What zipfile raises: of a name that is no text ValueError, of a method that it doesn't know
+# NotImplementedError, of a password RuntimeError.
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 OnBytes = Callable[[int], None]
 
@@ -215,6 +228,5 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ImportFileError(f"{path}: can't be read ({error.strerror or error})") from error
-    # zipfile's words for a compression it doesn't know (NotImplementedError) and for a password.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _BROKEN_ZIP as error:
         raise ImportFileError(f"{path}: the zip is broken ({error})") from error

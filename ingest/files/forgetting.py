@@ -1,6 +1,7 @@
 """Take back what was imported, or all that is stored, of symbols; beside a running worker too."""
 
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from core.errors import StoreError
@@ -40,7 +41,7 @@ def forget(
             holdings = reader.holdings(name)
             if holdings is None:
                 # Names that no rule allows any more may be stored, and have to be taken back too.
-                name = name.upper()
+                name = unicodedata.normalize("NFC", name.upper())
                 holdings = reader.holdings(name)
             if holdings is None:
                 raise StoreError(f"{name} is not stored; stored: {_known(reader)}")

@@ -4,9 +4,8 @@ The judges see the rows in the order of the file and give the same verdicts when
 again: a file is checked whole before the first row is written.
 """
 
-import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -98,7 +97,7 @@ class Account:
 
 
 class SeenRows:
-    """A digest of each row by its place, to tell a repeated row from a contradiction.
+    """A digest of what each row says, by its place: to tell a repeat from a contradiction.
 
     Four bytes a row; of more pages than allowed the oldest go.
     """
@@ -107,7 +106,7 @@ class SeenRows:
         self._limit = pages
         self._pages: dict[int, array[int]] = {}
 
-    def add(self, place: int, row: bytes) -> Literal["new", "same", "other"]:
+    def add(self, place: int, row: Hashable) -> Literal["new", "same", "other"]:
         """Note a row; say whether its place was free, or held by the same or another one."""
         number, offset = divmod(place, _PAGE)
         page = self._pages.get(number)
@@ -115,7 +114,7 @@ class SeenRows:
             if len(self._pages) >= self._limit:
                 del self._pages[next(iter(self._pages))]
             page = self._pages[number] = array("I", bytes(4 * _PAGE))
-        digest = zlib.crc32(row) or 1
+        digest = hash(row) & 0xFFFF_FFFF or 1
         if page[offset] == 0:
             page[offset] = digest
             return "new"
@@ -183,7 +182,7 @@ class KlineJudge:
             span = max(opens + length, account.end_ms) - min(opens, account.start_ms)
             if span > MAX_SLOTS * length:
                 raise BadLine(f"the rows lie more than {MAX_SLOTS:,} bars apart")
-        found = self._seen.add(opens // length, line)
+        found = self._seen.add(opens // length, bar)
         if found == "same":
             account.repeated += 1
             return None
@@ -226,7 +225,7 @@ class TradeJudge:
         trade = rows.trade(_fields(line), self._symbol)
         time_ms = trade.trade_time_ms
         if self.last is not None and trade.trade_id <= self.last.trade_id:
-            if self._seen.add(trade.trade_id, line) != "same":
+            if self._seen.add(trade.trade_id, trade) != "same":
                 raise BadLine("the trade id does not rise")
             account.repeated += 1
             return None
@@ -245,7 +244,7 @@ class TradeJudge:
                 f"the trades lie more than {MAX_TRADES_SPAN_MS // DAY_MS} days apart; a dump holds"
                 " a month of them at most"
             )
-        self._seen.add(trade.trade_id, line)
+        self._seen.add(trade.trade_id, trade)
         if trade.price > 0:
             self._known = KnownPrice(time_ms, trade.price)
         self._note_hole(trade)

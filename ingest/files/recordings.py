@@ -25,7 +25,8 @@ _CHUNK = 1 << 16
 _EARLIEST_MS = 1_262_304_000_000  # 2010: below it a whole number is a time in nanoseconds
 _LATEST_MS = 4_102_444_800_000  # 2100
 _EVENT_TIME = re.compile(rb'"E"\s*:\s*([0-9]{1,16})\b')
-_FRAME_START = re.compile(rb"[{\[]")
+_FRAME_START = re.compile(rb"\{|\[\s*\{")
+"""An object, or an array of them: a log's own brackets stand about a time."""
 
 RecordedFrame: TypeAlias = tuple[int, bytes]
 """Receive time in nanoseconds, and the raw frame."""
@@ -154,7 +155,7 @@ def split_line(line: bytes) -> RecordedFrame | None:
         stamp, _, frame = line.partition(b" ")
     else:
         stamp, frame = line[: start.start()], line[start.start() :]
-    stamp = stamp.strip(b" \t:,;|")
+    stamp = stamp.strip(b" \t:,;|[]")
     if start is not None and not stamp:
         sent = _EVENT_TIME.search(frame, 0, 400)
         received_ns = None if sent is None else _whole_ns(int(sent[1]))

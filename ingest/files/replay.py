@@ -18,7 +18,11 @@ BATCH = 2_000
 MAX_SILENCE_MS = 86_400_000
 """How long after the last trade a recorder's clock still closes bars."""
 MAX_SPAN_MS = 92 * 86_400_000
-"""A trade further than this from the first ones is absurd: each second between becomes a bar."""
+"""A receive time further than this from the one before is absurd."""
+MAX_LAG_MS = 86_400_000
+"""So is a trade further than this from when it was received, by whatever clock the recorder had."""
+_FIRST = 101
+"""Trades whose medians say what is ordinary: any one of them may be the absurd one."""
 
 
 @dataclass(slots=True)
@@ -77,7 +81,8 @@ class Replay:
         self.result = Replayed()
         self.now_ms = 0
         self._known_symbols: set[str] = set()
-        self._about_ms: int | None = None
+        self._lag_ms: int | None = None
+        self._received_ms: int | None = None
 
     def clock_ms(self) -> int:
         """The recording's clock: the receive time of the frame at hand."""
@@ -92,21 +97,24 @@ class Replay:
             There is none: nothing of it can be understood.
         """
         found: set[str] = set()
-        times: list[int] = []
+        received: list[int] = []
+        lags: list[int] = []
         look = Replayed()
-        for _, frame in read_frames(self._paths, look.unread):
-            trade = self._parse(frame, look)
+        for received_ns, frame in read_frames(self._paths, look.unread):
+            received_ms = received_ns // 1_000_000
+            trade = self._parse(frame, received_ms, look)
             if trade is not None:
                 found.add(trade.symbol)
-                if len(times) < 101:
-                    times.append(trade.trade_time_ms)
+                if len(lags) < _FIRST:
+                    received.append(received_ms)
+                    lags.append(received_ms - trade.trade_time_ms)
         if not found:
             names = ", ".join(path.name for path in self._paths[:5])
             raise SettingsError(
                 f"{names}: nothing to replay: {look.words()}; allowed: lines of a receive time and"
                 " a raw frame of Binance's trade streams"
             )
-        self._about_ms = int(median(times))
+        self._received_ms, self._lag_ms = int(median(received)), int(median(lags))
         return [ImportedSymbol(name, *split_symbol(name), "TRADING") for name in sorted(found)]
 
     def run(self, pipeline: Pipeline, write: Write = _directly) -> Replayed:
@@ -121,10 +129,11 @@ class Replay:
         for received_ns, frame in read_frames(self._paths, result.unread):
             received_ms = received_ns // 1_000_000
             result.frames += 1
-            if result.frames > 1 and received_ms > self.now_ms + MAX_SPAN_MS:
+            before_ms = self._received_ms
+            if before_ms is not None and abs(received_ms - before_ms) > MAX_SPAN_MS:
                 result.broken += 1
                 continue
-            self.now_ms = received_ms
+            self.now_ms = self._received_ms = received_ms
             result.first_received_ms = result.first_received_ms or self.now_ms
             if self._speed is not None:
                 due = (self.now_ms - result.first_received_ms) / 1_000 / self._speed
@@ -132,7 +141,7 @@ class Replay:
                 if ahead > 0.02:
                     closed_ms = self._flush(pipeline, write, batch, closed_ms)
                     self._sleep(ahead)
-            trade = self._parse(frame, result)
+            trade = self._parse(frame, received_ms, result)
             if trade is not None:
                 batch.append(trade)
             if len(batch) >= BATCH:
@@ -146,7 +155,7 @@ class Replay:
         write(lambda: pipeline.close_recording(until_ms))
         return result
 
-    def _parse(self, frame: bytes, result: Replayed) -> Trade | None:
+    def _parse(self, frame: bytes, received_ms: int, result: Replayed) -> Trade | None:
         try:
             trade = parse_frame(frame)
         except FrameError:
@@ -155,19 +164,19 @@ class Replay:
         if trade is None:
             result.others += 1
             return None
-        if not self._is_sane(trade):
+        if not self._is_sane(trade, received_ms):
             result.broken += 1
             return None
         result.trades += 1
         return trade
 
-    def _is_sane(self, trade: Trade) -> bool:
+    def _is_sane(self, trade: Trade, received_ms: int) -> bool:
         if trade.symbol not in self._known_symbols:
             if not is_symbol(trade.symbol):
                 return False
             self._known_symbols.add(trade.symbol)
-        about_ms = self._about_ms
-        return about_ms is None or abs(trade.trade_time_ms - about_ms) <= MAX_SPAN_MS
+        lag_ms = received_ms - trade.trade_time_ms
+        return self._lag_ms is None or abs(lag_ms - self._lag_ms) <= MAX_LAG_MS
 
     def _flush(self, pipeline: Pipeline, write: Write, batch: list[Trade], closed_ms: int) -> int:
         if batch:

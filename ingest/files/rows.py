@@ -209,14 +209,19 @@ def _volume(fields: Sequence[bytes], column: int | None, largest: float) -> floa
 def _time(field: bytes, is_dump: bool) -> tuple[int, int]:
     """Milliseconds, and what is left of a time in microseconds.
 
-    Dumps have whole milliseconds or microseconds; other files may have seconds or ISO 8601.
+    Dumps have whole milliseconds or microseconds; other files may have seconds, nanoseconds, a
+    dot and zeros behind any of them, or ISO 8601.
     """
     if not is_dump and b"-" in field[1:]:
         moment = datetime.fromisoformat(field[:MAX_DIGITS].decode().strip())
         return round(
             (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000
         ), 0
+    if not is_dump and not field.partition(b".")[2].strip(b" 0"):
+        field = field.partition(b".")[0]
     value, rest = _whole(field), 0
+    if not is_dump and value >= MICROSECONDS_FROM * 1_000:
+        value, rest = divmod(value, 1_000_000)
     if value >= MICROSECONDS_FROM:
         value, rest = divmod(value, 1_000)
     elif not is_dump and value < EARLIEST_MS // 10:

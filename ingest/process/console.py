@@ -1,5 +1,7 @@
 """What a root prints: log lines on stderr, readable in a terminal and in a container's log.
 
+Symbols have letters of any script, a terminal has perhaps none of them: those are escaped.
+
 What is logged may be a stranger's text: it is escaped, without passwords, and no record is longer
 than 10 kB.
 """
@@ -7,6 +9,7 @@ than 10 kB.
 import logging
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 import structlog
@@ -64,6 +67,8 @@ def _safe_values(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 def configure_logging() -> None:
     """Send every log line to stderr; called by roots only."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -16,6 +17,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# PowerShell's $env:PORT=1 would set something that nobody reads, and so a mark before the name.
+_is_name = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII).fullmatch
 
 
 def read_dotenv(path: Path) -> None:
@@ -48,7 +51,7 @@ def read_dotenv(path: Path) -> None:
     odd = [
         str(one.original.line)
         for one in parse_stream(io.StringIO(text))
-        if one.error or (one.key is not None and one.value is None)
+        if one.error or (one.key is not None and (one.value is None or not _is_name(one.key)))
     ]
     if odd:
         raise SettingsError(

@@ -216,3 +216,27 @@ def test_the_commands_import_tell_and_forget(tmp_path: Path) -> None:
     assert "removed 3 bars and 0 trades" in forgotten.stdout
     assert run("import", str(good)).returncode == 0
     assert run("import", "--symbol", "AAAUSDT", str(good)).returncode == 2
+
+
+def test_a_terminal_without_its_letters_is_told_of_any_symbol(tmp_path: Path) -> None:
+    foreign = tmp_path / "币安人生USDT-1h-2024-01.csv"
+    foreign.write_text("\n".join(hours(3)))
+    environ = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/market.db",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONIOENCODING": "latin-1",
+    }
+    for command, told in ((("import", foreign), "3 rows taken"), (("forget",), "removed 3 bars")):
+        names = command[1:] or ("币安人生USDT",)
+        done = subprocess.run(
+            [sys.executable, "-m", "ingest", command[0], *map(str, names)],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=HANG_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+        assert r"\u5e01\u5b89" in done.stdout

@@ -84,6 +84,13 @@ def test_repeated_and_shuffled_klines_are_the_same_bars(
     assert result.holes == 0
 
 
+@pytest.mark.parametrize("again", ["100.0", "1e2", '"100.00000000"'])
+def test_a_repeat_is_one_however_it_is_written(load: Load, save: Save, again: str) -> None:
+    rows = [hour(0), hour(0).replace("100.00000000", again, 1), hour(1)]
+    (result,) = load(save("BTCUSDT-1h-2024-01.csv", rows))
+    assert (result.account.taken, result.account.repeated) == (2, 1)
+
+
 def test_two_headed_files_joined_into_one_are_read_through(
     load: Load, save: Save, reader: Reader
 ) -> None:
@@ -245,6 +252,21 @@ def test_zip_that_holds_another_thing_than_its_name_says_is_refused(
     assert reader.symbols() == []
 
 
+@pytest.mark.parametrize("where", ["local", "central"])
+def test_zip_whose_names_are_no_text_is_refused_and_stops_no_other(
+    writer: Writer, tmp_path: Path, where: str
+) -> None:
+    odd = pack(tmp_path / "AAAUSDT-1h-2024-01.zip", {"é-1h.csv": hour(0)})
+    content, name = odd.read_bytes(), "é".encode()
+    at = content.index(name) if where == "local" else content.rindex(name)
+    odd.write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+    good = pack(tmp_path / "BTCUSDT-1h-2024-01.zip", {"prices.csv": hour(0)})
+    told = list(import_files([odd, good], writer, lambda _: None, sleep=lambda _: None))
+    assert [type(result) for result in told] == [RefusedFile, ImportResult]
+    assert isinstance(told[0], RefusedFile)
+    assert "the zip is broken" in told[0].reason
+
+
 def test_a_refused_file_hides_no_summary(writer: Writer, save: Save, reader: Reader) -> None:
     paths = [
         save("AAAUSDT-1h-2024-01.csv", [hour(0), hour(2)]),
@@ -346,6 +368,8 @@ def test_price_may_change_as_it_likes_over_a_long_time_and_at_a_listing(
         ("Unix,Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USDT,tradecount",
          "{ms},x,BTC/USDT,100,110,90,105,2,205,7"),
         ("close,open,date,low,high,volume", "105,100,{iso},90,110,2"),
+        ("time,open,high,low,close,volume", "{s}.000,100,110,90,105,2"),
+        ("time,open,high,low,close,volume", "{us}000,100,110,90,105,2"),
         ('"timestamp","open","high","low","close","volume"', '"{us}","100","110","90","105","2"'),
     ],
 )  # fmt: skip

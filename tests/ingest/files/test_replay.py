@@ -198,6 +198,7 @@ CASES = ROOT.parent / "shared" / "cases"
         "2024-08-09T00:00:00Z ",
         "2024-08-09 00:00:00 ",
         "2024-08-09T02:00:00.000+02:00 ",
+        "[2024-08-09 00:00:00,000] ",
         "",  # a bare frame: when the exchange sent it
         "\ufeff",
         f"\ufeff{SENT}000000 ",
@@ -323,6 +324,32 @@ def test_absurd_times_and_symbols_make_no_bars(
     assert (replay.result.trades, replay.result.broken) == (29, 3)
     assert [item.symbol for item in reader.symbols()] == ["BTCUSDT"]
     assert reader.bar_range("BTCUSDT", 1_000) == (SENT, SENT + 2_000)
+
+
+@pytest.mark.parametrize("odd", [0, 15], ids=["first", "between"])
+@pytest.mark.parametrize("stamp", [1, 1_300_000_000_000, 4_040_000_000_000])
+def test_one_absurd_receive_time_loses_no_other_frame(
+    writer: Writer, tmp_path: Path, odd: int, stamp: int
+) -> None:
+    path = tmp_path / "frames.txt"
+    stamps = [SENT + i * 100 for i in range(30)]
+    lines = [f"{at} {frame(i, at)}" for i, at in enumerate(stamps)]
+    lines[odd] = f"{stamp} {frame(odd, stamps[odd])}"
+    path.write_text("\n".join(lines))
+    _, replay = run(writer, [path])
+    assert (replay.result.trades, replay.result.broken) == (29, 1)
+
+
+def test_a_year_of_recordings_by_a_clock_that_is_wrong_is_replayed_whole(
+    writer: Writer, reader: Reader, tmp_path: Path
+) -> None:
+    path = tmp_path / "frames.txt"
+    month, off = 30 * 86_400_000, 11 * 365 * 86_400_000  # a machine whose clock lost its battery
+    sent = [SENT + i * month for i in range(13)]
+    path.write_text("\n".join(f"{at - off} {frame(i, at)}" for i, at in enumerate(sent)))
+    _, replay = run(writer, [path])
+    assert (replay.result.trades, replay.result.broken) == (13, 0)
+    assert reader.bar_range("BTCUSDT", 1_000) == (sent[0], sent[-1])
 
 
 def test_files_are_opened_one_after_the_other(

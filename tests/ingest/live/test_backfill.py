@@ -157,9 +157,13 @@ def test_a_page_that_never_can_be_used_holds_up_nobody_and_is_tried_again_later(
     asyncio.run(story())
 
 
-def test_the_newest_thousand_bars_of_all_come_before_anything_deeper():
+@pytest.mark.parametrize("source", ["binance", "simulated"])
+def test_the_newest_thousand_bars_of_all_come_before_anything_deeper(source):
     names = ["BTCUSDT", "ETHUSDT"]
-    backfill = Backfill(None, None, None, names, 7, longer=longer_history(Settings()))
+    settings = Settings(source=source)
+    backfill = Backfill(
+        None, None, None, names, settings.backfill_days, longer=longer_history(settings)
+    )
     stages = backfill._stages(START_MS)
     newest = [pages for words, pages in stages if words.startswith("the newest")]
     assert [stage for _, stage in stages[: len(newest)]] == newest

@@ -74,6 +74,7 @@ def test_another_encoding_is_refused_in_words(tmp_path: Path, content: bytes, wo
         ("DESK_A=1 'x\nDESK_B='a' b\n", "2"),
         ("DESK A=1\n", "1"),
         ("DESK_A\n", "1"),
+        ("$env:DESK_A=1\n\u200bDESK_B=2\n", "1, 2"),
     ],
 )
 def test_lines_that_set_nothing_are_told_by_number_and_nothing_is_set(
