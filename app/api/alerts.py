@@ -7,7 +7,7 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.spreadsheets import CSV, csv_answer, csv_text
-from app.api.values import choice, finite, iso, judged, next_page, number, text
+from app.api.values import choice, finite, iso, judged, moment, next_page, number, text
 from app.requests.rules import AcknowledgeBody, AlertsParameters, both_legs
 from app.services import Desk
 from core.rule_spec import KINDS
@@ -21,8 +21,8 @@ DeliveryAnswer = Schema.from_dict(
         "state": choice(("pending", "delivered")),
         "attempts": fields.Integer(),
         "error": text("why it has not arrived yet", null=True),
-        "next_attempt": text(null=True),
-        "delivered": text(null=True),
+        "next_attempt": moment(null=True),
+        "delivered": moment(null=True),
     },
     name="Delivery",
 )
@@ -38,16 +38,16 @@ AlertAnswer = Schema.from_dict(
         "direction": text("long_spread, short_spread, below, above, no_data or what is wrong"),
         "state": choice(("firing", "recovering", "resolved")),
         "outcome": text("how it ended"),
-        "start_time": text("open time of the bar that it fired at"),
-        "end_time": text(null=True),
+        "start_time": moment("open time of the bar that it fired at"),
+        "end_time": moment(null=True),
         "z_at_start": number("z, or the figure that is watched"),
         "z_peak": number(),
         "z_at_end": number(),
         "words": text("why it fired"),
         "values": judged("all that it fired on"),
-        "told": text("when its message went out; null while it is held back", null=True),
+        "told": moment("when its message went out; null while it is held back", null=True),
         "acknowledged_by": text(null=True),
-        "acknowledged": text(null=True),
+        "acknowledged": moment(null=True),
         "late": fields.Boolean(metadata={"description": "judged when newer bars had closed"}),
         "revised": fields.Boolean(metadata={"description": "a bar it hung on was rewritten since"}),
         "link": text("path of the page with the rule's own series"),

@@ -7,16 +7,15 @@ from marshmallow import Schema, fields
 
 from app.api.values import (
     EXIT_REASONS,
-    ISO,
     NAN,
     SIDES,
     choice,
     finite,
     finite_tree,
     iso,
+    moment,
     number,
     numbers,
-    text,
     times,
 )
 from core.types import Inherited, Metrics, PairResult, RoundTrip
@@ -43,19 +42,19 @@ RoundTripAnswer = Schema.from_dict(
     {
         **{name: number() for name in ROUND_TRIP_COLUMNS},
         "side": choice(SIDES),
-        "entry_time": text(),
-        "exit_time": text(null=True),
+        "entry_time": moment(),
+        "exit_time": moment(null=True),
         "exit_reason": choice(EXIT_REASONS),
     },
     name="RoundTrip",
 )
 InheritedAnswer = Schema.from_dict(
-    {"side": choice(SIDES), "entry_time": text("null where it was not filled yet", null=True)},
+    {"side": choice(SIDES), "entry_time": moment("null where it was not filled yet", null=True)},
     name="Inherited",
 )
 BacktestAnswer = Schema.from_dict(
     {
-        "since": text(f"only what was decided from this bar on counts; {ISO}", null=True),
+        "since": moment("only what was decided from this bar on counts", null=True),
         "inherited": fields.Nested(
             InheritedAnswer,
             allow_none=True,

@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import choice, iso, text
+from app.api.values import choice, iso, moment, text
 from app.requests.pair import NoParameters
 from app.requests.rules import TestBody
 from app.services import Desk
@@ -16,9 +16,9 @@ from ingest.store.reader import ChannelTest
 
 TestAnswer = Schema.from_dict(
     {
-        "asked": text(),
+        "asked": moment(),
         "state": choice(("pending", "arrived", "refused"), "pending until the analyst has sent it"),
-        "tried": text(null=True),
+        "tried": moment(null=True),
         "error": text("why it was refused", null=True),
     },
     name="ChannelTest",
@@ -28,16 +28,16 @@ ChannelAnswer = Schema.from_dict(
         "name": text(),
         "configured": fields.Boolean(metadata={"description": "ALERT_CHANNELS names it"}),
         "state": choice(get_args(State), "waiting: a message is on its way"),
-        "last_sent": text("when a message last arrived", null=True),
+        "last_sent": moment("when a message last arrived", null=True),
         "sent_24h": fields.Integer(metadata={"description": "messages that arrived"}),
         "retried_24h": fields.Integer(metadata={"description": "of those, not at the first try"}),
         "failed_24h": fields.Integer(
             metadata={"description": "messages that were refused and have not arrived yet"}
         ),
         "waiting": fields.Integer(metadata={"description": "messages that are kept"}),
-        "down_since": text("since when it refuses", null=True),
+        "down_since": moment("since when it refuses", null=True),
         "error": text("why", null=True),
-        "next_try": text(null=True),
+        "next_try": moment(null=True),
         "test": fields.Nested(TestAnswer, allow_none=True),
     },
     name="Channel",
@@ -45,7 +45,7 @@ ChannelAnswer = Schema.from_dict(
 HeartbeatAnswer = Schema.from_dict(
     {
         "configured": fields.Boolean(metadata={"description": "HEARTBEAT_URL is set"}),
-        "asked": text("when it was last asked", null=True),
+        "asked": moment("when it was last asked", null=True),
         "error": text("why it did not answer, or was not asked", null=True),
         "test": fields.Nested(TestAnswer, allow_none=True),
     },

@@ -7,7 +7,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import ISO, finite_tree, iso, number, spec_fields, text
+from app.api.values import finite_tree, iso, moment, number, spec_fields
 from app.requests.pair import PairParameters, pair_request
 from app.services import Desk
 from app.services.worth import Worth
@@ -33,9 +33,11 @@ EntryAnswer = Schema.from_dict(
 ExpectancyAnswer = Schema.from_dict(
     {
         **spec_fields(),
-        "since": text(f"first row that counts; {ISO}", null=True),
-        "middle": text("first row of the second half; a trade is where it was entered", null=True),
-        "as_of": text(ISO, null=True),
+        "since": moment("first row that counts", null=True),
+        "middle": moment(
+            "first row of the second half; a trade is where it was entered", null=True
+        ),
+        "as_of": moment(null=True),
         "cost_bps": number("of a round trip's four fills, bp of the notional"),
         "entries": fields.List(fields.Nested(EntryAnswer)),
         "warnings": fields.List(fields.String()),

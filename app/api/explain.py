@@ -9,15 +9,14 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import (
-    ISO,
     UNDEFINED,
     finite_tree,
     iso,
+    moment,
     number,
     numbers,
     spec_fields,
     spec_values,
-    text,
     times,
 )
 from app.requests.pair import ExplainParameters, pair_request
@@ -30,8 +29,8 @@ from core.spread import break_even_z, expected_reversion, round_trip_cost
 
 SpanAnswer = Schema.from_dict(
     {
-        "start": text(ISO, null=True),
-        "end": text("the last row inside", null=True),
+        "start": moment(null=True),
+        "end": moment("the last row inside", null=True),
         "rows": fields.Integer(),
     },
     name="Span",
@@ -54,7 +53,7 @@ ExplainAnswer = Schema.from_dict(
     {
         **spec_fields(),
         "bars": fields.Integer(metadata={"description": "least number of result rows asked for"}),
-        "time": text(ISO),
+        "time": moment(),
         "fit": fields.Nested(SpanAnswer, metadata={"description": "rows behind the hedge ratio"}),
         "z_window": fields.Nested(SpanAnswer, metadata={"description": "rows behind mean and std"}),
         **{

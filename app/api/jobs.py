@@ -8,7 +8,7 @@ from marshmallow import INCLUDE, Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.rights import rights
-from app.api.values import choice, iso, number, text
+from app.api.values import choice, iso, moment, number, text
 from app.requests.jobs import JobBody, JobsParameters
 from app.requests.pair import NoParameters
 from app.services import Desk
@@ -38,9 +38,9 @@ JobAnswer = Schema.from_dict(
         "message": text("what it does, or why it failed"),
         "elapsed_s": number("of the last try; null before the first"),
         "tries": fields.Integer(metadata={"description": "processes that were started for it"}),
-        "asked": text("when it was asked for"),
+        "asked": moment("when it was asked for"),
         "asked_by": text("who has signed in or which key; schedule for the desk's own scans"),
-        "ended": text("when it ended", null=True),
+        "ended": moment("when it ended", null=True),
     },
     name="Job",
 )

@@ -14,13 +14,13 @@ from app.api.blueprint import ApiBlueprint
 from app.api.kept import kept_json
 from app.api.values import (
     DIRECTIONS,
-    ISO,
     NAN,
     UNDEFINED,
     choice,
     finite,
     finite_tree,
     iso,
+    moment,
     nulls,
     number,
     numbers,
@@ -41,7 +41,7 @@ JUDGED_BYTES = 2**20
 _SERIES = ("close_a", "close_b", "hedge_ratio", "spread", "zscore")
 
 GapAnswer = Schema.from_dict(
-    {"symbol": text(), "from": text(ISO), "to": text(ISO), "reason": text()},
+    {"symbol": text(), "from": moment(), "to": moment(), "reason": text()},
     name="Gap",
 )
 HedgeRatioAnswer = Schema.from_dict(
@@ -84,9 +84,9 @@ PairAnswer = Schema.from_dict(
     {
         **spec_fields(),
         "points": fields.Integer(),
-        "as_of": text(f"close of the last closed bar of both legs; {ISO}", null=True),
-        "start": text(ISO, null=True),
-        "history_start": text(ISO, null=True),
+        "as_of": moment("close of the last closed bar of both legs", null=True),
+        "start": moment(null=True),
+        "history_start": moment(null=True),
         "source": choice(("binance", "simulated", "replay", "import"), null=True),
         "bars": fields.Integer(metadata={"description": "result rows computed"}),
         "stale": fields.Boolean(),

@@ -7,7 +7,18 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.rules import page_of
-from app.api.values import EXIT_REASONS, SIDES, choice, iso, next_page, number, numbers, text, times
+from app.api.values import (
+    EXIT_REASONS,
+    SIDES,
+    choice,
+    iso,
+    moment,
+    next_page,
+    number,
+    numbers,
+    text,
+    times,
+)
 from app.requests.pair import NoParameters
 from app.requests.rules import PaperParameters, both_legs
 from app.services import Desk
@@ -22,9 +33,9 @@ PositionAnswer = Schema.from_dict(
         "symbol_a": text(),
         "symbol_b": text(),
         "timeframe": choice(TIMEFRAMES),
-        "born": text("open time of its first bar"),
+        "born": moment("open time of its first bar"),
         "side": choice(SIDES, "null while nothing is held", null=True),
-        "entry_time": text(null=True),
+        "entry_time": moment(null=True),
         **{name: number() for name in ("quantity_a", "quantity_b", "mark_a", "mark_b")},
         "pnl_open": number("net of what its entry cost"),
         "pnl_realised": number("net of all four fills of each closed trip"),
@@ -66,8 +77,8 @@ PaperAnswer = Schema.from_dict(
 TripAnswer = Schema.from_dict(
     {
         "side": choice(SIDES),
-        "entry_time": text(),
-        "exit_time": text("null while it is open", null=True),
+        "entry_time": moment(),
+        "exit_time": moment("null while it is open", null=True),
         **{
             name: number()
             for name in ("entry_z", "exit_z", "hedge_ratio", "entry_price_a", "entry_price_b",
@@ -84,7 +95,7 @@ EquityAnswer = Schema.from_dict({"time": times(), "value": numbers()}, name="Pap
 PaperOfRuleAnswer = Schema.from_dict(
     {
         "rule_id": fields.Integer(),
-        "born": text("open time of its first bar"),
+        "born": moment("open time of its first bar"),
         "position": fields.Nested(PositionAnswer, allow_none=True),
         "equity": fields.Nested(EquityAnswer),
         "trips": fields.List(fields.Nested(TripAnswer)),

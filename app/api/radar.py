@@ -7,7 +7,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import choice, finite, iso, number, text
+from app.api.values import choice, finite, iso, moment, number, text
 from app.requests.scan import RadarParameters
 from app.services import Desk
 from core.timeframes import TIMEFRAMES
@@ -27,7 +27,7 @@ FarOutAnswer = Schema.from_dict(
 )  # fmt: skip
 RadarAnswer = Schema.from_dict(
     {
-        "as_of": text("close of the bar, ISO 8601, UTC", null=True),
+        "as_of": moment("close of the bar", null=True),
         "timeframe": choice(TIMEFRAMES),
         "pairs": fields.Integer(metadata={"description": "that were looked over"}),
         "far_out": fields.Integer(metadata={"description": "of them, `limit` aside"}),

@@ -7,7 +7,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
-from app.api.values import choice, iso, judged, next_page, text
+from app.api.values import choice, iso, judged, moment, next_page, text
 from app.requests.fields import answer_field
 from app.requests.rules import RuleBody, RulesParameters, WhyParameters, both_legs
 from app.services import Desk
@@ -22,12 +22,12 @@ RuleAnswer = Schema.from_dict(
     {
         "id": fields.Integer(),
         "version": fields.Integer(metadata={"description": "one more with each edit"}),
-        "born": text("open time of the bar that its signal and paper begin at"),
-        "made": text("when this version was made"),
+        "born": moment("open time of the bar that its signal and paper begin at"),
+        "made": moment("when this version was made"),
         "link": text("path of the page with its own series"),
         "state": choice(get_args(Shown), "null before a first bar", null=True),
         "words": text("why the last bar did or did not fire", null=True),
-        "judged": text("open time of the last bar judged", null=True),
+        "judged": moment("open time of the last bar judged", null=True),
         **{name: answer_field(entry) for name, entry in _EVERY.items()},
     },
     name="Rule",
@@ -37,7 +37,7 @@ RulesAnswer = Schema.from_dict(
 )
 DecisionAnswer = Schema.from_dict(
     {
-        "time": text("open time of the bar"),
+        "time": moment("open time of the bar"),
         "version": fields.Integer(),
         "state": choice(get_args(Shown)),
         "words": text(),

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.spreadsheets import CSV, csv_answer, csv_text
-from app.api.values import DIRECTIONS, choice, finite, iso, number, text
+from app.api.values import DIRECTIONS, choice, finite, iso, moment, number, text
 from app.requests.scan import (
     HistoryParameters,
     ScanParameters,
@@ -50,8 +50,8 @@ HubAnswer = Schema.from_dict(
 )
 ScanAnswer = Schema.from_dict(
     {
-        "as_of": text("close of the last row, ISO 8601, UTC", null=True),
-        "start": text("open time of the first row, ISO 8601, UTC", null=True),
+        "as_of": moment("close of the last row", null=True),
+        "start": moment("open time of the first row", null=True),
         "timeframe": choice(TIMEFRAMES),
         "bars": fields.Integer(),
         "age_s": number("since that close"),
@@ -80,7 +80,7 @@ ScanAnswer = Schema.from_dict(
 )
 PastAnswer = Schema.from_dict(
     {
-        "as_of": text("close of its last row, ISO 8601, UTC"),
+        "as_of": moment("close of its last row"),
         "direction": choice(DIRECTIONS, "which leg was the dependent one"),
         "pvalue": number(),
         "p_quarters": _QUARTERS,

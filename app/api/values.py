@@ -17,7 +17,6 @@ UNDEFINED = "undefined on these bars"
 SIDES: tuple[str, ...] = get_args(Side)
 EXIT_REASONS: tuple[str, ...] = get_args(ExitReason)
 DIRECTIONS = ("a_on_b", "b_on_a")
-ISO = "ISO 8601, UTC"
 
 
 def iso(time_ms: int | None) -> str | None:
@@ -62,9 +61,14 @@ def number(about: str = "") -> fields.Float:
 
 def text(about: str = "", *, null: bool = False) -> fields.String:
     """A text, which may be null when told so."""
-    metadata = {"description": about} if about else {}
-    if ISO in about:
-        metadata |= {"format": "date-time", "example": "2026-11-23T02:30:00Z"}
+    return fields.String(allow_none=null, metadata={"description": about} if about else {})
+
+
+def moment(about: str = "", *, null: bool = False) -> fields.String:
+    """A time as `iso` writes it, which may be null when told so."""
+    metadata = {"format": "date-time", "example": "2026-11-23T02:30:00Z"}
+    if about:
+        metadata["description"] = about
     return fields.String(allow_none=null, metadata=metadata)
 
 

@@ -8,7 +8,17 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint
 from app.api.kept import kept_json
-from app.api.values import SIDES, UNDEFINED, choice, finite, iso, number, numbers, text
+from app.api.values import (
+    SIDES,
+    UNDEFINED,
+    choice,
+    finite,
+    iso,
+    moment,
+    number,
+    numbers,
+    text,
+)
 from app.requests.pair import NoParameters
 from app.services import Desk
 from app.services.watchlist import WatchedRule, Watchlist
@@ -22,7 +32,7 @@ FiringAnswer = Schema.from_dict(
         "id": fields.Integer(metadata={"description": "of the alert"}),
         "direction": text(),
         "state": choice(("firing", "recovering")),
-        "start_time": text("open time of the bar that it fired at"),
+        "start_time": moment("open time of the bar that it fired at"),
         "acknowledged_by": text(null=True),
     },
     name="Firing",
@@ -42,13 +52,13 @@ WatchedAnswer = Schema.from_dict(
         "measure": choice(MEASURES, "of a relationship rule", null=True),
         "note": text(),
         "enabled": fields.Boolean(),
-        "mute_until": text(null=True),
+        "mute_until": moment(null=True),
         "link": text("path of the page with its own series"),
         "state": choice((*get_args(Shown), "paused"), "null before a first bar", null=True),
         "words": text("why the last bar judged did or did not fire", null=True),
-        "judged": text("open time of that bar", null=True),
+        "judged": moment("open time of that bar", null=True),
         "firing": fields.List(fields.Nested(FiringAnswer)),
-        "as_of": text("close of the last bar that the figures are of", null=True),
+        "as_of": moment("close of the last bar that the figures are of", null=True),
         "newest": fields.Boolean(
             metadata={"description": "false while a newer bar's figures are being computed"}
         ),

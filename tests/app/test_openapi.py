@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -134,6 +135,29 @@ def test_closed_sets_are_told_value_by_value(document: dict[str, Any]) -> None:
     assert seen >= {"timeframe", "side", "exit_reason", "signal", "hedge"}
     pair = document["components"]["schemas"]["Pair"]["properties"]
     assert set(pair["source"]["enum"]) == {"binance", "simulated", "replay", "import", None}
+
+
+def times_by_name(answer: Any, name: str = "") -> Iterator[str]:
+    """Names of what holds a time."""
+    if isinstance(answer, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", answer):
+        yield name
+    for key, part in answer.items() if isinstance(answer, dict) else ():
+        yield from times_by_name(part, key)
+    for part in answer if isinstance(answer, list) else ():
+        yield from times_by_name(part, name)
+
+
+def test_times_are_told_to_be_times(client: FlaskClient, document: dict[str, Any]) -> None:
+    """A client that is generated has them as its language's own."""
+    names = {"asked", "born", "delivered", "down_since", "ended", "judged", "tried"}
+    for path, query in ANSWERS:
+        names |= set(times_by_name(client.get(path + query).get_json()))
+    assert {"as_of", "entry_time", "from", "history_start", "middle", "time"} <= names
+    for name, schema in document["components"]["schemas"].items():
+        for key, told in schema.get("properties", {}).items():
+            is_text = told.get("type") == "string" and "pattern" not in told  # what is asked for
+            if is_text and (key in names or key.endswith("_time")):
+                assert told.get("format") == "date-time", (name, key)
 
 
 def test_a_missing_or_wrong_key_would_be_noticed(
