@@ -184,21 +184,30 @@ def test_other_writers_get_a_turn_while_much_is_removed(
     assert left == [40, 30, 20, 10, 0]
 
 
+def started(folder: Path, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "ingest", *arguments],
+        cwd=ROOT,
+        env={
+            "DATABASE_URL": f"sqlite:///{folder}/market.db",
+            "PATH": "/usr/bin:/bin",
+        }
+        | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_the_commands_import_tell_and_forget(tmp_path: Path) -> None:
     good, bad = tmp_path / "AAAUSDT-1h-2024-01.csv", tmp_path / "A+BUSDT-1h-2024-01.csv"
     good.write_text("\n".join(hours(3)))
     bad.write_text("\n".join(hours(3)))
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "ingest", *arguments],
-            cwd=ROOT,
-            env={"DATABASE_URL": f"sqlite:///{tmp_path}/market.db", "PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            timeout=HANG_S,
-            check=False,
-        )
+        with started(tmp_path, *arguments) as running:
+            shown, failed = running.communicate(timeout=HANG_S)
+        return subprocess.CompletedProcess(arguments, running.returncode, shown, failed)
 
     loaded = run("import", str(bad), str(good))
     assert loaded.returncode == 1
@@ -221,22 +230,24 @@ def test_the_commands_import_tell_and_forget(tmp_path: Path) -> None:
 def test_a_terminal_without_its_letters_is_told_of_any_symbol(tmp_path: Path) -> None:
     foreign = tmp_path / "币安人生USDT-1h-2024-01.csv"
     foreign.write_text("\n".join(hours(3)))
-    environ = {
-        "DATABASE_URL": f"sqlite:///{tmp_path}/market.db",
-        "PATH": "/usr/bin:/bin",
-        "PYTHONIOENCODING": "latin-1",
-    }
-    for command, told in ((("import", foreign), "3 rows taken"), (("forget",), "removed 3 bars")):
-        names = command[1:] or ("币安人生USDT",)
-        done = subprocess.run(
-            [sys.executable, "-m", "ingest", command[0], *map(str, names)],
-            cwd=ROOT,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=HANG_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert told in done.stdout
-        assert r"\u5e01\u5b89" in done.stdout
+    latin = {"PYTHONIOENCODING": "latin-1"}
+    for command, name, told in (
+        ("import", str(foreign), "3 rows taken"),
+        ("forget", "币安人生USDT", "removed 3 bars"),
+    ):
+        with started(tmp_path, command, name, **latin) as running:
+            shown, failed = running.communicate(timeout=HANG_S)
+        assert running.returncode == 0, failed
+        assert told in shown
+        assert r"\u5e01\u5b89" in shown
+
+
+def test_a_reader_who_has_seen_enough_gets_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "AAAUSDT-1h-2024-01.csv"
+    path.write_text("\n".join(hours(3)))
+    with started(tmp_path, "import", str(path)) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert "Traceback" not in running.stderr.read()
+    assert running.returncode == 1
