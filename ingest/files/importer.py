@@ -262,7 +262,7 @@ class _FileImport:
         assert checked.first is not None
         assert checked.last is not None
         head, tail, starts_whole, ends_whole = self._neighbours(checked.first, checked.last)
-        judge = TradeJudge(self._dump.symbol, self._now_ms)
+        judge = TradeJudge(self._dump.symbol, self._now_ms, checked.leapt)
         trades: list[Trade] = []
         bars: list[Bar] = []
 

@@ -5,8 +5,8 @@ again: a file is checked whole before the first row is written.
 """
 
 from array import array
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -36,7 +36,8 @@ STILL_TO_COME = "of a time that is still to come"
 OFF_GRID = "off the grid of the timeframe"
 JUMPED = f"with a price {JUMP:.0f} times that of the row before, or a hundredth"
 STEPPED_BACK = f"more than {STEP_BACK_MS // 1_000} s earlier than trades before it"
-DOUBTFUL = (JUMPED, STEPPED_BACK)
+LEAPT = f"more than {STEP_BACK_MS // 1_000} s later than the trade after them"
+DOUBTFUL = (JUMPED, STEPPED_BACK, LEAPT)
 """A file of which more is doubtful than taken is the wrong file."""
 
 
@@ -199,14 +200,33 @@ class KlineJudge:
             yield Hole(start * length, end * length, end - start)
 
 
-class TradeJudge:
-    """Judges the rows of aggregate trades: ids give the order, as the exchange's own pages do."""
+class _Before(NamedTuple):
+    """Where a judge stood before a trade whose time leapt ahead, and that trade's line."""
 
-    def __init__(self, symbol: str, now_ms: int) -> None:
+    line: int
+    account: Account
+    first: Trade | None
+    last: Trade
+    latest_ms: int
+    known: KnownPrice
+    holes: int
+
+
+class TradeJudge:
+    """Judges the rows of aggregate trades: ids give the order, as the exchange's own pages do.
+
+    Parameters
+    ----------
+    leapt : ids of the trades that an earlier reading found too late for the one after them.
+    """
+
+    def __init__(self, symbol: str, now_ms: int, leapt: Collection[int] = ()) -> None:
         self.account = Account()
         self.first: Trade | None = None
         self.last: Trade | None = None
         self.id_holes: list[Hole] = []
+        self.leapt = set(leapt)
+        self._before_leap: _Before | None = None
         self._symbol = symbol
         self._now_ms = now_ms
         self._latest_ms = 0
@@ -229,15 +249,22 @@ class TradeJudge:
                 raise BadLine("the trade id does not rise")
             account.repeated += 1
             return None
+        if trade.trade_id in self.leapt:
+            account.leave_out(LEAPT, number)
+            return None
         if time_ms > self._now_ms:
             account.leave_out(STILL_TO_COME, number)
             return None
+        before = self._before_leap
+        if before and before.latest_ms - STEP_BACK_MS <= time_ms < self._latest_ms - STEP_BACK_MS:
+            account = self._take_back(before)
         if time_ms < self._latest_ms - STEP_BACK_MS:
             account.leave_out(STEPPED_BACK, number)
             return None
         if trade.trade_id >= LISTING_IDS and self._known.denies(trade.price, time_ms):
             account.leave_out(JUMPED, number)
             return None
+        self._note_leap(number, time_ms)
         account.take(time_ms, time_ms + 1, trade.price, trade.price)
         if account.end_ms - account.start_ms > MAX_TRADES_SPAN_MS:
             raise BadLine(
@@ -256,6 +283,30 @@ class TradeJudge:
     def holes(self) -> Iterator[Hole]:
         """Yield stretches of ids that the file lacks, in order."""
         yield from self.id_holes
+
+    def _note_leap(self, line: int, time_ms: int) -> None:
+        """Remember where we stood: the trade after this one may tell that its time is wrong."""
+        self._before_leap = None
+        if self.last is not None and time_ms > self._latest_ms + STEP_BACK_MS:
+            self._before_leap = _Before(
+                line,
+                replace(self.account),
+                self.first,
+                self.last,
+                self._latest_ms,
+                self._known,
+                len(self.id_holes),
+            )
+
+    def _take_back(self, before: _Before) -> Account:
+        """Leave the last trade out after all: it was the odd one, and not those after it."""
+        assert self.last is not None
+        self.leapt.add(self.last.trade_id)
+        self.account, self.first, self.last = before.account, before.first, before.last
+        self._latest_ms, self._known, self._before_leap = before.latest_ms, before.known, None
+        del self.id_holes[before.holes :]
+        self.account.leave_out(LEAPT, before.line)
+        return self.account
 
     def _note_hole(self, trade: Trade) -> None:
         if self.last is None or trade.trade_id == self.last.trade_id + 1:

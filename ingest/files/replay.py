@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -12,17 +13,17 @@ from core.types import Trade
 from ingest.binance.frames import parse_frame
 from ingest.files.importer import ImportedSymbol
 from ingest.files.recordings import Unread, read_frames
+from ingest.live.chain import LONGEST_SILENCE_MS
 from ingest.live.pipeline import GRACE_MS, Pipeline
 
 BATCH = 2_000
 MAX_SILENCE_MS = 86_400_000
 """How long after the last trade a recorder's clock still closes bars."""
-MAX_SPAN_MS = 92 * 86_400_000
-"""A receive time further than this from the one before is absurd."""
 MAX_LAG_MS = 86_400_000
-"""So is a trade further than this from when it was received, by whatever clock the recorder had."""
+"""By whatever clock the recorder had: a trade further than this from when it was received, more or
+less than its like, is absurd, or its receive time is."""
 _FIRST = 101
-"""Trades whose medians say what is ordinary: any one of them may be the absurd one."""
+"""Trades whose median lag says what is ordinary: any one of them may be the absurd one."""
 
 
 @dataclass(slots=True)
@@ -82,7 +83,6 @@ class Replay:
         self.now_ms = 0
         self._known_symbols: set[str] = set()
         self._lag_ms: int | None = None
-        self._received_ms: int | None = None
 
     def clock_ms(self) -> int:
         """The recording's clock: the receive time of the frame at hand."""
@@ -97,7 +97,6 @@ class Replay:
             There is none: nothing of it can be understood.
         """
         found: set[str] = set()
-        received: list[int] = []
         lags: list[int] = []
         look = Replayed()
         for received_ns, frame in read_frames(self._paths, look.unread):
@@ -106,7 +105,6 @@ class Replay:
             if trade is not None:
                 found.add(trade.symbol)
                 if len(lags) < _FIRST:
-                    received.append(received_ms)
                     lags.append(received_ms - trade.trade_time_ms)
         if not found:
             names = ", ".join(path.name for path in self._paths[:5])
@@ -114,7 +112,7 @@ class Replay:
                 f"{names}: nothing to replay: {look.words()}; allowed: lines of a receive time and"
                 " a raw frame of Binance's trade streams"
             )
-        self._received_ms, self._lag_ms = int(median(received)), int(median(lags))
+        self._lag_ms = int(median(lags))
         return [ImportedSymbol(name, *split_symbol(name), "TRADING") for name in sorted(found)]
 
     def run(self, pipeline: Pipeline, write: Write = _directly) -> Replayed:
@@ -125,24 +123,26 @@ class Replay:
         write : runs work on the pipeline, in the thread that writes.
         """
         result, batch = self.result, list[Trade]()
-        started, closed_ms = self._monotonic(), 0
+        started, closed_ms, newest_ms = self._monotonic(), 0, 0
         for received_ns, frame in read_frames(self._paths, result.unread):
             received_ms = received_ns // 1_000_000
             result.frames += 1
-            before_ms = self._received_ms
-            if before_ms is not None and abs(received_ms - before_ms) > MAX_SPAN_MS:
-                result.broken += 1
-                continue
-            self.now_ms = self._received_ms = received_ms
-            result.first_received_ms = result.first_received_ms or self.now_ms
+            trade = self._parse(frame, received_ms, result)
+            # Other frames have no time of their own to judge their receive time by.
+            if trade is not None or abs(received_ms - self.now_ms) <= MAX_LAG_MS:
+                self.now_ms = received_ms
+                result.first_received_ms = result.first_received_ms or received_ms
             if self._speed is not None:
                 due = (self.now_ms - result.first_received_ms) / 1_000 / self._speed
                 ahead = due - (self._monotonic() - started)
                 if ahead > 0.02:
                     closed_ms = self._flush(pipeline, write, batch, closed_ms)
                     self._sleep(ahead)
-            trade = self._parse(frame, received_ms, result)
             if trade is not None:
+                if newest_ms and trade.trade_time_ms - newest_ms > LONGEST_SILENCE_MS:
+                    closed_ms = self._flush(pipeline, write, batch, closed_ms)
+                    write(partial(pipeline.close_recording, trade.trade_time_ms))
+                newest_ms = max(newest_ms, trade.trade_time_ms)
                 batch.append(trade)
             if len(batch) >= BATCH:
                 closed_ms = self._flush(pipeline, write, batch, closed_ms)

@@ -11,7 +11,7 @@ from core.errors import ImportFileError
 from core.types import Trade
 from ingest.files import dumps
 from ingest.files.importer import ImportedSymbol, ImportProgress, import_files
-from ingest.files.judging import NOT_OVER, OFF_GRID, STEPPED_BACK, STILL_TO_COME, SeenRows
+from ingest.files.judging import LEAPT, NOT_OVER, OFF_GRID, STEPPED_BACK, STILL_TO_COME, SeenRows
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult, RefusedFile
 from ingest.store import market
@@ -154,6 +154,32 @@ def test_step_back_beyond_reason_is_left_out_and_told(
     assert result.account.left_out[STEPPED_BACK] == (1, 41)
     assert result.holes == 1
     assert reader.bars("BTCUSDT", SECOND).open_time_ms[0] == DAY + 60_000
+
+
+@pytest.mark.parametrize("odd", [1, 5, 18])
+def test_a_trade_dated_hours_ahead_is_the_one_left_out_and_not_those_after_it(
+    load: Load, save: Save, reader: Reader, odd: int
+) -> None:
+    times = [DAY + n * SECOND for n in range(20)]
+    times[odd] += 20 * HOUR
+    lines = [aggregate(100 + n, time_ms) for n, time_ms in enumerate(times)]
+    (result,) = load(save("BTCUSDT-aggTrades-2024-01-05.csv", lines))
+    assert result.account.taken == 19
+    assert result.account.left_out == {LEAPT: (1, odd + 1)}
+    assert [hole.first_id for hole in result.first_holes] == [100 + odd]
+    bars = reader.bars("BTCUSDT", SECOND)
+    assert bars.open_time_ms[-1] == DAY + 19 * SECOND
+    whole = dict(zip(bars.open_time_ms.tolist(), bars.complete.tolist(), strict=True))
+    # The last second of a file that ends within the day isn't whole either.
+    broken = {DAY + second * SECOND for second in (odd - 1, odd, odd + 1, 19)}
+    assert {opens for opens, complete in whole.items() if not complete} == broken & set(whole)
+
+
+def test_a_leap_that_nothing_denies_is_taken(load: Load, save: Save, reader: Reader) -> None:
+    times = [DAY, DAY + HOUR, DAY + HOUR - 8 * SECOND, DAY + 2 * HOUR]
+    lines = [aggregate(100 + n, time_ms) for n, time_ms in enumerate(times)]
+    (result,) = load(save("BTCUSDT-aggTrades-2024-01-05.csv", lines))
+    assert (result.account.taken, result.account.left_out) == (4, {})
 
 
 def test_stored_trades_of_a_second_are_found_behind_a_step_back(writer: Writer) -> None:
