@@ -96,7 +96,7 @@ def _too_many_jobs(error: TooManyJobs) -> Response:
 
 def _store_failed(error: StoreError) -> Response:
     log.warning("store not readable", path=request.path, error=str(error))
-    response = problem(503, f"The store can't be read: {error.public}")
+    response = problem(503, f"The store can't be used: {error.public}")
     response.headers["Retry-After"] = "5"
     return response
 
