@@ -20,7 +20,7 @@ from ingest.binance.stream import TradeStream
 from ingest.live import upkeep
 from ingest.live.stops import STOP_MS
 from ingest.simulator.conduct import Conduct
-from tests.ingest.faults.conftest import stored_trades
+from tests.ingest.faults.conftest import MINUTE, stored_trades
 from tests.support.gaps import missing_ids
 from tests.support.waiting import HANG_S, until
 
@@ -39,6 +39,32 @@ def scenario(run: Scenario) -> Scenario:
 def has_failed(desk: Any, words: str) -> bool:
     """Whether the desk says so of a connection that ended."""
     return any(words in reason for reason in desk.payload["feed"]["failures"])
+
+
+@scenario
+async def an_exchange_that_stands_still(desks: Any) -> None:
+    # First of all, for it takes longest.
+    desks = desks.starting_at(time.time())
+    async with desks.open() as desk:
+        start_ms, end_ms = desks.ledger.stand_still(STOP_MS / 1_000 + 5.0)
+        await until(lambda: desks.ledger.now_ms() > end_ms, "it is over")
+        await desk.live()
+        assert desk.gap_count() == 0
+        # Minutes that it cuts are the exchange's own, which are there some seconds after their end.
+        first, end = start_ms // MINUTE * MINUTE, -(-end_ms // MINUTE) * MINUTE
+        await until(lambda: desks.ledger.now_ms() > end, "its minutes are over")
+
+        def has_minutes(symbol: str) -> bool:
+            own = desk.reader.bars(symbol, MINUTE, start_ms=first, end_ms=end)
+            told = desks.ledger.bars(symbol, MINUTE, first, end)
+            return own.open_time_ms[own.complete].tolist() == [bar.open_time_ms for bar in told]
+
+        await until(lambda: all(map(has_minutes, desk.symbols)), "its minutes are stored")
+    for symbol in desk.symbols:
+        bars = desk.reader.bars(symbol, 1_000, start_ms=start_ms - 10_000)
+        still = (bars.open_time_ms >= start_ms) & (bars.open_time_ms + 1_000 <= end_ms)
+        assert not bars.complete[still].any()
+        assert bars.complete[~still].all()
 
 
 @scenario
@@ -232,21 +258,6 @@ async def a_symbol_that_is_halted(desks: Any) -> None:
             desk.faults.statuses = {"ETHUSDT": told}
             await until(lambda told=told: status(desk) == told, "the status is followed")
         assert desk.reader.symbol("BTCUSDT").status == "TRADING"
-
-
-@scenario
-async def an_exchange_that_stands_still(desks: Any) -> None:
-    desks = desks.starting_at(time.time())
-    async with desks.open() as desk:
-        start_ms, end_ms = desks.ledger.stand_still(STOP_MS / 1_000 + 5.0)
-        await until(lambda: desks.ledger.now_ms() > end_ms, "it is over")
-        await desk.live()
-        assert desk.gap_count() == 0
-    for symbol in desk.symbols:
-        bars = desk.reader.bars(symbol, 1_000, start_ms=start_ms - 10_000)
-        still = (bars.open_time_ms >= start_ms) & (bars.open_time_ms + 1_000 <= end_ms)
-        assert not bars.complete[still].any()
-        assert bars.complete[~still].all()
 
 
 @scenario
