@@ -7,10 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Response,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
@@ -280,16 +289,50 @@ class Screen:
         )
 
 
-@pytest.fixture
-def open_screen(browser: Browser) -> Iterator[Callable[..., Screen]]:
-    """Opens pages in a fresh profile; `context` options as playwright's."""
-    contexts: list[BrowserContext] = []
+@pytest.fixture(scope="module")
+def used_profile(browser: Browser) -> BrowserContext:
+    """One that has read the page's scripts before, which is half of what a page costs."""
+    return browser.new_context()
 
-    def open_one(width: int = 1440, height: int = 900, **options: Any) -> Screen:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+
+def _forget(context: BrowserContext) -> None:
+    """Close a profile's pages and leave nothing of what they kept but the scripts."""
+    origins = {urlsplit(page.url)._replace(path="", query="", fragment="").geturl()
+               for page in context.pages if page.url.startswith("http")}  # fmt: skip
+    for page in context.pages:
+        page.close()
+    context.clear_cookies()
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    for origin in origins:
+        session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    page.close()
+
+
+@pytest.fixture
+def open_screen(browser: Browser, used_profile: BrowserContext) -> Iterator[Callable[..., Screen]]:
+    """Opens pages; `context` options as playwright's.
+
+    The first of a test has a profile that kept the scripts of earlier ones, if it asks for nothing
+    that a page can't have by itself; every other a fresh one, as with `is_new`.
+    """
+    contexts: list[BrowserContext] = []
+    is_used = False
+
+    def open_one(
+        width: int = 1440, height: int = 900, *, is_new: bool = False, **options: Any
+    ) -> Screen:
+        nonlocal is_used
+        size: ViewportSize = {"width": width, "height": height}
+        if is_used or is_new or options.keys() - {"color_scheme"}:
+            context = browser.new_context(**options)
+            contexts.append(context)
+        else:
+            context, is_used = used_profile, True
         context.set_default_timeout(HANG_S * 1_000)
-        contexts.append(context)
         page = context.new_page()
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=options.get("color_scheme"))
         screen = Screen(page)
 
         def keep_answer(response: Response) -> None:
@@ -308,6 +351,7 @@ def open_screen(browser: Browser) -> Iterator[Callable[..., Screen]]:
     yield open_one
     for context in contexts:
         context.close()
+    _forget(used_profile)
 
 
 def _note(screen: Screen, text: str) -> None:

@@ -267,7 +267,7 @@ def test_phone_on_its_side_shows_a_chart_and_a_finger_scrolls_over_it(
 def test_first_load_is_below_a_megabyte_and_a_reload_sends_no_script_again(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
-    screen = open_screen()
+    screen = open_screen(is_new=True)
     session = screen.page.context.new_cdp_session(screen.page)
     session.send("Network.enable")
     sent: list[float] = []
