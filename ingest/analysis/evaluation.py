@@ -9,19 +9,11 @@ from typing import NamedTuple
 
 import structlog
 
-from core.alerts import (
-    DataFacts,
-    SymbolFacts,
-    judge_data,
-    judge_measure,
-    judge_silence,
-    judge_zscore,
-    z_bars,
-)
+from core.alerts import judge_data, judge_measure, judge_silence, judge_zscore, z_bars
 from core.episodes import NO_DATA, Episode, Judgement, RuleState
 from core.pair_spec import PairSpec
 from core.paper import Mark, PaperState, trade_bars
-from core.report import WorkerReport, from_mapping
+from ingest.analysis.data_facts import data_facts
 from ingest.analysis.figures import Figures
 from ingest.analysis.revisions import mark_revised
 from ingest.store import episodes, paper, rules
@@ -367,28 +359,6 @@ class Evaluation:
             self._watched.pop(rule_id, None)
             self._versions = None
         return len(stored)
-
-
-def data_facts(snapshot: Snapshot, now_ms: int) -> DataFacts:
-    """How feed, symbols and database are, by what the store and the worker's last word say."""
-    worker = snapshot.processes.get("worker")
-    report = from_mapping(WorkerReport, worker.payload) if worker else WorkerReport()
-    missing: dict[str, int] = {}
-    for gap in snapshot.gaps:
-        missing[gap.symbol] = missing.get(gap.symbol, 0) + gap.to_id - gap.from_id + 1
-
-    def age_s(time_ms: int | None) -> float | None:
-        return None if time_ms is None else max(0.0, (now_ms - time_ms) / 1_000)
-
-    return DataFacts(
-        symbols=[
-            SymbolFacts(name, one.status, age_s(one.last_event_time_ms), missing.get(name, 0))
-            for name, one in sorted(snapshot.symbols.items())
-            if one.status != "IMPORTED"  # nothing comes of it live
-        ],
-        feed_age_s=age_s(report.feed.last_frame_ms),
-        days_left=report.space.days_left,
-    )
 
 
 def _newest_ms(pair: PairSpec | None, fresh: dict[str, Freshness]) -> int | None:
