@@ -86,6 +86,7 @@ class Watching(RuleBasedStateMachine):
         self.plain = PlainRule({**asked, "mute_until": 0.0})
         self.phone, self.jump_ms = Phone(), 0
         self.seen = set[tuple[int, int, bool]]()
+        self.unread = list[tuple[Decided, int]]()
         self.judged = dict[int, float]()
         self.may_repeat = Counter[str]()
         self.evaluation: Evaluation | None = None
@@ -138,12 +139,18 @@ class Watching(RuleBasedStateMachine):
             if self.desk.closed >= ROWS - 60:
                 break
             self.close(1, 0)
-            self.look(point if minute == minutes - 1 else "")
+            self.judge(point if minute == minutes - 1 else "")
+        self.read()
         self.deliver(point)
 
     @rule(point=POINTS)
     def look(self, point: str) -> None:
         """The analyst looks, and maybe dies at the next thing that it writes."""
+        self.judge(point)
+        self.read()
+
+    def judge(self, point: str) -> None:
+        """Let it look, and note what it decided and which bar was the newest then."""
         newest = max(set(range(self.desk.closed)) - self.desk.gone)
         self.evaluation = self.evaluation or Evaluation(
             self.reader, self.dying, self.now_ms, lambda: self.desk.now_s, lambda _: None
@@ -156,21 +163,24 @@ class Watching(RuleBasedStateMachine):
         self.dying.at = ""
         decided = self.reader.decisions(self.rule.rule_id, limit=10_000)
         new = [one for one in reversed(decided) if self.name(one) not in self.seen]
-        if new:
-            self.check(new, self.desk.at(newest))
+        self.seen.update(map(self.name, new))
+        self.unread += [(one, self.desk.at(newest)) for one in new]
 
     def name(self, one: Decided) -> tuple[int, int, bool]:
         return one.open_time_ms, one.version, "bars" in one.values
 
-    def check(self, new: list[Decided], newest_ms: int) -> None:
-        """Let the plain rule judge what was judged, by the page's own result for these bars."""
+    def read(self) -> None:
+        """Let the plain rule judge what was judged, by the page's own result for these bars.
+
+        That is dear: once for all bars that were judged since one was rewritten last.
+        """
+        new, self.unread = self.unread, []
         figures = dict[int, tuple[float, float]]()
-        if any("bars" not in one.values for one in new):
+        if any("bars" not in one.values for one, _ in new):
             result = backtest(self.reader, self.rule)
             chosen = zip(result.chosen.zscore, result.chosen.hedge_ratio, strict=True)
             figures = dict(zip(result.rows.open_time_ms.tolist(), chosen, strict=True))
-        for one in new:
-            self.seen.add(self.name(one))
+        for one, newest_ms in new:
             bars = one.values.get("bars")
             if bars is not None:
                 self.plain.silence(one.open_time_ms, int(bars))
