@@ -2,56 +2,23 @@
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from ingest.analysis.evaluation import Evaluation
-from ingest.store.reader import Reader
+from tests.browser.watched import Analysed, Watched
+from tests.browser.watched import analysed as analysed
+from tests.browser.watched import watched as watched
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.browser,
     # flask-compress leaves closing a streamed asset to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
 ]
-
-RULE = {"symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT", "timeframe": "1m", "entry_z": 4}
-
-
-class Watched:
-    """A desk whose rules are judged as the analyst does, when the test says so."""
-
-    def __init__(self, desk: Any) -> None:
-        self.desk = desk
-        self.reader = Reader(desk.database_url)
-        self._evaluation = Evaluation(self.reader, desk.writer, lambda: desk.now_ms)
-
-    def api(self, path: str) -> Any:
-        with urlopen(f"{self.desk.url}{path}") as answer:
-            return json.load(answer)
-
-    def rule(self, **changes: Any) -> int:
-        body = json.dumps(RULE | changes).encode()
-        headers = {"Content-Type": "application/json", "Origin": self.desk.url}
-        with urlopen(Request(f"{self.desk.url}/api/rules", body, headers)) as answer:
-            number: int = json.load(answer)["id"]
-        return number
-
-    def close(self, **moves: float) -> None:
-        """Close a bar and judge it."""
-        self.desk.append_bar(**moves)
-        self._evaluation.look()
-
-
-@pytest.fixture
-def watched(start_desk: Callable[..., Any]) -> Iterator[Watched]:
-    made = Watched(start_desk())
-    yield made
-    made.reader.close()
 
 
 def tab(page: Page, url: str) -> Page:
@@ -63,17 +30,26 @@ def tab(page: Page, url: str) -> Page:
 
 
 def test_an_alert_is_told_once_in_each_tab_and_not_again_after_a_reload(
-    watched: Watched, open_screen: Callable[..., Any]
+    analysed: Analysed, open_screen: Callable[..., Any]
 ) -> None:
-    watched.rule()
-    watched.close()
+    """From the bar to the toast with the process that judges; at the second tick at the latest."""
+    rule_id = analysed.rule()
+    analysed.close()
+    wait_until(lambda: analysed.reader.decisions(rule_id, limit=2), "the analyst judges")
     screen = open_screen()
-    url = f"{watched.desk.url}/alerts"
+    url = f"{analysed.desk.url}/alerts"
     screen.page.goto(url)
     expect(screen.page.locator("#alerts-watchlist tbody tr")).to_have_count(1)
     second = tab(screen.page, url)
     expect(second.locator("#alerts-watchlist tbody tr")).to_have_count(1)
-    watched.close(BTCUSDT=0.03)
+    screen.page.bring_to_front()
+    analysed.close(BTCUSDT=0.03)
+    wait = partial(screen.page.wait_for_timeout, 20)
+    screen.until(analysed.reader.alerts, "it is recorded", wait)
+    ticks = screen.count_answers("watch-news")
+    screen.until(lambda: screen.page.locator("#toast").count(), "the toast", wait)
+    # One may have been on its way, and the next but one look at the store is a new one.
+    assert screen.count_answers("watch-news") <= ticks + 3
     for page in (screen.page, second):
         page.bring_to_front()
         expect(page.locator("#toast")).to_contain_text("BTC / ETH 1m fired at +")
@@ -141,66 +117,6 @@ def test_history_is_filtered_and_its_csv_is_the_api_s(
     screen.page.get_by_role("button", name="data", exact=True).click()
     expect(screen.page.locator("#alerts-history .empty")).to_contain_text("Nothing like that")
     assert screen.complaints == []
-
-
-def test_one_click_on_live_watches_what_is_on_screen(
-    watched: Watched, open_screen: Callable[..., Any]
-) -> None:
-    screen = open_screen().open(f"{watched.desk.url}/?window=80&hedge=kalman")
-    screen.page.click("#watch-pair")
-    expect(screen.page.locator("#toast")).to_contain_text("Watching BTCUSDT / ETHUSDT 1m")
-    (rule,) = watched.api("/api/rules")["rules"]
-    assert (rule["window"], rule["hedge"], rule["kind"]) == (80, "kalman", "zscore")
-    card = screen.page.locator("#live-watch-strip a")
-    expect(card).to_contain_text("BTC / ETH")
-    assert f"since={watched.reader.rule(rule['id']).born_ms}" in (card.get_attribute("href") or "")
-    screen.page.click("nav a:has-text('Alerts')")
-    expect(screen.page.locator("#alerts-watchlist tbody tr")).to_contain_text("Kalman")
-    assert "hedge=kalman" in screen.page.url, "the pair goes along to another view"
-    assert screen.complaints == []
-
-
-def test_a_rule_is_made_and_changed_by_the_form_which_shows_what_the_api_refuses(
-    watched: Watched, open_screen: Callable[..., Any]
-) -> None:
-    screen = open_screen()
-    page = screen.page
-    page.goto(f"{watched.desk.url}/alerts")
-    expect(page.locator("#alerts-watchlist .empty")).to_contain_text("No rule yet")
-    page.get_by_role("button", name="New rule").click()
-    page.fill("#rule-symbol-a", "BTCUSDT")
-    page.fill("#rule-symbol-b", "ETHUSDT")
-    page.fill("#rule-entry-z", "25")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator("[data-error=entry_z]")).to_contain_text("from 0.1 to 10")
-    page.fill("#rule-entry-z", "3")
-    page.get_by_role("button", name="Save").click()
-    row = page.locator("#alerts-watchlist tbody tr")
-    expect(row).to_contain_text("3 / 0.5")
-    row.get_by_role("button").click()
-    page.get_by_role("button", name="Edit").click()
-    page.fill("#rule-entry-z", "3.5")
-    page.get_by_role("button", name="Save").click()
-    expect(row).to_contain_text("3.5 / ")
-    page.get_by_role("button", name="Pause").click()
-    expect(row).to_contain_text("paused")
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Delete").click()
-    expect(row).to_have_count(0)
-    refusals = [text for text in screen.complaints if "400" not in text]
-    assert refusals == []
-
-
-def test_who_may_not_write_sees_all_and_is_told_how_to_get_the_right(
-    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
-) -> None:
-    desk = start_desk(settings={"HOST": "0.0.0.0", "ALLOWED_HOSTS": "127.0.0.1"})
-    screen = open_screen()
-    screen.page.goto(f"{desk.url}/alerts")
-    line = screen.page.locator("#alerts-right")
-    expect(line).to_contain_text("Reading only")
-    expect(line).to_contain_text("DASHBOARD_USERS")
-    expect(screen.page.locator("#alerts-watchlist")).to_contain_text("No rule yet")
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -12,9 +12,11 @@ from core.rule_spec import KINDS, RULE_PARAMETERS
 
 FIRST = (
     "symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "hedge", "measure", "below",
-    "above", "symbols", "for_bars", "keep_bars", "cooldown_s", "channels", "paper", "note",
+    "above", "symbols", "silent_after_s", "stale_after_s", "missing_ids", "days_left", "for_bars",
+    "keep_bars", "cooldown_s", "channels", "paper", "note",
 )  # fmt: skip
 """What is asked at once; the rest lies behind More."""
+SUGGESTED = "rule-suggested-symbols"
 SET_ELSEWHERE = ("kind", "mute_until", "enabled")
 
 
@@ -43,7 +45,7 @@ def rule_form(symbols: Sequence[str], channels: Sequence[str]) -> Markup:
                 [html.Summary("More"),
                  html.Div([made[name] for name in made if name not in FIRST], className="fields")]
             ),
-            element("datalist", *listed, id="rule-symbols"),
+            element("datalist", *listed, id=SUGGESTED),
             html.P(className="bad", role="alert", **data(refusal="", kept="")),
             html.Div(
                 [html.Button("Save", className="btn-small primary", type="button",
@@ -84,7 +86,7 @@ def _entry(place: str, name: str, parameter: Parameter, channels: Sequence[str])
         hint = ", ".join(channels) if name == "channels" else parameter.default_words
         return element("input", type="text", id=place, autocomplete="off", placeholder=hint,
                        **told, **data(type="names"))  # fmt: skip
-    more: dict[str, Any] = {"list": "rule-symbols"} if isinstance(parameter, Symbol) else {}
+    more: dict[str, Any] = {"list": SUGGESTED} if isinstance(parameter, Symbol) else {}
     hint = _hint(parameter)
     return element("input", type="text", id=place, autocomplete="off", placeholder=hint,
                    **more, **told)  # fmt: skip
