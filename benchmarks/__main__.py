@@ -7,6 +7,7 @@ from benchmarks.ingestion import measure_ingestion
 from benchmarks.page import measure_page
 from benchmarks.request import measure_freshness, measure_requests
 from benchmarks.timing import Comparison, measure
+from benchmarks.watching import measure_watching
 
 
 def line(comparison: Comparison) -> str:
@@ -35,6 +36,9 @@ def main() -> int:
         print(f"| {name} | {milliseconds:.2f} ms |", flush=True)
     print("\n| ingestion | figure |\n|---|---|")
     for job, figure in measure_ingestion():
+        print(f"| {job} | {figure} |", flush=True)
+    print("\n| watching | figure |\n|---|---|")
+    for job, figure in measure_watching():
         print(f"| {job} | {figure} |", flush=True)
     print("\n| page | figure |\n|---|---|")
     for job, figure in measure_page():
