@@ -81,7 +81,7 @@ def _processes(status: DeskStatus, web: Sequence[WebProcess]) -> Any:
         _process("worker", "ingests", status.worker, status.report.resources, status.now_ms),
         _process("analyst", f"judges {rules}", status.analyst, status.analysis.resources,
                  status.now_ms),
-        *(_process(f"web {number}", "answers page and API", ProcessState("running", one.pid),
+        *(_process(f"web {number}", "page and API", ProcessState("running", one.pid),
                    one.resources, status.now_ms) for number, one in enumerate(web, start=1)),
     ]  # fmt: skip
     columns = ("process", "does", "beat", "up", "memory", "CPU")

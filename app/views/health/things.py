@@ -111,7 +111,7 @@ def _feed(status: DeskStatus, trends: Trends) -> list[Thing]:
             f"up to {WEIGHT_PERCENT:.0f} %",
             _judged(None if weight is None else 100 * weight, WEIGHT_PERCENT),
             "At 80 % history waits; live is never held up.",
-            more="of what the exchange allows in a minute",
+            more="of a minute's",
             trend=_figures(trends.worker, _weight_percent), high=WEIGHT_PERCENT,
             failing="The exchange is asked too often",
         ),
