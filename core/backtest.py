@@ -317,10 +317,10 @@ def fill_rows(  # type: ignore[no-untyped-def]
                 side = wanted
                 entry_row = row
                 decided = asked
-                beta = asked_ratio
                 entry_a, entry_b = open_a[index], open_b[index]
-                quantity_a = side * notional / ((1.0 + abs(beta)) * entry_a)
-                quantity_b = -side * beta * notional / ((1.0 + abs(beta)) * entry_b)
+                money = 1.0 + abs(asked_ratio)  # in both legs, for 1 in leg A
+                quantity_a = side * notional / (money * entry_a)
+                quantity_b = -side * asked_ratio * notional / (money * entry_b)
                 trip_traded = abs(quantity_a) * entry_a + abs(quantity_b) * entry_b
                 trip_costs = trip_traded * rate
                 costs += trip_costs

@@ -228,12 +228,12 @@ def decide_rows(  # type: ignore[no-untyped-def]
     tradable, may_enter, halted, breaks,
     entry_z, exit_z, stop_z, max_hold, anchored, state, start, position, exit_code,
 ):  # fmt: skip
-    held, missing, blocked, age, alpha, beta, mean, std = state
+    held, missing, blocked, age, own_intercept, own_ratio, own_mean, own_std = state
     for row in range(start, len(zscore)):
         z = zscore[row]
         if held != FLAT:
             if anchored:
-                z = (y[row] - alpha - beta * x[row] - mean) / std
+                z = (y[row] - own_intercept - own_ratio * x[row] - own_mean) / own_std
             missing = missing + 1 if math.isnan(z) else 0
             if age >= 0 or tradable[row]:
                 age += 1
@@ -265,7 +265,7 @@ def decide_rows(  # type: ignore[no-untyped-def]
                     held = LONG
             if held != FLAT:
                 missing = 0
-                alpha, beta = intercept[row], hedge_ratio[row]
-                mean, std = spread_mean[row], spread_std[row]
+                own_intercept, own_ratio = intercept[row], hedge_ratio[row]
+                own_mean, own_std = spread_mean[row], spread_std[row]
         position[row] = held
-    return State(held, missing, blocked, age, alpha, beta, mean, std)
+    return State(held, missing, blocked, age, own_intercept, own_ratio, own_mean, own_std)
