@@ -36,7 +36,7 @@ STILL_TO_COME = "of a time that is still to come"
 OFF_GRID = "off the grid of the timeframe"
 JUMPED = f"with a price {JUMP:.0f} times that of the row before, or a hundredth"
 STEPPED_BACK = f"more than {STEP_BACK_MS // 1_000} s earlier than trades before it"
-LEAPT = f"more than {STEP_BACK_MS // 1_000} s later than the trade after them"
+LEAPT = f"more than {STEP_BACK_MS // 1_000} s later than trades after them"
 DOUBTFUL = (JUMPED, STEPPED_BACK, LEAPT)
 """A file of which more is doubtful than taken is the wrong file."""
 

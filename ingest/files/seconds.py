@@ -5,13 +5,18 @@ from collections.abc import Iterable, Iterator
 from core.bars import SECOND_MS, STEP_BACK_MS, flat_bar, fold_trades
 from core.types import Bar, Trade
 
+LONGEST_SILENCE_MS = 86_400_000
+"""A market that is silent for longer stands still: it has no bars of that time, and two lines of a
+file make no millions."""
+
 
 def second_bars(trades: Iterable[Trade], starts_whole: bool, ends_whole: bool) -> Iterator[Bar]:
     """Build the 1s bars of trades in id order, flat ones between; a hole in the ids breaks them.
 
     Seconds that a hole touches are incomplete, and seconds inside one that have no trade have no
-    bar. So is the first second unless `starts_whole`, and the last unless `ends_whole`. A time may
-    step back by up to `STEP_BACK_MS` while ids rise: a second is closed only after that.
+    bar, nor have those of a silence of more than a day. The first second is incomplete unless
+    `starts_whole`, and the last unless `ends_whole`. A time may step back by up to `STEP_BACK_MS`
+    while ids rise: a second is closed only after that.
     """
     builder = _Seconds()
     last: Trade | None = None
@@ -61,7 +66,7 @@ class _Seconds:
         start = min(self._open) if self._next is None else self._next
         if start >= end:
             return
-        for second in range(start, end, SECOND_MS):
+        for second in self._due(start, end):
             is_whole = not any(first <= second <= last for first, last in self._doubts)
             trades = self._open.pop(second, None)
             if trades:
@@ -72,3 +77,12 @@ class _Seconds:
                 yield flat_bar(second, self._close, is_whole)
         self._next = end
         self._doubts = [doubt for doubt in self._doubts if doubt[1] >= end]
+
+    def _due(self, start: int, end: int) -> Iterator[int]:
+        """Seconds of [start, end) that have a trade, or lie in no long silence."""
+        for traded in [*sorted(second for second in self._open if second < end), end]:
+            if traded - start <= LONGEST_SILENCE_MS:
+                yield from range(start, traded, SECOND_MS)
+            if traded < end:
+                yield traded
+            start = traded + SECOND_MS

@@ -464,6 +464,20 @@ def test_sizes_are_refused_before_they_cost_memory_or_time(
     assert reader.symbols() == []
 
 
+def test_two_trades_weeks_apart_make_no_million_bars(
+    load: Load, save: Save, reader: Reader
+) -> None:
+    times = [DAY, DAY + 20 * HOUR, DAY + 20 * DAY_MS]
+    lines = [aggregate(n, time_ms, 100.0 + n) for n, time_ms in enumerate(times)]
+    (result,) = load(save("BTCUSDT-aggTrades-2024-01.csv", lines))
+    assert (result.account.taken, result.holes) == (3, 0)
+    seconds = reader.bars("BTCUSDT", SECOND)
+    made = ((seconds.open_time_ms - DAY) // SECOND).tolist()
+    day, weeks = 20 * 3_600, 20 * 86_400
+    assert made == [*range(day + 1), *range(weeks - 10, weeks + 1)]
+    assert seconds.close[[0, day, -1]].tolist() == [100.0, 101.0, 102.0]
+
+
 def test_endless_line_in_a_zip_is_not_read_to_its_end(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
