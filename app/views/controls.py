@@ -7,7 +7,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from app.views import ids
-from app.views.markup import aria, data
+from app.views.markup import aria, data, term
 from core.pair_spec import HEDGE_WORDS, PAIR_PARAMETERS, PairSpec
 from core.parameters import Choice, Derived, Symbol
 
@@ -16,6 +16,21 @@ MORE_FIELDS = tuple(field for field in PAIR_PARAMETERS if field not in MAIN_FIEL
 FIELDS = (*MAIN_FIELDS, *MORE_FIELDS)
 NEXT_KEYS = {"timeframe": "t", "hedge": "h"}
 """Keys that take the next choice."""
+EXPLAINED = {
+    **dict.fromkeys(("symbol_a", "symbol_b"), "leg-a-leg-b"),
+    "timeframe": "timeframe",
+    "window": "window",
+    **dict.fromkeys(("entry_z", "exit_z"), "entry-z-exit-z"),
+    "exit_rule": "exits-look-at",
+    **dict.fromkeys(("stop_z", "max_hold_bars"), "stop-z-longest-hold"),
+    "hedge": "hedge-ratio-β",
+    "hedge_window": "hedge-window",
+    "lags": "lags",
+    **dict.fromkeys(("bars", "since"), "bars-shown-since"),
+    **dict.fromkeys(("fee_bps", "slippage_bps"), "fee-slippage"),
+    "notional": "notional",
+}
+"""Where each parameter is explained: a place in help."""
 
 
 def controls(spec: PairSpec) -> html.Section:
@@ -109,6 +124,11 @@ def _heading(field: str) -> str:
     return parameter.label + (f", {parameter.unit}" if parameter.unit else "")
 
 
+def _said(field: str, words: str) -> html.A:
+    """A control's name, explained under the pointer; the tab key goes from control to control."""
+    return term(words, f"/help#{EXPLAINED[field]}", tabIndex=-1)
+
+
 def _control(field: str, spec: PairSpec, placeholder: str | None = None) -> html.Div:
     """The control that a parameter's kind asks for; with a placeholder it may stay empty."""
     parameter, label, value = PAIR_PARAMETERS[field], _heading(field), getattr(spec, field)
@@ -135,8 +155,8 @@ def _symbol(field: str, label: str, value: str) -> html.Div:
     """The value alone: its field and list are made in the browser (assets/desk_picker.js)."""
     more = data(key=field[-1], says=label)
     entry = html.Data(id=ids.control(field), value=value, className="picker", **more)
-    dot = html.I(className=f"dot leg-{field[-1]}")
-    return _field(field, html.Label([dot, label], htmlFor=f"{ids.control(field)}-input"), entry)
+    said = [html.I(className=f"dot leg-{field[-1]}"), _said(field, label)]
+    return _field(field, html.Label(said, htmlFor=f"{ids.control(field)}-input"), entry)
 
 
 def _entry(field: str, label: str, value: str, placeholder: str) -> html.Div:
@@ -151,7 +171,8 @@ def _entry(field: str, label: str, value: str, placeholder: str) -> html.Div:
         maxlength=24,
         className="in",
     )
-    return _field(field, html.Label(label, htmlFor=ids.control(field)), entry)
+    heading = html.Label(_said(field, label), htmlFor=ids.control(field))
+    return _field(field, heading, entry)
 
 
 def _choice(field: str, label: str, value: str, choices: Mapping[str, str]) -> html.Div:
@@ -170,9 +191,9 @@ def _choice(field: str, label: str, value: str, choices: Mapping[str, str]) -> h
     )
     key = data(key=NEXT_KEYS[field], says=f"Next {label.lower()}") if field in NEXT_KEYS else {}
     group = html.Div(entry, role="radiogroup", **aria(labelledby=heading), **key)
-    said: list[Any] = [label]
+    said: list[Any] = [_said(field, label)]
     if field == "hedge":
-        said = [label, html.Span(id=ids.text("hedge-word"))]
+        said.append(html.Span(id=ids.text("hedge-word")))
     return _field(field, html.Span(said, id=heading, className="label"), group)
 
 

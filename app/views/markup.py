@@ -16,9 +16,9 @@ def aria(**names: str) -> dict[str, Any]:
     return {f"aria-{name}": words for name, words in names.items()}
 
 
-def term(words: Any, place: str, look: str = "") -> html.A:
+def term(words: Any, place: str, look: str = "", **more: Any) -> html.A:
     """A word that is explained where it stands (assets/desk_terms.js), by its place in help."""
-    return html.A(words, href=place, target="help", className=f"term {look}".rstrip())
+    return html.A(words, href=place, target="help", className=f"term {look}".rstrip(), **more)
 
 
 def data(**values: object) -> dict[str, Any]:

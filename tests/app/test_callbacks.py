@@ -487,6 +487,7 @@ def status_of(
         source="binance",
         database=DatabaseStatus("sqlite", error=error),
         worker=ProcessState("running", 4242, 400),
+        analyst=ProcessState("running", 4243, 400),
         report=replace(
             WorkerReport(feed=feed_of(state="live", age_ms=300), backfill=BackfillReport(3, 3, "")),
             **(report or {}),
@@ -521,6 +522,16 @@ def feed_of(state: str, age_ms: int | None = None, last_error: str | None = None
             ": SYMBOLS=X is not usable.",
         ),
         (
+            status_of(analyst=ProcessState()),
+            "warn",
+            "The analyst has not started yet: rules are not judged",
+        ),
+        (
+            status_of(analyst=ProcessState("silent", 4243, 240_000)),
+            "warn",
+            "UTC, 4 min ago: rules are not judged",
+        ),
+        (
             status_of({"feed": feed_of("down", 9_000, "refused")}),
             "bad",
             "The feed is cut since",
@@ -546,6 +557,11 @@ def feed_of(state: str, age_ms: int | None = None, last_error: str | None = None
 def test_what_is_wrong_is_said_in_words(status: DeskStatus, level: str, words: str) -> None:
     lines = notices(status, None)
     assert [line.level for line in lines if words in line.words] == [level]
+
+
+def test_before_the_worker_is_there_nobody_misses_the_analyst() -> None:
+    (line,) = notices(status_of(worker=ProcessState(), analyst=ProcessState()), None)
+    assert line.words.startswith("The worker has not started yet")
 
 
 def test_a_first_start_without_an_exchange_says_so_and_not_that_a_symbol_is_wrong() -> None:

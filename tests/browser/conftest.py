@@ -70,6 +70,7 @@ class LiveDesk:
     now_ms: int = FIRST_CLOSE_MS + 20_000
     state: str = "live"
     source: str = "binance"
+    step_ms: int = MINUTE
     stop_serving: Callable[[], None] = lambda: None
     start_serving: Callable[[], None] = lambda: None
 
@@ -85,27 +86,27 @@ class LiveDesk:
             "ETHUSDT": np.exp(x).tolist(),
             "SOLUSDT": np.exp(0.7 * x + rng.normal(0, 1e-3, BARS)).tolist(),
         }
-        first_ms = self.close_ms - BARS * MINUTE
+        first_ms = self.close_ms - BARS * self.step_ms
         with self.writer.transaction() as tx:
             for symbol, closes in self.closes.items():
                 bars = [
-                    plain_bar(first_ms + row * MINUTE, closes[max(0, row - 1)], close)
+                    plain_bar(first_ms + row * self.step_ms, closes[max(0, row - 1)], close)
                     for row, close in enumerate(closes)
                     if symbol != "ETHUSDT" or row not in hole
                 ]
-                market.upsert_bars(tx, self.symbol_ids[symbol], MINUTE, bars, Origin.TRADES)
+                market.upsert_bars(tx, self.symbol_ids[symbol], self.step_ms, bars, Origin.TRADES)
         self.report()
 
     def append_bar(self, **changes: float) -> None:
-        """Close the next minute; a symbol's change is relative to its last close."""
+        """Close the next bar; a symbol's change is relative to its last close."""
         with self.writer.transaction() as tx:
             for symbol, closes in self.closes.items():
                 close = closes[-1] * (1 + changes.get(symbol, 0.0))
                 bar = plain_bar(self.close_ms, closes[-1], close)
-                market.upsert_bars(tx, self.symbol_ids[symbol], MINUTE, [bar], Origin.TRADES)
+                market.upsert_bars(tx, self.symbol_ids[symbol], self.step_ms, [bar], Origin.TRADES)
                 closes.append(close)
-        self.close_ms += MINUTE
-        self.now_ms += MINUTE
+        self.close_ms += self.step_ms
+        self.now_ms += self.step_ms
         self.report()
 
     def report(self) -> None:
@@ -132,6 +133,7 @@ class LiveDesk:
                 cursor = FeedCursor(900, closes[-1], self.close_ms + 15_000, 0, self.close_ms)
                 market.save_cursor(tx, self.symbol_ids[symbol], cursor)
             process.save_status(tx, "worker", 4242, "running", self.now_ms - 500, payload)
+            process.save_status(tx, "analyst", 4243, "running", self.now_ms - 500, {})
             process.set_meta(tx, "source", self.source)
             process.set_meta(tx, "source_reason", "no exchange answers here")
 
@@ -147,6 +149,7 @@ def start_desk(
         *,
         filled: bool = True,
         source: str = "binance",
+        step_ms: int = MINUTE,
         views: Sequence[View] = VIEWS,
         settings: Mapping[str, str] | None = None,
     ) -> LiveDesk:
@@ -157,7 +160,7 @@ def start_desk(
             symbol_ids = market.ensure_symbols(
                 tx, [listing(name) for name in ("BTC", "ETH", "SOL")]
             )
-        desk = LiveDesk("", database_url, writer, symbol_ids, source=source)
+        desk = LiveDesk("", database_url, writer, symbol_ids, source=source, step_ms=step_ms)
         if filled:
             desk.fill()
         else:

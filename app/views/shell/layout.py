@@ -11,7 +11,7 @@ from app.api.rights import SIGN_OUT
 from app.services import Desk
 from app.views import ids
 from app.views.links import listed_symbols, pickable
-from app.views.markup import aria, data
+from app.views.markup import aria, data, term
 from app.views.shell.commands import dialogs, open_button
 from app.views.shell.page import HELP
 from app.views.text import NONE
@@ -86,10 +86,10 @@ def _header(views: Sequence[View], shown: View, who: str | None) -> html.Header:
                 className="strip",
                 children=[
                     html.Span("STARTING", id=ids.text("badge"), className="badge-desk warn"),
-                    _figure("feed", "feed-age", keep=True),
-                    _figure("missing ids", "missing"),
-                    _figure("lag p99", "lag"),
-                    _figure("trades/s", "rate", after=True),
+                    _figure("feed", "feed-age", "feed", keep=True),
+                    _figure("missing ids", "missing", "missing-ids"),
+                    _figure("lag p99", "lag", "lag-p99"),
+                    _figure("trades/s", "rate", "trades-a-second", after=True),
                     html.Span(
                         id=ids.text("clock"), className="figure", title="The exchange's time"
                     ),
@@ -126,7 +126,9 @@ def _link(view: View, shown: bool, key: int) -> html.A:
     return html.A(view.title, href=view.path, **marked)
 
 
-def _figure(label: str, key: str, *, keep: bool = False, after: bool = False) -> html.Span:
-    value = html.I(NONE, id=ids.text(key))
-    children: list[Any] = [value, f" {label}"] if after else [f"{label} ", value]
+def _figure(
+    label: str, key: str, place: str, *, keep: bool = False, after: bool = False
+) -> html.Span:
+    value, said = html.I(NONE, id=ids.text(key)), term(label, f"{HELP}#{place}")
+    children: list[Any] = [value, " ", said] if after else [said, " ", value]
     return html.Span(children, className=f"figure figure-{key}{' keep' if keep else ''}")

@@ -52,6 +52,8 @@ def notices(
     if is_up:
         lines += _feed(status)
         lines += _ids_and_clock(status)
+    if status.worker.state != "absent":
+        lines += _analyst(status)
     lines += _source(status, pair)
     lines += _backfill(status)
     if pair is not None:
@@ -108,6 +110,25 @@ def _worker(status: DeskStatus) -> list[Notice]:
             Notice("bad", f"The worker is away{since}. Shown is what was stored before; it resumes")
         ]
     return []
+
+
+def _analyst(status: DeskStatus) -> list[Notice]:
+    """Nobody is told of anything without it, however well the charts go on: so it is said."""
+    analyst = status.analyst
+    if analyst.is_alive:
+        return []
+    waits = "rules are not judged; scans and sweeps wait."
+    if analyst.state == "absent":
+        return [Notice("warn", f"The analyst has not started yet: {waits}")]
+    age_ms = analyst.heartbeat_age_ms
+    since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""
+    return [
+        Notice(
+            "warn",
+            f"The analyst is away{since}: {waits} Bars that close meanwhile are judged once it is"
+            " back.",
+        )
+    ]
 
 
 def _feed(status: DeskStatus) -> list[Notice]:
