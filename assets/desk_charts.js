@@ -110,48 +110,7 @@
     saidNow = content.ends ? content.ends.said : {};
     const parts = Object.entries(content.forming || {})
       .map(([name, value]) => segment(plot, name, value, ends));
-    layer.innerHTML = `<svg>${holes(plot)}${tails(plot)}${parts.join("")}${labelled(plot, content, ends)}</svg>`;
-  }
-
-  /** Stretches without a bar of a leg are hatched over all charts; the newest says how much. */
-  function holes(plot) {
-    const whole = span().wholeOf(plot);
-    const { xaxis: x, yaxis: first, yaxis2: second, yaxis4: last } = plot._fullLayout;
-    const [from, to] = span().inView(plot);
-    const parts = [];
-    let note = "";
-    for (const [begin, end] of missing(plot)) {
-      const [left, right] = [whole.first + begin * whole.step, whole.first + end * whole.step]
-        .map((moment) => x._offset + x.l2p(Math.min(to, Math.max(from, moment))));
-      if (right > left) {
-        parts.push(`<rect class="hole" x="${left.toFixed(1)}" y="${first._offset}" width="${Math.max(2, right - left).toFixed(1)}" height="${last._offset + last._length - first._offset}"/>`);
-        const isRight = left - x._offset > x._length / 2;
-        const count = end - begin;
-        note = `<text class="t" x="${(isRight ? left - 6 : right + 6).toFixed(1)}" y="${second._offset + 8}" text-anchor="${isRight ? "end" : "start"}">` +
-          `${count.toLocaleString("en-US")} ${count === 1 ? "bar" : "bars"} missing</text>`;
-      }
-    }
-    return parts.length ? `${HATCH}${parts.join("")}${note}` : "";
-  }
-
-  const HATCH = '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">' +
-    '<rect class="stripe" width="2" height="6"/></pattern></defs>';
-
-  /** Runs of rows that lack a leg: [first row, row after the last]. */
-  function missing(plot) {
-    const { y } = plot.data.find((trace) => trace.meta && trace.meta.rows === "a");
-    const runs = [];
-    for (let row = 0; row < y.length; row++) {
-      if (y[row] === null) {
-        const open = runs[runs.length - 1];
-        if (open && open[1] === row) {
-          open[1] = row + 1;
-        } else {
-          runs.push([row, row + 1]);
-        }
-      }
-    }
-    return runs;
+    layer.innerHTML = `<svg>${window.pairdesk.holes.drawn(plot, content.ends)}${window.pairdesk.candles.drawn(plot)}${tails(plot)}${parts.join("")}${labelled(plot, content, ends)}</svg>`;
   }
 
   const escaped = (words) => words.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -376,7 +335,8 @@
       if (layout[axis].visible === false) {
         continue;
       }
-      const range = isWhole ? null : valuesWithin(plot, axis.replace("axis", ""), from, to);
+      const more = axis === "yaxis" ? window.pairdesk.candles.reach(plot) : [];
+      const range = isWhole && !more.length ? null : valuesWithin(plot, axis.replace("axis", ""), from, to, more);
       const { range: now, autorange } = layout[axis];
       if (!range && autorange === false) {
         change[`${axis}.autorange`] = true;
@@ -388,9 +348,8 @@
     return change;
   }
 
-  function valuesWithin(plot, axis, from, to) {
-    let low = Infinity;
-    let high = -Infinity;
+  function valuesWithin(plot, axis, from, to, more) {
+    let [low, high] = [Math.min(Infinity, ...more), Math.max(-Infinity, ...more)];
     for (const trace of plot.data) {
       if ((trace.yaxis || "y") !== axis || !(trace.meta.rows || trace.meta.end)) {
         continue;
@@ -413,6 +372,6 @@
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    charts: { figure, setEnds, append, drawOver, redraw, watch, fit, plotOf, said: (what) => saidNow[what] },
+    charts: { figure, setEnds, append, drawOver, drawAgain: () => overlay && overlay(), redraw, watch, fit, plotOf, said: (what) => saidNow[what] },
   });
 })();

@@ -77,6 +77,7 @@
     set(IDS.tradesCsv, { href: screen.links.trades });
     set(IDS.equityCsv, { href: screen.links.equity });
     const span = screen.figures ? spanOf(screen.cursor) : null;
+    window.pairdesk.candles.onScreen(screen);
     if (span) {
       charts().setEnds(screen.figures.pair, screen.ends, span);
     }

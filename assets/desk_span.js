@@ -314,6 +314,6 @@
 
   bind();
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    span: { axis, change, moved, inView, momentWords, show, wholeOf },
+    span: { STEPS, axis, change, moved, inView, momentWords, show, wholeOf },
   });
 })();

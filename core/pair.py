@@ -10,7 +10,10 @@ from core.blocks import block_rows, looks_back, plan_runs, run_in_rows
 from core.expectancy import Expectancy, expectancy
 from core.hedges import Course, FittedHedge, course_of, fit_hedge
 from core.pair_spec import HEDGES, Hedge, PairSpec
+from core.readiness import wait_for_z
 from core.reasons import (
+    B_STILL,
+    SPREAD_STILL,
     explain_missing,
     name_breaks,
     why_no_correlation,
@@ -36,6 +39,7 @@ from core.types import (
     PairResult,
     PairRows,
     Signal,
+    Wait,
 )
 
 Columns = TypeVar("Columns", PairRows, HedgeSeries)
@@ -168,6 +172,7 @@ def analyse_pair(
         cointegration=found,
         backtest=backtest,
         reasons={},
+        wait=_wait(spec, course, fitted),
     )
     reasons |= explain_missing(
         result, fitted.why, course, begin, chosen.held_out, told.words, plan.missing_rows
@@ -376,6 +381,13 @@ def _fit_all(spec: PairSpec, course: Course, skip: int) -> _Fitted:
         if hedge == "kalman":
             stderr = fit.stderr[-count:].copy()
     return _Fitted(chosen, ratios, stderr, now, why)
+
+
+def _wait(spec: PairSpec, course: Course, fitted: _Fitted) -> Wait | None:
+    """What z waits for, where bars are what it lacks."""
+    if fitted.why[spec.hedge].get("zscore", B_STILL) in (B_STILL, SPREAD_STILL):
+        return None
+    return wait_for_z(spec, course.known_before(course.end))
 
 
 def _why_no_provisional(spec: PairSpec, course: Course, row: NextRow) -> dict[str, str]:

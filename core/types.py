@@ -166,6 +166,18 @@ class NextRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """How long z waits if no bar is missing from here on, and for what."""
+
+    bars: int
+    """Bars that have to close; the last of them has a z."""
+    here: int
+    needed: int
+    of: int
+    """Rows that are there and have to be, of all that the window has which is filled last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subwindows:
     """How many equal parts of the rows pass a test by themselves."""
 
@@ -331,3 +343,5 @@ class PairResult:
     cointegration: Cointegration | None
     backtest: Backtest
     reasons: dict[str, str]
+    wait: Wait | None = None
+    """What z waits for where there is none; nothing where more bars would not help."""

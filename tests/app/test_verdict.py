@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.views.live.texts import lasting_texts, live_texts, signal_look
+from app.views.live.texts import entry_note, lasting_texts, live_texts, signal_look
 from app.views.live.verdict import verdict
 from app.views.text import time_text
 from core.pair import analyse_pair, plan_rows
 from core.pair_spec import read_pair_spec
 from core.settings import Settings
-from core.types import Bars, PairResult
+from core.types import Bars, PairResult, Wait
 
 HOUR = 3_600_000
 START_MS = 497_000 * HOUR
@@ -177,6 +177,13 @@ def test_no_z_is_nothing_to_act_upon(computed: PairResult) -> None:
     result = standing(computed, (1, 1), math.nan, signal="no_data")
     said = verdict(replace(result, reasons={"zscore": "under 90 % of the window is present"}))
     assert (said.look, said.words) == ("no", "Can't say: under 90 % of the window is present.")
+    waiting = replace(result, wait=Wait(bars=60, here=480, needed=540, of=600))
+    assert verdict(waiting).words == (
+        "Can't say: 540 of 600 bars needed, 480 here; ready in 2.5 d."
+    )
+    assert entry_note(waiting).reason == "ready in 2.5 d"
+    gone = replace(result, reasons={"zscore": "a bar is missing"}, wait=Wait(1, 590, 540, 600))
+    assert verdict(gone).words == "Can't say: a bar is missing; ready with the next bar."
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,24 @@ def test_a_hole_is_hatched_over_all_charts_and_says_what_is_missing(
     expect(screen.page.locator("#live-overlay text:has-text('missing')")).to_have_text(
         "8 bars missing"
     )
+    expect(screen.page.locator("#live-overlay text:has-text('needed, ')")).to_have_count(0)
+
+
+def test_a_z_that_waits_for_bars_says_for_how_many_and_how_long(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk(filled=False)
+    desk.fill(hole=range(825, 895))
+    screen = open_screen()
+    screen.page.goto(desk.url)
+    # The hole may have no more than 60 of the fit's 600 rows: 10 more of its rows have to leave it.
+    lacks = screen.page.locator("#live-overlay text:has-text('bars needed')")
+    expect(lacks).to_have_text("540 of 600 bars needed, 530 here")
+    expect(screen.page.locator("#live-overlay text:has-text('ready')")).to_have_text(
+        "ready in 8.9 h"
+    )
+    expect(screen.page.locator("#live-z-note")).to_have_text("ready in 8.9 h")
+    expect(screen.page.locator("#live-verdict")).to_contain_text("530 here; ready in 8.9 h.")
 
 
 def test_the_picture_holds_what_is_on_screen(

@@ -184,3 +184,23 @@ def test_a_hedge_ratio_that_hedges_nothing_enters_nothing_and_says_so(analysed, 
     assert still.chosen.hedge_ratio[-1] == 0.0
     assert still.signal_note.startswith("no entry: the hedge ratio 0 is not positive")
     assert analysed(y, x).signal_note is None
+
+
+@pytest.mark.parametrize("hedge", ["ols", "kalman", "ratio", "returns"])
+def test_a_pair_without_a_z_says_when_it_has_one_again(analysed, logs, hedge):
+    y, x = logs
+    parameters = {"hedge": hedge, "window": 120, "hedge_window": 600}
+    assert analysed(y, x, **parameters).wait is None, "there is a z"
+    end = 4_200
+    y[end - 100 : end] = np.nan
+    told = analysed(y[:end], x[:end], **parameters).wait
+    for bars in (told.bars - 1, told.bars):
+        zscore = analysed(y[: end + bars], x[: end + bars], **parameters).chosen.zscore[-1]
+        assert math.isfinite(zscore) == (bars == told.bars)
+
+
+def test_what_no_bar_helps_against_is_not_waited_for(analysed, logs):
+    y, _ = logs
+    result = analysed(y, np.full(N, math.log(3_000.0)))
+    assert result.reasons["zscore"] == B_STILL
+    assert result.wait is None

@@ -4,22 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from dash import html
-from dash.development.base_component import Component
 
 from app.views.ids import text
 from app.views.live import ids
 from app.views.live.texts import SUMMARY, empty_texts
 from app.views.markup import aria, term
 
-CARDS: dict[str, tuple[dict[str, str], list[str]]] = {
-    "z": ({"z-score": "/help#z-score", ", last closed bar": ""}, ["z-noise"]),
+CARDS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
+    "z": (
+        {"z-score": "/help#z-score", ", last closed bar": ""},
+        ["z-forming", "z-note"],
+        ["z-noise"],
+    ),
     "even": (
         {"break-even z": "/help#break-even-z", " · ": "", "needed z": "/help#needed-z"},
+        ["even-note"],
         ["even-noise"],
     ),
-    "hedge": ({"hedge ratio β": "/help#hedge-ratio-β"}, ["hedge-more"]),
+    "hedge": ({"hedge ratio β": "/help#hedge-ratio-β"}, ["hedge-note"], ["hedge-more"]),
     "effect": (
         {"hedge effectiveness": "/help#hedge-effectiveness"},
+        ["effect-note"],
         ["effect-more", "effect-noise"],
     ),
     "half-life": (
@@ -28,16 +33,18 @@ CARDS: dict[str, tuple[dict[str, str], list[str]]] = {
             ", ": "",
             "out of sample": "/help#in-sample-out-of-sample",
         },
+        ["half-life-note"],
         ["half-life-noise"],
     ),
     "coint": (
         {"cointegration": "/help#cointegration", ", both ways": ""},
-        ["coint-more", "coint-noise"],
+        ["coint-note", "coint-noise"],
+        ["coint-more"],
     ),
-    "corr": ({"correlation": "/help#correlation"}, ["corr-noise"]),
-    "signal": ({"signal": "/help#signal"}, ["signal-more"]),
+    "corr": ({"correlation": "/help#correlation"}, ["corr-note"], ["corr-noise"]),
+    "signal": ({"signal": "/help#signal"}, ["signal-note"], ["signal-more"]),
 }
-"""Words of the heading with where each is explained, and the keys of the third line."""
+"""Words of the heading with where each is explained; keys of the second line and of the third."""
 
 EXPLAINED = {
     "pnl": "/help#net-pnl",
@@ -82,11 +89,10 @@ def cards() -> html.Section:
                 children=[
                     html.H2(_heading(key, words)),
                     html.Strong(shown[key], id=text(key)),
-                    html.Small(_note(key)),
-                    html.Small([html.Span(id=text(part)) for part in more]),
+                    *(html.Small([_part(part) for part in line]) for line in lines),
                 ],
             )
-            for key, (words, more) in CARDS.items()
+            for key, (words, *lines) in CARDS.items()
         ],
     )
 
@@ -99,9 +105,8 @@ def _heading(key: str, words: Mapping[str, str]) -> list[Any]:
     return [html.Span(said, className="says"), html.Span(id=text("z-of"), className="cut")]
 
 
-def _note(key: str) -> list[Component]:
-    note = html.Span(id=text(f"{key}-note"))
-    return [html.Span(id=text("z-forming"), className="forming"), note] if key == "z" else [note]
+def _part(key: str) -> html.Span:
+    return html.Span(id=text(key), className="forming" if key == "z-forming" else None)
 
 
 def summary() -> html.Dl:

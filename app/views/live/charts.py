@@ -39,6 +39,7 @@ CAPTIONS: dict[str, tuple[Any, list[Any]]] = {
             html.Span(id=text("leg-a"), className="leg-a"),
             " · ",
             html.Span(id=text("leg-b"), className="leg-b"),
+            html.Span(id=ids.CANDLES_NOTE),
         ],
     ),
     "spread": (term("Spread", "/help#spread"), [html.Span(id=text("spread-note"))]),
@@ -143,6 +144,12 @@ def _chart_head() -> html.Div:
         children=[
             html.Div(ranges, className="seg ranges", role="group", **aria(label="Time in view")),
             html.Span(id=text("span-words"), className="span-words"),
+            html.Button(
+                "Candles",
+                title="Open, high, low and close of both legs in place of lines",
+                **data(do="candles", key="k"),
+                **aria(pressed="false"),
+            ),
             html.Button(
                 ["Follow newest ", html.B()],
                 title="Keep the newest bar in view",

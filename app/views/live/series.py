@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from app.views.live.verdict import wait_words
 from app.views.text import plain, signed
 from core.pair_spec import HEDGES, PairSpec
 from core.types import FloatArray, HedgeSeries, NextRow, PairResult
@@ -22,7 +23,7 @@ Column: TypeAlias = list[float | None]
 MAX_DRAWN_ROWS = 6_000
 SHOWN_DIGITS = 4
 OUT_OF_REACH = 1.5
-HEIGHTS = {"price": 84, "spread": 84, "z": 150, "hedge": 78}
+HEIGHTS = {"price": 84, "spread": 82, "z": 146, "hedge": 76}
 """Least height of each chart in pixels, top to bottom: they share what room there is."""
 
 
@@ -178,7 +179,7 @@ def ends(result: PairResult, drawn: Drawn, decimals: Decimals = (None, None)) ->
     """What moves as a whole with the newest row, as the browser expects it.
 
     A level is a number, drawn at ±; an open holding is [from, to] or empty; `said` are the values
-    of labels, in words.
+    of labels, in words; `waits` says what z waits for.
     """
     first, spec = drawn.first_row(result), result.spec
     levels = _levels(result, first)
@@ -197,7 +198,8 @@ def ends(result: PairResult, drawn: Drawn, decimals: Decimals = (None, None)) ->
         "stop": stop,
         **hedges,
     }
-    return {"said": said, **levels, **_open_holding(result, first)}
+    waits = list(wait_words(result))
+    return {"said": said, "waits": waits, **levels, **_open_holding(result, first)}
 
 
 def bases(result: PairResult, drawn: Drawn) -> tuple[float, float]:

@@ -6,7 +6,7 @@ Every function returns texts by key; the element that shows one has the id `ids.
 import math
 from typing import Any, NamedTuple
 
-from app.views.live.verdict import can_pay, sides_words, standing_of, verdict
+from app.views.live.verdict import can_pay, sides_words, standing_of, verdict, wait_words
 from app.views.text import (
     NONE,
     SIDES,
@@ -108,7 +108,8 @@ def entry_note(result: PairResult) -> EntryNote:
     zscore, spec, side = result.chosen.zscore, result.spec, int(result.position[-1])
     last = float(zscore[-1])
     if not math.isfinite(last):
-        return EntryNote("", _reason(result, "zscore", "spread"))
+        until = wait_words(result)[1:]
+        return EntryNote("", until[0] if until else _reason(result, "zscore", "spread"))
     if side and spec.exit_rule == "moving":
         return EntryNote(f"{max(0.0, -side * last - spec.exit_z):.2f} to exit", "")
     if side:
@@ -246,11 +247,11 @@ def _cointegration(result: PairResult) -> dict[str, str]:
     squares = ""
     if parts is not None:
         filled = "■" * parts.passing + "□" * (parts.of - parts.passing)
-        squares = f"{filled} {parts.passing} of {parts.of}"
+        squares = f"{filled} {parts.passing}/{parts.of} · "
     return {
         "coint": f"p {pvalue:.3f}" if pvalue >= 0.001 else "p < 0.001",
-        "coint-note": f"{legs[0]} on {legs[1]}, in sample",
-        "coint-more": squares,
+        "coint-note": "in sample",
+        "coint-more": f"{squares}{legs[0]} on {legs[1]}",
     }
 
 
@@ -276,7 +277,7 @@ def _signal(result: PairResult) -> dict[str, str]:
 
 def _why_grey(result: PairResult) -> str:
     if result.backtest.metrics.total_trades < FEWEST_TRADES:
-        return "too few trades to tell"
+        return "too few trades"
     return "can't pay its costs"
 
 

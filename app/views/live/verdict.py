@@ -79,8 +79,20 @@ def _unknown(result: PairResult, zscore: float) -> str:
     if "not traded" in note:
         return note.removeprefix("no entry: ")
     if not math.isfinite(zscore):
-        return result.reasons.get("zscore") or result.reasons.get("spread", "there is no z")
+        why = result.reasons.get("zscore") or result.reasons.get("spread", "there is no z")
+        return "; ".join(wait_words(result)) or why
     return result.reasons.get("backtest", "")
+
+
+def wait_words(result: PairResult) -> tuple[str, ...]:
+    """What z waits for, and how long; nothing where it waits for no bar."""
+    wait, spec = result.wait, result.spec
+    if wait is None:
+        return ()
+    if wait.bars == 1:
+        return result.reasons.get("zscore", "no bar"), "ready with the next bar"
+    lacks = f"{wait.needed:,} of {wait.of:,} bars needed, {wait.here:,} here"
+    return lacks, f"ready in {duration_text(wait.bars * spec.timeframe_ms)}"
 
 
 def _idle(result: PairResult, zscore: float) -> str:

@@ -52,7 +52,7 @@ def noise_texts(spec: PairSpec, told: Placebo | None, reason: str) -> dict[str, 
         texts[f"{key}-noise"] = _between(figures[name], scale, form) + unit
     rank = figures["total_pnl"].rank
     ranked = f" Net PnL ranks {rank:.0f} of 100." if math.isfinite(rank) else ""
-    texts["noise-note"] = f"Third line: 5–95 % of {told.runs} runs on noise.{ranked}"
+    texts["noise-note"] = f"Third line: 5–95 % of {told.runs} noise runs.{ranked}"
     return texts
 
 
