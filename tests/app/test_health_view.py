@@ -66,6 +66,8 @@ def test_a_desk_that_is_well_says_so_with_its_numbers() -> None:
     assert row(WELL, "exchange to database").more == "p99 · 9 ms p50"
     assert (row(WELL, "database").now, row(WELL, "database").more) == ("2.14 GB", "+61 MB/day")
     assert row(WELL, "database").advice == "35.00 GB free: full in 570 d."
+    late = replace(WELL, analysis=AnalystReport(rules=10, late_ms_p99=876_025.0))
+    assert row(late, "rules judged after the bar").now == "15 min"
 
 
 SYMBOL = SymbolStatus("ETCUSDT", 9, NOW_MS, 0, True, 8, 0, 1, 0, 0)

@@ -96,6 +96,7 @@ def test_without_a_scan_every_part_says_so(scanned: Scanned) -> None:
     words = said(scanned.desk, timeframe="15m")
     assert words[ids.UNIVERSE] == "Universe: No scan of 1,440 bars of 15m yet."
     assert words[ids.VERDICT].startswith("Nothing is scanned yet.")
+    assert words[ids.TABLE].endswith("Scan now asks for one.")
     assert "no two symbols have bars of one time" in words[ids.RADAR]
 
 

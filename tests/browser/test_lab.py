@@ -66,9 +66,9 @@ def test_a_sweep_is_run_from_the_form_and_what_came_of_it_is_on_the_page(
     page.click("[data-ask=metric][data-value=trades]")
     expect(page.locator("#lab-map h2")).to_contain_text("Closed trades")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
-    assert screen.serious("#lab-main") == []
+    assert screen.serious() == []
     page.click("#theme-toggle")
-    assert screen.serious("#lab-main") == []
+    assert screen.serious() == []
     page.locator("#lab-map td a").first.click()
     screen.wait_for_charts()
     expect(page.locator("#control-window")).to_have_value("20")

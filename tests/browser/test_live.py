@@ -188,6 +188,19 @@ def test_entry_is_announced_once_and_not_again_after_a_reload_nor_while_it_is_he
     assert "entered at the close of" in said
 
 
+def test_an_entry_of_more_than_ten_minutes_ago_is_no_news(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk()
+    desk.append_bar(BTCUSDT=0.03)
+    for minutes, told in ((11, 0), (9, 1)):
+        desk.now_ms = desk.close_ms + minutes * 60_000
+        desk.report()
+        screen = open_screen().open(f"{desk.url}/?entry_z=4")
+        screen.wait_for_answer("live-delta.data")
+        expect(screen.page.locator("#toast")).to_have_count(told)
+
+
 def test_theme_covers_charts_and_grid_and_is_remembered(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:

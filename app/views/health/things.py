@@ -266,7 +266,10 @@ def _age(age_ms: float) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return NONE if value is None else f"{value:,.0f} ms"
+    """Milliseconds, or a longer unit where nobody would count them."""
+    if value is None:
+        return NONE
+    return f"{value:,.0f} ms" if value < 10_000 else duration_text(value)
 
 
 def _number(value: int | None) -> str:

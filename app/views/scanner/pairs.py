@@ -46,7 +46,12 @@ def live_link(symbol_a: str, symbol_b: str, timeframe: str, start_ms: int) -> st
 def pairs_panel(desk: Desk, table: ScanTable | None, seen: Seen | None, view: View) -> Any:
     """A page of the pairs that were asked for."""
     if table is None:
-        return html_text(html.Div(html.H2("Pairs"), className="panel-head"))
+        words = (
+            "Every pair of the symbols here, tested both ways, stands here in the least bad order"
+            " after a scan. Scan now asks for one."
+        )
+        head = html.Div(html.H2("Pairs"), className="panel-head")
+        return html_text([head, html.Div(html.P(words), className="empty")])
     chosen = desk.scans.chosen(table, view.asked)
     shown = [int(row) for row in chosen[view.offset : view.offset + ROWS]]
     refused = table.scan.head["pairs_refused"]

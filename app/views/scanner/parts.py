@@ -85,7 +85,7 @@ def _controls(view: View) -> Any:
         _box("Bars", "bars", f"{asked.bars}", "numeric"),
         _box("Thinner leg ≥, M/day", "volume", f"{asked.min_quote_volume / 1e6:g}", "decimal"),
         _box("q ≤", "max_q", _given(asked.max_q), "decimal"),
-        _box("quarters median ≤", "max_median", _given(asked.max_median), "decimal"),
+        _box("Quarters median ≤", "max_median", _given(asked.max_median), "decimal"),
         _box("Half-life ≤, bars", "max_half_life", _given(asked.max_half_life), "decimal"),
         element(
             "label", "Flags",
