@@ -40,8 +40,8 @@ check: $(VENV)/.installed-dev
 
 # Hours: every fault again and again, the parser and the store against a million odd inputs.
 # SOAK_SHARE=0.05 does a twentieth of it; SOAK='-k kill' picks some.
-soak: $(VENV)/.installed-dev
-	$(PY) -m pytest -m soak -s $(SOAK) tests/app tests/core tests/ingest
+soak: $(VENV)/.installed-dev chromium
+	$(PY) -m pytest -m soak -s $(SOAK) tests/app tests/core tests/ingest tests/browser
 
 # The pictures of README and docs, from the simulated exchange.
 screenshots: $(VENV)/.installed-dev chromium

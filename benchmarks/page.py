@@ -47,6 +47,23 @@ SWITCH = """pair => new Promise(done => {
     document.getElementById('control-swap').click();
 })"""
 
+PICK = """() => {
+    const field = document.getElementById('control-symbol-a-input');
+    const spent = [];
+    for (let letter = 0; letter < 20; letter++) {
+        const began = performance.now();
+        field.click();
+        field.value = letter % 2 ? 'S' : 'SY';
+        field.dispatchEvent(new Event('input', {bubbles: true}));
+        document.body.offsetHeight;
+        spent.push(performance.now() - began);
+        field.blur();
+    }
+    return spent;
+}"""
+"""A list of 400 opened and filtered by a letter, laid out: milliseconds each time."""
+LISTED = [[f"SY{number:03}", "USDT"] for number in range(400)]
+
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, *args: Any) -> None:
@@ -161,6 +178,11 @@ def _measured(browser: Browser, address: str, trades: _Market) -> Iterator[tuple
         trades.close_bar()  # nothing is kept of the pair as it is now
         switched.append(page.evaluate(SWITCH, pair))
     yield "switch of pair until drawn: p50, p95", _quantiles(switched)
+    page.evaluate("listed => dash_clientside.set_props('page-symbols', {data: listed})", LISTED)
+    yield (
+        f"picker of {len(LISTED)} symbols, opened and a letter typed: p50, p95",
+        _quantiles(page.evaluate(PICK)),
+    )
 
 
 def _ticks(
