@@ -191,7 +191,7 @@ def test_a_pair_without_a_z_says_when_it_has_one_again(analysed, logs, hedge):
     y, x = logs
     parameters = {"hedge": hedge, "window": 120, "hedge_window": 600}
     assert analysed(y, x, **parameters).wait is None, "there is a z"
-    end = 4_200
+    end = 3_700
     y[end - 100 : end] = np.nan
     told = analysed(y[:end], x[:end], **parameters).wait
     for bars in (told.bars - 1, told.bars):
