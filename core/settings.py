@@ -17,6 +17,8 @@ DEFAULT_SYMBOLS = (
     "DOTUSDT,TRXUSDT,BCHUSDT,NEARUSDT,UNIUSDT,ATOMUSDT,ETCUSDT,APTUSDT,ARBUSDT,SUIUSDT"
 )
 MAX_SYMBOLS = 1_000
+FEWEST_SIMULATED = 20
+"""Symbols that the simulated exchange lists: the default ones."""
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5h": 1080}
 _PROXY_WORDS = "http://, https:// or socks5:// before host:port or user:password@host:port"
 _SECRET = frozenset(
@@ -238,6 +240,10 @@ class Settings(BaseModel):
             f" ({SYMBOL_RULE}), or TOP:n with n from 2 to 1000"
         ),
     ] = DEFAULT_SYMBOLS
+    simulated_symbols: Annotated[
+        int,
+        Field(ge=FEWEST_SIMULATED, le=MAX_SYMBOLS, description="a whole number from 20 to 1000"),
+    ] = FEWEST_SIMULATED
     retain_trades_hours: Annotated[
         int, Field(ge=1, le=8760, description="a whole number of hours from 1 to 8760")
     ] = 24

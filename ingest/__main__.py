@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from core.errors import PairdeskError, SettingsError, StoreError
-from core.settings import Settings
+from core.settings import FEWEST_SIMULATED, MAX_SYMBOLS, Settings
 from core.timeframes import TIMEFRAMES
 from ingest.process.console import configure_logging
 from ingest.process.environment import read_dotenv
@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     simulating.add_argument("--seed", type=int, default=7, help="decides the whole market")
     simulating.add_argument("--rate", type=_speed, default=1.0, help="how busy the market is")
     simulating.add_argument(
+        "--symbols", type=_count, default=FEWEST_SIMULATED, help="how many it lists, 20 to 1000"
+    )
+    simulating.add_argument(
         "--with-parent", action="store_true", help="end when the parent process does"
     )
     _add_parent(simulating)
@@ -103,6 +106,13 @@ def _speed(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if not FEWEST_SIMULATED <= value <= MAX_SYMBOLS:
+        raise ValueError
+    return value
+
+
 def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 65535:
@@ -115,7 +125,7 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     if options.command == "simulate":
         from ingest.simulator.server import run
 
-        return run(options.port, options.seed, options.rate, options.with_parent)
+        return run(options.port, options.seed, options.rate, options.symbols, options.with_parent)
     read_dotenv(ROOT / ".env")
     settings = Settings.from_mapping(environ)
     if options.command == "import":

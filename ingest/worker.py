@@ -160,7 +160,8 @@ class Worker:
         if isinstance(feed, ReplayFeed):
             await feed.run(writing)
         elif self._settings.source_kind == "simulated":
-            async with contextlib.aclosing(SimulatedExchange(simulate_command())) as exchange:
+            command = simulate_command(self._settings.simulated_symbols)
+            async with contextlib.aclosing(SimulatedExchange(command)) as exchange:
                 await exchange.start()
                 rest, ws = (exchange.rest_url,), (exchange.ws_url,)
                 await feed.run(writing, scheduler, rest, ws, beside=(exchange.keep_alive,))

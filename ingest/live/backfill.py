@@ -159,9 +159,11 @@ class Backfill:
             for timeframe in ("1m", "1s", *LONGER)
         }
         newest = [(f"the newest {name} bars", pages[0]) for name, pages in rows.items()]
+        # Level by level: what a scan reads is there long before the last week of minutes.
+        levels = itertools.zip_longest(*(pages[1:] for pages in rows.values()), fillvalue=())
         older = [
-            (f"older {name} bars", [page for row in pages[1:] for page in row])
-            for name, pages in rows.items()
+            (f"older bars, page {number}", [page for row in level for page in row])
+            for number, level in enumerate(levels, 2)
         ]
         return [(words, pages) for words, pages in (*newest, *older) if pages]
 

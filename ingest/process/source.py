@@ -149,6 +149,6 @@ class SimulatedExchange:
             await self.process.wait()
 
 
-def simulate_command() -> list[str]:
-    """The command of the simulated exchange."""
-    return [sys.executable, "-m", "ingest", "simulate"]
+def simulate_command(symbols: int) -> list[str]:
+    """The command of a simulated exchange that lists so many."""
+    return [sys.executable, "-m", "ingest", "simulate", "--symbols", str(symbols)]

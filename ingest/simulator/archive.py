@@ -10,7 +10,6 @@ import numpy as np
 
 from core.types import FloatArray, IntArray
 from ingest.simulator.folding import BarRows
-from ingest.simulator.listing import LISTINGS
 from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, Market
 from ingest.simulator.noise import NORMAL_QUANTILES, HashArray, hashes, key_of
 from ingest.simulator.tape import Tape, level_ticks
@@ -33,11 +32,11 @@ class Archive:
     def __init__(self, market: Market, tape: Tape, seed: int) -> None:
         self._market = market
         self._tape = tape
-        self._keys = {symbol: key_of(seed, "archive", symbol) for symbol in LISTINGS}
+        self._keys = {symbol: key_of(seed, "archive", symbol) for symbol in market.listings}
 
     def minutes(self, symbol: str, first_block: int, blocks: int) -> BarRows:
         """Rows of the minutes that open within the blocks; those without a trade are left out."""
-        listing = LISTINGS[symbol]
+        listing = self._market.listings[symbol]
         start_ms = first_block << BLOCK_BITS
         first = -(-start_ms // MINUTE_MS)
         last = -(-(start_ms + blocks * BLOCK_MS) // MINUTE_MS)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ingest.simulator.listing import LISTINGS
+from ingest.simulator.listing import Listings
 from ingest.simulator.market import BLOCK_BITS
 from ingest.simulator.tape import Prints, Tape
 
@@ -34,9 +34,9 @@ def burst_prints(
     return found
 
 
-def shares(symbols: list[str], total: int) -> dict[str, int]:
+def shares(listings: Listings, symbols: list[str], total: int) -> dict[str, int]:
     """Split `total` trades over the symbols in proportion to how they trade."""
-    weights = {symbol: LISTINGS[symbol].aggregates_per_s for symbol in symbols}
+    weights = {symbol: listings[symbol].aggregates_per_s for symbol in symbols}
     whole = sum(weights.values())
     bounds, reached = [0], 0.0
     for symbol in symbols:

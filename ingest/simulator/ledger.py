@@ -21,7 +21,7 @@ from ingest.simulator.archive import MINUTE_MS, Archive
 from ingest.simulator.burst import burst_prints, shares
 from ingest.simulator.cache import Cache
 from ingest.simulator.folding import NO_ROWS, BarRows, dense, fold_prints, fold_rows, joined
-from ingest.simulator.listing import LISTINGS
+from ingest.simulator.listing import LISTINGS, Listings
 from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, Market
 from ingest.simulator.tape import Prints, Tape, event_time_ms
 
@@ -101,19 +101,28 @@ class Ledger:
 
     Parameters
     ----------
-    seed, rate : decide the whole market together with the time.
+    seed, rate, listings : decide the whole market together with the time.
     clock : seconds since the epoch, as `time.time`.
     """
 
-    def __init__(self, seed: int, rate: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        rate: float,
+        clock: Callable[[], float],
+        listings: Listings = LISTINGS,
+    ) -> None:
         self.seed = seed
         self.rate = rate
+        self.listings = listings
         self._clock = clock
-        market = Market(seed)
+        market = Market(seed, listings)
         self._tape = Tape(market, seed, rate)
         self._archive = Archive(market, self._tape, seed)
-        self._changes = {symbol: _Changes(self._tape, symbol) for symbol in LISTINGS}
-        self._blocks: Cache[tuple[str, int], Prints] = Cache(_CACHED_PRINTS)
+        self._changes = {symbol: _Changes(self._tape, symbol) for symbol in listings}
+        self._blocks: Cache[tuple[str, int], Prints] = Cache(
+            max(_CACHED_PRINTS, 2 * sum(self._tape.aggregates_per_block.values()))
+        )
         self._chunks: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
         self._archived: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
         self._changing = Lock()
@@ -169,7 +178,7 @@ class Ledger:
         lives: a new one knows nothing of them.
         """
         total, duration_ms = round(trades_per_s * seconds), round(seconds * 1_000)
-        counts = shares(symbols or list(LISTINGS), total)
+        counts = shares(self.listings, symbols or list(self.listings), total)
 
         def laid_over(symbol: str, start_ms: int) -> _Changes:
             return self._changes[symbol].plus(
@@ -189,7 +198,7 @@ class Ledger:
         def stopped(symbol: str, start_ms: int) -> _Changes:
             return self._changes[symbol].stopped(start_ms, start_ms + duration_ms)
 
-        start_ms = self._change(symbols or list(LISTINGS), stopped)
+        start_ms = self._change(symbols or list(self.listings), stopped)
         return start_ms, start_ms + duration_ms
 
     def _change(self, symbols: list[str], changed: Callable[[str, int], _Changes]) -> int:
@@ -279,7 +288,7 @@ class Ledger:
         if end <= start:
             return []
         prints = self.block(symbol, block)
-        listing = LISTINGS[symbol]
+        listing = self.listings[symbol]
         ticks, steps = 10**listing.price_decimals, 10**listing.quantity_decimals
         first_id = self.first_id(symbol, block)
         raw_id = self.first_raw_id(symbol, block) + int(prints.raw_count[:start].sum())
@@ -356,7 +365,7 @@ class Ledger:
 
     def bars(self, symbol: str, timeframe_ms: int, start_ms: int, end_ms: int) -> list[Bar]:
         """Bars with open times from `start_ms` to before `end_ms`, up to now."""
-        listing = LISTINGS[symbol]
+        listing = self.listings[symbol]
         ticks, steps = 10**listing.price_decimals, 10**listing.quantity_decimals
         now_ms = self.now_ms()
         rows = self.rows(symbol, timeframe_ms, start_ms, end_ms)

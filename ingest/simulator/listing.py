@@ -4,11 +4,18 @@ A leader moves with the common factors and a wander of its own. A follower is a 
 leader's log price plus a mean-reverting residual and nothing else: such a pair is cointegrated by
 construction, with the hedge ratio written here. Followers of the same leader are cointegrated with
 each other too; any other two symbols are not.
+
+Beyond the default symbols the market goes on as far as is asked for, ever thinner, see `listings`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
-FACTORS = ("market", "contracts", "payments")
+from ingest.simulator.noise import hashes_of
+
+SECTORS = ("games", "storage", "lending", "privacy", "oracles", "bridges")
+FACTORS = ("market", "contracts", "payments", *SECTORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,8 @@ class Residual:
 class SimulatedSymbol:
     """One symbol: where its price lives, how it trades and what it moves with.
 
-    `aggregates_per_s` is the mean at rate 1. `loads` are on `FACTORS`, whose daily deviation is
-    about 2 %; `daily_std` is the leader's own part.
+    `aggregates_per_s` is the mean at rate 1. `loads` are on the first of `FACTORS`, whose daily
+    deviation is about 2 %; `daily_std` is the leader's own part.
     """
 
     base: str
@@ -33,7 +40,7 @@ class SimulatedSymbol:
     price_decimals: int
     quantity_decimals: int
     aggregates_per_s: float
-    loads: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    loads: tuple[float, ...] = ()
     daily_std: float = 0.0
     leader: str | None = None
     hedge_ratio: float = 0.0
@@ -45,12 +52,15 @@ class SimulatedSymbol:
         return self.base + self.quote
 
 
+Listings: TypeAlias = Mapping[str, SimulatedSymbol]
+
+
 def _leads(
     base: str,
     price: float,
     decimals: tuple[int, int],
     aggregates_per_s: float,
-    loads: tuple[float, float, float],
+    loads: tuple[float, ...],
     daily_std: float,
 ) -> SimulatedSymbol:
     return SimulatedSymbol(
@@ -104,3 +114,38 @@ LISTINGS: dict[str, SimulatedSymbol] = {
     )
 }
 """The 20 symbols of `core.settings.DEFAULT_SYMBOLS`, in that order."""
+DEFAULT_COUNT = len(LISTINGS)
+
+HALF_LIVES_H = (1, 2, 4, 8, 16, 48)
+"""Of the true pairs beyond the default symbols, in turn: some are too slow for a scan to find."""
+_FOLLOWS_EVERY, _PEGGED_EVERY = 5, 100
+
+
+def listings(count: int) -> Listings:
+    """The market's first `count` symbols; what one of them does hangs on no other number.
+
+    Symbol 21 and those after it are called C021 and so on, each traded less than the one before:
+    most are thin. Every fifth follows the one before it, see `HALF_LIVES_H`; each of the others has
+    a part in the market, one in a sector and one of its own. C060 and every hundredth after it is
+    all but dead: it stands still but for the step from bid to ask, and so reverts by itself.
+    """
+    found = list(LISTINGS.values())[:count]
+    for number in range(len(found) + 1, count + 1):
+        found.append(_further(number, found[-1]))
+    return {listing.symbol: listing for listing in found}
+
+
+def _further(number: int, before: SimulatedSymbol) -> SimulatedSymbol:
+    base, rate = f"C{number:03}", 0.6 * (DEFAULT_COUNT / number) ** 1.5
+    market, sector, own, level, beta = hashes_of("listing", number, 5)
+    price = 0.05 * 2.0 ** round(10 * level)
+    decimals = (6 if price < 1.0 else 4, 0 if price < 1.0 else 2)
+    if number % _PEGGED_EVERY == 60:
+        return _leads(base, 1.0, (4, 2), rate / 100.0, (), 0.0)
+    if number % _FOLLOWS_EVERY == 0:
+        half_life_min = 60 * HALF_LIVES_H[number // _FOLLOWS_EVERY % len(HALF_LIVES_H)]
+        residual = Residual(0.006, half_life_min, half_life_min)
+        return _follows(before.symbol, 0.8 + 0.4 * beta, residual, base, price, decimals, rate)
+    loads = [0.5 + 0.8 * market] + [0.0] * (len(FACTORS) - 1)
+    loads[-len(SECTORS) + number % len(SECTORS)] = 0.4 + 0.6 * sector
+    return _leads(base, price, decimals, rate, tuple(loads), 0.015 + 0.02 * own)

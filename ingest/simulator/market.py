@@ -11,11 +11,12 @@ years the price stays near its level. Residuals of followers have half-lives of 
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 from core.types import FloatArray
-from ingest.simulator.listing import FACTORS, LISTINGS
+from ingest.simulator.listing import FACTORS, LISTINGS, Listings
 from ingest.simulator.noise import gaussians, key_of
 
 GRID_BITS = 10
@@ -28,6 +29,7 @@ _DAY_MS = 86_400_000.0
 _MINUTE_MS = 60_000.0
 _WANDER_HALF_LIFE_MS = 14 * _DAY_MS
 _FACTOR_DAILY_STD = 0.02
+_CACHED_PATHS = 4 * len(FACTORS)
 
 
 class Process:
@@ -101,14 +103,17 @@ class Process:
 class Market:
     """Efficient prices of every listed symbol for one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, listings: Listings = LISTINGS) -> None:
+        self.listings = listings
         wander = math.sqrt(_WANDER_HALF_LIFE_MS / (2.0 * math.log(2.0) * _DAY_MS))
         self._factors = [
             Process(key_of(seed, "factor", name), _FACTOR_DAILY_STD * wander, _WANDER_HALF_LIFE_MS)
             for name in FACTORS
         ]
+        # Symbol after symbol is asked for the same stretch of time.
+        self._factor_path = lru_cache(_CACHED_PATHS)(self._make_factor_path)
         self._own: dict[str, tuple[Process, ...]] = {}
-        for symbol, listing in LISTINGS.items():
+        for symbol, listing in listings.items():
             if listing.residual is None:
                 self._own[symbol] = (
                     Process(
@@ -142,18 +147,23 @@ class Market:
         grid_bits : of the distance between two points, 2^bits ms.
         """
         move = self._log_move(symbol, first_block, blocks, grid_bits)
-        return np.exp(move) * LISTINGS[symbol].price
+        return np.exp(move) * self.listings[symbol].price
 
     def _log_move(self, symbol: str, first_block: int, blocks: int, grid_bits: int) -> FloatArray:
-        listing = LISTINGS[symbol]
+        listing = self.listings[symbol]
         if listing.leader is not None:
             leader = self._log_move(listing.leader, first_block, blocks, grid_bits)
             move = leader * listing.hedge_ratio
         else:
             move = np.zeros((blocks << (BLOCK_BITS - grid_bits)) + 1)
-            for load, factor in zip(listing.loads, self._factors, strict=True):
+            for factor, load in enumerate(listing.loads):
                 if load:
-                    move += factor.path(first_block, blocks, grid_bits) * load
+                    move += self._factor_path(factor, first_block, blocks, grid_bits) * load
         for process in self._own[symbol]:
             move += process.path(first_block, blocks, grid_bits)
         return move
+
+    def _make_factor_path(
+        self, factor: int, first_block: int, blocks: int, grid_bits: int
+    ) -> FloatArray:
+        return self._factors[factor].path(first_block, blocks, grid_bits)

@@ -47,6 +47,13 @@ def hashes(key: int, indices: IntArray) -> HashArray:
     return mixed
 
 
+def hashes_of(name: str, number: int, count: int) -> list[float]:
+    """`count` numbers from 0 to 1 that belong to one thing by its name and number."""
+    bits = hashes(key_of(name, number), np.arange(count, dtype=np.int64)) >> np.uint64(11)
+    shares: list[float] = (bits / 2.0**53).tolist()
+    return shares
+
+
 def gaussians(key: int, start: int, end: int) -> FloatArray:
     """Standard normal draws of the stream `key` for the indices from `start` to before `end`.
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from ingest.simulator.listing import LISTINGS
+from ingest.simulator.listing import Listings
 
 EARLIEST_MS = 1_483_228_800_000
 LATEST_AHEAD_MS = 10_000
@@ -47,10 +47,11 @@ def invalid(name: str) -> NoReturn:
 class Parameters:
     """One request's query; what is never read is refused at the end."""
 
-    def __init__(self, query: str) -> None:
+    def __init__(self, query: str, listings: Listings) -> None:
         pairs = parse_qsl(query, keep_blank_values=True)
         self._values = dict(pairs)
         self._read: set[str] = set()
+        self._listings = listings
         if len(pairs) != len(self._values):
             raise Refused(-1101, "Duplicate values for a parameter detected.")
 
@@ -89,7 +90,7 @@ class Parameters:
 
     def symbol(self) -> str:
         """The mandatory `symbol`, one that is listed."""
-        return _listed(self.required("symbol"))
+        return self._listed(self.required("symbol"))
 
     def symbols(self) -> list[str] | None:
         """`symbol` or `symbols`; None when neither was sent."""
@@ -97,7 +98,7 @@ class Parameters:
         if one is not None and several is not None:
             raise Refused(-1128, "Combination of optional parameters invalid.")
         if one is not None:
-            return [_listed(one)]
+            return [self._listed(one)]
         if several is None:
             return None
         legal = '^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$'
@@ -111,7 +112,7 @@ class Parameters:
             illegal("symbols", legal)
         if not names:
             raise Refused(-1105, "Parameter 'symbols' was empty.")
-        return [_listed(name) for name in names]
+        return [self._listed(name) for name in names]
 
     def integer(self, name: str) -> int | None:
         """A whole number, not negative."""
@@ -153,10 +154,9 @@ class Parameters:
             invalid("timeZone")
         return minutes * 60_000
 
-
-def _listed(symbol: str) -> str:
-    if not _SYMBOL.fullmatch(symbol):
-        illegal("symbol", _SYMBOL_RANGE)
-    if symbol not in LISTINGS:
-        raise Refused(-1121, "Invalid symbol.")
-    return symbol
+    def _listed(self, symbol: str) -> str:
+        if not _SYMBOL.fullmatch(symbol):
+            illegal("symbol", _SYMBOL_RANGE)
+        if symbol not in self._listings:
+            raise Refused(-1121, "Invalid symbol.")
+        return symbol

@@ -14,7 +14,7 @@ import numpy as np
 from core.types import Trade
 from ingest.simulator import wire
 from ingest.simulator.ledger import Ledger
-from ingest.simulator.listing import LISTINGS
+from ingest.simulator.listing import SimulatedSymbol
 from ingest.simulator.market import BLOCK_BITS
 from ingest.simulator.stream import ALL_MINI_TICKERS, Stream, Subscriptions, parse_stream
 from ingest.simulator.tape import event_time_ms
@@ -103,7 +103,7 @@ class Publisher:
         wanted: dict[Stream, list[tuple[Listener, str]]] = defaultdict(list)
         for listener in self._listeners:
             for name in listener.subscriptions.names:
-                stream = parse_stream(name)
+                stream = parse_stream(name, self._ledger.listings)
                 if stream is not None:
                     wanted[stream].append((listener, name))
         self._wanted = dict(wanted)
@@ -135,11 +135,12 @@ class Publisher:
         trades = [trade for cursor in self._cursors.values() for trade in cursor.take(now_ms)]
         trades.sort(key=lambda trade: trade.event_time_ms)
         for trade in trades:
+            listing = self._ledger.listings[trade.symbol]
             for kind in _TRADE_KINDS:
                 wanted = self._wanted.get(Stream(kind, trade.symbol))
                 if wanted:
                     for listener, name in wanted:
-                        frames = _trade_frames(kind, trade, listener.subscriptions.unit)
+                        frames = _trade_frames(kind, listing, trade, listener.subscriptions.unit)
                         texts[listener] += _wrapped(listener, name, frames)
         for second in range(max(self._second, now_ms // 1_000 - 60) + 1, now_ms // 1_000 + 1):
             self._publish_second(second * 1_000, texts)
@@ -159,10 +160,10 @@ class Publisher:
     def _timed_frame(self, stream: Stream, time_ms: int, unit: int) -> str | None:
         if stream.kind == "kline":
             return self._kline_frame(stream, time_ms, unit)
-        symbols = list(LISTINGS) if stream is ALL_MINI_TICKERS else [stream.symbol]
+        symbols = list(self._ledger.listings) if stream is ALL_MINI_TICKERS else [stream.symbol]
         frames = [
             wire.mini_ticker_frame(
-                LISTINGS[symbol], day_ticker(self._ledger, symbol), time_ms, unit
+                self._ledger.listings[symbol], day_ticker(self._ledger, symbol), time_ms, unit
             )
             for symbol in symbols
         ]
@@ -178,7 +179,7 @@ class Publisher:
         if not len(rows):
             return None  # the symbol stands still
         closed = open_ms + interval_ms == time_ms
-        listing = LISTINGS[stream.symbol]
+        listing = self._ledger.listings[stream.symbol]
         return wire.kline_frame(listing, stream.interval, rows, time_ms, closed, unit)
 
     def _prepare(self) -> None:
@@ -194,12 +195,12 @@ class Publisher:
         return min(coming, default=self._ledger.now_ms() + 60_000)
 
 
-def _trade_frames(kind: str, trade: Trade, unit: int) -> list[str]:
+def _trade_frames(kind: str, listing: SimulatedSymbol, trade: Trade, unit: int) -> list[str]:
     if kind == "aggTrade":
         return [wire.agg_trade_frame(trade, unit)]
     if kind == "trade":
-        return wire.raw_trade_frames(trade, unit)
-    return [wire.book_ticker_frame(trade)]
+        return wire.raw_trade_frames(listing, trade, unit)
+    return [wire.book_ticker_frame(listing, trade)]
 
 
 def _wrapped(listener: Listener, name: str, frames: list[str]) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
+from core.types import Trade
 from ingest.simulator import wire
 from ingest.simulator.burst import MAX_BURST_TRADES
 from ingest.simulator.faults import Faults
 from ingest.simulator.ledger import Ledger
-from ingest.simulator.listing import LISTINGS
 from ingest.simulator.parameters import Parameters, Refused, invalid
 from ingest.simulator.ticker import day_ticker
 from ingest.simulator.weights import WEIGHT_PER_MINUTE, Overused, WeightMeter
@@ -72,12 +72,12 @@ class RestApi:
         headers: dict[str, str] = {}
         try:
             try:
-                parameters = Parameters(query)
+                parameters = self._parameters(query)
                 weight = endpoint.weight(parameters)
             except Refused:
                 weight, parameters = 1, None
             self._meter.charge(address, weight, now_ms)
-            parameters = parameters or Parameters(query)
+            parameters = parameters or self._parameters(query)
             body = orjson.dumps(endpoint.answer(parameters, _unit(time_unit)))
             status = 200
         except Refused as refused:
@@ -92,7 +92,7 @@ class RestApi:
     def burst(self, query: str) -> Answer:
         """Control route of the simulator itself: `trades_per_s`, `seconds`, `symbols`."""
         try:
-            parameters = Parameters(query)
+            parameters = self._parameters(query)
             trades_per_s = parameters.integer("trades_per_s") or 5_000
             seconds = parameters.integer("seconds") or 10
             symbols = parameters.symbols()
@@ -107,7 +107,7 @@ class RestApi:
     def stand_still(self, query: str) -> Answer:
         """Control route as well: `seconds` without a trade or a bar, of `symbols` or of all."""
         try:
-            parameters = Parameters(query)
+            parameters = self._parameters(query)
             seconds = parameters.integer("seconds") or 120
             symbols = parameters.symbols()
             parameters.all_read()
@@ -117,6 +117,9 @@ class RestApi:
             return Answer(refused.status, refused.body)
         start_ms, end_ms = self._ledger.stand_still(seconds, symbols)
         return Answer(200, orjson.dumps({"startTime": start_ms, "endTime": end_ms}))
+
+    def _parameters(self, query: str) -> Parameters:
+        return Parameters(query, self._ledger.listings)
 
     def _ping(self, parameters: Parameters, unit: int) -> Any:
         parameters.all_read()
@@ -158,9 +161,9 @@ class RestApi:
             ],
             "exchangeFilters": [],
             "symbols": [
-                wire.symbol_row(LISTINGS[symbol])
+                wire.symbol_row(self._ledger.listings[symbol])
                 | {"status": self._faults.statuses.get(symbol, "TRADING")}
-                for symbol in (LISTINGS if symbols is None else symbols)
+                for symbol in (self._ledger.listings if symbols is None else symbols)
             ],
         }
 
@@ -185,7 +188,7 @@ class RestApi:
         rows = self._ledger.rows(symbol, interval_ms, first_open, until_ms, offset_ms, now_ms)
         if self._faults.is_empty:
             return []
-        found = wire.kline_rows(LISTINGS[symbol], rows, interval_ms, unit)
+        found = wire.kline_rows(self._ledger.listings[symbol], rows, interval_ms, unit)
         for row in found:
             if row[0] >= self._faults.skewed_from_ms * unit:
                 row[4] = row[2]
@@ -245,12 +248,16 @@ class RestApi:
         if from_id is None:
             return self._newest_raw(symbol, limit, unit)
         trades = self._ledger.trades_from_raw(symbol, from_id, limit)
-        rows = [row for trade in trades for row in wire.raw_trade_rows(trade, unit)]
+        rows = self._raw_rows(symbol, trades, unit)
         return [row for row in rows if row["id"] >= from_id][:limit]
 
     def _newest_raw(self, symbol: str, limit: int, unit: int) -> Any:
         trades = self._ledger.newest_trades(symbol, limit)
-        return [row for trade in trades for row in wire.raw_trade_rows(trade, unit)][-limit:]
+        return self._raw_rows(symbol, trades, unit)[-limit:]
+
+    def _raw_rows(self, symbol: str, trades: list[Trade], unit: int) -> list[dict[str, Any]]:
+        listing = self._ledger.listings[symbol]
+        return [row for trade in trades for row in wire.raw_trade_rows(listing, trade, unit)]
 
     def _day_ticker(self, parameters: Parameters, unit: int) -> Any:
         symbols, one = parameters.symbols(), parameters.text("symbol") is not None
@@ -260,24 +267,28 @@ class RestApi:
             invalid("type")
         rows = [
             wire.day_ticker_row(
-                LISTINGS[symbol], day_ticker(self._ledger, symbol), unit, kind == "FULL"
+                self._ledger.listings[symbol],
+                day_ticker(self._ledger, symbol),
+                unit,
+                kind == "FULL",
             )
-            for symbol in (LISTINGS if symbols is None else symbols)
+            for symbol in (self._ledger.listings if symbols is None else symbols)
         ]
         return rows[0] if one else rows
 
     def _price(self, parameters: Parameters, unit: int) -> Any:
         symbols, one = parameters.symbols(), parameters.text("symbol") is not None
         parameters.all_read()
-        until_ms = self._ledger.now_ms() + 1
+        listings, until_ms = self._ledger.listings, self._ledger.now_ms() + 1
         rows = [
             {
                 "symbol": symbol,
                 "price": wire.decimal_text(
-                    self._ledger.price_before(symbol, until_ms), LISTINGS[symbol].price_decimals
+                    self._ledger.price_before(symbol, until_ms),
+                    self._ledger.listings[symbol].price_decimals,
                 ),
             }
-            for symbol in (LISTINGS if symbols is None else symbols)
+            for symbol in (listings if symbols is None else symbols)
         ]
         return rows[0] if one else rows
 

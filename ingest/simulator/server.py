@@ -14,6 +14,7 @@ import structlog
 
 from ingest.simulator.faults import Faults
 from ingest.simulator.ledger import Ledger
+from ingest.simulator.listing import DEFAULT_COUNT, listings
 from ingest.simulator.publisher import Publisher
 from ingest.simulator.rest import Answer, RestApi
 from ingest.simulator.session import Session, SessionLimits, upgrade
@@ -205,6 +206,7 @@ async def serve(
     *,
     seed: int = 7,
     rate: float = 1.0,
+    symbols: int = DEFAULT_COUNT,
     host: str = "127.0.0.1",
     clock: Callable[[], float] = time.time,
     limits: SessionLimits | None = None,
@@ -214,16 +216,23 @@ async def serve(
     Parameters
     ----------
     port : 0 for a free one.
-    seed, rate : decide the whole market together with the time; `rate` 1 is some 30 aggregates
-        a second over all symbols.
+    seed, rate, symbols : decide the whole market together with the time; `rate` 1 is some 30
+        aggregates a second over the first 20 symbols.
     clock : seconds since the epoch.
     """
-    exchange = SimulatedExchange(Ledger(seed, rate, clock), host, limits or SessionLimits())
+    ledger = Ledger(seed, rate, clock, listings(symbols))
+    exchange = SimulatedExchange(ledger, host, limits or SessionLimits())
     await exchange.start(port)
     return exchange
 
 
-def run(port: int, seed: int = 7, rate: float = 1.0, with_parent: bool = False) -> int:
+def run(
+    port: int,
+    seed: int = 7,
+    rate: float = 1.0,
+    symbols: int = DEFAULT_COUNT,
+    with_parent: bool = False,
+) -> int:
     """Serve until SIGTERM or SIGINT, or, `with_parent`, until the parent process is gone.
 
     Returns the exit code: 1 when the port can't be had.
@@ -235,7 +244,7 @@ def run(port: int, seed: int = 7, rate: float = 1.0, with_parent: bool = False) 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        exchange = await serve(port, seed=seed, rate=rate)
+        exchange = await serve(port, seed=seed, rate=rate, symbols=symbols)
         print(f"simulated exchange on {exchange.rest_url} {exchange.ws_url}", flush=True)
         while not stop.is_set() and not (with_parent and os.getppid() != parent):
             with contextlib.suppress(TimeoutError):

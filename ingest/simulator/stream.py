@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ingest.simulator.listing import LISTINGS
+from ingest.simulator.listing import LISTINGS, Listings
 from ingest.simulator.wire import INTERVALS
 
 MAX_STREAMS = 1_024
@@ -21,7 +21,6 @@ METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GE
 _WELL_FORMED = re.compile(r"(![A-Za-z]+@arr|[^\s@/]+@[A-Za-z0-9_]+(@[A-Za-z0-9_+:-]+)?)")
 _KLINE = re.compile(r"kline_(\w+?)(@\+08:00)?")
 _TEXT_ID = re.compile(r"[A-Za-z0-9]{1,36}")
-_BY_STREAM_SYMBOL = {symbol.lower(): symbol for symbol in LISTINGS}
 _UTC_PLUS_8_MS = 8 * 3_600_000
 
 
@@ -38,13 +37,13 @@ class Stream:
 ALL_MINI_TICKERS = Stream("allMiniTickers", "")
 
 
-def parse_stream(name: str) -> Stream | None:
+def parse_stream(name: str, listings: Listings = LISTINGS) -> Stream | None:
     """The stream behind a name; None for one that stays silent."""
     if name == "!miniTicker@arr":
         return ALL_MINI_TICKERS
     symbol_name, _, kind = name.partition("@")
-    symbol = _BY_STREAM_SYMBOL.get(symbol_name)
-    if symbol is None:
+    symbol = symbol_name.upper()
+    if symbol_name != symbol.lower() or symbol not in listings:
         return None
     if kind in ("aggTrade", "trade", "bookTicker", "miniTicker"):
         return Stream(kind, symbol)

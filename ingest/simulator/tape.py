@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.types import BoolArray, FloatArray, IntArray
-from ingest.simulator.listing import LISTINGS, SimulatedSymbol
+from ingest.simulator.listing import SimulatedSymbol
 from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, GRID_BITS, GRID_MS, Market
 from ingest.simulator.noise import NORMAL_QUANTILES, HashArray, hashes, key_of
 
@@ -98,17 +98,18 @@ class Tape:
 
     def __init__(self, market: Market, seed: int, rate: float) -> None:
         self._market = market
-        self._keys = {symbol: key_of(seed, "tape", symbol) for symbol in LISTINGS}
+        self.listings = market.listings
+        self._keys = {symbol: key_of(seed, "tape", symbol) for symbol in self.listings}
         notionals = np.exp(NORMAL_QUANTILES * _LOG_NOTIONAL_STD) * _MEDIAN_NOTIONAL
         self._quantities = {
             symbol: np.maximum(
                 np.rint(notionals / item.price * 10**item.quantity_decimals).astype(np.int64), 1
             )
-            for symbol, item in LISTINGS.items()
+            for symbol, item in self.listings.items()
         }
         self.aggregates_per_block = {
             symbol: max(1, round(item.aggregates_per_s * rate * BLOCK_MS / 1_000))
-            for symbol, item in LISTINGS.items()
+            for symbol, item in self.listings.items()
         }
         self.raws_per_block = {
             symbol: round(count * _RAW_PER_AGGREGATE)
@@ -143,9 +144,10 @@ class Tape:
         quantities = self._quantities[symbol][_bits(noise, 12, 12)].ravel()
         offsets = offsets.ravel()
         grid = self._market.prices(symbol, first_block, blocks)
+        levels = _LEVELS[_bits(noise, 36, 4)]
         return Prints(
             trade_time_ms=offsets + (first_block << BLOCK_BITS),
-            price=_prices(LISTINGS[symbol], grid, offsets, sells, _LEVELS[_bits(noise, 36, 4)]),
+            price=_prices(self.listings[symbol], grid, offsets, sells, levels),
             quantity=np.maximum(quantities, raw_counts),
             raw_count=raw_counts,
             buyer_is_maker=sells,

@@ -6,7 +6,7 @@ import orjson
 
 from core.types import Trade
 from ingest.simulator.folding import BarRows
-from ingest.simulator.listing import LISTINGS, SimulatedSymbol
+from ingest.simulator.listing import SimulatedSymbol
 from ingest.simulator.ticker import DayTicker
 
 INTERVALS: dict[str, int] = {
@@ -32,9 +32,9 @@ def decimal_text(value: int, decimals: int) -> str:
     return f"{whole}.{part * 10 ** (8 - decimals):08d}"
 
 
-def split_quantities(trade: Trade) -> list[float]:
+def split_quantities(listing: SimulatedSymbol, trade: Trade) -> list[float]:
     """Quantities of the raw trades behind an aggregate; they add up to its own."""
-    decimals = LISTINGS[trade.symbol].quantity_decimals
+    decimals = listing.quantity_decimals
     steps = round(trade.quantity * 10**decimals)
     share, rest = divmod(steps, trade.raw_count)
     return [(share + (i < rest)) / 10**decimals for i in range(trade.raw_count)]
@@ -56,7 +56,7 @@ def agg_trade_row(trade: Trade, unit: int) -> dict[str, Any]:
     }
 
 
-def raw_trade_rows(trade: Trade, unit: int) -> list[dict[str, Any]]:
+def raw_trade_rows(listing: SimulatedSymbol, trade: Trade, unit: int) -> list[dict[str, Any]]:
     return [
         {
             "id": trade.first_id + i,
@@ -67,7 +67,7 @@ def raw_trade_rows(trade: Trade, unit: int) -> list[dict[str, Any]]:
             "isBuyerMaker": trade.buyer_is_maker,
             "isBestMatch": True,
         }
-        for i, quantity in enumerate(split_quantities(trade))
+        for i, quantity in enumerate(split_quantities(listing, trade))
     ]
 
 
@@ -219,20 +219,19 @@ def agg_trade_frame(trade: Trade, unit: int) -> str:
     )
 
 
-def raw_trade_frames(trade: Trade, unit: int) -> list[str]:
+def raw_trade_frames(listing: SimulatedSymbol, trade: Trade, unit: int) -> list[str]:
     """`<symbol>@trade`, one a raw trade."""
     maker = "true" if trade.buyer_is_maker else "false"
     return [
         f'{{"e":"trade","E":{trade.event_time_ms * unit},"s":"{trade.symbol}",'
         f'"t":{trade.first_id + i},"p":"{trade.price:.8f}","q":"{quantity:.8f}",'
         f'"T":{trade.trade_time_ms * unit},"m":{maker},"M":true}}'
-        for i, quantity in enumerate(split_quantities(trade))
+        for i, quantity in enumerate(split_quantities(listing, trade))
     ]
 
 
-def book_ticker_frame(trade: Trade) -> str:
+def book_ticker_frame(listing: SimulatedSymbol, trade: Trade) -> str:
     """`<symbol>@bookTicker` as the trade leaves it: it has neither event name nor time."""
-    listing = LISTINGS[trade.symbol]
     tick = 10.0**-listing.price_decimals
     bid = trade.price if trade.buyer_is_maker else trade.price - tick
     return (

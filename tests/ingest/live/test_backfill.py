@@ -181,3 +181,12 @@ def test_the_newest_thousand_bars_of_all_come_before_anything_deeper(source):
         for name in ("BTCUSDT", "ETHUSDT")
         for timeframe, count in of_each.items()
     }
+
+
+def test_a_scan_s_bars_are_there_before_a_week_of_minutes():
+    backfill = Backfill(None, None, None, ["BTCUSDT"], 7, longer=longer_history(Settings()))
+    pages = [page for _, stage in backfill._stages(START_MS) for page in stage]
+    had = Counter()
+    for page in pages[: 2 * len(TIMEFRAMES)]:
+        had[page.timeframe] += (page.end_ms - page.start_ms) // TIMEFRAMES[page.timeframe]
+    assert all(had[timeframe] >= 1_440 for timeframe in TIMEFRAMES)

@@ -7,7 +7,7 @@ from statsmodels.tsa.stattools import coint
 from core.settings import DEFAULT_SYMBOLS
 from core.types import FloatArray
 from ingest.simulator.ledger import Ledger
-from ingest.simulator.listing import LISTINGS
+from ingest.simulator.listing import HALF_LIVES_H, LISTINGS, listings
 from ingest.simulator.market import BLOCK_BITS, GRID_PER_BLOCK, Market
 from ingest.simulator.noise import gaussians, hashes
 
@@ -105,3 +105,48 @@ def test_the_spread_crosses_two_deviations_several_times_a_day(
     assert 5 <= entries <= 200
     lagged = np.polyfit(spread[:-1], np.diff(spread), 1)[0]
     assert 8 < -np.log(2) / np.log1p(lagged) < 60
+
+
+def test_a_larger_market_leaves_the_prices_of_the_smaller_one_as_they_are() -> None:
+    wide = listings(400)
+    assert len(wide) == 400
+    assert dict(list(wide.items())[:20]) == LISTINGS
+    assert listings(60) == dict(list(wide.items())[:60])
+    for symbol in ("BTCUSDT", "SUIUSDT"):
+        assert np.array_equal(
+            Market(7, wide).prices(symbol, BLOCK, 1), Market(7).prices(symbol, BLOCK, 1)
+        )
+    far = Market(7, wide).prices("C333USDT", BLOCK, 1)
+    assert np.array_equal(far, Market(7, listings(333)).prices("C333USDT", BLOCK, 1))
+
+
+def test_a_true_pair_of_the_larger_market_has_the_half_life_that_is_listed() -> None:
+    market = Market(7, listings(60))
+    followers = [one for one in list(market.listings.values())[20:] if one.residual is not None]
+    assert {one.residual.quick_half_life_min // 60 for one in followers if one.residual} == {
+        *HALF_LIVES_H
+    }
+    for number in (30, 35):
+        listed = market.listings[f"C{number:03}USDT"]
+        assert listed.residual is not None
+        assert listed.leader == f"C{number - 1:03}USDT"
+        follower, leader = (
+            np.log(market.prices(symbol, BLOCK - 8_000, 8_000, BLOCK_BITS))
+            for symbol in (listed.symbol, listed.leader)
+        )
+        spread = follower - listed.hedge_ratio * leader
+        slope = np.polyfit(spread[:-1], spread[1:], 1)[0]
+        half_life_min = -np.log(2) / np.log(slope) * 2**BLOCK_BITS / 60_000
+        assert half_life_min == pytest.approx(listed.residual.quick_half_life_min, rel=0.15)
+
+
+def test_the_larger_market_is_mostly_thin_and_partly_all_but_dead() -> None:
+    ledger = Ledger(7, 1.0, lambda: NOW_MS / 1_000, listings(60))
+    rows = {
+        symbol: ledger.rows(symbol, 3_600_000, NOW_MS - DAY_MS, NOW_MS)
+        for symbol in ("C021USDT", "C059USDT", "C060USDT")
+    }
+    counts = {symbol: int(found.trade_count.sum()) for symbol, found in rows.items()}
+    assert counts["C021USDT"] > 4 * counts["C059USDT"] > 100 * counts["C060USDT"] > 0
+    dead = rows["C060USDT"]
+    assert int(dead.high.max() - dead.low.min()) <= 7  # bid, ask and three levels beyond
