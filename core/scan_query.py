@@ -53,3 +53,13 @@ class Asked:
     sort: str = "p_quarters_median"
     order: str = ""
     """asc, desc, or as the column is read."""
+
+    @property
+    def most(self) -> dict[str, float]:
+        """The largest value of each column that is bounded."""
+        bounds = {
+            "qvalue": self.max_q,
+            "p_quarters_median": self.max_median,
+            "half_life_bars": self.max_half_life,
+        }
+        return {name: most for name, most in bounds.items() if most is not None}

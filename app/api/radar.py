@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import choice, finite, iso, moment, number, text
-from app.requests.scan import RadarParameters
+from app.requests.scan import RadarParameters, radar_asked
 from app.services import Desk
 from core.timeframes import TIMEFRAMES
 
@@ -55,7 +55,9 @@ def radar_routes(desk: Desk) -> ApiBlueprint:
             body: dict[str, Any] = {"as_of": None, "timeframe": values["timeframe"], "pairs": 0,
                     "far_out": 0, "elapsed_ms": None, "rows": [], "warnings": [words]}  # fmt: skip
             return json_answer(body)
-        rows, count = desk.radar.far_out(seen, values["min_z"], values["max_q"], values["limit"])
+        rows, count = desk.radar.far_out(
+            seen, radar_asked(values), values["min_z"], values["limit"]
+        )
         names = FarOutAnswer._declared_fields
         warnings = []
         if rows and all(math.isnan(row.qvalue) for row in rows):

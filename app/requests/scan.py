@@ -1,10 +1,11 @@
 """What may be asked of scans and of the radar."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.requests.fields import parameters
-from core.job_spec import SCAN_PARAMETERS
+from core.job_spec import SCAN_PARAMETERS, SCANNED_BARS
 from core.parameters import Choice, Number, Symbol, Text, WholeNumber
 from core.scan_query import FLAGS, SORTS, THIN_QUOTE_VOLUME, Asked
 
@@ -67,7 +68,8 @@ RadarParameters = parameters(
             0.1, 100, about="|z| from which on a pair is told",
             without="where a full reversion pays its costs",
         ),
-        "max_q": _FILTERS["max_q"],
+        **{name: _FILTERS[name] for name in ("max_q", "max_median", "max_half_life")},
+        "min_quote_volume": replace(_FILTERS["min_quote_volume"], default=0.0),
         "limit": WholeNumber(1, 500, about="Most rows, the farthest first", default=20),
     },
 )  # fmt: skip
@@ -88,3 +90,9 @@ HistoryParameters = parameters(
 def asked_of(values: Mapping[str, Any]) -> Asked:
     """Which pairs are asked for, of values that were judged."""
     return Asked(**{name: values[name] for name in _FILTERS})
+
+
+def radar_asked(values: Mapping[str, Any]) -> Asked:
+    """Which pairs of a radar, by the newest scan."""
+    names = "timeframe", "max_q", "max_median", "max_half_life", "min_quote_volume"
+    return Asked(bars=SCANNED_BARS, **{name: values[name] for name in names})

@@ -16,6 +16,7 @@ from core.presence import newest_common_ms
 from core.radar import Radar, radar
 from core.regression import rolling_hedge
 from core.scan import QUARTERS
+from core.scan_query import Asked
 from core.settings import Settings
 from core.stretched import bars_beyond, stretched
 from core.timeframes import TIMEFRAMES
@@ -119,16 +120,11 @@ class RadarService:
         return Seen(timeframe, rows, spec, seen, 1e3 * (self._elapsed() - began), {})
 
     def far_out(
-        self, seen: Seen, min_z: float | None, max_q: float | None, limit: int
+        self, seen: Seen, asked: Asked, min_z: float | None, limit: int
     ) -> tuple[list[FarOut], int]:
-        """The pairs that are far out, the farthest first, and how many there are of them."""
+        """The pairs asked for that are far out, the farthest first, and how many there are."""
         table = self._scans.table(seen.timeframe, SCANNED_BARS)
-        rows, leg_a, leg_b = _pairs(seen, table)
-        if max_q is not None:
-            passes = np.zeros(len(rows), dtype=np.bool_)
-            if table is not None:
-                passes = table.columns["qvalue"][rows] <= max_q
-            rows, leg_a, leg_b = rows[passes], leg_a[passes], leg_b[passes]
+        rows, leg_a, leg_b = _pairs(seen, table, asked)
         found = stretched(seen.radar, leg_a, leg_b, seen.spec, min_z)
         out = []
         for place in range(min(limit, len(found.row))):
@@ -177,15 +173,18 @@ def _line(seen: Seen, symbol_a: str, symbol_b: str) -> FloatArray:
     return found
 
 
-def _pairs(seen: Seen, table: ScanTable | None) -> tuple[IntArray, IntArray, IntArray]:
-    """Rows of the scan and the legs' numbers among those seen; without a scan every pair once."""
+def _pairs(
+    seen: Seen, table: ScanTable | None, asked: Asked
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Rows of the scan and the legs' numbers among those seen; without a scan every pair once, and
+    none where a bound asks for what only a scan knows."""
     if table is None:
-        leg_a, leg_b = np.triu_indices(len(seen.rows.symbols), 1)
+        leg_a, leg_b = np.triu_indices(0 if asked.most else len(seen.rows.symbols), 1)
         return np.full(len(leg_a), -1), leg_a, leg_b
     number = {symbol: place for place, symbol in enumerate(seen.rows.symbols)}
     places = np.array([number.get(symbol, -1) for symbol in table.symbols])
     leg_a, leg_b = places[table.leg_a], places[table.leg_b]
-    rows = np.flatnonzero((leg_a >= 0) & (leg_b >= 0))
+    rows = np.flatnonzero((leg_a >= 0) & (leg_b >= 0) & table.passing(asked))
     return rows, leg_a[rows], leg_b[rows]
 
 

@@ -51,15 +51,14 @@ class ScanTable:
 
     def chosen(self, asked: Asked) -> IntArray:
         """Numbers of the rows that were asked for, in order."""
-        rows = np.flatnonzero(self._wanted(asked))
+        rows = np.flatnonzero(self.passing(asked))
         return rows[self._order(asked, rows)]
 
-    def _wanted(self, asked: Asked) -> BoolArray:
+    def passing(self, asked: Asked) -> BoolArray:
+        """Which rows are asked for."""
         wanted = self.quote_volume_24h >= asked.min_quote_volume
-        for name, most in (("qvalue", asked.max_q), ("p_quarters_median", asked.max_median),
-                           ("half_life_bars", asked.max_half_life)):  # fmt: skip
-            if most is not None:
-                wanted &= self.columns[name] <= most
+        for name, most in asked.most.items():
+            wanted &= self.columns[name] <= most
         if asked.flags == "none":
             wanted &= ~np.logical_or.reduce(list(self.marks.values()))
         elif asked.flags != "all":

@@ -223,6 +223,18 @@ def test_radar_tells_who_is_far_out_and_since_when(scanned: Scanned) -> None:
     assert all(row["qvalue"] <= 0.05 for row in few)
 
 
+def test_the_radar_tells_only_of_pairs_that_pass_what_the_scan_says(scanned: Scanned) -> None:
+    every = scanned.get("/analytics/radar?timeframe=1h&min_z=0.1&limit=500")["rows"]
+    for name, most, column in (("max_median", 0.4, "p_quarters_median"), ("max_q", 0.5, "qvalue"),
+                               ("max_half_life", 40, "half_life_bars")):  # fmt: skip
+        bound = f"min_z=0.1&limit=500&{name}={most}"
+        told = scanned.get(f"/analytics/radar?timeframe=1h&{bound}")["rows"]
+        assert told == [row for row in every if row[column] is not None and row[column] <= most]
+        assert 0 < len(told) < len(every)
+    volume = scanned.get("/analytics/radar?timeframe=1h&min_z=0.1&min_quote_volume=1e12")
+    assert (volume["rows"], volume["far_out"]) == ([], 0)
+
+
 def test_the_radar_follows_each_bar_and_the_table_each_scan(database_url: str) -> None:
     own = Scanned(database_url)
     before, table = own.desk.radar.seen("1h"), own.desk.scans.table("1h", BARS)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app import create_app
 from app.services import Desk
 from app.views.scanner import ids
 from app.views.scanner.asked import ROWS, read_asked
@@ -100,10 +101,18 @@ def test_without_a_scan_every_part_says_so(scanned: Scanned) -> None:
     assert "no two symbols have bars of one time" in words[ids.RADAR]
 
 
+def test_before_a_first_scan_the_view_says_how_far_the_history_is(scanned: Scanned) -> None:
+    for done, words in ((3, "is being fetched, 3 of 10 requests"), (10, "Scan now asks for one")):
+        scanned.hours.tell_history(done, 10)
+        app = create_app(Settings(), scanned.reader, lambda: scanned.now_s)
+        assert words in said(app.server.extensions["pairdesk"], timeframe="15m")[ids.VERDICT]
+
+
 def test_radar_cards_are_the_api_s_farthest_pairs(scanned: Scanned) -> None:
     body = scanned.get("/analytics/radar?timeframe=1h&limit=5")
     words = said(scanned.desk)[ids.RADAR]
     assert f"β &gt; 0: {body['far_out']} of 28 pairs" in words
+    assert "β &gt; 0: 0 of 28 pairs" in said(scanned.desk, max_q=0)[ids.RADAR]
     for row in body["rows"]:
         name = f"{row['symbol_a'].removesuffix('USDT')} / {row['symbol_b'].removesuffix('USDT')}"
         z = f"{row['zscore']:+.2f}".replace("-", "−")

@@ -96,7 +96,8 @@ def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
     page.keyboard.press("ArrowDown")
     chosen = by_z[-1]
     expect(page.locator(".scan-chosen")).to_contain_text("p both over 1 scan")
-    page.get_by_role("button", name="Watch").click()
+    pair = f"{chosen['symbol_a'].removesuffix('USDT')} / {chosen['symbol_b'].removesuffix('USDT')}"
+    page.get_by_role("button", name=f"Watch {pair}").click()
     expect(page.locator(".toast-desk")).to_contain_text("Watching")
     (rule,) = api(desk, "/api/rules")["rules"]
     assert (rule["symbol_a"], rule["symbol_b"]) == (chosen["symbol_a"], chosen["symbol_b"])

@@ -16,6 +16,7 @@ from app.views.markup import aria, data, element, html_text
 from app.views.scanner.asked import ROWS, View
 from app.views.text import NONE, coin, count, plain, short, signed
 from core.scan_query import FLAGS, SORTS
+from ingest.store.reader import StoredScan
 
 SHOWN_Z = 2.0
 _SMALL, _LIKELY = 0.05, 0.2
@@ -33,6 +34,7 @@ COLUMNS: Sequence[tuple[str, str, str]] = (
     ("corr.", "", "wide"),
     ("thin leg, M/day", "quote_volume_24h", "wide"),
     ("flags", "", "left wide"),
+    ("", "", "left wide acts"),
 )
 """Words, what it is ordered by, and its look."""
 
@@ -131,6 +133,7 @@ def _row(desk: Desk, table: ScanTable, seen: Seen | None, row: int, view: View) 
         cell("correlation", ".2f"),
         plain(float(table.quote_volume_24h[row]) / 1e6, ",.1f"),
         [html.Span(flag, className="tag", title=FLAGS[flag]) for flag in table.flags(row)],
+        _deeds(table.scan, a, b, ("Watch", "Paper"), name),
     ]
     return html.Tr(
         [
@@ -171,7 +174,6 @@ def _chosen(desk: Desk, table: ScanTable, a: str, b: str) -> list[Any]:
     scan = table.scan
     if a not in table.symbols or b not in table.symbols:
         return []
-    query = urlencode({"symbol_a": a, "symbol_b": b, "timeframe": scan.timeframe, "hedge": "ols"})
     past = desk.scans.past(scan.timeframe, scan.bars, a, b)
     both = [None if one.pvalue is None else min(1.0, 2.0 * one.pvalue) for one in past]
     known = [value for value in both if value is not None]
@@ -179,10 +181,7 @@ def _chosen(desk: Desk, table: ScanTable, a: str, b: str) -> list[Any]:
         html.Span(f"{coin(a)} / {coin(b)}", className="strong"),
         html.A("Open in Live", href=live_link(a, b, scan.timeframe, scan.head["start_ms"]),
                className="btn-small"),
-        html.Button("Watch", className="btn-small", type="button",
-                    **data(scan="watch", query=query)),
-        html.Button("Trade on paper", className="btn-small", type="button",
-                    **data(scan="watch", query=f"{query}&paper=true")),
+        *_deeds(scan, a, b, ("Watch", "Trade on paper")),
     ]  # fmt: skip
     if known:
         words = f"p both over {count(len(past), 'scan')}"
@@ -195,6 +194,20 @@ def _chosen(desk: Desk, table: ScanTable, a: str, b: str) -> list[Any]:
     elif past and lives[-1] is not None:
         parts.append(html.Small(f"half-life {short(lives[-1])} bars"))
     return parts
+
+
+def _deeds(
+    scan: StoredScan, a: str, b: str, words: tuple[str, str], of: str = ""
+) -> list[html.Button]:
+    """Make a rule of a pair, and one that trades on paper; `of` tells readers aloud whose."""
+    query = urlencode({"symbol_a": a, "symbol_b": b, "timeframe": scan.timeframe, "hedge": "ols"})
+    return [
+        html.Button(
+            name, className="btn-small", type="button", **data(scan="watch", query=query + more),
+            **(aria(label=f"{name} {of}") if of else {}),
+        )
+        for name, more in zip(words, ("", "&paper=true"), strict=True)
+    ]  # fmt: skip
 
 
 def quarters(values: Sequence[float]) -> Markup:

@@ -33,8 +33,8 @@ def parts(desk: Desk, view: View) -> dict[str, Any]:
     return {
         ids.UNIVERSE: _universe(table, view),
         ids.CONTROLS: _controls(view),
-        ids.VERDICT: _verdict(table, view),
-        ids.RADAR: _radar(desk, seen, table),
+        ids.VERDICT: _verdict(desk, table),
+        ids.RADAR: _radar(desk, seen, table, view),
         ids.TABLE: pairs_panel(desk, table, seen, view),
         ids.MAP: market_map(table, desk.scans.chosen(table, asked) if table else None),
         ids.FOUND: _found(desk.scans.heads(asked.timeframe, asked.bars, HEADS)),
@@ -130,9 +130,15 @@ def _given(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
-def _verdict(table: ScanTable | None, view: View) -> Any:
+def _verdict(desk: Desk, table: ScanTable | None) -> Any:
     if table is None:
         words = "Scan now asks for one; by itself one comes after each bar of SCAN_TIMEFRAMES."
+        history = desk.status.view().report.backfill
+        if history is not None and history.done < history.total:
+            words = (
+                f"The history is being fetched, {history.done:,} of {history.total:,} requests:"
+                " the first scan follows it, or the next bar."
+            )
         return html_text([html.Strong("Nothing is scanned yet."), html.P(words)])
     head, bars = table.scan.head, table.scan.bars
     passing, tested = head["found_q05"], head["pairs_tested"]
@@ -154,16 +160,16 @@ def _verdict(table: ScanTable | None, view: View) -> Any:
     return html_text([html.Strong(heading), html.P([html.B(first), odd, html.Br(), second])])
 
 
-def _radar(desk: Desk, seen: Seen | None, table: ScanTable | None) -> Any:
+def _radar(desk: Desk, seen: Seen | None, table: ScanTable | None, view: View) -> Any:
     if seen is None:
         return html_text(html.P("Radar: no two symbols have bars of one time.", className="none"))
-    rows, far = desk.radar.far_out(seen, None, None, CARDS)
+    rows, far = desk.radar.far_out(seen, view.asked, None, CARDS)
     symbols = len(seen.rows.symbols)
     head = html.Div(
         className="panel-head",
         children=[
             html.H2(["Radar", html.Small(
-                f"stretched now beyond break-even, β > 0: {far:,} of"
+                f"of those asked for, beyond break-even now, β > 0: {far:,} of"
                 f" {count(symbols * (symbols - 1) // 2, 'pair')}, at each closed bar"
             )]),
             html.Small(f"{time_text(seen.as_of_ms)} + {seen.elapsed_ms:.0f} ms"),
