@@ -6,6 +6,7 @@ from benchmarks.analysis import COMPARISONS
 from benchmarks.ingestion import measure_ingestion
 from benchmarks.page import measure_page
 from benchmarks.request import measure_freshness, measure_requests
+from benchmarks.scanning import measure_scanning
 from benchmarks.timing import Comparison, measure
 from benchmarks.watching import measure_watching
 
@@ -34,6 +35,9 @@ def main() -> int:
     print("\n| request | time |\n|---|---|")
     for name, milliseconds in (*measure_requests(), *measure_freshness()):
         print(f"| {name} | {milliseconds:.2f} ms |", flush=True)
+    print("\n| every pair | figure |\n|---|---|")
+    for job, figure in measure_scanning():
+        print(f"| {job} | {figure} |", flush=True)
     print("\n| ingestion | figure |\n|---|---|")
     for job, figure in measure_ingestion():
         print(f"| {job} | {figure} |", flush=True)

@@ -1,6 +1,7 @@
 """A store with a market's history in it: random walks, written in seconds instead of fetched."""
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,7 +19,7 @@ LAST_PRICE = 105.0
 AT_ONCE = 2_000
 
 
-def prefill(url: str, symbols: list[str], seed: int = 1) -> None:
+def prefill(url: str, symbols: list[str], seed: int = 1, bars: Mapping[str, int] = BARS) -> None:
     """Make the database and fill it with bars of all symbols, up to now."""
     migrate(url)
     writer, rng = Writer(open_engine(url)), np.random.default_rng(seed)
@@ -26,7 +27,7 @@ def prefill(url: str, symbols: list[str], seed: int = 1) -> None:
         keys = market.ensure_symbols(
             tx, [SymbolInfo(name, name[:-4], "USDT", "TRADING") for name in symbols]
         )
-    for timeframe, count in BARS.items():
+    for timeframe, count in bars.items():
         length = TIMEFRAMES[timeframe]
         end_ms = int(time.time() * 1_000) // length * length
         common = rng.normal(0, 4e-4, count).cumsum()
