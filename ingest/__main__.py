@@ -1,5 +1,5 @@
-"""`python -m ingest [analyse | job | import | forget | replay | backup | simulate]`; else the
-worker."""
+"""`python -m ingest [analyse | job | compile | import | forget | replay | backup | simulate]`; else
+the worker."""
 
 import argparse
 import asyncio
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     working = commands.add_parser("job", help="do one job that the analyst has claimed")
     working.add_argument("job_id", type=int, metavar="ID")
     _add_parent(working)
+    commands.add_parser("compile", help="compile what jobs need, before the first of them")
     importing = commands.add_parser("import", help="load Binance public-dump files")
     importing.add_argument("files", nargs="+", metavar="FILE", help="csv or zip")
     importing.add_argument("--symbol", help="the files are other CSVs, with a heading, of this")
@@ -128,6 +129,8 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
         return run(options.port, options.seed, options.rate, options.symbols, options.with_parent)
     read_dotenv(ROOT / ".env")
     settings = Settings.from_mapping(environ)
+    if options.command == "compile":
+        return _compile(settings, environ)
     if options.command == "import":
         return _import(options, settings)
     if options.command == "forget":
@@ -191,6 +194,15 @@ def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) 
     from ingest.analysis.job import work_off
 
     return work_off(job_id, settings, settings.resolved_database_url(ROOT))
+
+
+def _compile(settings: Settings, environ: MutableMapping[str, str]) -> int:
+    _keep_kernels(settings, environ)
+    os.nice(NICE)
+    from ingest.analysis.warming import compile_kernels
+
+    compile_kernels()
+    return 0
 
 
 def _keep_kernels(settings: Settings, environ: MutableMapping[str, str]) -> None:
