@@ -53,6 +53,9 @@
 
   function showKind() {
     const kind = field("kind").value;
+    if (!edited) {
+      field("timeframe").value = kind === "radar" ? "1h" : "1m"; // minutes are seldom scanned
+    }
     for (const element of document.querySelectorAll("[data-kinds]")) {
       element.hidden = !element.dataset.kinds.split(" ").includes(kind);
     }
@@ -76,7 +79,7 @@
       if (element.type === "checkbox") {
         element.checked = Boolean(value);
       } else if (element.tagName === "SELECT") {
-        const first = element.dataset.field === "timeframe" && !rule ? "1m" : element.options[0].value;
+        const first = element.options[0].value;
         element.value = value === undefined || value === null ? first : value;
       } else {
         element.value = Array.isArray(value) ? value.join(", ") : value === undefined || value === null ? "" : value;

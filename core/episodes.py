@@ -61,6 +61,14 @@ class RuleState:
     progress: Progress = BORN
 
 
+class Facts(NamedTuple):
+    """What one condition was judged on, where a bar judges several values at once."""
+
+    words: str
+    value: float
+    values: Mapping[str, float | int | str | None]
+
+
 class Event(NamedTuple):
     """One thing that happened to an episode."""
 
@@ -73,6 +81,8 @@ class Event(NamedTuple):
     """Whether a message goes out."""
     not_before_ms: int = 0
     """When that message may go out."""
+    facts: Facts | None = None
+    """What it was judged on; None: what the whole bar was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +174,10 @@ class Bench:
         for_bars: int | None = None,
         keep_bars: int | None = None,
         outcome: str = "back",
+        facts: Facts | None = None,
     ) -> None:
-        """Move one condition on by a bar."""
-        latch = self.latch(name)
+        """Move one condition on by a bar; `facts` where the bar's own value is not its own."""
+        latch, value = self.latch(name), self._value if facts is None else facts.value
         stage, count = move(
             latch.stage,
             latch.bars,
@@ -177,15 +188,15 @@ class Bench:
         was_on, is_on = (each in ("firing", "recovering") for each in (latch.stage, stage))
         if is_on and not was_on:
             episode = Episode(self._version, direction, self._open_time_ms)
-            self.events.append(Event("fired", episode))
-            latch = latch._replace(episode=episode, told=False, peak=self._value)
+            self.events.append(Event("fired", episode, facts=facts))
+            latch = latch._replace(episode=episode, told=False, peak=value)
         elif was_on and not is_on:
             assert latch.episode is not None
             until = self._muted_until_ms
-            self.events.append(Event("resolved", latch.episode, outcome, latch.told, until))
+            self.events.append(Event("resolved", latch.episode, outcome, latch.told, until, facts))
             latch = latch._replace(episode=None, told=False, peak=math.nan)
-        elif is_on and _is_farther(direction, self._value, latch.peak):
-            latch = latch._replace(peak=self._value)
+        elif is_on and _is_farther(direction, value, latch.peak):
+            latch = latch._replace(peak=value)
         latch = latch._replace(
             stage=stage, bars=count, direction="" if stage == "normal" else direction
         )
@@ -281,7 +292,7 @@ def move(
 def _is_farther(direction: str, value: float, peak: float) -> bool:
     if math.isnan(peak):
         return not math.isnan(value)
-    outward = {"long_spread": -1, "below": -1}.get(direction, 1)
+    outward = {"long_spread": -1, "below": -1}.get(direction.partition(":")[0], 1)
     return outward * value > outward * peak
 
 

@@ -7,6 +7,7 @@ API schema, the page's form and the stored rule follow from it, as those of a pa
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_type_hints
 
@@ -25,15 +26,20 @@ from core.parameters import (
     fill_in,
     read_parameters,
 )
+from core.radar_spec import RadarWatch
 from core.settings import Settings
 from core.symbols import SYMBOL_RULE, read_symbol
+from core.timeframes import TIMEFRAMES, Timeframe
 
-Kind: TypeAlias = Literal["zscore", "relationship", "data"]
+Kind: TypeAlias = Literal["zscore", "relationship", "data", "radar"]
 
 KINDS: Mapping[str, str] = MappingProxyType(
-    {"zscore": "z-score", "relationship": "relationship", "data": "data"}
+    {"zscore": "z-score", "relationship": "relationship", "data": "data", "radar": "radar"}
 )
 """What a rule may watch, and what the page calls it."""
+
+Z_KINDS = frozenset(("zscore", "radar"))
+"""Those whose value is a z, and whose directions are sides of a spread."""
 
 Measure: TypeAlias = Literal[
     "pvalue_both", "half_life_bars", "hedge_ratio", "hedge_effectiveness", "correlation"
@@ -227,16 +233,25 @@ RULE_PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         "zscore": {"kind": _KIND, **_PAIR, **_table(Watch), "paper": _PAPER},
         "relationship": {"kind": _KIND, **_PAIR, **_table(Bound), **_table(Watch)},
         "data": {"kind": _KIND, **_table(DataWatch), **_table(Watch)},
+        "radar": {"kind": _KIND, **_table(RadarWatch), **_table(Watch)},
     }
 )
 """The table of each kind by name, in order."""
 
+EVERY_PARAMETER: Mapping[str, Parameter] = MappingProxyType(
+    {
+        name: next(table[name] for table in RULE_PARAMETERS.values() if name in table)
+        for name in dict.fromkeys(chain.from_iterable(RULE_PARAMETERS.values()))
+    }
+)
+"""Those of all kinds; what two kinds have is told as the first one has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSpec:
-    """What a rule watches, one of `bound` and `data` or neither; None where the kind has no such.
+    """What a rule watches: a pair, a pair and a bound, the data, or every pair that passes.
 
-    A rule of kind zscore has a pair, one of kind relationship a pair and a bound.
+    What its kind does not have is None.
     """
 
     kind: Kind
@@ -244,12 +259,25 @@ class RuleSpec:
     pair: PairSpec | None = None
     bound: Bound | None = None
     data: DataWatch | None = None
+    radar: RadarWatch | None = None
     paper: bool = False
 
     @property
     def timeframe_ms(self) -> int:
         """How long one of its bars is; a data rule is judged by the minute."""
-        return 60_000 if self.pair is None else self.pair.timeframe_ms
+        return TIMEFRAMES[self.timeframe or "1m"]
+
+    @property
+    def timeframe(self) -> Timeframe | None:
+        """Whose bars it is judged on; None of a data rule."""
+        part = self.pair or self.radar
+        return None if part is None else part.timeframe
+
+    def pair_of(self, symbol_a: str | None, symbol_b: str | None) -> PairSpec | None:
+        """The pair that an episode is of: its own, or one of those that a radar rule watches."""
+        if self.radar is None or symbol_a is None or symbol_b is None:
+            return self.pair
+        return self.radar.pair_of(symbol_a, symbol_b)
 
 
 def read_rule_spec(given: object, settings: Settings) -> RuleSpec:
@@ -267,9 +295,10 @@ def read_rule_spec(given: object, settings: Settings) -> RuleSpec:
     return RuleSpec(
         kind=kind,
         watch=_part(Watch, values),
-        pair=None if kind == "data" else _part(PairSpec, {"since": None, **values}),
+        pair=_part(PairSpec, {"since": None, **values}) if "symbol_a" in table else None,
         bound=_part(Bound, values) if kind == "relationship" else None,
         data=_part(DataWatch, values) if kind == "data" else None,
+        radar=_part(RadarWatch, values) if kind == "radar" else None,
         paper=bool(values.get("paper", False)),
     )
 
@@ -281,7 +310,7 @@ def _part(kind: type[T], values: Values) -> T:
 def rule_body(rule: RuleSpec) -> dict[str, Any]:
     """Every parameter as used, flat: what `read_rule_spec` makes the same rule of."""
     parts: dict[str, Any] = {"kind": rule.kind, "paper": rule.paper}
-    for part in (rule.pair, rule.bound, rule.data, rule.watch):
+    for part in (rule.pair, rule.bound, rule.data, rule.radar, rule.watch):
         if part is not None:
             parts |= asdict(part)
     return {name: parts[name] for name in RULE_PARAMETERS[rule.kind]}
@@ -292,8 +321,8 @@ def same_subject(old: RuleSpec, new: RuleSpec) -> bool:
 
     def subject(rule: RuleSpec) -> tuple[Any, ...]:
         pair = rule.pair
-        legs = () if pair is None else (pair.symbol_a, pair.symbol_b, pair.timeframe)
-        return rule.kind, legs, rule.bound and rule.bound.measure
+        legs = () if pair is None else (pair.symbol_a, pair.symbol_b)
+        return rule.kind, legs, rule.timeframe, rule.bound and rule.bound.measure
 
     return subject(old) == subject(new)
 

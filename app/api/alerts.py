@@ -13,6 +13,7 @@ from app.services import Desk
 from core.rule_spec import KINDS
 from core.timeframes import TIMEFRAMES
 from ingest.store.reader import StoredEpisode
+from ingest.store.rules import StoredRule
 
 DeliveryAnswer = Schema.from_dict(
     {
@@ -128,13 +129,15 @@ def _delivered(alert: dict[str, Any]) -> str:
 
 
 def _alerts(desk: Desk, found: list[StoredEpisode]) -> list[dict[str, Any]]:
-    links = dict[tuple[int, int], str]()
+    rules = dict[tuple[int, int], StoredRule | None]()
+    told = []
     for one in found:
         key = one.rule_id, one.version
-        if key not in links:
-            rule = desk.alerts.reader.rule(*key)
-            links[key] = rule.link if rule else "/"
-    return [_alert(one, links[one.rule_id, one.version]) for one in found]
+        if key not in rules:
+            rules[key] = desk.alerts.reader.rule(*key)
+        rule = rules[key]
+        told.append(_alert(one, rule.link_of(one.symbol_a, one.symbol_b) if rule else "/"))
+    return told
 
 
 def _alert(one: StoredEpisode, link: str) -> dict[str, Any]:

@@ -13,11 +13,10 @@ from app.requests.rules import RuleBody, RulesParameters, WhyParameters, both_le
 from app.services import Desk
 from app.services.alerts import Chosen
 from core.episodes import Shown
-from core.rule_spec import RULE_PARAMETERS, rule_body
+from core.rule_spec import EVERY_PARAMETER, rule_body
 from ingest.store.reader import Standing
 from ingest.store.rules import StoredRule
 
-_EVERY = {name: entry for table in RULE_PARAMETERS.values() for name, entry in table.items()}
 RuleAnswer = Schema.from_dict(
     {
         "id": fields.Integer(),
@@ -28,7 +27,7 @@ RuleAnswer = Schema.from_dict(
         "state": choice(get_args(Shown), "null before a first bar", null=True),
         "words": text("why the last bar did or did not fire", null=True),
         "judged": moment("open time of the last bar judged", null=True),
-        **{name: answer_field(entry) for name, entry in _EVERY.items()},
+        **{name: answer_field(entry) for name, entry in EVERY_PARAMETER.items()},
     },
     name="Rule",
 )
@@ -139,7 +138,7 @@ def page_of(
 
 def _rule(rule: StoredRule, standing: Standing | None) -> dict[str, Any]:
     body = rule_body(rule.spec)
-    every = dict.fromkeys(_EVERY) | body | {"mute_until": iso(body["mute_until"])}
+    every = dict.fromkeys(EVERY_PARAMETER) | body | {"mute_until": iso(body["mute_until"])}
     return {
         "id": rule.rule_id,
         "version": rule.version,

@@ -6,15 +6,13 @@ from typing import Any
 
 from app.requests.fields import Parameters, parameters
 from core.errors import FieldError, ParameterErrors
-from core.parameters import Choice, Parameter, Symbol, Text, TimeMs, WholeNumber
-from core.rule_spec import KINDS, RULE_PARAMETERS
+from core.parameters import Choice, Symbol, Text, TimeMs, WholeNumber
+from core.rule_spec import EVERY_PARAMETER, KINDS
 
-_EVERY: dict[str, Parameter] = {
-    name: replace(entry, required=False)
-    for table in RULE_PARAMETERS.values()
-    for name, entry in table.items()
-}
-_NAMED: Any = parameters("RuleBody", _EVERY)
+_NAMED: Any = parameters(
+    "RuleBody",
+    {name: replace(entry, required=False) for name, entry in EVERY_PARAMETER.items()},
+)
 
 
 class RuleBody(_NAMED):

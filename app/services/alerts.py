@@ -143,6 +143,11 @@ class AlertService:
             words = f"{', '.join(unknown_channels)}: not in ALERT_CHANNELS"
             allowed = ", ".join(names) or "none: ALERT_CHANNELS names no channel"
             raise ParameterErrors([FieldError("channels", words, allowed)])
+        scanned = self._settings.scanned_timeframes
+        if spec.radar is not None and spec.radar.timeframe not in scanned:
+            words = f"{spec.radar.timeframe} is not scanned"
+            allowed = ", ".join(scanned) or "none: SCAN_TIMEFRAMES names none"
+            raise ParameterErrors([FieldError("timeframe", words, allowed)])
         pair, look = spec.pair, self._look.value()
         if pair is None:
             return
@@ -157,10 +162,11 @@ class AlertService:
 
     def _forming_ms(self, spec: RuleSpec) -> int:
         """Open time of the bar that is forming, by the exchange's own clock where it is known."""
-        if spec.pair is None:
+        if spec.timeframe is None:
             return self._now_ms() // MINUTE_MS * MINUTE_MS
-        look, step = self._look.value(), spec.pair.timeframe_ms
-        legs = [look.symbols[name] for name in (spec.pair.symbol_a, spec.pair.symbol_b)]
+        look, step, pair = self._look.value(), spec.timeframe_ms, spec.pair
+        names = look.symbols if pair is None else (pair.symbol_a, pair.symbol_b)
+        legs = [look.symbols[name] for name in names]
         ends = [leg.newest_bars_ms[step] + step for leg in legs if step in leg.newest_bars_ms]
         events = [leg.last_event_time_ms for leg in look.symbols.values()]
         seen = [time_ms for time_ms in events if time_ms is not None]

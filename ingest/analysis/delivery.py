@@ -135,7 +135,7 @@ class Courier:
             "values": found.values,
             "late": found.late,
             "revised": found.revised,
-            "link": self._desk + (rule.link if rule else "/"),
+            "link": self._desk + (rule.link_of(found.symbol_a, found.symbol_b) if rule else "/"),
         }
 
 

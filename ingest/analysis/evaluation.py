@@ -13,8 +13,11 @@ from core.alerts import judge_data, judge_measure, judge_silence, judge_zscore, 
 from core.episodes import NO_DATA, Episode, Judgement, RuleState
 from core.pair_spec import PairSpec
 from core.paper import Mark, PaperState, trade_bars
+from core.radar_rule import judge_radar
+from core.rule_spec import RuleSpec
 from ingest.analysis.data_facts import data_facts
 from ingest.analysis.figures import Figures
+from ingest.analysis.radar_sky import RadarSky
 from ingest.analysis.revisions import mark_revised
 from ingest.store import episodes, paper, rules
 from ingest.store.reader import Freshness, Reader, Snapshot
@@ -25,6 +28,8 @@ log = structlog.get_logger()
 
 MOST_BARS = 1_000
 """Bars of one rule that are computed in one go: what was missed comes in such pieces."""
+MOST_RADAR_BARS = 50
+"""Of a radar rule, the newest: who was far out before them and is no more is past."""
 CHUNK = 50
 """Judged bars a transaction: others want to write, too."""
 PAUSE_S = 0.02
@@ -105,6 +110,7 @@ class Evaluation:
         self._steady_s = steady_s
         self._pause = pause
         self._figures = Figures(reader)
+        self._sky = RadarSky(reader, self._figures, steady_s)
         self._versions: dict[int, int] | None = None
         self._watched: dict[int, Watched] = {}
         self._pruned = 0
@@ -231,7 +237,7 @@ class Evaluation:
             # A clock that was set back must not stop it: a minute later it is due all the same.
             waited_s = self._steady_s() - watched.moved_s
             return self._now_ms() >= watched.next_ms or waited_s >= MINUTE_MS / 1_000
-        newest_ms = _newest_ms(watched.rule.spec.pair, fresh)
+        newest_ms = self._newest_ms(watched.rule.spec, fresh)
         is_there = newest_ms is not None and newest_ms >= watched.next_ms
         return is_there or self._silent_bars(watched) > 0
 
@@ -243,7 +249,7 @@ class Evaluation:
             assert snapshot is not None
             yield self._judge_data(watched, snapshot, seen)
             return
-        newest_ms = _newest_ms(watched.rule.spec.pair, fresh)
+        newest_ms = self._newest_ms(watched.rule.spec, fresh)
         if newest_ms is None or newest_ms < watched.next_ms:
             rule, bars = watched.rule, self._silent_bars(watched)
             told = judge_silence(rule.spec, rule.version, bars, watched.state, seen=seen)
@@ -252,9 +258,13 @@ class Evaluation:
             return
         step = watched.rule.spec.timeframe_ms
         last_ms = min(newest_ms, watched.next_ms + (MOST_BARS - 1) * step)
-        judge = (
-            self._judge_zscore if watched.rule.spec.kind == "zscore" else self._judge_relationship
-        )
+        if watched.rule.spec.radar is not None:
+            last_ms = newest_ms
+        judge = {
+            "zscore": self._judge_zscore,
+            "relationship": self._judge_relationship,
+            "radar": self._judge_radar,
+        }[watched.rule.spec.kind]
         yield from judge(watched, fresh, last_ms, newest_ms, seen)
 
     def _seen(self, watched: Watched) -> frozenset[Episode]:
@@ -268,7 +278,7 @@ class Evaluation:
     def _silent_bars(self, watched: Watched) -> int:
         """How many bars have not closed in time; 0 while that is nothing to tell."""
         rule, latch = watched.rule.spec, watched.state.latches.get(NO_DATA)
-        if rule.pair is None or (latch is not None and latch.stage == "firing" and latch.told):
+        if rule.timeframe is None or (latch is not None and latch.stage == "firing" and latch.told):
             return 0
         waited_s = self._steady_s() - watched.moved_s - GRACE_S
         bars = int(max(0.0, waited_s) * 1_000 / rule.timeframe_ms)
@@ -320,6 +330,33 @@ class Evaluation:
             )  # fmt: skip
             state = judgement.after
             yield Judged(watched, judgement, None)
+
+    def _judge_radar(
+        self,
+        watched: Watched,
+        fresh: dict[str, Freshness],
+        last_ms: int,
+        newest_ms: int,
+        seen: frozenset[Episode],
+    ) -> Iterator[Judged]:
+        rule, state = watched.rule, watched.state
+        watch, step = rule.spec.radar, rule.spec.timeframe_ms
+        assert watch is not None, "a radar rule says what it watches"
+        first_ms = max(watched.next_ms, last_ms - (MOST_RADAR_BARS - 1) * step)
+        for open_ms in range(first_ms, last_ms + 1, step):
+            sky, reason = self._sky.at(watch, open_ms, state)
+            judgement = judge_radar(
+                rule.spec, rule.version, open_ms, sky, state,
+                is_late=open_ms < newest_ms, seen=seen, reason=reason,
+            )  # fmt: skip
+            state = judgement.after
+            yield Judged(watched, judgement, None)
+
+    def _newest_ms(self, rule: RuleSpec, fresh: dict[str, Freshness]) -> int | None:
+        """Open time of the newest bar that can be judged: both legs have it, or nearly all."""
+        if rule.radar is not None:
+            return self._sky.newest_ms(rule.radar.timeframe)
+        return _newest_ms(rule.pair, fresh)
 
     def _judge_data(self, watched: Watched, snapshot: Snapshot, seen: frozenset[Episode]) -> Judged:
         now_ms = self._now_ms()

@@ -26,7 +26,7 @@ class Figures:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._bars = BarCache(reader)
+        self.bars = BarCache(reader)
 
     def new_rows(self, pair: PairSpec, first_ms: int, last_ms: int, fresh: Fresh) -> pairs.NewRows:
         """The rows that open from `first_ms` to `last_ms`, and what decides on them."""
@@ -73,7 +73,7 @@ class Figures:
     def _legs(self, pair: PairSpec, plan: pairs.RowPlan, fresh: Fresh) -> tuple[Leg, Leg]:
         span = pair.timeframe_ms, plan.history_start_ms, plan.end_ms
         leg_a, leg_b = (
-            self._bars.leg(symbol, *span, fresh[symbol].revision)
+            self.bars.leg(symbol, *span, fresh[symbol].revision)
             for symbol in (pair.symbol_a, pair.symbol_b)
         )
         return leg_a, leg_b

@@ -8,7 +8,7 @@ from core.report import BackfillReport, WorkerReport, from_mapping
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES
 from ingest.store import jobs
-from ingest.store.reader import Reader
+from ingest.store.reader import Freshness, Reader
 from ingest.store.transaction import Writer
 
 BY_SCHEDULE = "schedule"
@@ -64,14 +64,20 @@ class ScanTimes:
 
 
 def newest_bars(reader: Reader, timeframe_ms: int) -> dict[str, int]:
-    """Open time of the newest bar of every symbol that is scanned: those that are streamed, or
-    where none is, all that were imported."""
+    """Open time of the newest bar of every symbol that is scanned."""
+    return {
+        name: one.newest_bars_ms[timeframe_ms]
+        for name, one in fresh_symbols(reader, timeframe_ms).items()
+    }
+
+
+def fresh_symbols(reader: Reader, timeframe_ms: int) -> dict[str, Freshness]:
+    """Every symbol that is scanned and has bars: those that are streamed, or where none is, all
+    that were imported."""
     stored = reader.symbols()
     names = [one.symbol for one in stored if one.subscribed] or [one.symbol for one in stored]
     fresh = reader.freshness(names, (timeframe_ms,))
-    return {
-        name: one.newest_bars_ms[timeframe_ms] for name, one in fresh.items() if one.newest_bars_ms
-    }
+    return {name: one for name, one in fresh.items() if one.newest_bars_ms}
 
 
 def is_history_whole(reader: Reader) -> bool:

@@ -131,16 +131,17 @@ def _move_on(tx: Transaction, rule: StoredRule, judged: Judgement, now_ms: int) 
 
 def _note(tx: Transaction, rule: StoredRule, judged: Judgement, event: Event, now_ms: int) -> None:
     key = (rule.rule_id, *event.episode)
+    words, value, values = event.facts or (judged.words, judged.value, judged.values)
     if event.kind == "fired":
         tx.run(
             "INSERT INTO episodes (rule_id, version, direction, start_ms, state, outcome,"
             " value_at_start, value_peak, words, values_at_start, late, revised)"
             " VALUES (?, ?, ?, ?, 'firing', '', ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             *key,
-            _number(judged.value),
-            _number(judged.value),
-            judged.words,
-            _json(judged.values),
+            _number(value),
+            _number(value),
+            words,
+            _json(values),
             judged.is_late,
             False,
         )
@@ -153,7 +154,7 @@ def _note(tx: Transaction, rule: StoredRule, judged: Judgement, event: Event, no
             f" WHERE {_OF_EPISODE}",
             event.outcome,
             judged.open_time_ms,
-            _number(judged.value),
+            _number(value),
             *key,
         )
         if event.tell:

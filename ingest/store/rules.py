@@ -41,9 +41,14 @@ class StoredRule:
     @property
     def link(self) -> str:
         """Path of the page with the rule's own pair and series, since its birth."""
-        if self.spec.pair is None:
-            return "/health"
-        values = {name: getattr(self.spec.pair, name) for name in PAIR_PARAMETERS}
+        return self.link_of(None, None)
+
+    def link_of(self, symbol_a: str | None, symbol_b: str | None) -> str:
+        """The same of an episode, which is of one of many pairs where the rule is a radar's."""
+        pair = self.spec.pair_of(symbol_a, symbol_b)
+        if pair is None:
+            return "/health" if self.spec.radar is None else "/scanner"
+        values = {name: getattr(pair, name) for name in PAIR_PARAMETERS}
         asked = {name: value for name, value in values.items() if value is not None}
         return "/?" + urlencode(asked | {"since": self.born_ms})
 
@@ -202,7 +207,7 @@ def _keep(tx: Transaction, rule: StoredRule) -> StoredRule:
         rule.spec.kind,
         None if pair is None else pair.symbol_a,
         None if pair is None else pair.symbol_b,
-        None if pair is None else pair.timeframe,
+        rule.spec.timeframe,
         rule.spec.watch.enabled,
         json.dumps(rule_body(rule.spec), allow_nan=False, separators=(",", ":")),
     )

@@ -3,9 +3,10 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from core.radar_spec import legs_of
 from ingest.store.connections import ReadConnections, marks, run
 from ingest.store.rules import COLUMNS, IN_FORCE, StoredRule, stored_rule
 
@@ -204,8 +205,11 @@ class WatchReader(ReadConnections):
                 where.append(condition)
                 values.append(value)
         if symbols is not None:
-            where.append("symbol_a = ? AND symbol_b = ?")
-            values += symbols
+            legs = "/".join(symbols)
+            where.append(
+                "((symbol_a = ? AND symbol_b = ?) OR (kind = 'radar' AND direction IN (?, ?)))"
+            )
+            values += [*symbols, f"long_spread:{legs}", f"short_spread:{legs}"]
         if still_open:
             where.append("episodes.state <> 'resolved'")
         sql = f"{_EPISODE} WHERE {' AND '.join(where)} ORDER BY episodes.id DESC LIMIT ?"
@@ -220,18 +224,7 @@ class WatchReader(ReadConnections):
                     *(row[0] for row in rows),
                 ):
                     sent[episode_id].append(Sent(*columns))
-        return [
-            StoredEpisode(
-                *(
-                    *row[:15],
-                    *map(bool, row[15:17]),
-                    *row[17:22],
-                    json.loads(row[22]),
-                    tuple(sent[row[0]]),
-                )
-            )
-            for row in rows
-        ]
+        return [_episode(row, sent[row[0]]) for row in rows]
 
     def alert(self, episode_id: int) -> StoredEpisode | None:
         """One episode."""
@@ -381,6 +374,17 @@ class WatchReader(ReadConnections):
                 int(since_ms),
             ).all()
         return [(row[0], row[1]) for row in rows]
+
+
+def _episode(row: Any, sent: Sequence[Sent]) -> StoredEpisode:
+    """The legs of a radar's episode are in its direction."""
+    late, revised, values = bool(row[15]), bool(row[16]), json.loads(row[22])
+    found = StoredEpisode(*(*row[:15], late, revised, *row[17:22], values, tuple(sent)))
+    legs = legs_of(found.direction) if found.kind == "radar" else None
+    if legs is None:
+        return found
+    side = found.direction.partition(":")[0]
+    return replace(found, direction=side, symbol_a=legs[0], symbol_b=legs[1])
 
 
 def _decided(row: Any) -> Decided:

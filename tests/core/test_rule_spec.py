@@ -22,6 +22,7 @@ BODIES = {
     "relationship": {"symbol_a": "SOLUSDT", "symbol_b": "AVAXUSDT", "measure": "pvalue_both",
                      "above": 0.2, "hysteresis": 0.05},
     "data": {"symbols": ["ltcusdt", "LTCUSDT"], "silent_after_s": 180},
+    "radar": {"timeframe": "5m", "max_q": 0.05, "min_half_life": 2, "fee_bps": 7},
 }  # fmt: skip
 
 
@@ -77,6 +78,11 @@ def test_a_stored_rule_reads_back_as_it_was(kind):
         ({"kind": "relationship", "measure": "correlation", "below": 0, "paper": True}, "paper",
          "is not a parameter"),
         ({"kind": "data", "symbol_a": "BTCUSDT"}, "symbol_a", "is not a parameter"),
+        ({"kind": "radar", "timeframe": "1s"}, "timeframe", "must be one of 1m, 5m, 15m, 1h"),
+        ({"kind": "radar", "min_half_life": 9, "max_half_life": 9}, "max_half_life",
+         "must be above min_half_life (9)"),
+        ({"kind": "radar", "min_z": 1, "back_z": 1}, "back_z", "must be below min_z (1)"),
+        ({"kind": "radar", "symbol_a": "BTCUSDT"}, "symbol_a", "is not a parameter"),
         ({"kind": "data", "symbols": ["no symbol!"]}, "symbols", "a list of at most 1000 names"),
     ],
 )  # fmt: skip

@@ -8,12 +8,13 @@ from markupsafe import Markup
 
 from app.views.markup import data, element, html_text
 from core.parameters import Choice, Flag, Names, Parameter, Symbol
-from core.rule_spec import KINDS, RULE_PARAMETERS
+from core.rule_spec import EVERY_PARAMETER, KINDS, RULE_PARAMETERS
 
 FIRST = (
     "symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "hedge", "measure", "below",
-    "above", "symbols", "silent_after_s", "stale_after_s", "missing_ids", "days_left", "for_bars",
-    "keep_bars", "cooldown_s", "channels", "paper", "note",
+    "above", "symbols", "silent_after_s", "stale_after_s", "missing_ids", "days_left", "max_q",
+    "max_median", "min_half_life", "max_half_life", "min_quote_volume", "min_z", "back_z",
+    "for_bars", "keep_bars", "cooldown_s", "channels", "paper", "note",
 )  # fmt: skip
 """What is asked at once; the rest lies behind More."""
 SUGGESTED = "rule-suggested-symbols"
@@ -22,16 +23,10 @@ SET_ELSEWHERE = ("kind", "mute_until", "enabled")
 
 def rule_form(symbols: Sequence[str], channels: Sequence[str]) -> Markup:
     """Fields of every kind; a script shows those of the kind that is chosen."""
-    kinds_of: dict[str, list[str]] = {}
-    fields: dict[str, Parameter] = {}
-    for kind, table in RULE_PARAMETERS.items():
-        for name, parameter in table.items():
-            if name not in SET_ELSEWHERE:
-                kinds_of.setdefault(name, []).append(kind)
-                fields[name] = parameter
     made = {
-        name: _field(name, parameter, kinds_of[name], channels)
-        for name, parameter in fields.items()
+        name: _field(name, entry, _kinds_with(name), channels)
+        for name, entry in EVERY_PARAMETER.items()
+        if name not in SET_ELSEWHERE
     }
     options = [element("option", words, value=kind) for kind, words in KINDS.items()]
     listed = [element("option", value=symbol) for symbol in symbols]
@@ -55,6 +50,10 @@ def rule_form(symbols: Sequence[str], channels: Sequence[str]) -> Markup:
             ),
         ]
     )  # fmt: skip
+
+
+def _kinds_with(name: str) -> list[str]:
+    return [kind for kind, table in RULE_PARAMETERS.items() if name in table]
 
 
 def _field(

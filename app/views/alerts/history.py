@@ -19,10 +19,11 @@ from app.views.markup import aria, data, element, html_text, table
 from app.views.shell.news import direction_words, mark_of, pair_words
 from app.views.text import money, plain
 from core.errors import ParameterErrors
-from core.rule_spec import KINDS, RuleSpec
+from core.rule_spec import KINDS, Z_KINDS, RuleSpec
 from core.timeframes import TIMEFRAMES
 from core.types import FloatArray, PairResult
 from ingest.store.reader import StoredEpisode
+from ingest.store.rules import StoredRule
 
 COLUMNS = ("fired, UTC", "pair", "direction", "z", "peak", "outcome", "delivered")
 LEFT = ("fired, UTC", "pair", "direction", "outcome", "delivered")
@@ -146,10 +147,10 @@ def episode_panel(desk: Desk, judged: Judged, watched: WatchedRule | None) -> An
     head = html.Div(
         className="panel-head",
         children=[
-            html.H2([rule_name(spec), " ",
+            html.H2([rule_name(spec) if spec.pair or not episode else pair_words(episode), " ",
                      html.Span(state, className=side_look(episode.direction) if episode else ""),
                      html.Small(since or rule_words(spec))]),
-            html.A("Open in Live" if spec.pair else "Open Health", href=rule.link),
+            _link(rule, episode),
             html.Button("✕", className="plain", type="button", **aria(label="Close"),
                         **data(ask="alert" if episode else "rule", value="")),
         ],
@@ -181,6 +182,13 @@ def episode_panel(desk: Desk, judged: Judged, watched: WatchedRule | None) -> An
                       html.Div(tools, className="actions")])  # fmt: skip
 
 
+def _link(rule: StoredRule, episode: StoredEpisode | None) -> html.A:
+    legs = (episode.symbol_a, episode.symbol_b) if episode else (None, None)
+    href = rule.link_of(*legs)
+    names = {"/health": "Open Health", "/scanner": "Open the Scanner"}
+    return html.A(names.get(href, "Open in Live"), href=href)
+
+
 def _tool(words: str, what: str, rule_id: int) -> html.Button:
     return html.Button(words, className="btn-small", type="button", **data(do=what, id=rule_id))
 
@@ -188,8 +196,9 @@ def _tool(words: str, what: str, rule_id: int) -> html.Button:
 def _judged_on(judged: Judged) -> list[Any]:
     rule, episode = judged.rule, judged.episode
     values = episode.values if episode else judged.decisions[0].values if judged.decisions else {}
-    pair = rule.spec.pair if rule else None
-    if pair is None or not values:
+    legs = (episode.symbol_a, episode.symbol_b) if episode else (None, None)
+    pair = rule.spec.pair_of(*legs) if rule else None
+    if rule is None or pair is None or not values:
         return []
     shown = [
         f"{words} {plain(float(values[name]), form)}"
@@ -197,13 +206,14 @@ def _judged_on(judged: Judged) -> list[Any]:
             ("close_a", pair.symbol_a, ",.6g"), ("close_b", pair.symbol_b, ",.6g"),
             ("intercept", "α", ".4g"), ("hedge_ratio", "β", ".3f"),
             ("spread_mean", "mean", ".4g"), ("spread_std", "σ", ".4g"), ("zscore", "z", "+.2f"),
-            ("value", "value", ".4g"),
+            ("value", "value", ".4g"), ("level", "counts from", ".2f"), ("qvalue", "q", ".3f"),
+            ("p_quarters_median", "quarters", ".3f"),
         )
         if isinstance(values.get(name), int | float)
     ]  # fmt: skip
     parts: list[Any] = [f"Judged on {', '.join(shown)}. "]
-    if episode is not None and rule is not None and rule.spec.kind == "zscore":
-        asked = rule.link.partition("?")[2]
+    if episode is not None and rule.spec.kind in Z_KINDS:
+        asked = rule.link_of(*legs).partition("?")[2]
         parts.append(
             html.A(
                 "all numbers of this bar",
@@ -214,8 +224,9 @@ def _judged_on(judged: Judged) -> list[Any]:
 
 
 def _chart(desk: Desk, spec: RuleSpec, episode: StoredEpisode | None) -> Any:
-    pair = spec.pair
-    if pair is None or spec.kind != "zscore":
+    legs = (episode.symbol_a, episode.symbol_b) if episode else (None, None)
+    pair = spec.pair_of(*legs)
+    if pair is None or spec.kind not in Z_KINDS:
         return html.P("No chart: it watches no z.", className="none")
     try:
         state = desk.pairs.state(pair)
@@ -278,8 +289,7 @@ def why_panel(judged: Judged) -> Any:
     )
     if not judged.decisions:
         return html_text([head, html.Div(html.P("No bar judged."), className="empty")])
-    pair = judged.rule.spec.pair if judged.rule else None
-    timeframe = pair.timeframe if pair else None
+    timeframe = judged.rule.spec.timeframe if judged.rule else None
     start_ms = judged.episode.start_ms if judged.episode else None
     rows = [
         html.Li(

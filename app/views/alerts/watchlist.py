@@ -23,10 +23,11 @@ from app.views.alerts.words import (
 )
 from app.views.drawing import sparkline
 from app.views.markup import aria, data, html_text, table
-from app.views.shell.news import direction_words, mark_of
+from app.views.shell.news import direction_words, mark_of, pair_words
 from app.views.text import NONE, coin, count, duration_text, money, plain, signed, time_text
 from core.pair_spec import HEDGES
 from core.paper import Together
+from core.rule_spec import Z_KINDS
 from ingest.store.reader import StoredEpisode
 
 COLUMNS = (
@@ -53,7 +54,8 @@ def firing_cards(rules: Sequence[WatchedRule]) -> Any:
 def _card(one: WatchedRule, episode: StoredEpisode) -> html.Article:
     spec, closed = one.rule.spec, one.pair.closed if one.pair else None
     pair = spec.pair
-    small = f"{pair.timeframe} · {HEDGES[pair.hedge]}" if pair else "data"
+    small = f"{pair.timeframe} · {HEDGES[pair.hedge]}" if pair else spec.timeframe or "data"
+    name = rule_name(spec) if spec.radar is None else pair_words(episode)
     line: Any = None
     if closed is not None and pair is not None and spec.kind == "zscore":
         line = sparkline(closed.figures.recent_z, pair.entry_z, f"z of {rule_name(spec)}, 120 bars")
@@ -71,13 +73,14 @@ def _card(one: WatchedRule, episode: StoredEpisode) -> html.Article:
         **data(key=episode.episode_id),
         children=[
             html.Div([
-                html.H3([html.A(rule_name(spec), href=one.rule.link), html.Small(f" {small}")]),
+                html.H3([html.A(name, href=one.rule.link_of(episode.symbol_a, episode.symbol_b)),
+                         html.Small(f" {small}")]),
                 html.Strong(now if pair else mark_of(episode.direction) or "!"),
             ]),
             html.Div(line, className="line"),
             html.Div([
                 html.P([html.Span(mark_of(episode.direction), className=look), " ",
-                        direction_words(episode) if spec.kind == "zscore" else episode.words]),
+                        direction_words(episode) if spec.kind in Z_KINDS else episode.words]),
                 html.Small(f"{fired}{note}"),
             ]),
             html.Div(
@@ -268,7 +271,7 @@ def judged_words(rules: Iterable[WatchedRule]) -> list[str]:
         for one in rules
         if one.standing is not None
         and one.standing.judged_ms is not None
-        and one.rule.spec.pair is not None  # the data are judged by the minute, not after a bar
+        and one.rule.spec.data is None  # the data are judged by the minute, not after a bar
     ]
     if not judged:
         return []

@@ -5,7 +5,8 @@ import math
 from app.services.watchlist import WatchedRule
 from app.views.text import NONE, coin, count, duration_text, plain, signed, time_text
 from core.pair_spec import HEDGES
-from core.rule_spec import MEASURES, RuleSpec
+from core.radar_spec import RadarWatch
+from core.rule_spec import MEASURES, Z_KINDS, RuleSpec
 from ingest.store.reader import StoredEpisode
 
 STATES = {
@@ -30,6 +31,8 @@ def rule_name(spec: RuleSpec) -> str:
     """Whom a rule watches."""
     if spec.pair is not None:
         return f"{coin(spec.pair.symbol_a)} / {coin(spec.pair.symbol_b)}"
+    if spec.radar is not None:
+        return "any pair that passes"
     if spec.data is None or not spec.data.symbols:
         return "all symbols"
     names = [coin(symbol) for symbol in spec.data.symbols]
@@ -39,6 +42,8 @@ def rule_name(spec: RuleSpec) -> str:
 def rule_words(spec: RuleSpec) -> str:
     """What of it, in small: timeframe, hedge, window, entry and exit, or the bound."""
     pair, bound = spec.pair, spec.bound
+    if spec.radar is not None:
+        return _radar_words(spec.radar)
     if pair is None:
         return "data · silent, ids missing, disk"
     if bound is not None:
@@ -52,6 +57,21 @@ def rule_words(spec: RuleSpec) -> str:
         f"{pair.timeframe} · {HEDGES[pair.hedge]} · {pair.window:,}"
         f" · {pair.entry_z:g} / {pair.exit_z:g}"
     )
+
+
+def _radar_words(radar: RadarWatch) -> str:
+    limits = [
+        f"{name} {value:g}"
+        for name, value in (
+            ("q ≤", radar.max_q),
+            ("quarters ≤", radar.max_median),
+            ("half-life ≥", radar.min_half_life),
+            ("half-life ≤", radar.max_half_life),
+        )
+        if value is not None
+    ]
+    level = "break-even" if radar.min_z is None else f"{radar.min_z:g}"
+    return " · ".join((radar.timeframe, "radar", *limits, f"|z| ≥ {level}"))
 
 
 def state_of(one: WatchedRule) -> str:
@@ -109,14 +129,14 @@ def outcome(one: StoredEpisode, timeframe_ms: int) -> str:
         return how
     bars = round((one.end_ms - one.start_ms) / timeframe_ms)
     at = f", z {signed(one.value_at_end)}" if one.value_at_end is not None else ""
-    return f"{how} after {count(bars, 'bar')}{at if one.kind == 'zscore' else ''}"
+    return f"{how} after {count(bars, 'bar')}{at if one.kind in Z_KINDS else ''}"
 
 
 def value_text(one: StoredEpisode, value: float | None) -> str:
     """z with its sign, any other figure plainly."""
     if value is None:
         return NONE
-    return signed(value) if one.kind == "zscore" else plain(value, ".4g")
+    return signed(value) if one.kind in Z_KINDS else plain(value, ".4g")
 
 
 def moment(time_ms: int, timeframe: str | None = None) -> str:

@@ -8,6 +8,7 @@ from app.services import Desk
 from app.services.found import NEWEST
 from app.views.links import query_of
 from app.views.text import coin, duration_text, signed, time_text
+from core.rule_spec import Z_KINDS
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES
 from ingest.store.reader import StoredEpisode
@@ -89,8 +90,8 @@ def away_since(newest: Sequence[StoredEpisode], last_id: int, since_ms: int, now
 def _toast(one: StoredEpisode, rule: StoredRule | None, settings: Settings) -> dict[str, Any]:
     name = f"{pair_words(one)} {one.timeframe or ''}".rstrip()
     value = one.value_at_start
-    at = f" at {signed(value)}" if value is not None and one.kind == "zscore" else ""
-    words = direction_words(one) if one.kind == "zscore" else one.words
+    at = f" at {signed(value)}" if value is not None and one.kind in Z_KINDS else ""
+    words = direction_words(one) if one.kind in Z_KINDS else one.words
     seen = f", seen by {one.acknowledged_by}" if one.acknowledged_by else ""
     entry = None
     if rule is not None and rule.spec.pair is not None and one.kind == "zscore":
