@@ -40,7 +40,7 @@
 
   /** What the link says of the pair and no field holds: costs, notional, one's own thresholds. */
   function own() {
-    const names = ["window", "entry_z", "exit_z", "exit_rule", "stop_z", "max_hold_bars", "hedge", "hedge_window", "fee_bps", "slippage_bps", "notional"];
+    const names = ["window", "entry_z", "exit_z", "exit_rule", "stop_z", "max_hold_bars", "hedge", "hedge_window", "hedge_window_values", "fee_bps", "slippage_bps", "notional"];
     const asked = new URLSearchParams(location.search);
     return Object.fromEntries(names.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
   }

@@ -118,7 +118,7 @@ def test_the_map_shows_medians_of_what_is_hidden(lab: Desk, own_writer: Writer) 
     assert axes_shown(told["axes"]) == ("window", "entry_z")
     shape = [len(told["axes"][name]) for name in AXES]
     flat = told["metrics"]["avg_pnl"]
-    table = medians(told, "net", 10_000.0)
+    table = medians(told, "net", 10_000.0, axes_shown(told["axes"]))
     for window in range(2):
         for entry in range(3):
             found = []

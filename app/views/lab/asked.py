@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
-from core.grid_spec import SWEEP_PARAMETERS
+from core.grid_spec import AXES, SWEEP_PARAMETERS
 
 Metric = Literal["net", "sharpe", "trades"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -18,6 +18,9 @@ class Asked(NamedTuple):
     other: int | None = None
     """A run to stand beside it."""
     metric: Metric = "net"
+    down: str | None = None
+    """Axes of the map; what suits the run unless asked."""
+    across: str | None = None
     form: tuple[tuple[str, str], ...] = ()
 
 
@@ -30,12 +33,18 @@ def read_asked(raw: object) -> Asked:
         run=_number(given.get("run")),
         other=_number(given.get("other")),
         metric=next((name for name in METRICS if name == given.get("metric")), "net"),
+        down=_axis(given.get("down")),
+        across=_axis(given.get("across")),
         form=tuple(
             (name, fields[name])
             for name in SWEEP_PARAMETERS
             if isinstance(fields.get(name), str) and 0 < len(fields[name]) <= LONGEST
         ),
     )
+
+
+def _axis(value: object) -> str | None:
+    return next((name for name in AXES if name == value), None)
 
 
 def _number(value: object) -> int | None:

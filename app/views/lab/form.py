@@ -22,6 +22,7 @@ AXES = {
     "hedge_values": ("Hedge", ", ".join(HEDGES)),
 }
 PAIR = ("symbol_a", "symbol_b", "timeframe", "bars", "train_bars", "name")
+BRIEF = ("timeframe", "bars", "train_bars")
 
 
 def form(desk: Desk) -> Any:
@@ -46,7 +47,8 @@ def form(desk: Desk) -> Any:
             keys = "text" if name == "name" else "numeric"
             control = element("input", value=values[name], class_="in", inputmode=keys,
                               autocomplete="off", **data(lab_field=name))  # fmt: skip
-        fields.append(element("label", label, control, class_="lab-field"))
+        look = "lab-field brief" if name in BRIEF else "lab-field"
+        fields.append(element("label", label, control, class_=look))
     for name, (label, value) in AXES.items():
         about = f"{SWEEP_PARAMETERS[name].about}: listed, or as 1 to 4 by 0.25"
         control = element("input", value=value, class_="in", autocomplete="off", title=about,

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 from dash import html
+from markupsafe import Markup
 
-from app.views.lab.asked import METRICS, Metric
-from app.views.markup import aria, data, html_text
+from app.views.lab.asked import Asked, Metric
+from app.views.lab.links import live_link
+from app.views.markup import aria, data, element, html_text
 from app.views.text import plain
 from core.grid_spec import AXES
 from core.sweep import median_over
@@ -29,10 +30,20 @@ MOST = (24, 20)
 """Rows and columns that are shown; of more some are left out."""
 STEPS = 5
 """Shades."""
+_USUAL = Asked()
 
 
-def axes_shown(axes: Mapping[str, list[Any]]) -> tuple[str, str]:
-    """Down and across: window by entry where both are tried, else those with most values."""
+def axes_shown(axes: Mapping[str, list[Any]], asked: Asked = _USUAL) -> tuple[str, str]:
+    """Down and across: those asked for, the others as they suit the run."""
+    usual = _usual_axes(axes)
+    down, across = asked.down, asked.across
+    if across is None or across == down:
+        across = next(name for name in reversed(usual) if name != down)
+    return down or next(name for name in usual if name != across), across
+
+
+def _usual_axes(axes: Mapping[str, list[Any]]) -> tuple[str, str]:
+    """Window by entry where both are tried, else those with most values."""
     swept = [name for name in AXES if len(axes[name]) > 1]
     if "window" in swept and "entry_z" in swept:
         return "window", "entry_z"
@@ -42,7 +53,9 @@ def axes_shown(axes: Mapping[str, list[Any]]) -> tuple[str, str]:
     return (second if across == first else first), across
 
 
-def medians(told: Mapping[str, Any], metric: Metric, notional: float) -> FloatArray:
+def medians(
+    told: Mapping[str, Any], metric: Metric, notional: float, shown: tuple[str, str]
+) -> FloatArray:
     """The figure down and across, (rows, columns): the median of what is hidden, never its best."""
     axes, figures = told["axes"], told["metrics"]
     name = {"net": "avg_pnl", "sharpe": "sharpe", "trades": "total_trades"}[metric]
@@ -50,35 +63,28 @@ def medians(told: Mapping[str, Any], metric: Metric, notional: float) -> FloatAr
     if metric == "net":
         cells = cells / notional * 1e4
     table = cells.reshape([len(axes[axis]) for axis in AXES])
-    return median_over(table, axes_shown(axes))
+    return median_over(table, shown)
 
 
-def heat_map(told: Mapping[str, Any], spec: Mapping[str, Any], metric: Metric) -> Any:
+def heat_map(told: Mapping[str, Any], spec: Mapping[str, Any], asked: Asked) -> Any:
     """The table; a click on a cell opens Live with its two values."""
-    axes = told["axes"]
-    down, across = axes_shown(axes)
-    table = medians(told, metric, spec["notional"])
+    axes, metric = told["axes"], asked.metric
+    down, across = axes_shown(axes, asked)
+    table = medians(told, metric, spec["notional"], (down, across))
     rows, columns = (
         np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(int))
         for size, most in zip(table.shape, MOST, strict=True)
     )
     hidden = math.prod(len(values) for name, values in axes.items() if name not in (down, across))
-    left_out = "" if (len(rows), len(columns)) == table.shape else " · some rows left out"
+    left_out = "" if (len(rows), len(columns)) == table.shape else ", some rows left out"
     best = told["best"]["parameters"] if told["best"] else {}
     reach = float(np.nanmax(np.abs(table))) if np.isfinite(table).any() else 1.0
-    head = html.Div(
-        [
-            html.H2([NAMES[metric], html.Small(
-                f"in sample, median of {hidden:,} · framed yours · dashed best{left_out}"
-            )]),
-            html.Div(
-                [html.Button(WORDS[name], className="btn-small", type="button",
-                             **data(ask="metric", value=name),
-                             **aria(pressed=str(name == metric).lower())) for name in METRICS],
-                className="seg-buttons", role="group", **aria(label="Figure"),
-            ),
-        ],
-        className="panel-head",
+    small = html.Small(f"in sample, median of {hidden:,}{left_out}")
+    head = html.Div([html.H2([NAMES[metric], small]), _metrics(metric)], className="panel-head")
+    key = html.P(
+        [_picker("down", down, axes), _picker("across", across, axes),
+         "framed yours, dashed best; a cell opens in Live"],
+        className="notes axes",
     )  # fmt: skip
     body = []
     for row in rows.tolist():
@@ -92,7 +98,27 @@ def heat_map(told: Mapping[str, Any], spec: Mapping[str, Any], metric: Metric) -
                                               for column in columns.tolist())])  # fmt: skip
     caption = html.Caption(f"{NAMES[metric]} by {LABELS[down]} and {LABELS[across]}")
     heat = html.Table([caption, html.Tbody(body), html.Tfoot(foot)], className="heat")
-    return html_text([head, html.Div(heat, className="scrolls")])
+    return html_text([head, key, html.Div(heat, className="scrolls")])
+
+
+def _metrics(chosen: Metric) -> html.Div:
+    buttons = [
+        html.Button(words, className="btn-small", type="button", **data(ask="metric", value=name),
+                    **aria(pressed=str(name == chosen).lower()))
+        for name, words in WORDS.items()
+    ]  # fmt: skip
+    return html.Div(buttons, className="seg-buttons", role="group", **aria(label="Figure"))
+
+
+def _picker(name: str, chosen: str, axes: Mapping[str, list[Any]]) -> Markup:
+    """An axis of the map, chosen among those that were tried."""
+    options = [
+        element("option", LABELS[axis], value=axis, selected=axis == chosen)
+        for axis in AXES
+        if len(axes[axis]) > 1 or axis == chosen
+    ]
+    field = element("select", *options, class_="in", **data(ask=name))
+    return element("label", name, field)
 
 
 def _cell(
@@ -123,16 +149,3 @@ def _said(value: Any) -> str:
     if value is None:
         return "none"
     return f"{value:g}".replace("-", "−") if isinstance(value, int | float) else str(value)
-
-
-def live_link(spec: Mapping[str, Any], at: Mapping[str, Any]) -> str:
-    """Live with these parameters; a hedge window follows its window unless it is one of them."""
-    return f"/?{own_query({**spec, 'hedge_window': None, **at})}"
-
-
-def own_query(spec: Mapping[str, Any]) -> str:
-    """A pair and its parameters as a link says them."""
-    names = ("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "exit_rule",
-             "stop_z", "max_hold_bars", "hedge", "hedge_window", "bars", "fee_bps", "slippage_bps",
-             "notional")  # fmt: skip
-    return urlencode({name: spec[name] for name in names if spec[name] is not None})

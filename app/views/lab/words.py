@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.views.text import plain, time_text
+from app.views.text import NONE, plain, time_text
 from core.pair_spec import HEDGES
 
 NEWS_BELOW = 0.05
@@ -69,6 +69,11 @@ def look_of(p: float, walked: Mapping[str, Any] | None) -> str:
 def day(time_ms: int) -> str:
     """A moment by its day."""
     return time_text(time_ms)[:6]
+
+
+def known(value: float | None, form: str) -> str:
+    """A number in a form, or what stands for none."""
+    return NONE if value is None else plain(value, form)
 
 
 def mean_of(values: Sequence[float | None]) -> float:
