@@ -7,13 +7,6 @@
     button: "check-honesty",
     dialog: "honesty-checks",
   };
-  const NAMES = {
-    future: "Future cut off",
-    noise: "Random walks",
-    costs: "Costs",
-    exits: "Exits",
-    late: "Fills a bar later",
-  };
   const LOOKS = { true: ["✓", "passed"], false: ["✕", "bad"], null: ["–", "muted"] };
   const EVERY_MS = 700;
   const OPEN = ["queued", "running"];
@@ -37,13 +30,13 @@
     }
   }
 
-  function check({ name, passed, words }) {
+  function check({ label, passed, words }) {
     const [mark, look] = LOOKS[passed];
     const state = passed === null ? "not checked" : passed ? "passed" : "failed";
     const said = part("span", { className: look, textContent: mark, title: state });
     said.setAttribute("role", "img");
     said.setAttribute("aria-label", state);
-    return part("li", {}, said, part("b", { textContent: NAMES[name] }), part("p", { textContent: words }));
+    return part("li", {}, said, part("b", { textContent: label }), part("p", { textContent: words }));
   }
 
   async function fetched(path) {

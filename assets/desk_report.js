@@ -1,5 +1,6 @@
 /* The Lab's report: one html file that stands alone, with what is shown, its drawings and its look, every
-   parameter, and the link that shows it again. */
+   parameter, and the links that show it again and run it again. A sweep is first run again as a report,
+   which has the honesty check with it. */
 (function () {
   "use strict";
 
@@ -8,6 +9,10 @@
     form: "lab-form",
     runs: "lab-runs",
   };
+
+  let wanted = null; // the report that is saved once it is shown
+
+  const alerts = () => window.pairdesk.alerts;
 
   /** Rules of the desk's own sheets; fonts stay behind, which are files of their own. */
   function look() {
@@ -33,6 +38,7 @@
       frame.closest("section").remove();
     }
     copy.querySelectorAll("button").forEach((button) => button.remove());
+    copy.querySelectorAll("select").forEach((field) => field.replaceWith(`: ${field.selectedOptions[0].textContent}`));
     copy.querySelectorAll("a[href]").forEach((link) => link.setAttribute("href", link.href));
     copy.querySelectorAll("svg").forEach((svg) => svg.setAttribute("xmlns", "http://www.w3.org/2000/svg"));
     return copy;
@@ -70,12 +76,25 @@
     setTimeout(() => URL.revokeObjectURL(anchor.href), 0);
   }
 
+  async function begin(id) {
+    const answer = await fetch(`/api/jobs/${id}`);
+    const { spec } = await answer.json();
+    const job = await alerts().write("POST", "/api/jobs", { ...spec, kind: "report" });
+    wanted = job.id;
+    window.pairdesk.watch.ask({ run: job.id });
+  }
+
   document.addEventListener("click", ({ target }) => {
-    const button = target.closest && target.closest("[data-report]");
+    const button = target.closest && target.closest("[data-report], [data-report-of]");
     if (button) {
-      save(button.dataset.report).catch((error) => {
-        window.pairdesk.toasts.say({ heading: "No report", words: error.message, look: "bad" });
-      });
+      const { report, reportOf } = button.dataset;
+      (report ? save(report) : begin(reportOf)).catch(alerts().refused);
+    }
+  });
+  document.addEventListener("pairdesk:told", () => {
+    if (wanted && document.querySelector(`[data-report="${wanted}"]`)) {
+      save(wanted).catch(alerts().refused);
+      wanted = null;
     }
   });
 })();

@@ -312,6 +312,30 @@ def vectorbt_sweep() -> Callable[[], object]:
     return vectorbt_backtest(SWEPT)
 
 
+def pandas_sweep() -> Callable[[], object]:
+    """One cell as a notebook has it: a loop over z, marked at closes by pandas."""
+    zscore = SERIES.zscore[-SWEPT:].tolist()
+    ratio = pd.Series(SERIES.hedge_ratio[-SWEPT:]).shift(1)
+    gain_a, gain_b = (
+        pd.Series(close[-SWEPT:]).pct_change() for close in (ROWS.close_a, ROWS.close_b)
+    )
+
+    def run() -> object:
+        side, sides = 0, []
+        for z in zscore:
+            if side == 0 and abs(z) >= 2.0:
+                side = -1 if z > 0.0 else 1
+            elif side * z >= 0.5:
+                side = 0
+            sides.append(side)
+        held = pd.Series(sides).shift(1, fill_value=0)
+        costs = 12e-4 * held.diff().abs()
+        equity = 1.0 + (held * (gain_a - ratio * gain_b) / (1.0 + ratio.abs()) - costs).cumsum()
+        return equity, (equity / equity.cummax() - 1.0).min()
+
+    return run
+
+
 COMPARISONS = (
     Comparison("rolling OLS, spread, z", "statsmodels RollingOLS", BARS, ours_ols, statsmodels_ols),
     Comparison("rolling OLS, spread, z", "pandas rolling", BARS, ours_ols, pandas_ols),
@@ -341,6 +365,10 @@ COMPARISONS = (
     Comparison(
         f"a sweep's cell of {SWEPT:,} bars", "vectorbt from_orders", CELLS, ours_sweep,
         vectorbt_sweep, float(CELLS),
+    ),
+    Comparison(
+        f"a sweep's cell of {SWEPT:,} bars", "a loop and pandas", CELLS, ours_sweep, pandas_sweep,
+        float(CELLS),
     ),
     Comparison(
         "a whole pair, 1,440 result rows", "statsmodels, pandas, a loop", 1, ours_whole,

@@ -11,6 +11,14 @@ from core.stress import ANCHORED, AS_SET, LATE, MOVING, NO_COSTS, TWICE_COSTS, O
 NEWS_FROM = 95.0
 """Per cent of random walks that have to do worse before a profit is more than chance."""
 NET = "total_pnl"
+LABELS = {
+    "future": "Future cut off",
+    "noise": "Random walks",
+    "costs": "Costs",
+    "exits": "Exits",
+    "late": "Fills a bar later",
+}
+"""What each check is called."""
 
 
 @dataclass(frozen=True, slots=True)

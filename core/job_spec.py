@@ -74,6 +74,12 @@ JOB_KINDS: Mapping[str, JobKind] = MappingProxyType(
             SWEEP_PARAMETERS,
             limit_sweep,
         ),
+        "report": JobKind(
+            "A sweep with all that comes of it, and its pair's own honesty check",
+            "lab",
+            SWEEP_PARAMETERS,
+            limit_sweep,
+        ),
         "honesty": JobKind(
             "Whether a pair's figures look ahead, beat chance, and hang on costs, exits and fills",
             "lab",

@@ -26,6 +26,17 @@ class Band(NamedTuple):
     high: float
 
 
+class Resampled(NamedTuple):
+    """Bands over the bootstrap's resamples of a trial's returns, shares of the notional."""
+
+    total: Band
+    """Of the return of all periods."""
+    drawdown: Band
+    """Of the deepest one; indicative only, it covers less than it says."""
+    fan: FloatArray
+    """(3, t) of the return so far, after each period."""
+
+
 class Backtested(NamedTuple):
     """Probability of backtest overfitting, and what it was counted from."""
 
@@ -240,45 +251,21 @@ def backtest_overfitting(returns: FloatArray, blocks: int = 10) -> Backtested:
 
 def bootstrap(
     returns: FloatArray, block: float, resamples: int = 1_000, seed: int = 0
-) -> tuple[Band, Band]:
-    """Bands of total return and of the deepest drawdown of one trial's returns, not compounded.
+) -> Resampled:
+    """What the same returns in another order would have made, not compounded.
 
     Parameters
     ----------
     returns : (t,) of the notional, a period each.
     block : see `mean_block`.
-
-    Returns
-    -------
-    (return, drawdown): the drawdown's is indicative only, it covers less than it says.
     """
-    equity = _resampled(returns, block, resamples, seed)
-    peak = np.maximum(np.maximum.accumulate(equity, axis=1), 1.0)
-    deepest = (equity / peak - 1.0).min(axis=1)
-    totals, falls = (
-        np.percentile(values, PERCENTILES) for values in (equity[:, -1] - 1.0, deepest)
-    )
-    return Band(*totals.tolist()), Band(*falls.tolist())
-
-
-def bootstrap_fan(
-    returns: FloatArray, block: float, resamples: int = 1_000, seed: int = 0
-) -> FloatArray:
-    """How far the same returns in another order would have come after each period.
-
-    Returns
-    -------
-    (3, t) 5th, 50th and 95th percentile of the return so far, see `bootstrap`.
-    """
-    equity = _resampled(returns, block, resamples, seed)
-    fan: FloatArray = np.percentile(equity - 1.0, PERCENTILES, axis=0)
-    return fan
-
-
-def _resampled(returns: FloatArray, block: float, resamples: int, seed: int) -> FloatArray:
     rows = stationary_rows(len(returns), block, resamples, np.random.default_rng(seed))
-    equity: FloatArray = 1.0 + np.cumsum(returns[rows], axis=1)
-    return equity
+    gained = np.cumsum(returns[rows], axis=1)
+    peak = np.maximum(np.maximum.accumulate(gained, axis=1), 0.0)
+    deepest = ((1.0 + gained) / (1.0 + peak) - 1.0).min(axis=1)
+    fan = np.percentile(gained, PERCENTILES, axis=0)
+    falls = np.percentile(deepest, PERCENTILES)
+    return Resampled(Band(*fan[:, -1].tolist()), Band(*falls.tolist()), fan)
 
 
 def best_entry(cost: float) -> float:

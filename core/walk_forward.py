@@ -79,37 +79,6 @@ def plan_segments(start_ms: int, end_ms: int, step_ms: int, train_bars: int) -> 
 
 
 def walk_forward(
-    grid: Grid,
-    leg_a: Leg,
-    leg_b: Leg,
-    first_open_ms: int,
-    last_open_ms: int,
-    train_bars: int,
-    each: Callable[[Callable[[Batch], Traded], Iterable[Batch]], Iterable[Traded]] = map,
-    tell: Callable[[float], None] = lambda share: None,
-) -> WalkForward:
-    """Choose the best of a grid on each stretch and trade it on the next one.
-
-    Parameters
-    ----------
-    leg_a, leg_b, first_open_ms, last_open_ms, each : see `core.sweep.sweep`.
-    train_bars : L; a test has L/2 rows.
-    tell : is told which share of the segments is done.
-
-    Notes
-    -----
-    Chosen is the highest Sharpe ratio per period among combinations that closed FEWEST_TRADES in
-    training, the first of equals. Every stretch starts flat; hedges look back as far as they need,
-    never ahead. A trip that a test leaves open is closed at the next row's open with costs, so the
-    next choice starts flat as well; the last one's is marked.
-    """
-    every = np.ones(grid.cells, dtype=np.bool_)
-    return walk_among(
-        [every], grid, leg_a, leg_b, first_open_ms, last_open_ms, train_bars, each, tell
-    )[0]
-
-
-def walk_among(
     choices: Sequence[BoolArray],
     grid: Grid,
     leg_a: Leg,
@@ -120,11 +89,21 @@ def walk_among(
     each: Callable[[Callable[[Batch], Traded], Iterable[Batch]], Iterable[Traded]] = map,
     tell: Callable[[float], None] = lambda share: None,
 ) -> list[WalkForward]:
-    """Walk forward several times, each choosing among some cells; they are traded once for all.
+    """Choose the best among some cells of a grid on each stretch and trade it on the next one.
 
     Parameters
     ----------
-    choices : (cells,) each, which combinations may be chosen.
+    choices : (cells,) each, which cells may be chosen, a walk each; cells are traded once for all.
+    leg_a, leg_b, first_open_ms, last_open_ms, each : see `core.sweep.sweep`.
+    train_bars : L; a test has L/2 rows.
+    tell : is told which share of the segments is done.
+
+    Notes
+    -----
+    Chosen is the highest Sharpe ratio per period among combinations that closed FEWEST_TRADES in
+    training, the first of equals. Every stretch starts flat; hedges look back as far as they need,
+    never ahead. A trip that a test leaves open is closed at the next row's open with costs, so the
+    next choice starts flat as well; the last one's is marked.
     """
     spec = grid.spec
     step = spec.timeframe_ms

@@ -1,5 +1,7 @@
 """`/api/jobs`: long work that is done beside the desk."""
 
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import orjson
@@ -8,10 +10,14 @@ from marshmallow import INCLUDE, Schema, fields
 
 from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.rights import rights
+from app.api.spreadsheets import CSV, csv_answer, csv_text
 from app.api.values import choice, iso, moment, number, text
 from app.requests.jobs import JobBody, JobsParameters
 from app.requests.pair import NoParameters
 from app.services import Desk
+from app.services.refusals import NotThere
+from core.grid_spec import AXES
+from core.pair_spec import PAIR_PARAMETERS
 from ingest.store.jobs import STATES
 from ingest.store.reader import StoredJob
 
@@ -124,4 +130,27 @@ def job_routes(desk: Desk) -> ApiBlueprint:
         head = {"job_id": job_id} | {name: told[name] for name in RESULT_HEAD}
         return json_answer(head | orjson.loads(result))
 
+    @routes.get("/<int:job_id>/cells.csv")
+    @routes.arguments(NoParameters, location="query")
+    @routes.response(200, CSV, content_type="text/csv")
+    @routes.problems(400, 404, 429, 503)
+    def cells(values: dict[str, Any], job_id: int) -> Response:
+        """Each combination of a sweep with its figures as CSV; empty where a rule is not there."""
+        run = desk.lab.run(job_id)
+        if run.told is None:
+            raise NotThere(f"job {job_id} has no result: it is {run.job.state}")
+        columns = (*AXES, *run.told["metrics"])
+        return csv_answer(csv_text(columns, _cell_rows(run.told)), f"sweep-{job_id}.csv")
+
     return routes
+
+
+def _cell_rows(told: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Values of the axes, then the figures; a hedge window that follows its window as it was."""
+    cells = product(*(told["axes"][name] for name in AXES))
+    figures = zip(*told["metrics"].values(), strict=True)
+    for values, figure in zip(cells, figures, strict=True):
+        at = dict(zip(AXES, values, strict=True))
+        if at["hedge_window"] is None:
+            at["hedge_window"] = PAIR_PARAMETERS["hedge_window"].default.value(at)
+        yield [*at.values(), *figure]

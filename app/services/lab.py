@@ -17,7 +17,8 @@ from core.job_spec import read_job_spec
 from core.settings import Settings
 from ingest.store.reader import StoredJob
 
-KIND = "sweep"
+KINDS = ("sweep", "report")
+"""A report is a sweep, too, with the honesty check beside it."""
 KEPT = 2
 """Results that are kept as read: a large one takes a tenth of a second and tens of megabytes."""
 RUNS = 12
@@ -63,12 +64,13 @@ class LabService:
 
     def runs(self) -> list[StoredJob]:
         """The newest sweeps, the last one asked for first."""
-        return self._jobs.jobs(KIND, RUNS)
+        found = [job for kind in KINDS for job in self._jobs.jobs(kind, RUNS)]
+        return sorted(found, key=lambda job: -job.job_id)[:RUNS]
 
     def run(self, job_id: int) -> Run:
         """One of them; NotThere without one."""
         job = self._jobs.job(job_id)
-        if job.body.get("kind") != KIND:
+        if job.body.get("kind") not in KINDS:
             raise NotThere(f"job {job_id} is no sweep")
         return Run(job, self._told(job))
 
@@ -86,7 +88,7 @@ class LabService:
         ParameterErrors
             Names every bad parameter and what it allows.
         """
-        values = read_job_spec({**given, "kind": KIND}, self._settings).values
+        values = read_job_spec({**given, "kind": "sweep"}, self._settings).values
         cells = prod(len(values[f"{name}_values"] or (None,)) for name in AXES)
         return Cost(cells, values["bars"], cells * values["bars"] / CELL_ROWS_A_SECOND)
 

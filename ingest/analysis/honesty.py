@@ -5,10 +5,10 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from core.honest_words import NET, judge
+from core.honest_words import LABELS, NET, judge
 from core.honesty import placebo, truncation_check
 from core.pair import plan_rows
-from core.pair_spec import read_pair_spec
+from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
 from core.stress import stress
 from ingest.analysis.pair_bars import shared_bars
 from ingest.analysis.work import Answer, Work
@@ -20,7 +20,8 @@ def check_pair(work: Work) -> Answer:
     """Check a pair as it is set; what is kept has the verdict in words and each number of it."""
     started = time.perf_counter()
     work.tell(0.0, "reads bars")
-    spec = read_pair_spec(work.spec.values, work.settings)
+    own = {name: work.spec.values[name] for name in PAIR_PARAMETERS if name in work.spec.values}
+    spec = read_pair_spec(own, work.settings)
     legs, first_ms, last_ms = shared_bars(work.reader, spec)
     plan = plan_rows(spec, first_ms, last_ms)
     work.tell(0.1, "cuts the future off")
@@ -32,7 +33,7 @@ def check_pair(work: Work) -> Answer:
     verdict = judge(truncation, noise, why, outcomes)
     told: dict[str, Any] = {
         "verdict": verdict.words,
-        "checks": [asdict(check) for check in verdict.checks],
+        "checks": [asdict(one) | {"label": LABELS[one.name]} for one in verdict.checks],
         "cuts": truncation.cuts,
         "values_compared": truncation.values_compared,
         "differences": [asdict(one) for one in truncation.differences],

@@ -12,6 +12,7 @@ from core.job_spec import read_job_spec
 from core.settings import Settings
 from ingest.analysis.honesty import check_pair
 from ingest.analysis.lab import sweep_pair, walk_pair
+from ingest.analysis.report import report_pair
 from ingest.analysis.scanning import scan_market
 from ingest.analysis.work import Answer, NotWanted, Work
 from ingest.store import jobs
@@ -26,6 +27,7 @@ WORK: Mapping[str, Callable[[Work], Answer]] = MappingProxyType(
         "scan": scan_market,
         "sweep": sweep_pair,
         "walk_forward": walk_pair,
+        "report": report_pair,
         "honesty": check_pair,
     }
 )

@@ -17,7 +17,6 @@ from core.overfitting import (
     backtest_overfitting,
     best_entry,
     bootstrap,
-    bootstrap_fan,
     deflated_sharpe,
     distinct_trials,
     mean_block,
@@ -31,7 +30,7 @@ from core.parameters import Values
 from core.spread import break_even_z
 from core.sweep import FIGURES, Batch, Cells, Grid, Traded, grid_of, sweep
 from core.types import FloatArray, IntArray, Leg
-from core.walk_forward import Segment, WalkForward, ratio_by_fold, walk_among
+from core.walk_forward import Segment, WalkForward, ratio_by_fold, walk_forward
 from ingest.analysis.executor import usable_cores
 from ingest.analysis.pair_bars import shared_bars
 from ingest.analysis.work import Answer, Work
@@ -197,9 +196,9 @@ def _luck(spec: PairSpec, leg_a: Leg, leg_b: Leg, first_ms: int, last_ms: int) -
     metrics = backtest.metrics
     hold = metrics.avg_hold_bars * len(returns) / shown if metrics.total_trades else 1.0
     block = mean_block(len(returns), hold)
-    gained, fallen = bootstrap(returns, block)
+    told = bootstrap(returns, block)
     ends = times[period_ends(times)[0][1:]]
-    fan = bootstrap_fan(returns, block) * spec.notional
+    fan = told.fan * spec.notional
     return own | {
         "fan": {
             "time": _curve(ends, fan[0])["time"],
@@ -209,8 +208,8 @@ def _luck(spec: PairSpec, leg_a: Leg, leg_b: Leg, first_ms: int, last_ms: int) -
             },
         },
         "block": block,
-        "return": list(gained),
-        "drawdown": list(fallen),
+        "return": list(told.total),
+        "drawdown": list(told.drawdown),
         "note": "drawdown is indicative: its band holds three in four, not nine in ten",
     }
 
@@ -232,7 +231,7 @@ def _walked(
     for name in ("hedge", "entry_z"):
         places = np.unravel_index(np.arange(grid.cells), grid.shape)[AXES.index(name)]
         choices |= {(name, value): places == at for at, value in enumerate(grid.values[name])}
-    walked = walk_among(
+    walked = walk_forward(
         list(choices.values()), grid, *legs, first_ms, last_ms, values["train_bars"], each=each,
         tell=lambda share: work.tell(begin + (1.0 - begin) * share, words),
     )  # fmt: skip

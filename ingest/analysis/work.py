@@ -30,6 +30,9 @@ class Work:
     job_id: int
     tries: int
     spec: JobSpec
+    begin: float = 0.0
+    share: float = 1.0
+    """What this is of the whole job, where it is one part of several."""
     clock: Callable[[], float] = time.monotonic
     _told_at: float = -float("inf")
     _words: str = ""
@@ -47,5 +50,6 @@ class Work:
             return
         self._told_at, self._words = now, words
         with self.writer.transaction() as tx:
-            if not jobs.tell(tx, self.job_id, self.tries, progress, words):
+            done = self.begin + self.share * progress
+            if not jobs.tell(tx, self.job_id, self.tries, done, words):
                 raise NotWanted

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import orjson
 import pytest
+from markupsafe import escape
 
 from app.services import Desk, open_desk
 from app.views.lab import ids
@@ -14,10 +15,13 @@ from app.views.lab.asked import Asked, read_asked
 from app.views.lab.heat import axes_shown, medians
 from app.views.lab.parts import parts
 from app.views.lab.words import verdict
+from app.views.text import plain
 from core.grid_spec import AXES
 from core.job_spec import read_job_spec
 from core.settings import Settings
-from ingest.analysis.lab import sweep_pair
+from core.sweep import grid_of
+from ingest.analysis import honesty
+from ingest.analysis.job import WORK
 from ingest.analysis.work import Work
 from ingest.store import jobs
 from ingest.store.reader import Reader
@@ -46,7 +50,7 @@ def run(lab: Desk, writer: Writer, **changes: object) -> int:
     with writer.transaction() as tx:
         jobs.claim(tx, "lab", NOW_MS)
     spec = read_job_spec(ASKED | changes, Settings())
-    told, words = sweep_pair(Work(Settings(), lab.jobs._reader, writer, job_id, 1, spec))
+    told, words = WORK[spec.kind](Work(Settings(), lab.jobs._reader, writer, job_id, 1, spec))
     packed = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
     with writer.transaction() as tx:
         jobs.finish(tx, job_id, 1, packed, words, NOW_MS)
@@ -131,6 +135,76 @@ def test_the_map_shows_medians_of_what_is_hidden(lab: Desk, own_writer: Writer) 
                     found.append(flat[cell])
             expected = float(np.median(found)) if found else np.nan
             assert table[window, entry] == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_map_lies_as_asked_and_says_which_axis_is_which(lab: Desk, own_writer: Writer) -> None:
+    told = lab.lab.run(run(lab, own_writer)).told
+    assert told is not None
+    shape = [len(told["axes"][name]) for name in AXES]
+    flat = np.array([np.nan if value is None else value for value in told["metrics"]["avg_pnl"]])
+    for raw, shown in (
+        ({"across": "window"}, ("entry_z", "window")),
+        ({"down": "exit_z"}, ("exit_z", "entry_z")),
+        ({"down": "exit_z", "across": "window"}, ("exit_z", "window")),
+        ({"down": "entry_z", "across": "entry_z"}, ("entry_z", "window")),
+        ({"down": "magic", "across": 3}, ("window", "entry_z")),
+    ):
+        asked = read_asked(raw)
+        assert axes_shown(told["axes"], asked) == shown
+        content = str(parts(lab, asked)[ids.MAP])
+        picked = re.findall(r'<select[^>]*data-ask="([^"]+)".*?</select>', content)
+        assert picked == ["down", "across"]
+        assert re.findall(r'<option value="([^"]+)" selected>', content) == list(shown)
+        links = re.findall(r'<td class="[^"]*"><a href="([^"]+)"', content)
+        first = parse_qs(urlsplit(links[0].replace("&amp;", "&")).query)
+        assert [float(first[name][0]) for name in shown] == [
+            told["axes"][name][0] for name in shown
+        ]
+        order = [AXES.index(name) for name in shown]
+        among = np.moveaxis(flat.reshape(shape), order, (0, 1))[0, 0]
+        table = medians(told, "net", 10_000.0, shown)
+        assert table[0, 0] == pytest.approx(np.nanmedian(among))
+
+
+def test_a_run_s_link_asks_for_the_same_run_again(lab: Desk, own_writer: Writer) -> None:
+    asked = {"hedge_values": "ols, ratio", "stop_z_values": "3, none", "name": "wide & odd ?"}
+    for changes in (asked, {"hedge_window_values": "60, 90"}, {"entry_z_values": None}):
+        job_id = run(lab, own_writer, **changes)
+        content = str(parts(lab, read_asked({"run": job_id}))[ids.VERDICT])
+        (link,) = re.findall(r'href="/lab\?([^"]+)"', content)
+        fields = {name: one[0] for name, one in parse_qs(link.replace("&amp;", "&")).items()}
+        again = read_job_spec({"kind": "sweep", **fields}, Settings())
+        first = read_job_spec(ASKED | changes, Settings())
+        assert grid_of(again.values, Settings()) == grid_of(first.values, Settings())
+        for name in ("bars", "train_bars", "name", "fee_bps"):
+            assert again.values[name] == first.values[name]
+
+
+def test_the_median_of_all_cells_lies_between_the_middle_two(lab: Desk, own_writer: Writer) -> None:
+    told = lab.lab.run(run(lab, own_writer)).told
+    assert told is not None
+    nets = [value for value in told["metrics"]["avg_pnl"] if value is not None]
+    assert len(nets) % 2 == 0
+    words = f"{plain(np.median(nets), '+.1f')} bp"
+    assert words in str(parts(lab, Asked())[ids.CARDS])
+
+
+def test_a_report_shows_the_honesty_check_and_a_sweep_asks_for_one(
+    lab: Desk, own_writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(honesty, "RUNS", 10)
+    job_id = run(lab, own_writer)
+    content = {name: str(html) for name, html in parts(lab, Asked()).items()}
+    assert f'data-report-of="{job_id}"' in content[ids.VERDICT]
+    assert content[ids.HONEST] == ""
+    job_id = run(lab, own_writer, kind="report")
+    content = {name: str(html) for name, html in parts(lab, Asked()).items()}
+    assert f'data-report="{job_id}"' in content[ids.VERDICT]
+    told = lab.lab.run(job_id).told
+    assert told is not None
+    assert len(told["honesty"]["checks"]) in (1, 5)
+    for said in (told["honesty"]["verdict"], *(one["words"] for one in told["honesty"]["checks"])):
+        assert str(escape(said)) in content[ids.HONEST]
 
 
 def test_the_form_says_what_it_would_take_or_what_is_wrong(lab: Desk) -> None:

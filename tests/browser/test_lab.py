@@ -1,6 +1,8 @@
 """The Lab as a user meets it: run a sweep, see it come, open a cell in Live."""
 
+import csv
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,11 @@ import orjson
 import pytest
 from playwright.sync_api import expect
 
+from core.grid_spec import AXES
 from core.job_spec import JobSpec, read_job_spec
 from core.settings import Settings
-from ingest.analysis.lab import sweep_pair
+from ingest.analysis import honesty
+from ingest.analysis.job import WORK
 from ingest.analysis.work import Work
 from ingest.store import jobs
 from ingest.store.reader import Reader
@@ -22,14 +26,14 @@ pytestmark = [
 ]
 
 
-def sweep_what_waits(desk: Any) -> JobSpec:
+def do_what_waits(desk: Any) -> JobSpec:
     """Do the newest job that the page has asked for, as the analyst's child would."""
     reader = Reader(desk.database_url)
-    job = reader.jobs("sweep", 1)[0]
+    job = reader.jobs(None, 1)[0]
     with desk.writer.transaction() as tx:
         jobs.claim(tx, "lab", desk.now_ms)
     spec = read_job_spec(job.body, Settings())
-    told, words = sweep_pair(Work(Settings(), reader, desk.writer, job.job_id, 1, spec))
+    told, words = WORK[spec.kind](Work(Settings(), reader, desk.writer, job.job_id, 1, spec))
     packed = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
     with desk.writer.transaction() as tx:
         jobs.finish(tx, job.job_id, 1, packed, words, desk.now_ms)
@@ -56,7 +60,7 @@ def test_a_sweep_is_run_from_the_form_and_what_came_of_it_is_on_the_page(
     expect(page.locator("#lab-count")).to_contain_text("36 combinations × 600 bars")
     page.click("[data-lab-do=run]")
     expect(page.locator("#lab-verdict")).to_contain_text("Sweeping")
-    spec = sweep_what_waits(desk)
+    spec = do_what_waits(desk)
     assert spec.values["hedge_window"] == 60, "what the link says and no field holds is lost"
     # Fifteen hours of minutes: hourly returns are too few, and that is said in place of a p.
     expect(page.locator("#lab-verdict strong")).to_have_text(
@@ -69,6 +73,11 @@ def test_a_sweep_is_run_from_the_form_and_what_came_of_it_is_on_the_page(
     assert screen.serious() == []
     page.click("#theme-toggle")
     assert screen.serious() == []
+    page.select_option("[data-ask=across]", "hedge")
+    expect(page.locator("#lab-map tfoot th").first).to_have_text("hedge")
+    expect(page.locator("#lab-map td a")).to_have_count(4)
+    page.select_option("[data-ask=across]", "entry_z")
+    expect(page.locator("#lab-map td a")).to_have_count(6)
     page.locator("#lab-map td a").first.click()
     screen.wait_for_charts()
     expect(page.locator("#control-window")).to_have_value("20")
@@ -77,8 +86,12 @@ def test_a_sweep_is_run_from_the_form_and_what_came_of_it_is_on_the_page(
 
 
 def test_runs_are_named_compared_linked_and_saved_as_a_page_that_stands_alone(
-    start_desk: Callable[..., Any], open_screen: Callable[..., Any], tmp_path: Path
+    start_desk: Callable[..., Any],
+    open_screen: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(honesty, "RUNS", 10)
     desk = start_desk()
     screen = open_screen()
     page = screen.page
@@ -92,7 +105,7 @@ def test_runs_are_named_compared_linked_and_saved_as_a_page_that_stands_alone(
         page.fill("[data-lab-field=name]", name)
         page.click("[data-lab-do=run]")
         expect(page.locator("#lab-verdict")).to_contain_text("Sweeping")
-        sweep_what_waits(desk)
+        do_what_waits(desk)
         expect(page.locator("#lab-runs tr.on")).to_contain_text(name)
         expect(page.locator("#lab-runs tr.on")).not_to_contain_text("Cancel")
     shown = page.evaluate("location.hash")
@@ -103,8 +116,27 @@ def test_runs_are_named_compared_linked_and_saved_as_a_page_that_stands_alone(
     expect(page.locator("#lab-runs tr.on")).to_contain_text("dear fills")
     assert page.evaluate("location.hash") == shown
 
+    job_id = int(shown.rpartition("-")[2])
+    told = page.evaluate(f"fetch('/api/jobs/{job_id}/result').then((answer) => answer.json())")
     with page.expect_download() as saved:
-        page.click("[data-report]")
+        page.click("text=CSV ↓")
+    with Path(saved.value.path()).open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    cells = list(product(*(told["axes"][name] for name in AXES)))
+    assert len(rows) == len(cells) == 4
+    for place, (row, values) in enumerate(zip(rows, cells, strict=True)):
+        at = dict(zip(AXES, values, strict=True))
+        assert (float(row["window"]), float(row["entry_z"])) == (at["window"], at["entry_z"])
+        assert int(row["hedge_window"]) == 5 * at["window"]
+        assert row["stop_z"] == ""
+        for name, figures in told["metrics"].items():
+            assert row[name] == ("" if figures[place] is None else str(figures[place])), name
+
+    with page.expect_download() as saved:
+        page.click("[data-report-of]")
+        expect(page.locator("#lab-verdict")).to_contain_text("Sweeping")
+        do_what_waits(desk)
+    shown = page.evaluate("location.hash")
     file = tmp_path / "report.html"
     saved.value.save_as(file)
     verdict = page.inner_text("#lab-verdict strong")
@@ -114,14 +146,21 @@ def test_runs_are_named_compared_linked_and_saved_as_a_page_that_stands_alone(
     alone.goto(file.as_uri())
     assert asked == [file.as_uri()]
     assert alone.inner_text("#lab-verdict strong") == verdict
+    assert alone.locator("#lab-honest li").count() == page.locator("#lab-honest li").count() > 0
+    assert "down: window" in alone.inner_text("#lab-map .axes")
     assert alone.locator("svg.lab-drawing").count() == page.locator("svg.lab-drawing").count() > 2
-    assert alone.locator("button, input, script").count() == 0
+    assert alone.locator("button, input, select, script").count() == 0
     assert alone.locator("td:text-is('entry_z_values') + td").inner_text() == "1,2"
     back = alone.locator("header a").get_attribute("href")
     assert back == f"{desk.url}/lab{shown}"
     panel = "document.querySelector('.panel-desk')"
     looks = f"getComputedStyle({panel}).backgroundColor"
     assert alone.evaluate(looks) == page.evaluate(looks)
+    again = alone.locator("text=Change and run again").get_attribute("href")
     page.goto(back)
     expect(page.locator("#lab-runs tr.on")).to_contain_text("dear fills")
+    page.goto(again)
+    expect(page.locator("[data-lab-field=entry_z_values]")).to_have_value("1.0, 2.0")
+    expect(page.locator("[data-lab-field=name]")).to_have_value("dear fills")
+    expect(page.locator("[data-lab-field=stop_z_values]")).to_have_value("none")
     assert screen.complaints == []

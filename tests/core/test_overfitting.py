@@ -133,11 +133,32 @@ def test_bands_of_the_return_cover_what_they_say():
     inside = 0
     for seed in range(200):
         sample = rng.normal(2e-4, 1e-3, 300)
-        band, fall = bootstrap(sample, mean_block(300, 1.0), 300, seed)
+        band, fall, _ = bootstrap(sample, mean_block(300, 1.0), 300, seed)
         assert band.low < band.median < band.high
         assert fall.low < fall.median < fall.high <= 0.0
         inside += band.low <= 300 * 2e-4 <= band.high
     assert 0.8 <= inside / 200 <= 0.95
+
+
+def test_bootstrap_is_each_resample_walked_through_period_by_period():
+    returns = np.random.default_rng(8).normal(1e-3, 1e-2, 40)
+    rows = stationary_rows(40, 5.0, 60, np.random.default_rng(3))
+    paths, deepest = [], []
+    for order in rows:
+        gained, peak, fall, path = 0.0, 1.0, 0.0, []
+        for row in order:
+            gained += returns[row]
+            peak = max(peak, 1.0 + gained)
+            fall = min(fall, (1.0 + gained) / peak - 1.0)
+            path.append(gained)
+        paths.append(path)
+        deepest.append(fall)
+    told = bootstrap(returns, 5.0, 60, 3)
+    for period in range(40):
+        expected = np.percentile([path[period] for path in paths], (5, 50, 95))
+        np.testing.assert_allclose(told.fan[:, period], expected, rtol=1e-12)
+    assert list(told.total) == told.fan[:, -1].tolist()
+    np.testing.assert_allclose(told.drawdown, np.percentile(deepest, (5, 50, 95)), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("cost", "z"), [(0.1, 0.691), (0.3, 1.033), (1.0, 1.714)])

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from core.job_spec import read_job_spec
 from core.metrics import period_returns
 from core.pair import plan_rows, trade_rows
 from core.settings import Settings
-from core.sweep import grid_of, is_allowed, read_grid
+from core.sweep import Grid, grid_of, is_allowed, read_grid
 from core.types import Leg
 from core.walk_forward import (
     FEWEST_TRADES,
+    WalkForward,
     plan_segments,
     ratio_by_fold,
-    walk_among,
     walk_forward,
 )
 
@@ -29,6 +30,11 @@ ASKED = {"window": [30, 60], "hedge": ["ols", "ratio"], "entry_z": [1.0, 1.5, 2.
 @pytest.fixture
 def legs(log_pair, as_bars):
     return [as_bars(np.exp(leg), 0, HOUR) for leg in log_pair(N, 31, 0.01)]
+
+
+def walk_whole(grid: Grid, *given: Any) -> WalkForward:
+    """With every cell to choose from."""
+    return walk_forward([np.ones(grid.cells, dtype=np.bool_)], grid, *given)[0]
 
 
 def cut(leg: Leg, end_ms: int) -> Leg:
@@ -46,7 +52,7 @@ def backtest_of(spec, legs, end_ms):
 def test_each_segment_is_chosen_on_its_past_and_earns_what_the_pair_would_have(spec, legs):
     base = spec(timeframe="1h", bars=1_000)
     grid = read_grid(base, ASKED, Settings())
-    told = walk_forward(grid, *legs, 0, (N - 1) * HOUR, 400)
+    told = walk_whole(grid, *legs, 0, (N - 1) * HOUR, 400)
     start = plan_rows(base, 0, (N - 1) * HOUR).start_ms
     assert [one.plan for one in told.segments] == plan_segments(start, N * HOUR, HOUR, 400)
     assert len(told.segments) >= 3
@@ -113,14 +119,14 @@ def next_opens(legs, open_ms):
 
 def test_what_comes_after_a_test_changes_nothing_before_it(spec, legs):
     grid = read_grid(spec(timeframe="1h", bars=1_000), ASKED, Settings())
-    whole = walk_forward(grid, *legs, 0, (N - 1) * HOUR, 400)
+    whole = walk_whole(grid, *legs, 0, (N - 1) * HOUR, 400)
     changed = [replace(leg, close=leg.close.copy(), open=leg.open.copy()) for leg in legs]
     edge = whole.segments[1].plan.test_to_ms
     for leg in changed:
         late = leg.open_time_ms > edge
         leg.close[late] *= 1.5
         leg.open[late] *= 1.5
-    other = walk_forward(grid, *changed, 0, (N - 1) * HOUR, 400)
+    other = walk_whole(grid, *changed, 0, (N - 1) * HOUR, 400)
     for one, again in zip(whole.segments[:2], other.segments[:2], strict=True):
         assert one == again
     until = whole.open_time_ms < edge
@@ -129,7 +135,7 @@ def test_what_comes_after_a_test_changes_nothing_before_it(spec, legs):
 
 def test_stretches_that_trade_too_little_choose_nothing_and_hold_nothing(spec, legs):
     grid = read_grid(spec(timeframe="1h", bars=1_000), {"entry_z": [9.5, 9.9]}, Settings())
-    told = walk_forward(grid, *legs, 0, (N - 1) * HOUR, 400)
+    told = walk_whole(grid, *legs, 0, (N - 1) * HOUR, 400)
     assert {one.cell for one in told.segments} == {None}
     assert all(math.isnan(one.trained_sharpe) for one in told.segments)
     assert set(told.equity.tolist()) == {grid.spec.notional}
@@ -139,10 +145,10 @@ def test_a_choice_among_some_cells_is_that_of_a_grid_which_has_no_others(spec, l
     grid = read_grid(spec(timeframe="1h", bars=1_000), ASKED, Settings())
     hedges = np.unravel_index(np.arange(grid.cells), grid.shape)[2]
     every = np.ones(grid.cells, dtype=np.bool_)
-    told = walk_among([every, hedges == 1], grid, *legs, 0, (N - 1) * HOUR, 400)
+    told = walk_forward([every, hedges == 1], grid, *legs, 0, (N - 1) * HOUR, 400)
     alone = replace(grid, values={**grid.values, "hedge": ("ratio",)})
-    by_itself = walk_forward(alone, *legs, 0, (N - 1) * HOUR, 400)
-    whole = walk_forward(grid, *legs, 0, (N - 1) * HOUR, 400)
+    by_itself = walk_whole(alone, *legs, 0, (N - 1) * HOUR, 400)
+    whole = walk_whole(grid, *legs, 0, (N - 1) * HOUR, 400)
     np.testing.assert_array_equal(told[0].equity, whole.equity)
     np.testing.assert_array_equal(told[1].equity, by_itself.equity)
     for one, other in zip(told[1].segments, by_itself.segments, strict=True):

@@ -43,6 +43,8 @@ def _of_run(run: Run, told: Told, spec: Told) -> html.Div:
         f"{spec['name'] or f'run {job_id}'} of {time_text(run.job.asked_ms)}:"
         f" {count(cells, 'combination')} in {told['elapsed_s']:.1f} s"
     )
+    # What is no report yet is first made one.
+    report = {"report" if "honesty" in told else "report_of": job_id}
     return html.Div(
         [
             html.Span([html.B(pair), words]),
@@ -51,7 +53,9 @@ def _of_run(run: Run, told: Told, spec: Told) -> html.Div:
                    title="Every parameter of this run as a link"),
             html.Button("Check honesty", type="button", className="btn-small",
                         title="Of your own parameters", **data(honesty=own_query(spec))),
-            html.Button("Report ↓", type="button", className="btn-small", **data(report=job_id)),
+            html.A("CSV ↓", href=f"/api/jobs/{job_id}/cells.csv", download="",
+                   className="btn-small", title="Every combination with its figures"),
+            html.Button("Report ↓", type="button", className="btn-small", **data(**report)),
         ],
         className="lab-run",
     )  # fmt: skip

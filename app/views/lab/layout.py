@@ -34,7 +34,13 @@ def lab_view(desk: Desk) -> html.Main:
                         ]
                     ),
                     html.Div([_frame(ids.ENTRIES, "Trained and tested"), _frame(ids.LUCK, "Luck")]),
-                    html.Div([_frame(ids.WALK, "Walk-forward"), _frame(ids.HEDGES, "Hedges")]),
+                    html.Div(
+                        [
+                            _frame(ids.WALK, "Walk-forward"),
+                            _frame(ids.HEDGES, "Hedges"),
+                            _frame(ids.HONEST, "Honesty"),
+                        ]
+                    ),
                 ],
             ),
         ],

@@ -13,11 +13,17 @@ from app.views.lab.charts import (
     whiskers_drawing,
 )
 from app.views.lab.words import day, known, parameters_words
-from app.views.markup import html_text, table
+from app.views.markup import aria, html_text, table
 from app.views.text import count, plain, signed
 from core.pair_spec import HEDGES
 
 Told = Mapping[str, Any]
+MARKS = {
+    True: ("✓", "passed", "passed"),
+    False: ("✕", "bad", "failed"),
+    None: ("–", "muted", "not checked"),
+}
+"""Of a check: sign, look, and the same in a word."""
 
 
 def luck_panel(told: Told, spec: Told) -> Any:
@@ -120,6 +126,25 @@ def hedges_panel(told: Told) -> Any:
     small = html.Small("net per trade, bp ± s.e., same walk-forward")
     head = html.Div(html.H2(["Hedges, tested", small]), className="panel-head")
     return html_text([head, whiskers_drawing(rows, "Net per tested trade by hedge")])
+
+
+def honest_panel(told: Told) -> Any:
+    """The honesty check of one's own parameters, where the run is a report."""
+    checked = told.get("honesty")
+    if checked is None:
+        return html_text([])
+    items = []
+    for check in checked["checks"]:
+        mark, look, said = MARKS[check["passed"]]
+        sign = html.Span(mark, className=look, title=said, role="img", **aria(label=said))
+        items.append(html.Li([sign, html.B(check["label"]), html.P(check["words"])]))
+    head = html.Div(
+        html.H2(["Honesty", html.Small("of your own parameters")]), className="panel-head"
+    )
+    return html_text(
+        [head, html.P(html.B(checked["verdict"]), className="notes"),
+         html.Ul(items, className="checks")]
+    )  # fmt: skip
 
 
 def _float(value: float | None) -> float:

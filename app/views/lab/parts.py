@@ -14,13 +14,20 @@ from app.views.lab.compare import compare_panel
 from app.views.lab.form import cost_words, form
 from app.views.lab.head import cards_panel, verdict_panel
 from app.views.lab.heat import heat_map
-from app.views.lab.panels import entries_panel, hedges_panel, luck_panel, walk_panel
+from app.views.lab.panels import (
+    entries_panel,
+    hedges_panel,
+    honest_panel,
+    luck_panel,
+    walk_panel,
+)
 from app.views.lab.runs import runs_panel
 from app.views.markup import html_text
 from ingest.store.reader import StoredJob
 
 _OF_RESULTS = (
-    ids.CARDS, ids.MAP, ids.LUCK, ids.WALK, ids.ENTRIES, ids.HEDGES, ids.COMPARE,
+    ids.CARDS, ids.MAP, ids.LUCK, ids.WALK, ids.ENTRIES, ids.HEDGES, ids.HONEST,
+    ids.COMPARE,
 )  # fmt: skip
 NOTHING_YET = (
     "No sweep yet.",
@@ -55,6 +62,7 @@ def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
         ids.WALK: walk_panel(told, spec),
         ids.ENTRIES: entries_panel(told, spec),
         ids.HEDGES: hedges_panel(told),
+        ids.HONEST: honest_panel(told),
     }
 
 

@@ -144,6 +144,46 @@ def test_a_job_that_ran_when_the_analyst_died_begins_again(
     assert (second.job(job_id).state, second.job(job_id).tries) == ("done", 2)
 
 
+HANGS_MIDWAY = f"""
+from core.settings import Settings
+from ingest.analysis import lab
+from ingest.analysis.job import work_off
+lab._judged = lambda *given: time.sleep({ENDLESS_S})
+work_off(int(sys.argv[2]), Settings(), os.environ["DATABASE_URL"])
+"""
+"""A sweep whose cells are traded, and that never gets any further."""
+
+
+def test_a_sweep_cut_off_midway_is_swept_again_and_finished_runs_stay(
+    hours: Hours, open_desk: Callable[..., Desk]
+) -> None:
+    hours.fill()
+    asked = {
+        "kind": "sweep", "symbol_a": "ACOINUSDT", "symbol_b": "BCOINUSDT", "bars": 200,
+        "window": 20, "entry_z_values": "1, 2", "train_bars": 100,
+    }  # fmt: skip
+    whole = open_desk()
+    finished = whole.ask(**asked, name="before")
+    whole.look_until(lambda: whole.desk.ended["done"], "the first one is done")
+    kept = hours.reader.job_result(finished)
+    hanging = open_desk(HANGS_MIDWAY)
+    job_id = hanging.ask(**asked, name="cut off")
+    for tries in (1, 2):
+        hanging.look_until(lambda: hanging.job(job_id).message.startswith("trades"), "it is midway")
+        assert hanging.job(job_id).tries == tries
+        assert hanging.job(job_id).progress > 0.0
+        os.kill(hanging.started(job_id)[-1], signal.SIGKILL)
+        if tries == 1:
+            hanging.look_until(lambda: len(hanging.started(job_id)) == 2, "it begins again")
+    after = open_desk()  # the analyst has died with its child, and another one begins
+    after.look_until(lambda: after.desk.ended["done"], "it is done at last")
+    assert (after.job(job_id).state, after.job(job_id).tries) == ("done", 3)
+    assert hours.reader.job_result(finished) == kept
+    told, before = json.loads(hours.reader.job_result(job_id) or b""), json.loads(kept or b"")
+    del told["elapsed_s"], before["elapsed_s"]
+    assert told == before
+
+
 def test_a_desk_that_is_closed_leaves_its_jobs_waiting_and_no_try_counts(
     open_desk: Callable[..., Desk],
 ) -> None:

@@ -9,7 +9,7 @@ from core.overfitting import sharpe_ratios
 from core.pair import plan_rows
 from core.settings import Settings
 from core.sweep import grid_of, sweep
-from core.walk_forward import walk_among
+from core.walk_forward import walk_forward
 from ingest.analysis.lab import sweep_pair, walk_pair
 from ingest.analysis.pair_bars import NoSharedBars
 from ingest.analysis.work import NotWanted, Work
@@ -67,7 +67,7 @@ def test_a_sweep_says_of_each_cell_what_core_says_and_judges_the_best(hours: Hou
     assert [one["entry_z"] for one in walked["entries"]] == list(grid.values["entry_z"])
     for one in walked["entries"]:
         among = np.unravel_index(np.arange(grid.cells), grid.shape)[AXES.index("entry_z")]
-        fixed = walk_among(
+        fixed = walk_forward(
             [np.array(grid.values["entry_z"])[among] == one["entry_z"]],
             grid, *legs, first, last, 200,
         )[0].segments  # fmt: skip
