@@ -229,6 +229,14 @@ def test_before_the_first_run_the_view_says_what_a_sweep_is(lab: Desk) -> None:
     assert 'data-lab-do="cancel"' in str(content[ids.RUNS])
 
 
+def test_a_run_that_is_kept_no_more_is_said_to_be_gone(lab: Desk, own_writer: Writer) -> None:
+    run(lab, own_writer)
+    content = parts(lab, read_asked({"run": 999}))
+    assert "There is no such run." in str(content[ids.VERDICT])
+    assert str(content[ids.MAP]) == ""
+    assert "BTC / ETH 1m" in str(content[ids.RUNS])
+
+
 @pytest.mark.parametrize("raw", [None, [], {"run": -1}, {"run": "x"}, {"form": {"window": 3}},
                                  {"metric": "luck"}])  # fmt: skip
 def test_what_a_client_sends_besides_is_not_asked_for(raw: object) -> None:

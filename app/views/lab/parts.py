@@ -34,6 +34,16 @@ NOTHING_YET = (
     "A sweep trades every combination of the values above on the pair's own bars, costs included,"
     " and says how often pure noise, tried as often, would have done as well. Press Run.",
 )
+NOT_KEPT = (
+    "There is no such run.",
+    "Only the newest are kept. A report has a link that asks for the same again.",
+)
+ENDED = {
+    "failed": "That sweep failed.",
+    "cancelled": "That sweep was cancelled.",
+    "done": "What was asked for then is refused today.",
+}
+"""Why a run has nothing to be shown, by its state."""
 
 
 def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
@@ -49,7 +59,7 @@ def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
     }
     if run is None or told is None or spec is None:
         return content | {
-            ids.VERDICT: _waiting(run),
+            ids.VERDICT: _waiting(run, asked),
             **dict.fromkeys(_OF_RESULTS, html_text([])),
         }
     other = _run(desk, asked.other)
@@ -82,14 +92,12 @@ def _run(desk: Desk, job_id: int | None) -> Run | None:
         return None
 
 
-def _waiting(run: Run | None) -> Any:
-    if run is None:
-        heading, words = NOTHING_YET
+def _waiting(run: Run | None, asked: Asked) -> Any:
+    if run is not None:
+        under_way = f"Sweeping: {100 * run.job.progress:.0f} %."
+        heading, words = ENDED.get(run.job.state, under_way), run.job.message
     else:
-        heading = {"failed": "That sweep failed.", "cancelled": "That sweep was cancelled."}.get(
-            run.job.state, f"Sweeping: {100 * run.job.progress:.0f} %."
-        )
-        words = run.job.message
+        heading, words = NOTHING_YET if asked.run is None else NOT_KEPT
     return html_text(
         html.Div([html.Strong(heading), html.P(html.Span(words))], className="verdict")
     )
