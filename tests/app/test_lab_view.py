@@ -229,6 +229,17 @@ def test_before_the_first_run_the_view_says_what_a_sweep_is(lab: Desk) -> None:
     assert 'data-lab-do="cancel"' in str(content[ids.RUNS])
 
 
+def test_what_a_run_tells_is_made_once_for_everybody_who_asks_the_same(
+    lab: Desk, own_writer: Writer
+) -> None:
+    run(lab, own_writer)
+    first, again = (parts(lab, read_asked(raw)) for raw in ({}, {"form": {"bars": "500"}}))
+    assert again[ids.MAP] is first[ids.MAP]
+    assert again[ids.COUNT] != first[ids.COUNT]
+    other = parts(lab, read_asked({"metric": "trades"}))
+    assert "Closed trades" in str(other[ids.MAP])
+
+
 def test_a_run_that_is_kept_no_more_is_said_to_be_gone(lab: Desk, own_writer: Writer) -> None:
     run(lab, own_writer)
     content = parts(lab, read_asked({"run": 999}))

@@ -130,7 +130,7 @@ def test_runs_are_named_compared_linked_and_saved_as_a_page_that_stands_alone(
         assert int(row["hedge_window"]) == 5 * at["window"]
         assert row["stop_z"] == ""
         for name, figures in told["metrics"].items():
-            assert row[name] == ("" if figures[place] is None else str(figures[place])), name
+            assert (float(row[name]) if row[name] else None) == figures[place], name
 
     with page.expect_download() as saved:
         page.click("[data-report-of]")

@@ -1,6 +1,6 @@
 """Everything that the Lab view says, as html by the id of its frame."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import html
@@ -62,8 +62,19 @@ def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
             ids.VERDICT: _waiting(run, asked),
             **dict.fromkeys(_OF_RESULTS, html_text([])),
         }
+    # A run that is done changes no more: what it tells is made once, not every second.
+    what = ("lab", run.job.job_id, asked._replace(form=()))
+    made: dict[str, Any] = desk.answers.get_or_compute(
+        what, lambda: _results(desk, run, told, spec, asked)
+    )
+    return content | made
+
+
+def _results(
+    desk: Desk, run: Run, told: Mapping[str, Any], spec: Mapping[str, Any], asked: Asked
+) -> dict[str, Any]:
     other = _run(desk, asked.other)
-    return content | {
+    return {
         ids.VERDICT: verdict_panel(run, told, spec),
         ids.COMPARE: compare_panel(run, other) if other else html_text([]),
         ids.CARDS: cards_panel(told, spec),
