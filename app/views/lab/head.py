@@ -13,7 +13,7 @@ from app.views.lab.words import day, known, mean_of, share_words, verdict
 from app.views.markup import data, html_text
 from app.views.text import NONE, coin, count, plain, time_text
 
-HELP = "/help#what-the-best-of-many-is-worth"
+HELP = "/help#what-verdicts-of-the-lab-mean"
 
 Told = Mapping[str, Any]
 
