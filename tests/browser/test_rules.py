@@ -82,6 +82,28 @@ def test_a_rule_is_made_and_changed_by_the_form_which_shows_what_the_api_refuses
     assert refusals == []
 
 
+def test_a_rule_of_a_relationship_and_one_of_the_data_are_made_by_the_form_of_their_kind(
+    watched: Watched, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen()
+    page = screen.page
+    page.goto(f"{watched.desk.url}/alerts")
+    make_rule(page, "relationship", symbol_a="BTCUSDT", symbol_b="ETHUSDT",
+              measure="pvalue_both", above="0.2")  # fmt: skip
+    make_rule(page, "data", symbols="BTCUSDT, SOLUSDT", silent_after_s="90")
+    expect(page.locator("#alerts-watchlist tbody tr")).to_have_count(2)
+    bound, data = sorted(watched.api("/api/rules")["rules"], key=lambda one: one["id"])
+    assert (bound["kind"], bound["measure"], bound["above"]) == ("relationship", "pvalue_both", 0.2)
+    assert (data["kind"], data["symbols"], data["silent_after_s"]) == (
+        "data", ["BTCUSDT", "SOLUSDT"], 90,
+    )  # fmt: skip
+    suggested = page.locator("#rule-symbol-b").evaluate(
+        "one => [...one.list.options].map(o => o.value)"
+    )
+    assert suggested == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert screen.complaints == []
+
+
 def test_who_signs_in_may_write_and_who_has_signed_out_sees_nothing_more(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
