@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,25 +30,38 @@ FIRST_MS = 1_795_401_000_000 // 60_000 * 60_000
 ASKED = ((200, "1m"), (50, "1s"))
 
 
+class Cost(NamedTuple):
+    """What rules cost: for a bar, and for a look at which nothing is new."""
+
+    judged: int
+    bar_core_s: float
+    idle_core_s: float
+    longest_bar_s: float
+
+
 def measure_watching() -> Iterator[tuple[str, str]]:
     """The share of a core that rules take, and how soon after a close they are all stored."""
     warm_up()
     for count, timeframe in ASKED:
-        judging, idle, slowest = _measure(count, timeframe)
+        cost = measure(count, timeframe)
         bar_s = TIMEFRAMES[timeframe] / 1_000
-        share = judging / bar_s + idle / LOOK_EVERY_S
+        share = cost.bar_core_s / bar_s + cost.idle_core_s / LOOK_EVERY_S
         yield f"{count} rules at {timeframe} with paper, share of a core", f"{100 * share:.1f} %"
-        yield f"{count} rules at {timeframe}, judged and stored, at most", f"{slowest:.2f} s"
+        yield (
+            f"{count} rules at {timeframe}, judged and stored, at most",
+            f"{cost.longest_bar_s:.2f} s",
+        )
 
 
-def _measure(count: int, timeframe: str) -> tuple[float, float, float]:
-    """Seconds of a core for a bar and for a look at which nothing is new, and the longest bar."""
+def measure(count: int, timeframe: str, symbols: int = SYMBOLS) -> Cost:
+    """Close bars of so many symbols and let so many rules be judged; the first bar, at which the
+    whole history is read, does not count."""
     step = TIMEFRAMES[timeframe]
     asked = {"timeframe": timeframe, "paper": True}
     spec = read_pair_spec({"timeframe": timeframe}, Settings())
     history = spec.bars + 10 * spec.hedge_window + 2 * spec.window
-    walk = np.random.default_rng(1).normal(0, 1e-3, (SYMBOLS, history + CLOSES)).cumsum(axis=1)
-    names = [f"S{number:02d}USDT" for number in range(SYMBOLS)]
+    walk = np.random.default_rng(1).normal(0, 1e-3, (symbols, history + CLOSES)).cumsum(axis=1)
+    names = [f"S{number:02d}USDT" for number in range(symbols)]
     bars = dict(zip(names, (_bars(prices.tolist(), step) for prices in np.exp(walk)), strict=True))
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'market.db'}"
@@ -69,12 +83,11 @@ def _measure(count: int, timeframe: str) -> tuple[float, float, float]:
                 rule = read_rule_spec({**asked, "symbol_a": leg_a, "symbol_b": leg_b}, Settings())
                 rules.create(tx, rule, born_ms, born_ms)
         evaluation = Evaluation(reader, writer, lambda: int(time.time() * 1_000))
-        taken, waited = [], []
+        taken, waited, judged = list[float](), list[float](), 0
         for row in range(history, history + CLOSES):
             close(slice(row, row + 1))
             core_s, wall_s = time.process_time(), time.perf_counter()
-            judged = 0
-            while judged < count:
+            while judged < count * (len(taken) + 1):
                 judged += evaluation.look()
             taken.append(time.process_time() - core_s)
             waited.append(time.perf_counter() - wall_s)
@@ -84,8 +97,7 @@ def _measure(count: int, timeframe: str) -> tuple[float, float, float]:
         idle_s = (time.process_time() - core_s) / IDLE_LOOKS
         writer.close()
         reader.close()
-    # The first bar reads the whole history.
-    return float(np.median(taken[1:])), idle_s, max(waited[1:])
+    return Cost(judged, float(np.median(taken[1:])), idle_s, max(waited[1:]))
 
 
 def _bars(closes: list[float], step: int) -> list[Bar]:

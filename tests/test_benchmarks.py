@@ -1,9 +1,10 @@
-"""What docs/method.md says was measured is what its script says it measures."""
+"""What is said to be measured is what the scripts measure."""
 
 import numpy as np
 import pytest
 
 from benchmarks.method import noise_pairs, way_back
+from benchmarks.watching import CLOSES, measure
 from core.backtest import trade
 from core.pair import plan_rows, ready_rows
 from core.pair_spec import HEDGES, read_pair_spec
@@ -35,3 +36,7 @@ def test_the_way_back_of_a_z_is_that_of_prices_mean_and_fit(hedge: str) -> None:
         whole = way.price[trip] + way.mean[trip] + way.fit[trip]
         assert whole == pytest.approx(side * (h.zscore[e] - h.zscore[d]))
         assert whole > 2.0 - 0.5 - 1e-9  # it was let in from 2 on, and left within a half
+
+
+def test_what_watching_costs_is_told_of_rules_that_were_all_judged_at_every_bar() -> None:
+    assert measure(2, "1m", symbols=2).judged == 2 * CLOSES
