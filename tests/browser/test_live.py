@@ -74,6 +74,11 @@ def test_quiet_second_costs_next_to_nothing_and_a_hidden_tab_nothing(
     screen.open(desk.url)
     screen.wait_for_answer("live-delta.data")
     screen.wait_for_answer("live-delta.data")
+    screen.until(
+        lambda: screen.count_answers("watch-news.data") > 1,
+        "the page's own tick has told all",
+        lambda: screen.page.wait_for_timeout(20),
+    )
     for output in ("live-delta.data", "watch-news.data"):
         _, status, body = [one for one in screen.answers if one[0] == output][-1]
         assert status in (200, 204)
