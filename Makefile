@@ -85,7 +85,7 @@ $(VENV)/.installed: requirements-lock.txt $(VENV)/.made
 $(VENV)/.compiled: $(wildcard core/*.py) $(VENV)/.installed
 	@echo "Compiling the kernels"
 	@# A bad setting is for the start itself to explain.
-	@if $(PY) -c "import wsgi; wsgi.server.extensions['pairdesk'].pairs.warm_up()" >/dev/null 2>&1; then touch $@; fi
+	@if $(PY) -c "import wsgi; wsgi.server.extensions['pairdesk'].kernels.warm_up()" >/dev/null 2>&1; then touch $@; fi
 	@# What only jobs need is compiled beside the desk's first minutes, before there is history to scan.
 	@$(PY) -m ingest compile >/dev/null 2>&1 &
 

@@ -138,19 +138,17 @@ def post_worker_init(worker: Any) -> None:
     threading.Thread(target=_stay_small, name="stay small", daemon=True).start()
     desk = getattr(worker.wsgi, "extensions", {}).get("pairdesk")
     if desk is not None:
-        threading.Thread(target=_warm_up, args=(desk,), name="warm-up", daemon=True).start()
+        # One process compiles; the others wait for what it leaves on disk.
+        turn = (FileLock(kernels / "warm-up.lock"),)
+        threading.Thread(
+            target=desk.kernels.warm_up, args=turn, name="warm-up", daemon=True
+        ).start()
 
 
 def _stay_small() -> None:
     while True:
         time.sleep(GIVE_BACK_S)
         give_back()
-
-
-def _warm_up(desk: Any) -> None:
-    # One process compiles; the others wait for what it leaves on disk instead of doing the same.
-    with FileLock(kernels / "warm-up.lock"):
-        desk.pairs.warm_up()
 
 
 def on_exit(server: Any) -> None:

@@ -122,7 +122,7 @@ def _served() -> Iterator[tuple[str, _Market]]:
         trades, reader = _Market(url), Reader(url)
         settings = Settings.from_mapping({"DATABASE_URL": url})
         app = create_app(settings, reader, lambda: trades.end_ms / 1_000)
-        app.server.extensions["pairdesk"].pairs.warm_up()
+        app.server.extensions["pairdesk"].kernels.warm_up()
         server = make_server("127.0.0.1", 0, app.server, threaded=True, request_handler=_Quiet)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

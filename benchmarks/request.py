@@ -44,7 +44,7 @@ def measure_requests() -> list[tuple[str, float]]:
                 market.upsert_bars(tx, ids[symbol], MINUTE, _rows(bars), Origin.KLINE)
         settings = Settings.from_mapping({"DATABASE_URL": url})
         app = create_app(settings, Reader(url))
-        app.server.extensions["pairdesk"].pairs.warm_up()
+        app.server.extensions["pairdesk"].kernels.warm_up()
         client = app.server.test_client()
         client.get("/healthz")
         gc.collect()

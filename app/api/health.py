@@ -170,6 +170,9 @@ StatusAnswer = Schema.from_dict(
         ),
         "reconciliation": fields.Nested(ReconciliationAnswer, allow_none=True),
         "database": fields.Nested(DatabaseAnswer),
+        "kernels": choice(
+            ("ready", "preparing"), "of the web process that answers; compiled once on a machine"
+        ),
         "now_ms": fields.Integer(),
     },
     name="Status",
@@ -237,6 +240,7 @@ def status_json(status: DeskStatus) -> dict[str, Any]:
         "feed": feed | {"age_ms": status.feed_age_ms},
         "symbols": [asdict(symbol) for symbol in status.symbols],
         "database": asdict(status.database) | space,
+        "kernels": "preparing" if status.is_preparing else "ready",
         "now_ms": status.now_ms,
         **said,
     }

@@ -11,8 +11,14 @@ from flask import Flask, Response, request
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
-from app.services.refusals import NoRight, NotThere, SymbolNotIngested, TooManyJobs
-from core.errors import FieldError, ParameterErrors, StoreError
+from app.services.refusals import (
+    NoRight,
+    NotThere,
+    StillCompiling,
+    SymbolNotIngested,
+    TooManyJobs,
+)
+from core.errors import FieldError, PairdeskError, ParameterErrors, StoreError
 from core.parameters import printable
 
 CONTENT_TYPE = "application/problem+json"
@@ -68,7 +74,8 @@ def register_problems(server: Flask) -> None:
     server.register_error_handler(SymbolNotIngested, _not_ingested)
     server.register_error_handler(NotThere, lambda error: problem(404, str(error)))
     server.register_error_handler(NoRight, lambda error: problem(403, str(error)))
-    server.register_error_handler(TooManyJobs, _too_many_jobs)
+    server.register_error_handler(TooManyJobs, lambda error: _not_now(429, error))
+    server.register_error_handler(StillCompiling, lambda error: _not_now(503, error))
     server.register_error_handler(StoreError, _store_failed)
     server.register_error_handler(HTTPException, _http_error)
     server.register_error_handler(DependencyException, _no_such_asset)
@@ -88,8 +95,8 @@ def _not_ingested(error: SymbolNotIngested) -> Response:
     return problem(404, str(error), errors)
 
 
-def _too_many_jobs(error: TooManyJobs) -> Response:
-    response = problem(429, f"Not now: {error}.")
+def _not_now(status: int, error: PairdeskError) -> Response:
+    response = problem(status, f"Not now: {error}.")
     response.headers["Retry-After"] = "5"
     return response
 

@@ -9,6 +9,7 @@ from app.services.cache import ANSWER_BYTES, BoundedCache, ResultCache
 from app.services.channels import ChannelService, read_channels
 from app.services.found import FoundService
 from app.services.jobs import JobService
+from app.services.kernels import Kernels
 from app.services.lab import LabService
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook
 from app.services.market import MarketService
@@ -30,6 +31,7 @@ class Desk:
     """Settings and one service a subject; one instance a process, safe between threads."""
 
     settings: Settings
+    kernels: Kernels
     pairs: PairService
     worth: WorthService
     market: MarketService
@@ -68,16 +70,18 @@ def open_desk(
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
     jobs = JobService(settings, reader, now_ms, book)
     scans = ScanService(reader, now_ms, monotonic)
-    pairs = PairService(settings, reader, look, now_ms)
+    kernels = Kernels(settings)
+    pairs = PairService(settings, reader, look, now_ms, kernels)
     alerts = AlertService(settings, reader, look, now_ms, book)
     told = SharedLook(lambda: read_channels(reader, now_ms()), now_ms, STATUS_LOOK_MS, monotonic)
     record = SharedLook(alerts.record, now_ms, TICK_LOOK_MS, monotonic)
     return Desk(
         settings,
+        kernels,
         pairs,
         WorthService(pairs),
         MarketService(reader),
-        StatusService(settings, reader, look, stock, now_ms),
+        StatusService(settings, reader, look, stock, now_ms, kernels),
         alerts,
         WatchlistService(pairs, look, record, monotonic),
         ChannelService(settings, reader, told, now_ms, book),

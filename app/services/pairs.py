@@ -2,15 +2,12 @@
 
 import math
 import threading
-import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, TypeVar, get_args
 
-import numpy as np
-import structlog
-
 from app.services.cache import SHOWN_BYTES, BoundedCache, ResultCache
+from app.services.kernels import Kernels
 from app.services.later import Later
 from app.services.looks import SharedLook, exchange_now_ms
 from app.services.pair_states import (
@@ -29,7 +26,7 @@ from app.services.refusals import SymbolNotIngested
 from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
-from core.pair_spec import PairSpec, read_pair_spec
+from core.pair_spec import PairSpec
 from core.settings import Settings
 from core.timeframes import Timeframe
 from core.types import Leg, Listing, PairResult
@@ -43,8 +40,6 @@ Value = TypeVar("Value")
 
 MAX_ROWS_SINCE = 100_000
 """Result rows that `since` may ask for: 69 days of minutes."""
-
-log = structlog.get_logger()
 
 
 class RowNotThere(PairdeskError):
@@ -60,11 +55,13 @@ class PairService:
         reader: Reader,
         look: SharedLook[Snapshot],
         now_ms: Callable[[], int],
+        kernels: Kernels,
     ) -> None:
         self._settings = settings
         self._reader = reader
         self._look = look
         self._now_ms = now_ms
+        self._kernels = kernels
         self._results = ResultCache()
         self._shown = ResultCache(BoundedCache(SHOWN_BYTES))
         self._moment: _Moment | None = None
@@ -85,6 +82,8 @@ class PairService:
             `since` asks for too many rows.
         StoreError
             The store can't be read.
+        StillCompiling
+            Nothing can be computed yet.
         """
         look = self._look.value()
         key = self._key(look, spec)
@@ -105,7 +104,7 @@ class PairService:
 
         Raises
         ------
-        SymbolNotIngested, StoreError
+        SymbolNotIngested, StoreError, StillCompiling
             As for `view`.
         """
         look = self._look.value()
@@ -141,7 +140,7 @@ class PairService:
         ------
         RowNotThere
             No result row opens at that time.
-        SymbolNotIngested, StoreError
+        SymbolNotIngested, StoreError, StillCompiling
             As for `view`.
         """
         legs = _legs(self._look.value(), spec)
@@ -155,6 +154,7 @@ class PairService:
             raise RowNotThere(
                 f"a multiple of {step} ms from {plan.start_ms} to {last_ms}, epoch milliseconds"
             )
+        self._kernels.demand()
         leg_a, leg_b = self._both(spec, plan, (legs[0].revision, legs[1].revision))
         return explain_zscore(spec, plan, leg_a, leg_b, time_ms)
 
@@ -172,22 +172,11 @@ class PairService:
         """What `compute` makes of the bars behind a key: in turn, and once for that name."""
 
         def computed() -> Value:
+            self._kernels.demand()
             with self._turns:
                 return compute(*self._both(key.spec, key.plan, key.revision))
 
         return self._shown.get_or_compute((key, name), computed)
-
-    def warm_up(self) -> None:
-        """Load and compile what the first analysis needs; for a thread started after the fork."""
-        asked = {"window": 10, "hedge": "kalman", "hedge_window": 50, "bars": 200}
-        spec = read_pair_spec(asked, self._settings)
-        started = time.perf_counter()
-        rows = 400
-        plan = pairs.plan_rows(spec, 0, (rows - 1) * spec.timeframe_ms)
-        walk = np.random.default_rng(1).normal(0, 1e-3, (2, rows)).cumsum(axis=1)
-        leg_a, leg_b = (_flat_leg(np.exp(prices), spec.timeframe_ms) for prices in walk)
-        pairs.analyse_pair(spec, plan, leg_a, leg_b)
-        log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
 
     def _moment_of(self, look: Snapshot) -> "_Moment":
         moment = self._moment
@@ -253,7 +242,8 @@ class PairService:
         """The state under a key, or the one before while another is computed."""
         before: Closed | None = self._shown.get(key.spec)
         if before is None:
-            closed = self._analysis(key).closed
+            # A tick waits for no compiler: the next one asks again.
+            closed = self._analysis(key, at_once=True).closed
             self._shown.set(key.spec, closed)
             return closed
         if before.key == key:
@@ -285,10 +275,11 @@ class PairService:
         self._shown.set(key.spec, closed)
         return closed
 
-    def _analysis(self, key: AnalysisKey) -> Analysis:
+    def _analysis(self, key: AnalysisKey, at_once: bool = False) -> Analysis:
         """The result under a key, computed in turn where it isn't kept."""
 
         def compute() -> Analysis:
+            self._kernels.demand(at_once=at_once)
             with self._turns:
                 return self._analyse(key)
 
@@ -408,9 +399,3 @@ def _legs(look: Snapshot, spec: PairSpec) -> tuple[Freshness, Freshness]:
     if unknown:
         raise SymbolNotIngested(unknown)
     return look.symbols[spec.symbol_a], look.symbols[spec.symbol_b]
-
-
-def _flat_leg(prices: np.ndarray[tuple[int], np.dtype[np.float64]], timeframe_ms: int) -> Leg:
-    times = np.arange(len(prices), dtype=np.int64) * timeframe_ms
-    traded = np.ones(len(prices), np.int64)
-    return Leg(times, prices, prices, traded, traded > 0, traded < 0)

@@ -24,6 +24,10 @@ class TooManyJobs(PairdeskError):
     """So many jobs wait already that another one is not taken."""
 
 
+class StillCompiling(PairdeskError):
+    """Nothing can be computed yet: the kernels are being compiled."""
+
+
 def writable(book: RuleBook | None) -> RuleBook:
     """The book to write in; NoRight where the desk was opened without one."""
     if book is None:

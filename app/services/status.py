@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from app.services.kernels import Kernels
 from app.services.looks import SharedLook, exchange_now_ms
 from core.errors import StoreError
 from core.report import AnalystReport, FeedReport, WorkerReport, from_mapping
@@ -83,6 +84,8 @@ class DeskStatus:
     analyst: ProcessState = ProcessState()
     analysis: AnalystReport = field(default_factory=AnalystReport)
     symbols: tuple[SymbolStatus, ...] = ()
+    is_preparing: bool = False
+    """This web process can't compute a pair yet: its kernels are being loaded or compiled."""
 
     @property
     def feed(self) -> FeedReport:
@@ -123,16 +126,22 @@ class StatusService:
         look: SharedLook[Snapshot],
         stock: SharedLook[Stock],
         now_ms: Callable[[], int],
+        kernels: Kernels,
     ) -> None:
         self._settings = settings
         self._reader = reader
         self._now_ms = now_ms
+        self._kernels = kernels
         self._look = look
         self._stock = stock
         self._described: _Described | None = None
 
     def view(self) -> DeskStatus:
         """The desk as of the newest look; one that can't be taken is part of the description."""
+        status = self._view()
+        return status if self._kernels.are_ready else replace(status, is_preparing=True)
+
+    def _view(self) -> DeskStatus:
         settings = self._settings
         status = DeskStatus(
             now_ms=self._now_ms(),

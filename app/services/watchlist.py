@@ -9,7 +9,7 @@ from app.services.alerts import Record
 from app.services.looks import SharedLook
 from app.services.pair_states import PairState
 from app.services.pairs import PairService
-from app.services.refusals import SymbolNotIngested
+from app.services.refusals import StillCompiling, SymbolNotIngested
 from core.paper import Position
 from core.rule_spec import Bound, RuleSpec
 from ingest.store.reader import Snapshot, Standing, StoredEpisode
@@ -132,6 +132,8 @@ class WatchlistService:
                 state = self._pairs.state(spec.pair)
         except SymbolNotIngested as error:
             return None, str(error)
+        except StillCompiling:
+            return None, ""  # asked for again with the next look
         return state, ""
 
 

@@ -3,17 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from core import pair as pairs
 from core.alerts import z_bars
 from core.blocks import looks_back
+from core.made_up import made_up_legs
 from core.pair_spec import PairSpec, read_pair_spec
 from core.paper import PaperState, trade_bars
 from core.regression import CHANGE_ROWS
 from core.rule_spec import Kind, RuleSpec
 from core.settings import Settings
 from core.signals import BORN
+from core.timeframes import TIMEFRAMES
 from core.types import Leg, Listing, PairResult
 from ingest.store.bar_cache import BarCache
 from ingest.store.reader import Freshness, Reader
@@ -89,17 +89,13 @@ def _reach(pair: PairSpec, kind: Kind) -> int:
 
 def warm_up() -> None:
     """Load and compile what judging needs, over two legs made up."""
-    times = 60_000 * np.arange(400, dtype=np.int64)
-    walk = np.random.default_rng(1).normal(0, 1e-3, (2, len(times))).cumsum(axis=1)
-    traded = np.ones(len(times), np.int64)
-    leg_a, leg_b = (
-        Leg(times, prices, prices, traded, traded > 0, traded < 0) for prices in np.exp(walk)
-    )
+    legs = made_up_legs(TIMEFRAMES["1m"])
+    times = legs[0].open_time_ms
     for hedge in ("ols", "kalman"):
         asked = {"window": 10, "hedge": hedge, "hedge_window": 50, "bars": 200}
         pair = read_pair_spec(asked, Settings())
         plan = pairs.plan_new_rows(pair, int(times[-10]), int(times[-1]))
-        new = pairs.new_rows(pair, plan, leg_a, leg_b)
+        new = pairs.new_rows(pair, plan, *legs)
         columns = pair, new.rows, new.y, new.x, new.hedge
         given, position, exit_code, _ = z_bars(*columns, new.breaks, BORN)
         trade_bars(*columns, given, position, exit_code, PaperState(int(times[-10])))

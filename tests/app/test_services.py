@@ -194,10 +194,6 @@ def test_rows_without_a_number_are_blamed_on_all_that_may_be_behind_them(
     assert "does not move" in line
 
 
-def test_warm_up_needs_no_store(settings: Settings) -> None:
-    open_desk(settings, Reader("sqlite:////nowhere/market.db")).pairs.warm_up()
-
-
 def test_make_run_compiles_the_kernels_before_the_desk_starts(tmp_path: Path) -> None:
     """Else a web worker does, which keeps the compiler's 70 MB as long as it lives."""
     root = Path(__file__).resolve().parents[2]

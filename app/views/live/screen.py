@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from app.services import Desk
 from app.services.pair_states import Ahead, Closed, PairState
-from app.services.refusals import SymbolNotIngested
+from app.services.refusals import StillCompiling, SymbolNotIngested
 from app.services.status import DeskStatus
 from app.views.controls import MORE_FIELDS
 from app.views.links import control_values, listed_symbols, pickable, query_of
@@ -92,7 +92,8 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
 def _empty_texts(status: DeskStatus, view: PairState | None, failure: str) -> dict[str, str]:
     """What the view says while there is nothing to draw."""
     if view is None:
-        return {"verdict": f"Can't say: {failure}.", "empty": f"{failure}.", "empty-help": ""}
+        empty = f"{failure[:1].upper()}{failure[1:]}."
+        return {"verdict": f"Can't say: {failure}.", "empty": empty, "empty-help": ""}
     words, history = no_bars_words(view), status.report.backfill
     helps = "They come by themselves once both have traded for a whole bar."
     if view.elsewhere:
@@ -245,7 +246,7 @@ def asked_of(ask: Callable[[PairSpec], Answer], spec: PairSpec) -> tuple[Answer 
     """What the service says of a pair, or in words why it can't."""
     try:
         return ask(spec), ""
-    except (SymbolNotIngested, ParameterErrors) as refused:
+    except (SymbolNotIngested, ParameterErrors, StillCompiling) as refused:
         return None, str(refused)
     except StoreError as error:
         return None, f"The database can't be read: {error.public}"

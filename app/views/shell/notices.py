@@ -45,7 +45,7 @@ def notices(
     lines = [*_database(status), *_worker(status)]
     # Nothing new can come in without them, whatever the feed says.
     is_up = not lines
-    if failure and not _database(status):
+    if failure and not status.is_preparing and not _database(status):
         lines.insert(0, _no_view(status, failure))
     if note:
         lines.insert(0, Notice("warn", f"Not used from the link: {note}."))
@@ -56,6 +56,9 @@ def notices(
         lines += _analyst(status)
     lines += _source(status, pair)
     lines += _backfill(status)
+    if status.is_preparing:
+        words = "The numeric kernels are being made ready, at the first start for about a minute."
+        lines.append(Notice("info", words))
     if pair is not None:
         lines += _pair(pair, link, cut=any(line.level == "bad" for line in lines))
     return lines

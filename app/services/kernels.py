@@ -1,0 +1,69 @@
+"""The numeric kernels of this process: compiled once on a machine, beside the first requests."""
+
+import threading
+import time
+from contextlib import AbstractContextManager, nullcontext
+
+import structlog
+
+from app.services.refusals import StillCompiling
+from core.made_up import made_up_legs
+from core.pair import analyse_pair, plan_rows
+from core.pair_spec import read_pair_spec
+from core.settings import Settings
+
+LOAD_S = 3.0
+"""Kernels that were compiled before are loaded in less: so long a request waits for them."""
+
+log = structlog.get_logger()
+
+
+class Kernels:
+    """Tells whether they are there yet; safe between threads.
+
+    Where nobody warms up whoever computes first compiles, as in tests and scripts.
+    """
+
+    def __init__(self, settings: Settings, load_s: float = LOAD_S) -> None:
+        self._settings = settings
+        self._load_s = load_s
+        self._ready = threading.Event()
+        self._ready.set()
+
+    @property
+    def are_ready(self) -> bool:
+        """Whether a pair can be computed without waiting for the compiler."""
+        return self._ready.is_set()
+
+    def warm_up(self, turn: AbstractContextManager[object] | None = None) -> None:
+        """Load and compile what the first analysis needs; for a thread started after the fork.
+
+        Parameters
+        ----------
+        turn : held meanwhile: one process compiles, the others load what it leaves on disk.
+        """
+        self._ready.clear()
+        try:
+            with turn or nullcontext():
+                started = time.perf_counter()
+                asked = {"window": 10, "hedge": "kalman", "hedge_window": 50, "bars": 200}
+                spec = read_pair_spec(asked, self._settings)
+                legs = made_up_legs(spec.timeframe_ms)
+                plan = plan_rows(spec, 0, int(legs[0].open_time_ms[-1]))
+                analyse_pair(spec, plan, *legs)
+                log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
+        finally:
+            self._ready.set()
+
+    def demand(self, *, at_once: bool = False) -> None:
+        """Wait for them, as long as loading takes; `at_once`: not at all.
+
+        Raises
+        ------
+        StillCompiling
+            They are still being compiled.
+        """
+        if not self._ready.wait(0.0 if at_once else self._load_s):
+            raise StillCompiling(
+                "the numeric kernels are being compiled, once on this machine, for about a minute"
+            )
