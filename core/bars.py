@@ -5,13 +5,18 @@ from math import fsum
 
 import numpy as np
 
+from core.timeframes import TIMEFRAMES
 from core.types import Bar, BoolArray, FloatArray, Leg, PairRows, Trade
 
 SECOND_MS = 1_000
 STEP_BACK_MS = 10_000
 """How much earlier than trades of lower ids a trade may lie: ids give the order, not times."""
 
-PARENTS = ((60_000, 1_000), (300_000, 60_000), (900_000, 300_000), (3_600_000, 900_000))
+PARENTS = tuple(
+    (length, max(part for part in TIMEFRAMES.values() if part < length and length % part == 0))
+    for length in TIMEFRAMES.values()
+    if length > SECOND_MS
+)
 """Each longer timeframe with the one it is rolled up from, in milliseconds, shortest first."""
 
 _STEP = 8  # decimals of the exchange's smallest step; float noise of sums ends here

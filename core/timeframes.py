@@ -13,5 +13,8 @@ TIMEFRAMES: dict[str, int] = {
 }
 """Length of each timeframe in milliseconds, shortest first."""
 
+LONGER = tuple(name for name, length in TIMEFRAMES.items() if length > TIMEFRAMES["1m"])
+"""Those that are made of minutes."""
+
 SCANNED = tuple(name for name in TIMEFRAMES if name != "1s")
 """Those that every pair may be tested on."""

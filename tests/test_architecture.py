@@ -104,3 +104,26 @@ def test_core_opens_nothing_and_prints_nothing() -> None:
         if node.func.id in banned
     }
     assert called == set()
+
+
+FOUR_HOURS = """
+from core.bars import PARENTS
+from core.pair_spec import read_pair_spec
+from core.settings import Settings
+from ingest.live.backfill import longer_history
+
+assert PARENTS[-1] == (14_400_000, 3_600_000)
+assert longer_history(Settings())["4h"] == 400 * 6
+assert Settings.from_mapping({"SCAN_TIMEFRAMES": "4h"}).scanned_timeframes == ("4h",)
+assert read_pair_spec({"timeframe": "4h"}, Settings()).timeframe_ms == 14_400_000
+"""
+
+
+def test_a_timeframe_is_added_in_one_place(copy: Path) -> None:
+    file = copy / "core/timeframes.py"
+    text = file.read_text().replace('"1h"]', '"1h", "4h"]')
+    file.write_text(text.replace("}\n", '    "4h": 14_400_000,\n}\n'))
+    done = subprocess.run(
+        [sys.executable, "-c", FOUR_HOURS], cwd=copy, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbols
 from core.pair_spec import read_pair_spec
 from core.settings import Settings
-from core.timeframes import TIMEFRAMES
+from core.timeframes import LONGER, TIMEFRAMES
 from ingest.binance.rest import PAGE_LIMIT
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import Exchange, Store, ask_trades
@@ -40,7 +40,6 @@ TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DAY_MS = 86_400_000
 LOG_EVERY = 100
 COMPLETE = "complete"
-LONGER = ("5m", "15m", "1h")
 
 
 def longer_history(settings: Settings) -> dict[str, int]:

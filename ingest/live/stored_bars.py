@@ -6,13 +6,13 @@ Every function works inside a transaction that its caller holds.
 from collections.abc import Iterable
 
 from core.bars import PARENTS, SECOND_MS, flat_bar, fold_trades, roll_up
+from core.timeframes import TIMEFRAMES
 from core.types import Bar, Origin, Trade
 from ingest.live.chain import SymbolChain
 from ingest.store import market
 from ingest.store.transaction import Transaction
 
 MINUTE_MS = 60_000
-TIMEFRAME_LENGTHS = (SECOND_MS, *(parent for parent, _ in PARENTS))
 
 
 def floor_to(time_ms: int, length_ms: int) -> int:
@@ -154,7 +154,7 @@ def flag_incomplete(
     (`is_final`) no bar over the hole counts.
     """
     changed = False
-    for length in TIMEFRAME_LENGTHS:
+    for length in TIMEFRAMES.values():
         stored = market.bars_between(
             tx, chain.symbol_id, length, floor_to(first_ms, length), last_ms + 1
         )

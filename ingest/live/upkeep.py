@@ -9,7 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from core.settings import Settings
-from core.timeframes import TIMEFRAMES
+from core.timeframes import LONGER, TIMEFRAMES
 from ingest.binance.answers import odd_rows
 from ingest.binance.rest import RestClient
 from ingest.live.backfill import Backfill
@@ -99,7 +99,7 @@ class Upkeep:
         if not self.backfill.progress.is_complete:
             return
         failed = 0
-        for timeframe in ("1m", "5m", "15m", "1h"):
+        for timeframe in ("1m", *LONGER):
             end_ms = floor_to(self.clock_ms() - MEND_DELAY_MS, TIMEFRAMES[timeframe])
             for row in self.backfill.pages(timeframe, end_ms, MEND_BARS):
                 for page in row:

@@ -73,6 +73,34 @@ def test_modules_named_in_the_documents_exist(path):
             assert (ROOT / name).is_file(), f"{document.name}: {name}"
 
 
+def architecture():
+    return (ROOT / "docs/architecture.md").read_text()
+
+
+def test_rooms_and_modules_that_the_architecture_names_exist():
+    folders = [path.name for path in (ROOT / "ingest").iterdir() if path.is_dir()]
+    rooms = "|".join(["core", "ingest", "app", *folders])
+    named = set(re.findall(rf"`((?:{rooms})/[a-z_/]+)(?:`|\.[A-Z])", architecture()))
+    assert len(named) > 20
+    places = {name: (ROOT / name, ROOT / "ingest" / name) for name in named}
+    assert not [
+        name
+        for name, paths in places.items()
+        if not any(path.is_dir() or path.with_suffix(".py").is_file() for path in paths)
+    ]
+
+
+def test_every_task_that_runs_again_and_again_is_in_the_architecture():
+    listed = re.findall(r"^\| ([^|]+) \| [\d.]+ s \|", architecture(), re.MULTILINE)
+    scheduled = {
+        name
+        for path in (ROOT / "ingest").rglob("*.py")
+        for name in re.findall(r'every\(\s*scheduler,\s*"([^"]+)"', path.read_text())
+    }
+    assert len(scheduled) > 15
+    assert not [name for name in scheduled if not any(row.startswith(name) for row in listed)]
+
+
 def method(heading):
     return (ROOT / "docs/method.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
 
