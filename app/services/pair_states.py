@@ -1,7 +1,7 @@
 """What is known of a pair, and how it stands: whole results, and what ticks need of them."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -120,6 +120,69 @@ def figures_of(result: PairResult) -> Figures:
         pvalue_both=math.nan if found is None else found.pvalue_both,
         required_z=result.required_z,
         recent_z=zscore[-RECENT_BARS:].copy(),
+    )
+
+
+def without_bars(
+    spec: PairSpec, source: str | None, elsewhere: tuple[Timeframe, ...], now_ms: int
+) -> PairState:
+    """How a pair stands whose legs have no bars in common."""
+    since = " of `since` or later" if spec.since is not None else ""
+    return PairState(
+        spec=spec,
+        closed=None,
+        source=source,
+        stale=True,
+        gaps=(),
+        warnings=(
+            f"bars: no {spec.timeframe} bars{since} that {spec.symbol_a} and"
+            f" {spec.symbol_b} have in common are stored yet",
+        ),
+        zscore_provisional=math.nan,
+        forming_closes=None,
+        elsewhere=elsewhere,
+        now_ms=now_ms,
+        is_newest=True,
+    )
+
+
+def state_of(
+    closed: Closed,
+    legs: tuple[Freshness, Freshness],
+    gaps: Iterable[StoredGap],
+    *,
+    source: str | None,
+    now_ms: int,
+    is_newest: bool,
+) -> PairState:
+    """How a pair stands by its last result, what its legs last traded at, and the time."""
+    spec, warnings = closed.spec, list[str]()
+    stale = now_ms > closed.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
+    if stale:
+        minutes = (now_ms - closed.as_of_ms) / 60_000
+        warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
+    closes, reason = forming_closes(legs, closed)
+    if closes and now_ms > last_current_ms(closed):
+        closes, reason = None, "the bar after the last closed one is over"
+    provisional = pairs.provisional_zscore(closed, *closes) if closes else math.nan
+    if not math.isfinite(provisional):
+        why = reason or closed.reasons.get("zscore_provisional", "undefined")
+        warnings.append(f"zscore_provisional: {why}")
+    symbols = spec.symbol_a, spec.symbol_b
+    return PairState(
+        spec=spec,
+        closed=closed,
+        source=source,
+        stale=stale,
+        gaps=tuple(
+            gap for gap in gaps if gap.symbol in symbols and gap.to_ms >= closed.history_start_ms
+        ),
+        warnings=tuple(warnings),
+        zscore_provisional=provisional,
+        forming_closes=closes,
+        elsewhere=(),
+        now_ms=now_ms,
+        is_newest=is_newest,
     )
 
 

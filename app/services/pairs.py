@@ -1,6 +1,5 @@
 """A pair as of now: the store's bars through core's numbers, kept until something changes."""
 
-import math
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, replace
@@ -11,7 +10,6 @@ from app.services.kernels import Kernels
 from app.services.later import Later
 from app.services.looks import SharedLook, exchange_now_ms
 from app.services.pair_states import (
-    CLOSING_GRACE_MS,
     Ahead,
     Analysis,
     AnalysisKey,
@@ -19,8 +17,8 @@ from app.services.pair_states import (
     PairState,
     PairView,
     figures_of,
-    forming_closes,
-    last_current_ms,
+    state_of,
+    without_bars,
 )
 from app.services.refusals import SymbolNotIngested
 from core import pair as pairs
@@ -312,52 +310,13 @@ class PairService:
     ) -> PairState:
         now_ms = exchange_now_ms(look, self._now_ms())
         if closed is None:
-            since = " of `since` or later" if spec.since is not None else ""
-            return PairState(
-                spec=spec,
-                closed=None,
-                source=self._source(look, imported=False),
-                stale=True,
-                gaps=(),
-                warnings=(
-                    f"bars: no {spec.timeframe} bars{since} that {spec.symbol_a} and"
-                    f" {spec.symbol_b} have in common are stored yet",
-                ),
-                zscore_provisional=math.nan,
-                forming_closes=None,
-                elsewhere=self._elsewhere(look, spec),
-                now_ms=now_ms,
-                is_newest=True,
-            )
-        warnings: list[str] = []
-        stale = now_ms > closed.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
-        if stale:
-            minutes = (now_ms - closed.as_of_ms) / 60_000
-            warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
-        closes, reason = forming_closes(_legs(look, spec), closed)
-        if closes and now_ms > last_current_ms(closed):
-            closes, reason = None, "the bar after the last closed one is over"
-        provisional = pairs.provisional_zscore(closed, *closes) if closes else math.nan
-        if not math.isfinite(provisional):
-            warnings.append(
-                "zscore_provisional: "
-                + (reason or closed.reasons.get("zscore_provisional", "undefined"))
-            )
-        return PairState(
-            spec=spec,
-            closed=closed,
+            source, elsewhere = self._source(look, imported=False), self._elsewhere(look, spec)
+            return without_bars(spec, source, elsewhere, now_ms)
+        return state_of(
+            closed,
+            _legs(look, spec),
+            look.gaps,
             source=self._source(look, imported=closed.imported),
-            stale=stale,
-            gaps=tuple(
-                gap
-                for gap in look.gaps
-                if gap.symbol in (spec.symbol_a, spec.symbol_b)
-                and gap.to_ms >= closed.history_start_ms
-            ),
-            warnings=tuple(warnings),
-            zscore_provisional=provisional,
-            forming_closes=closes,
-            elsewhere=(),
             now_ms=now_ms,
             is_newest=newest is None or closed.key == newest,
         )
