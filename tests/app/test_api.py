@@ -1,8 +1,6 @@
 """The rest of the API: bad input, stored rows, status, health, documentation, limits."""
 
-import io
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +10,12 @@ from typing import Any
 import pytest
 from dash import Dash
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from app import create_app
 from app.api import limits
 from core.settings import Settings
 from ingest.store.reader import Reader
+from tests.support.answers import problem
 
 MINUTE = 60_000
 LAST_OPEN_MS = 1_795_401_000_000 // MINUTE * MINUTE
@@ -43,19 +41,6 @@ BAD_VALUES = {
     "colour": ["red", ""],
     "Window": ["120"],
 }
-
-
-def problem(response: TestResponse, status: int) -> dict[str, Any]:
-    """The problem in a response, checked for its shape."""
-    assert response.status_code == status
-    assert response.content_type == "application/problem+json"
-    body: dict[str, Any] = json.loads(response.data)
-    assert set(body) == {"type", "title", "status", "detail", "errors"}
-    assert body["status"] == status
-    for error in body["errors"]:
-        assert set(error) == {"field", "message", "allowed"}
-    assert "Traceback" not in response.text
-    return body
 
 
 @pytest.mark.parametrize(
@@ -357,102 +342,3 @@ def test_flood_is_answered_with_429_and_other_clients_are_served(
     assert client.get("/healthz").status_code == 200
     assert client.get("/").status_code == 200
     assert open_client(desk).get("/api/symbols").status_code == 200
-
-
-def test_openapi_lists_every_route_and_parameter(desk: Dash, client: FlaskClient) -> None:
-    response = client.get("/openapi.json")
-    assert response.content_type == "application/json"
-    document = response.get_json()
-    assert document["openapi"].startswith("3.")
-    served = {
-        re.sub(r"<(?:int:)?(\w+)>", r"{\1}", rule.rule)
-        for rule in desk.server.url_map.iter_rules()
-        if re.match(r"/(api|analytics|healthz|readyz|metrics)", rule.rule)
-    }
-    assert set(document["paths"]) == served
-    operation = document["paths"]["/analytics/pair"]["get"]
-    parameters = {item["name"]: item["schema"] for item in operation["parameters"]}
-    assert set(parameters) == {
-        *("symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "stop_z"),
-        *("exit_rule", "lags"),
-        *("max_hold_bars", "hedge", "hedge_window", "bars", "since", "fee_bps", "slippage_bps"),
-        *("notional", "points"),
-    }
-    assert parameters["window"]["minimum"] == 10
-    assert parameters["window"]["maximum"] == 2_000
-    assert parameters["window"]["default"] == 120
-    assert parameters["stop_z"] == {"type": "number", "minimum": 0.0}
-    assert parameters["notional"]["exclusiveMinimum"] is True
-    assert parameters["timeframe"]["enum"] == ["1s", "1m", "5m", "15m", "1h"]
-    expected = {"200", "304", "400", "401", "404", "413", "421", "429", "503"}
-    assert set(operation["responses"]) == expected
-    assert list(operation["responses"]["400"]["content"]) == ["application/problem+json"]
-
-
-def test_openapi_references_resolve_and_describe_the_answers(client: FlaskClient) -> None:
-    text = client.get("/openapi.json").text
-    document = json.loads(text)
-    references = set(re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', text))
-    assert references == set(document["components"]["schemas"])
-    described = document["components"]["schemas"]["Pair"]["properties"]
-    answer = client.get("/analytics/pair?window=30&hedge_window=100&bars=100").get_json()
-    assert set(described) == set(answer)
-    schemas = document["components"]["schemas"]
-    assert set(schemas["Backtest"]["properties"]) == set(answer["backtest"])
-    assert set(schemas["Status"]["properties"]) == set(client.get("/api/status").get_json())
-
-
-def test_documentation_page_loads_nothing_from_outside(client: FlaskClient) -> None:
-    page = client.get("/docs").text
-    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert sorted(source for source in sources if source.startswith("/")) == [
-        "/assets/swagger-ui/start.js",
-        "/assets/swagger-ui/swagger-ui-bundle.js",
-        "/assets/swagger-ui/swagger-ui.css",
-    ]
-    assert [source for source in sources if not source.startswith("/")] == ["data:,"]
-    for source in sources:
-        if source.startswith("/"):
-            with client.get(source) as response:
-                assert response.status_code == 200
-    with client.get("/assets/swagger-ui/start.js") as response:
-        assert "validatorUrl: null" in response.text
-    with client.get("/assets/swagger-ui/swagger-ui.css") as response:
-        assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", response.text)
-
-
-def test_page_does_not_load_the_documentation(client: FlaskClient) -> None:
-    page = client.get("/").text
-    assert "swagger" not in page
-    assert not re.search(r'(src|href)="(https?:)?//', page)
-
-
-@pytest.mark.parametrize(
-    "path", ["/_dash-update-component", "/analytics/pair", "/api/status", "/api/nope", "/metrics"]
-)
-@pytest.mark.parametrize("method", ["post", "get", "delete"])
-def test_long_body_is_refused_before_it_is_read(
-    client: FlaskClient, path: str, method: str
-) -> None:
-    content = b'"' + b"x" * (64 * 1024) + b'"'
-    response = client.open(path, method=method, data=content, content_type="application/json")
-    assert "65,536 bytes" in problem(response, 413)["detail"]
-
-
-def test_long_body_that_does_not_say_its_length_is_refused_while_it_is_read(
-    client: FlaskClient,
-) -> None:
-    body = io.BytesIO(b'"' + b"x" * (64 * 1024) + b'"')
-    response = client.post(
-        "/_dash-update-component",
-        input_stream=body,
-        content_type="application/json",
-        environ_overrides={"wsgi.input_terminated": True},
-    )
-    problem(response, 413)
-
-
-def test_body_up_to_the_limit_is_read(client: FlaskClient) -> None:
-    content = b'"' + b"x" * (64 * 1024 - 2) + b'"'
-    response = client.post("/_dash-update-component", data=content, content_type="application/json")
-    assert problem(response, 400)["errors"][0]["message"] == "must be an object"
