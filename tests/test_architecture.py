@@ -26,7 +26,7 @@ PLANTS = [
     ("ingest/simulator/noise.py", "from core.settings import Settings", "core.settings"),
     ("ingest/live/repair.py", "import sqlalchemy", "sqlalchemy"),
     ("ingest/live/repair.py", "import sqlite3", "sqlite3"),
-    ("ingest/live/repair.py", "import dash_ag_grid", "dash_ag_grid"),
+    ("ingest/live/repair.py", "import dash", "dash"),
     ("ingest/files/rows.py", "from ingest.process import lifeline", "ingest.process.lifeline"),
     ("ingest/files/rows.py", "import pandas", "pandas"),
     ("ingest/schedule.py", "from app import create_app", "app"),

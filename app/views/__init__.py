@@ -1,8 +1,4 @@
-"""The table of views: one more is a folder beside `live` and a line here.
-
-A package of components that a view alone needs, such as the scanner's grid, is named in its line:
-`packages=("dash_ag_grid",)`. Then no other page loads its scripts.
-"""
+"""The table of views: one more is a folder beside `live` and a line here."""
 
 from app.views import alerts, health, lab, live, scanner
 from app.views.live.watch import WATCHED

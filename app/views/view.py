@@ -29,9 +29,9 @@ class View:
     """A path of the page with its name in the header, its tree, and the callbacks behind it.
 
     The tree is built anew whenever the view is opened; callbacks are bound once, at the start.
-    `quick` names the outputs of those that are answered before dash's own dispatch; `packages`
-    those of dash's component packages that only this view needs, `assets` scripts and
-    styles of ours by their names without an ending: no other page names them.
+    `quick` names the outputs of those that are answered before dash's own dispatch; `assets`
+    scripts and styles that only this view needs, by their names without an ending: no other page
+    names them.
     """
 
     path: str
@@ -40,5 +40,4 @@ class View:
     register: Callable[[Dash, Desk], None]
     quick: tuple[str, ...] = ()
     watched: Watched | None = None
-    packages: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()

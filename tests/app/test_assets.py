@@ -35,7 +35,7 @@ def named(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip"])  # over plain http browsers take gzip alone
-def test_first_load_fits_in_a_megabyte_and_brings_no_grid(
+def test_first_load_fits_in_a_megabyte(
     client: FlaskClient, addresses: list[str], encoding: str
 ) -> None:
     sizes = {
@@ -43,7 +43,6 @@ def test_first_load_fits_in_a_megabyte_and_brings_no_grid(
         for address in addresses
     }
     assert len(sizes) > 8
-    assert not any("ag_grid" in address for address in sizes)
     assert sum(sizes.values()) + FONTS + DATA < MOST_BYTES, sizes
 
 
@@ -69,22 +68,20 @@ def test_an_asset_that_has_not_changed_is_not_sent_again_however_it_was_compress
         assert (again.status_code, again.data) == (304, b"")
 
 
-def test_only_the_view_that_names_a_package_loads_its_scripts(
-    market_url: str, settings: Settings
-) -> None:
+def test_only_the_view_that_names_a_script_loads_it(market_url: str, settings: Settings) -> None:
     reader = Reader(market_url)
     second = View(
         "/second",
         "Second",
         lambda desk: html.Main(),
         lambda app, desk: None,
-        packages=("dash_bootstrap_components",),
+        assets=("desk_lab",),
     )
     client = create_app(settings, reader, views=[VIEWS[0], second]).server.test_client()
     pages = {path: list(named(client.get(path).text)) for path in ("/", "/second")}
     reader.close()
     for path, is_there in (("/", False), ("/second", True)):
-        assert any("/dash_bootstrap_components/" in one for one in pages[path]) == is_there
+        assert any("/assets/desk_lab." in one for one in pages[path]) == is_there
         assert not any("polyfill" in one or "dash_table" in one for one in pages[path])
         assert any("regenerator-runtime" in one for one in pages[path])
 

@@ -1,6 +1,9 @@
 """What README promises exists, and what exists is in README."""
 
+import ast
 import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,32 @@ def test_every_setting_is_in_the_configuration_table_with_its_default():
 def test_example_environment_names_every_setting_and_nothing_else():
     text = (ROOT / ".env.example").read_text()
     assert set(re.findall(r"^#?([A-Z0-9_]+)=", text, re.MULTILINE)) == set(VARIABLES)
+
+
+def test_what_is_imported_is_pinned_and_what_is_pinned_is_imported():
+    """One that only comes along with another one may be gone with its next version."""
+    files = [*(path for room in ("app", "core", "ingest") for path in (ROOT / room).rglob("*.py")),
+             ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]  # fmt: skip
+    named = {
+        name.partition(".")[0]
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    packages = packages_distributions()
+    imported = {
+        packages[name][0].lower().replace("_", "-")
+        for name in named - sys.stdlib_module_names - {"app", "core", "ingest", "distributed"}
+    }
+    pinned = re.findall(r"^([\w.-]+)(?:\[\w+\])?==", (ROOT / "requirements.txt").read_text(), re.M)
+    by_name = {"psycopg", "python-socks", "plotly"}  # by SQLAlchemy, websockets and dash
+    assert imported == set(pinned) - by_name
 
 
 def test_every_route_of_the_api_is_in_readme(client):

@@ -84,11 +84,7 @@ SERVER_HOOKS: RendererHooks = {
 
 
 class LeanDash(Dash):
-    """Dash, whose page names no script that its view has no use for.
-
-    Dash puts every imported package of components on every page. A view that needs one of its own,
-    a grid say, names it in the table of views (`View.packages`), and the others stay without it.
-    """
+    """Dash, whose page names no script that its view has no use for: see `View.assets`."""
 
     def __init__(self, views: Sequence[View], **given: Any) -> None:
         super().__init__(**given)
@@ -97,8 +93,7 @@ class LeanDash(Dash):
     def interpolate_index(self, *args: Any, **parts: Any) -> Any:
         """Html of the page that the request at hand is for."""
         others = [view for view in self._views if view.path != request.path]
-        spared = [f"/{name}/" for view in others for name in view.packages]
-        spared += [f"/assets/{name}." for view in others for name in view.assets]
+        spared = [f"/assets/{name}." for view in others for name in view.assets]
         left_out = "|".join(map(re.escape, [*_SPARED, *spared]))
         script = rf'<script src="[^"]*(?:{left_out})[^"]*"></script>\n?'
         style = rf'<link rel="stylesheet" href="[^"]*(?:{left_out})[^"]*">\n?'
