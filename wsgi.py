@@ -7,9 +7,9 @@ from pathlib import Path
 from core.settings import Settings
 from ingest.process.environment import read_dotenv
 from ingest.process.kernels import keep_kernels
+from ingest.store.desk_book import DeskBook
 from ingest.store.engine import sqlite_path
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 
 ROOT = Path(__file__).resolve().parent
 
@@ -22,7 +22,7 @@ keep_kernels(ROOT, sqlite_path(url), os.environ)
 # Only now: numba reads its folder when the kernels are imported.
 from app import create_app  # noqa: E402
 
-app = create_app(settings, Reader(url), book=RuleBook(url))
+app = create_app(settings, Reader(url), book=DeskBook(url))
 server = app.server
 
 # What is loaded stays: the collector needn't go over it again at every request that makes garbage.

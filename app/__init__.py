@@ -33,8 +33,8 @@ from app.views.shell.page import META_TAGS, SERVER_HOOKS, THEME_SCRIPT, LeanDash
 from app.views.sign_in import sign_in_routes
 from app.views.view import View
 from core.settings import Settings
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,7 +50,7 @@ def create_app(
     reader: Reader,
     clock: Callable[[], float] = time.time,
     views: Sequence[View] = VIEWS,
-    book: RuleBook | None = None,
+    book: DeskBook | None = None,
 ) -> Dash:
     """Build the page and the API; nothing is read from the store before the first request.
 

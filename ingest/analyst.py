@@ -24,8 +24,7 @@ from ingest.schedule import every, start_scheduler
 from ingest.store import process
 from ingest.store.lock import RoleLock
 from ingest.store.reader import Reader
-from ingest.store.rules import open_writer
-from ingest.store.transaction import Writer
+from ingest.store.transaction import Writer, durable_writer
 
 if TYPE_CHECKING:
     from ingest.analysis.delivery import Courier, Parcel
@@ -87,7 +86,7 @@ class Analyst:
         return await take_turn(self._url, "analyst", self._stop, self._judge)
 
     async def _judge(self, lock: RoleLock) -> int:
-        writer, reader = open_writer(self._url), Reader(self._url)
+        writer, reader = durable_writer(self._url), Reader(self._url)
         writer.take_over("analyst")
         scheduler = start_scheduler()
 

@@ -22,8 +22,8 @@ from app.services.watchlist import WatchlistService
 from app.services.web import TickTimes, WebProcesses
 from app.services.worth import WorthService
 from core.settings import Settings
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def open_desk(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     answers: ResultCache | None = None,
-    book: RuleBook | None = None,
+    book: DeskBook | None = None,
 ) -> Desk:
     """Make the services over one store and one clock; nothing is read before the first question."""
 

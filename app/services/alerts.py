@@ -12,8 +12,9 @@ from core.paper import Position, Together, position_of, revive, together
 from core.rule_spec import RuleSpec, read_rule_spec, rule_body
 from core.settings import Settings
 from core.types import Listing
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader, Snapshot, Standing, StoredEpisode
-from ingest.store.rules import RuleBook, StoredRule
+from ingest.store.rules import StoredRule
 
 MINUTE_MS = 60_000
 MOST_FIRING = 1_000
@@ -48,7 +49,7 @@ class AlertService:
         reader: Reader,
         look: SharedLook[Snapshot],
         now_ms: Callable[[], int],
-        book: RuleBook | None,
+        book: DeskBook | None,
     ) -> None:
         self.reader = reader
         self._settings = settings

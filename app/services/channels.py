@@ -8,8 +8,8 @@ from app.services.looks import SharedLook
 from app.services.refusals import NotThere, writable
 from core.rule_spec import HEARTBEAT
 from core.settings import Settings
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import ChannelHealth, ChannelTest, Reader
-from ingest.store.rules import RuleBook
 
 DAY_MS = 86_400_000
 State: TypeAlias = Literal["unused", "well", "waiting", "down"]
@@ -57,7 +57,7 @@ class ChannelService:
         reader: Reader,
         look: SharedLook[ChannelRecord],
         now_ms: Callable[[], int],
-        book: RuleBook | None,
+        book: DeskBook | None,
     ) -> None:
         self._settings = settings
         self._reader = reader

@@ -6,15 +6,15 @@ from typing import Any
 from app.services.refusals import NotThere, TooManyJobs, writable
 from core.job_spec import read_job_spec
 from core.settings import Settings
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader, StoredJob
-from ingest.store.rules import RuleBook
 
 
 class JobService:
     """Asks for jobs and tells how they stand; the analyst has them done."""
 
     def __init__(
-        self, settings: Settings, reader: Reader, now_ms: Callable[[], int], book: RuleBook | None
+        self, settings: Settings, reader: Reader, now_ms: Callable[[], int], book: DeskBook | None
     ) -> None:
         self._settings = settings
         self._reader = reader

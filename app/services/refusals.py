@@ -1,7 +1,7 @@
 """Why a service can't give what it is asked for; `app.api.problems` makes answers of it."""
 
 from core.errors import PairdeskError
-from ingest.store.rules import RuleBook
+from ingest.store.desk_book import DeskBook
 
 
 class SymbolNotIngested(PairdeskError):
@@ -28,7 +28,7 @@ class StillCompiling(PairdeskError):
     """Nothing can be computed yet: the kernels are being compiled."""
 
 
-def writable(book: RuleBook | None) -> RuleBook:
+def writable(book: DeskBook | None) -> DeskBook:
     """The book to write in; NoRight where the desk was opened without one."""
     if book is None:
         raise NoRight("This desk was opened for reading only.")

@@ -16,9 +16,8 @@ from ingest.analysis.report import report_pair
 from ingest.analysis.scanning import scan_market
 from ingest.analysis.work import Answer, NotWanted, Work
 from ingest.store import jobs
-from ingest.store.engine import open_engine
 from ingest.store.reader import Reader
-from ingest.store.transaction import Writer
+from ingest.store.transaction import durable_writer
 
 log = structlog.get_logger()
 
@@ -36,7 +35,7 @@ WORK: Mapping[str, Callable[[Work], Answer]] = MappingProxyType(
 
 def work_off(job_id: int, settings: Settings, url: str) -> int:
     """Do one job of a database that was claimed for this process; the exit code."""
-    reader, writer = Reader(url), Writer(open_engine(url, durable=True))
+    reader, writer = Reader(url), durable_writer(url)
     try:
         stored = reader.job(job_id)
         if stored is None or stored.state != jobs.RUNNING:

@@ -1,23 +1,18 @@
-"""Writing the user's rules: the one thing that the web writes, too.
+"""Writing the user's rules and what he says of their episodes.
 
 A rule is never rewritten: an edit makes a new version, a deleted one keeps its record.
 """
 
 import json
-import threading
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from sqlalchemy import Row
 
-from core.job_spec import JobSpec
 from core.pair_spec import PAIR_PARAMETERS
 from core.rule_spec import RuleSpec, is_reborn, read_rule_spec, rule_body, same_subject
 from core.settings import Settings
-from ingest.store import jobs
-from ingest.store.channels import ask_test
-from ingest.store.engine import open_engine
-from ingest.store.transaction import Transaction, Writer
+from ingest.store.transaction import Transaction
 
 COLUMNS = "rules.id, rules.version, born_ms, made_ms, body"
 """What `stored_rule` is made of."""
@@ -51,61 +46,6 @@ class StoredRule:
         values = {name: getattr(pair, name) for name in PAIR_PARAMETERS}
         asked = {name: value for name, value in values.items() if value is not None}
         return "/?" + urlencode(asked | {"since": self.born_ms})
-
-
-class RuleBook:
-    """What the web writes: rules, acknowledgements, tries of channels, jobs; safe between threads.
-
-    Nothing is opened before the first use, so a process may fork between.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._writer = open_writer(url)
-        self._lock = threading.Lock()
-
-    def create(self, spec: RuleSpec, born_ms: int, now_ms: int) -> StoredRule:
-        """Keep a new rule, see `create`."""
-        with self._lock, self._writer.transaction() as tx:
-            return create(tx, spec, born_ms, now_ms)
-
-    def edit(self, rule_id: int, spec: RuleSpec, born_ms: int, now_ms: int) -> StoredRule | None:
-        """Make a new version, see `edit`."""
-        with self._lock, self._writer.transaction() as tx:
-            return edit(tx, rule_id, spec, born_ms, now_ms)
-
-    def delete(self, rule_id: int, now_ms: int) -> bool:
-        """Judge a rule no more, see `delete`."""
-        with self._lock, self._writer.transaction() as tx:
-            return delete(tx, rule_id, now_ms)
-
-    def acknowledge(self, episode_id: int, who: str, now_ms: int) -> bool:
-        """Say that an episode was seen, see `acknowledge`."""
-        with self._lock, self._writer.transaction() as tx:
-            return acknowledge(tx, episode_id, who, now_ms)
-
-    def ask_test(self, channel: str, now_ms: int) -> None:
-        """Have a channel tried, see `ingest.store.channels`."""
-        with self._lock, self._writer.transaction() as tx:
-            ask_test(tx, channel, now_ms)
-
-    def ask_job(self, spec: JobSpec, asked_by: str, now_ms: int) -> int | None:
-        """Have a job done, see `ingest.store.jobs`."""
-        with self._lock, self._writer.transaction() as tx:
-            return jobs.ask(tx, spec, asked_by, now_ms)
-
-    def cancel_job(self, job_id: int, now_ms: int) -> bool:
-        """End a job that has not ended, see `ingest.store.jobs`."""
-        with self._lock, self._writer.transaction() as tx:
-            return jobs.cancel(tx, job_id, now_ms)
-
-    def close(self) -> None:
-        """Give every connection back."""
-        self._writer.close()
-
-
-def open_writer(url: str) -> Writer:
-    """Open what rules and acknowledgements are written through; what is told to be done stays."""
-    return Writer(open_engine(url, durable=True))
 
 
 def stored_rule(row: Row[*tuple[object, ...]]) -> StoredRule:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
-from ingest.store.engine import store_error
+from ingest.store.engine import open_engine, store_error
 from ingest.store.lock import Role
 
 
@@ -98,3 +98,8 @@ class Transaction:
 
     def _text(self, sql: str) -> str:
         return sql if self.is_sqlite else sql.replace("?", "%s")
+
+
+def durable_writer(url: str) -> Writer:
+    """Open a writer of what is told to somebody, or can't be fetched again: see `open_engine`."""
+    return Writer(open_engine(url, durable=True))

@@ -28,8 +28,8 @@ from core.settings import Settings
 from core.types import Origin
 from ingest.analysis.evaluation import Evaluation
 from ingest.store import market
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 from ingest.store.transaction import Writer
 from tests.app.conftest import LAST_OPEN_MS, MINUTE, NOW_MS
 from tests.support.market import plain_bar
@@ -40,7 +40,7 @@ class Clocked:
 
     def __init__(self, url: str, writer: Writer, ids: dict[str, int], settings: Settings) -> None:
         self.now_s, self.writer, self.ids = NOW_MS / 1_000, writer, ids
-        self.reader, self.book = Reader(url), RuleBook(url)
+        self.reader, self.book = Reader(url), DeskBook(url)
         self.desk = open_desk(
             settings, self.reader, lambda: self.now_s, lambda: self.now_s, book=self.book
         )

@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 from app import create_app
 from core.settings import Settings
 from ingest.store import jobs
+from ingest.store.desk_book import DeskBook
 from ingest.store.jobs import MOST_WAITING
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 from ingest.store.transaction import Writer
 from tests.app.conftest import NOW_MS
 
@@ -22,7 +22,7 @@ SCAN = {"kind": "scan", "timeframe": "5m", "bars": 500}
 
 @pytest.fixture
 def asking(database_url: str, own_writer: Writer) -> Iterator[FlaskClient]:
-    reader, book = Reader(database_url), RuleBook(database_url)
+    reader, book = Reader(database_url), DeskBook(database_url)
     app = create_app(Settings(), reader, lambda: NOW_MS / 1_000, book=book)
     yield app.server.test_client()
     book.close()

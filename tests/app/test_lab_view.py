@@ -24,8 +24,8 @@ from ingest.analysis import honesty
 from ingest.analysis.job import WORK
 from ingest.analysis.work import Work
 from ingest.store import jobs
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 from ingest.store.transaction import Writer
 from tests.app.conftest import NOW_MS
 
@@ -38,7 +38,7 @@ ASKED = {
 
 @pytest.fixture
 def lab(database_url: str, own_writer: Writer) -> Iterator[Desk]:
-    reader, book = Reader(database_url), RuleBook(database_url)
+    reader, book = Reader(database_url), DeskBook(database_url)
     yield open_desk(Settings(), reader, lambda: NOW_MS / 1_000, book=book)
     book.close()
     reader.close()

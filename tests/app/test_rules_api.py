@@ -11,8 +11,8 @@ from core.settings import Settings
 from core.types import Origin
 from ingest.analysis.evaluation import Evaluation
 from ingest.store import market
+from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 from ingest.store.transaction import Writer
 from tests.app.conftest import FORMING_OPEN_MS, MINUTE, NOW_MS
 from tests.support.market import plain_bar
@@ -30,7 +30,7 @@ class OwnDesk:
     def __init__(self, url: str, writer: Writer, ids: dict[str, int], **settings: str) -> None:
         self.now_ms = NOW_MS
         self.reader, self.writer, self.ids, self.url = Reader(url), writer, ids, url
-        self.book = RuleBook(url)
+        self.book = DeskBook(url)
         self.client = self.open(**settings)
         self.closed = 0
         self.analyst = Evaluation(

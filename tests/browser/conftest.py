@@ -28,10 +28,10 @@ from app.views.view import View
 from core.settings import Settings
 from core.types import Origin
 from ingest.store import market, process
+from ingest.store.desk_book import DeskBook
 from ingest.store.engine import migrate, open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
-from ingest.store.rules import RuleBook
 from ingest.store.transaction import Writer
 from tests.support.market import listing, plain_bar
 from tests.support.waiting import HANG_S
@@ -169,7 +169,7 @@ def start_desk(
 
         def serve(port: int) -> tuple[int, Callable[[], None]]:
             """Serve the desk as a process that has just started would."""
-            reader, book = Reader(database_url), RuleBook(database_url)
+            reader, book = Reader(database_url), DeskBook(database_url)
             app = create_app(read, reader, lambda: desk.now_ms / 1000, views, book)
             server = make_server(
                 "127.0.0.1", port, app.server, threaded=True, request_handler=QuietHandler

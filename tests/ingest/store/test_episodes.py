@@ -18,7 +18,7 @@ from ingest.store import episodes, paper, rules
 from ingest.store.engine import migrate, open_engine
 from ingest.store.reader import Reader
 from ingest.store.rules import StoredRule
-from ingest.store.transaction import Writer
+from ingest.store.transaction import Writer, durable_writer
 
 MINUTE = 60_000
 BODY = {"symbol_a": "BTCUSDT", "symbol_b": "ETCUSDT", "channels": ["phone", "bot"], "paper": True}
@@ -39,7 +39,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def writer(url: str) -> Iterator[Writer]:
-    made = rules.open_writer(url)
+    made = durable_writer(url)
     yield made
     made.close()
 
@@ -375,7 +375,7 @@ def test_a_bar_that_is_rewritten_after_it_was_judged_is_shown(
 
 def test_what_is_told_is_on_the_disk_at_once(database_url: str) -> None:
     for writer, level in (
-        (rules.open_writer(database_url), 2),
+        (durable_writer(database_url), 2),
         (Writer(open_engine(database_url)), 1),
     ):
         with writer.transaction() as tx:
