@@ -59,6 +59,43 @@ def create_app(
     """
     server = _Server(__name__, static_folder=None)
     server.json = WritableJson(server)
+    answers = _keep_answers(server)
+    desk = open_desk(settings, reader, clock, answers=ResultCache(answers), book=book)
+    server.extensions["pairdesk"] = desk
+    trust_proxies(server, settings.trusted_proxies)
+    # What is asked first comes first, and after an answer runs last: packing it is work too.
+    guard_hosts(server, settings)
+    limit_bodies(server)
+    limit_requests(server)
+    guard_rights(server, settings, Accounts(settings))
+    limit_analyses(server)
+    Compress(server)
+    keep_assets(server)
+
+    dash_app = _make_page(server, views)
+    register_shell(dash_app, desk, views)
+    for view in views:
+        view.register(dash_app, desk)
+    # After dash's own: the callback map is whole once its first-request hook has run.
+    register_api(server, desk)
+    sign_in_routes(dash_app, server.extensions["rights"])
+    help_route(dash_app, views, ROOT / "docs")
+    guard_paths(dash_app, [view.path for view in views])
+    guard_callbacks(dash_app)
+    quick = [output for view in views for output in view.quick]
+    answer_quickly(dash_app, [*SHELL_QUICK, *quick], desk.ticks)
+    # Dash sets itself up in its first request, and whatever else comes at that moment finds it
+    # half done: scripts that answer 404. So it is done here, before anybody asks.
+    with server.test_request_context("/_dash-dependencies"):
+        server.preprocess_request()
+    # Every callback is bound by now, so every inline script is known.
+    secure_answers(server, dash_app.csp_hashes())
+    dash_app.layout = lambda: page_layout(desk, views, asked_view(views), signed_in())
+    return dash_app
+
+
+def _keep_answers(server: Flask) -> Cache:
+    """Keep prepared answers, and have every answer compressed where that helps; give what keeps."""
     answers = Cache()
     server.config.update(
         CACHE_TYPE="app.services.cache.BoundedCache",
@@ -78,18 +115,11 @@ def create_app(
         COMPRESS_CACHE_BACKEND=lambda: CompressedBodies(answers),
     )
     answers.init_app(server)
-    desk = open_desk(settings, reader, clock, answers=ResultCache(answers), book=book)
-    server.extensions["pairdesk"] = desk
-    trust_proxies(server, settings.trusted_proxies)
-    # What is asked first comes first, and after an answer runs last: packing it is work too.
-    guard_hosts(server, settings)
-    limit_bodies(server)
-    limit_requests(server)
-    guard_rights(server, settings, Accounts(settings))
-    limit_analyses(server)
-    Compress(server)
-    keep_assets(server)
+    return answers
 
+
+def _make_page(server: Flask, views: Sequence[View]) -> LeanDash:
+    """Make the page without any callback."""
     dash_app = LeanDash(
         views,
         name=__name__,
@@ -109,22 +139,4 @@ def create_app(
     # Dash builds the layout once to set itself up. The page's own would open the store, before
     # the server forks and before a start has made the database.
     dash_app.layout = html.Div()
-    register_shell(dash_app, desk, views)
-    for view in views:
-        view.register(dash_app, desk)
-    # After dash's own: the callback map is whole once its first-request hook has run.
-    register_api(server, desk)
-    sign_in_routes(dash_app, server.extensions["rights"])
-    help_route(dash_app, views, ROOT / "docs")
-    guard_paths(dash_app, [view.path for view in views])
-    guard_callbacks(dash_app)
-    quick = [output for view in views for output in view.quick]
-    answer_quickly(dash_app, [*SHELL_QUICK, *quick], desk.ticks)
-    # Dash sets itself up in its first request, and whatever else comes at that moment finds it
-    # half done: scripts that answer 404. So it is done here, before anybody asks.
-    with server.test_request_context("/_dash-dependencies"):
-        server.preprocess_request()
-    # Every callback is bound by now, so every inline script is known.
-    secure_answers(server, dash_app.csp_hashes())
-    dash_app.layout = lambda: page_layout(desk, views, asked_view(views), signed_in())
     return dash_app
