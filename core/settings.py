@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -319,8 +319,7 @@ class Settings(BaseModel):
 
     @property
     def source_kind(self) -> SourceKind:
-        kind: Any = self.source.partition(":")[0]
-        return kind  # type: ignore[no-any-return]
+        return cast(SourceKind, self.source.partition(":")[0])
 
     @property
     def replay_path(self) -> str | None:

@@ -10,10 +10,12 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.services import Desk
+from app.services import Desk, open_desk
 from core.settings import Settings
 from core.types import Bar, Origin
+from ingest.analysis.evaluation import Evaluation
 from ingest.store import gaps, market, process
+from ingest.store.desk_book import DeskBook
 from ingest.store.engine import open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
@@ -151,3 +153,44 @@ def own_desk(database_url: str, own_writer: Writer, settings: Settings) -> Itera
     reader = Reader(database_url)
     yield create_app(settings, reader, clock=lambda: clock["now"]), clock
     reader.close()
+
+
+class Clocked:
+    """A desk over the test's own store, whose clocks the test moves, and an analyst beside it."""
+
+    def __init__(self, url: str, writer: Writer, ids: dict[str, int], settings: Settings) -> None:
+        self.now_s, self.writer, self.ids = NOW_MS / 1_000, writer, ids
+        self.reader, self.book = Reader(url), DeskBook(url)
+        self.desk = open_desk(
+            settings, self.reader, lambda: self.now_s, lambda: self.now_s, book=self.book
+        )
+        self.evaluation = Evaluation(self.reader, writer, lambda: int(self.now_s * 1_000))
+        self.last_ms = LAST_OPEN_MS
+
+    def rule(self, **changes: Any) -> int:
+        given = {"symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT", "entry_z": 4} | changes
+        return self.desk.alerts.create(given).rule_id
+
+    def close(self, move: float = 0.0) -> None:
+        """Close the next minute, leg A moved by a share, and judge it."""
+        self.last_ms += MINUTE
+        with self.writer.transaction() as tx:
+            for symbol, share in (("BTCUSDT", move), ("ETHUSDT", 0.0)):
+                last = float(self.desk.market.bars(symbol, MINUTE, limit=1).close[-1])
+                bar = plain_bar(self.last_ms, last, last * (1 + share))
+                market.upsert_bars(tx, self.ids[symbol], MINUTE, [bar], Origin.TRADES)
+        self.now_s += 60
+        self.evaluation.look()
+
+    def shut(self) -> None:
+        self.reader.close()
+        self.book.close()
+
+
+@pytest.fixture
+def clocked(
+    database_url: str, own_writer: Writer, own_ids: dict[str, int], settings: Settings
+) -> Iterator[Clocked]:
+    made = Clocked(database_url, own_writer, own_ids, settings)
+    yield made
+    made.shut()

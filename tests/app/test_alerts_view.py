@@ -1,7 +1,7 @@
 """The Alerts view and the page's tick without a browser."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dash import html, no_update
 
-from app.services import Desk, open_desk
+from app.services import Desk
 from app.services.found import Page, Subject
 from app.views import VIEWS
 from app.views.alerts.asked import Asked, read_asked
@@ -24,56 +24,7 @@ from app.views.shell.news import away_since
 from app.views.shell.tick import Tick
 from core.pair_spec import read_pair_spec
 from core.rule_spec import RULE_PARAMETERS
-from core.settings import Settings
-from core.types import Origin
-from ingest.analysis.evaluation import Evaluation
-from ingest.store import market
-from ingest.store.desk_book import DeskBook
-from ingest.store.reader import Reader
-from ingest.store.transaction import Writer
-from tests.app.conftest import LAST_OPEN_MS, MINUTE, NOW_MS
-from tests.support.market import plain_bar
-
-
-class Clocked:
-    """A desk over the test's own store, whose clocks the test moves, and an analyst beside it."""
-
-    def __init__(self, url: str, writer: Writer, ids: dict[str, int], settings: Settings) -> None:
-        self.now_s, self.writer, self.ids = NOW_MS / 1_000, writer, ids
-        self.reader, self.book = Reader(url), DeskBook(url)
-        self.desk = open_desk(
-            settings, self.reader, lambda: self.now_s, lambda: self.now_s, book=self.book
-        )
-        self.evaluation = Evaluation(self.reader, writer, lambda: int(self.now_s * 1_000))
-        self.last_ms = LAST_OPEN_MS
-
-    def rule(self, **changes: Any) -> int:
-        given = {"symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT", "entry_z": 4} | changes
-        return self.desk.alerts.create(given).rule_id
-
-    def close(self, move: float = 0.0) -> None:
-        """Close the next minute, leg A moved by a share, and judge it."""
-        self.last_ms += MINUTE
-        with self.writer.transaction() as tx:
-            for symbol, share in (("BTCUSDT", move), ("ETHUSDT", 0.0)):
-                last = float(self.desk.market.bars(symbol, MINUTE, limit=1).close[-1])
-                bar = plain_bar(self.last_ms, last, last * (1 + share))
-                market.upsert_bars(tx, self.ids[symbol], MINUTE, [bar], Origin.TRADES)
-        self.now_s += 60
-        self.evaluation.look()
-
-    def shut(self) -> None:
-        self.reader.close()
-        self.book.close()
-
-
-@pytest.fixture
-def clocked(
-    database_url: str, own_writer: Writer, own_ids: dict[str, int], settings: Settings
-) -> Iterator[Clocked]:
-    made = Clocked(database_url, own_writer, own_ids, settings)
-    yield made
-    made.shut()
+from tests.app.conftest import MINUTE, NOW_MS, Clocked
 
 
 def text_of(part: Any) -> str:

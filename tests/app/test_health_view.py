@@ -22,8 +22,7 @@ from core.report import (
 )
 from ingest.store import process
 from ingest.store.reader import ChannelHealth, StoredGap
-from tests.app.conftest import NOW_MS
-from tests.app.test_alerts_view import Clocked, clocked  # noqa: F401
+from tests.app.conftest import NOW_MS, Clocked
 
 NOTHING = Trends((None,) * SLOTS, (None,) * SLOTS, ())
 ALIVE = ProcessState("running", 7, 500)
@@ -139,7 +138,7 @@ def test_a_page_that_answers_late_is_told_from_its_own_ticks() -> None:
     assert "page tick" not in [one.name for one in things(WELL, NOTHING, [])]
 
 
-def test_without_a_worker_nothing_is_called_normal_that_is_not_known(clocked: Clocked) -> None:  # noqa: F811
+def test_without_a_worker_nothing_is_called_normal_that_is_not_known(clocked: Clocked) -> None:
     empty = DeskStatus(now_ms=NOW_MS, source=None, database=DatabaseStatus("sqlite"))
     states = {one.name: one.state for one in things(empty, NOTHING, [])}
     assert states["exchange to database"] == states["clock offset"] == "unknown"
@@ -148,7 +147,7 @@ def test_without_a_worker_nothing_is_called_normal_that_is_not_known(clocked: Cl
 
 
 def test_the_last_day_is_drawn_from_what_the_processes_said(
-    clocked: Clocked,  # noqa: F811
+    clocked: Clocked,
 ) -> None:
     now_ms = int(clocked.now_s * 1_000)
     with clocked.writer.transaction() as tx:
@@ -162,7 +161,7 @@ def test_the_last_day_is_drawn_from_what_the_processes_said(
 
 
 def test_of_what_a_process_said_a_word_each_five_minutes_of_a_day_is_kept(
-    clocked: Clocked,  # noqa: F811
+    clocked: Clocked,
 ) -> None:
     start_ms = NOW_MS // SLOT_MS * SLOT_MS
     with clocked.writer.transaction() as tx:
@@ -176,7 +175,7 @@ def test_of_what_a_process_said_a_word_each_five_minutes_of_a_day_is_kept(
 
 
 def test_gaps_and_processes_are_told_with_their_times(
-    clocked: Clocked,  # noqa: F811
+    clocked: Clocked,
 ) -> None:
     shown = parts(clocked.desk, ())
     text = re.sub("<[^>]*>", " ", str(shown["health-events"]))
