@@ -12,8 +12,9 @@ from core.pair import analyse_pair, plan_rows
 from core.pair_spec import read_pair_spec
 from core.settings import Settings
 
-LOAD_S = 3.0
-"""Kernels that were compiled before are loaded in less: so long a request waits for them."""
+LOAD_S = 15.0
+"""Kernels that were compiled before are loaded in less, on a busy machine too: so long a request
+waits for them."""
 
 log = structlog.get_logger()
 
