@@ -21,7 +21,7 @@ from ingest.binance.answers import SymbolInfo
 from ingest.store import market, rules
 from ingest.store.engine import migrate
 from ingest.store.reader import Reader
-from ingest.store.rules import open_writer
+from ingest.store.transaction import durable_writer
 
 SYMBOLS = 20
 CLOSES = 12
@@ -66,7 +66,7 @@ def measure(count: int, timeframe: str, symbols: int = SYMBOLS) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'market.db'}"
         migrate(url)
-        writer, reader = open_writer(url), Reader(url)
+        writer, reader = durable_writer(url), Reader(url)
         with writer.transaction() as tx:
             listed = [SymbolInfo(name, name[:3], "USDT", "TRADING") for name in names]
             ids = market.ensure_symbols(tx, listed)
