@@ -12,7 +12,7 @@ from app.views.alerts.asked import read_asked
 from app.views.alerts.parts import parts
 from core.settings import Settings
 from ingest.analysis.evaluation import Evaluation
-from ingest.store.rules import RuleBook
+from ingest.store.desk_book import DeskBook
 from tests.app.test_rules_api import HOME
 from tests.app.test_scan_api import Scanned
 from tests.app.test_scan_api import scanned as scanned  # a market of its own
@@ -24,7 +24,7 @@ class Watched:
     """A scanned market whose next hour closes under a radar rule."""
 
     def __init__(self, market: Scanned) -> None:
-        self.market, self.book = market, RuleBook(market.hours.url)
+        self.market, self.book = market, DeskBook(market.hours.url)
         self.app = create_app(Settings(), market.reader, lambda: market.now_s, book=self.book)
         self.client = self.app.server.test_client()
         self.rule = self.client.post("/api/rules", json=RULE, headers=HOME)
