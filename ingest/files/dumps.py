@@ -32,15 +32,14 @@ _EXAMPLES = (
 )
 _BOM = b"\xef\xbb\xbf"
 
-# What zipfile raises: of a name that is no text ValueError, of a method that it doesn't know
-# NotImplementedError, of a password RuntimeError.
+# What zipfile raises: of a name that is no text ValueError, of a password or of a method that it
+# doesn't know RuntimeError.
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
     EOFError,
     ValueError,
-    NotImplementedError,
     RuntimeError,
 )
 
