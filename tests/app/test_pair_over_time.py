@@ -8,14 +8,19 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from app.api.values import iso
-from core.types import Origin
+from core.types import Bar, Origin
 from ingest.store import market
-from ingest.store.transaction import Writer
+from ingest.store.transaction import Transaction, Writer
 from tests.support.answers import strict_json
 
 QUERY = "/analytics/pair?window=30&hedge_window=100&bars=600&entry_z=1.5"
 MINUTE = 60_000
 LAST_OPEN_MS = 1_795_401_000_000 // MINUTE * MINUTE
+
+
+def last_bar(tx: Transaction, symbol_id: int) -> Bar:
+    ((bar, _),) = market.bars_between(tx, symbol_id, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)
+    return bar
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br"])
@@ -52,12 +57,11 @@ def test_rewritten_bars_are_shown_once_the_revision_rises(
     client = open_client(own_desk[0])
     before = strict_json(client.get(QUERY).data)
     with own_writer.transaction() as tx:
-        stored = market.bars_between(
-            tx, own_ids["BTCUSDT"], MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE
-        )
-        changed = [bar._replace(close=bar.close * 1.01) for bar, _ in stored]
-        market.upsert_bars(tx, own_ids["BTCUSDT"], MINUTE, changed, Origin.TRADES)
-        market.rise_revision(tx, own_ids["BTCUSDT"])
+        key = own_ids["BTCUSDT"]
+        bar = last_bar(tx, key)
+        changed = bar._replace(close=bar.close * 1.01)
+        market.upsert_bars(tx, key, MINUTE, [changed], Origin.TRADES)
+        market.rise_revision(tx, key)
     own_desk[1]["now"] += 0.25
     after = strict_json(client.get(QUERY).data)
     assert after["as_of"] == before["as_of"]
@@ -78,8 +82,7 @@ def test_pair_moves_on_when_both_legs_have_closed_a_bar(
     ):
         with own_writer.transaction() as tx:
             key = own_ids[symbol]
-            bar, _ = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
-            following = bar._replace(open_time_ms=LAST_OPEN_MS + MINUTE)
+            following = last_bar(tx, key)._replace(open_time_ms=LAST_OPEN_MS + MINUTE)
             market.upsert_bars(tx, key, MINUTE, [following], Origin.TRADES)
         own_desk[1]["now"] += 0.25
         after = strict_json(client.get(QUERY).data)
@@ -125,8 +128,7 @@ def test_incomplete_last_bar_gives_null_with_its_reason(
 ) -> None:
     with own_writer.transaction() as tx:
         key = own_ids["ETHUSDT"]
-        bar, _ = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)[0]
-        broken = bar._replace(complete=False)
+        broken = last_bar(tx, key)._replace(complete=False)
         market.upsert_bars(tx, key, MINUTE, [broken], Origin.TRADES, keep_better=False)
     answer = strict_json(open_client(own_desk[0]).get(QUERY).data)
     assert answer["zscore"] is None
@@ -153,9 +155,7 @@ def test_imported_bars_are_named_as_the_source(
     assert strict_json(client.get(QUERY).data)["source"] == "simulated"
     with own_writer.transaction() as tx:
         key = own_ids["BTCUSDT"]
-        stored = market.bars_between(tx, key, MINUTE, LAST_OPEN_MS, LAST_OPEN_MS + MINUTE)
-        bars = [bar for bar, _ in stored]
-        market.upsert_bars(tx, key, MINUTE, bars, Origin.KLINE, imported=True)
+        market.upsert_bars(tx, key, MINUTE, [last_bar(tx, key)], Origin.KLINE, imported=True)
         market.rise_revision(tx, key)
     own_desk[1]["now"] += 0.25
     assert strict_json(client.get(QUERY).data)["source"] == "import"
