@@ -14,8 +14,10 @@ from core.errors import ExchangeBlocked, ExchangeError
 from core.report import BackfillReport, FeedReport, ReconciliationReport, WorkerReport
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES
+from ingest.binance.answers import SymbolInfo
+from ingest.binance.failover import FailoverClient
 from ingest.binance.proxies import Proxies
-from ingest.binance.rest import RestClient, SymbolInfo
+from ingest.binance.rest import RestClient
 from ingest.binance.stream import TradeStream
 from ingest.binance.weights import Hold
 from ingest.live.backfill import Backfill, HistoryProgress, longer_history
@@ -106,10 +108,7 @@ class LiveFeed:
         hold = Hold(lambda: self._clock.now_ms() / 1_000.0)
         async with contextlib.aclosing(
             RestClient(
-                rest_urls,
-                wall_clock=self._wall_clock,
-                hold=hold,
-                proxies=proxies,
+                FailoverClient(rest_urls, wall_clock=self._wall_clock, hold=hold, proxies=proxies)
             )
         ) as rest:
             self._rest = rest

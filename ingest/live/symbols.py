@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from core.errors import SettingsError
 from core.settings import Settings
 from core.symbols import is_symbol
-from ingest.binance.rest import RestClient, SymbolInfo
+from ingest.binance.answers import SymbolInfo
+from ingest.binance.rest import RestClient
 
 QUOTE = "USDT"
 """`TOP:n` compares volumes in one currency."""
