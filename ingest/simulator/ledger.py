@@ -9,21 +9,20 @@ of the days before come from the archive, a coarser level of the same market: no
 their trades any more, and a year of them is there in seconds.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, chain
+from collections.abc import Callable
 from threading import Lock
 
 import numpy as np
 
 from core.types import Bar, Trade
 from ingest.simulator.archive import MINUTE_MS, Archive
+from ingest.simulator.blocks import Blocks, Changes
 from ingest.simulator.burst import burst_prints, shares
 from ingest.simulator.cache import Cache
 from ingest.simulator.folding import NO_ROWS, BarRows, dense, fold_prints, fold_rows, joined
 from ingest.simulator.listing import LISTINGS, Listings
 from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, Market
-from ingest.simulator.tape import Prints, Tape, event_time_ms
+from ingest.simulator.tape import Tape
 
 TRADE_DAYS = 7
 BAR_DAYS = 400
@@ -31,69 +30,7 @@ DAY_MS = 86_400_000
 
 _CHUNK_BLOCKS = 32
 _ARCHIVE_BLOCKS = 1_024
-_CACHED_PRINTS = 600_000
 _CACHED_MINUTES = 300_000
-
-
-class _Changes:
-    """What differs from one symbol's tape: trades laid over it, and times without any.
-
-    Ids are dense all the same: those of later blocks shift by what was added or left out before.
-    """
-
-    def __init__(
-        self,
-        tape: Tape,
-        symbol: str,
-        extra: Mapping[int, Prints] | None = None,
-        stops: Sequence[tuple[int, int]] = (),
-    ) -> None:
-        self._tape, self._symbol = tape, symbol
-        self._extra = extra or {}
-        self.stops = tuple(stops)
-        stopped = (
-            range(start >> BLOCK_BITS, ((end - 1) >> BLOCK_BITS) + 1) for start, end in self.stops
-        )
-        self._blocks = sorted({*self._extra, *chain.from_iterable(stopped)})
-        made = [self.prints(block, 1) for block in self._blocks]
-        own_ids, own_raws = tape.aggregates_per_block[symbol], tape.raws_per_block[symbol]
-        self._ids_before = [0, *accumulate(len(prints) - own_ids for prints in made)]
-        raws = (int(prints.raw_count.sum()) - own_raws for prints in made)
-        self._raws_before = [0, *accumulate(raws)]
-
-    def prints(self, first_block: int, blocks: int) -> Prints:
-        """The trades of some blocks as they are after all changes."""
-        prints = self._tape.prints(self._symbol, first_block, blocks)
-        for block, extra in self._extra.items():
-            if first_block <= block < first_block + blocks:
-                prints = prints.merged(extra)
-        for start_ms, end_ms in self.stops:
-            prints = prints.without(start_ms, end_ms)
-        return prints
-
-    def plus(self, found: Mapping[int, Prints]) -> "_Changes":
-        extra = dict(self._extra)
-        for block, prints in found.items():
-            extra[block] = extra[block].merged(prints) if block in extra else prints
-        return _Changes(self._tape, self._symbol, extra, self.stops)
-
-    def stopped(self, start_ms: int, end_ms: int) -> "_Changes":
-        stops = (*self.stops, (start_ms, end_ms))
-        return _Changes(self._tape, self._symbol, self._extra, stops)
-
-    def ids_before(self, block: int) -> int:
-        return self._ids_before[bisect_left(self._blocks, block)]
-
-    def raws_before(self, block: int) -> int:
-        return self._raws_before[bisect_left(self._blocks, block)]
-
-    def block_of_id(self, trade_id: int) -> int:
-        count = self._tape.aggregates_per_block[self._symbol]
-        return _block_of(trade_id, count, self._ids_before, self.ids_before)
-
-    def block_of_raw_id(self, raw_id: int) -> int:
-        count = self._tape.raws_per_block[self._symbol]
-        return _block_of(raw_id, count, self._raws_before, self.raws_before)
 
 
 class Ledger:
@@ -119,10 +56,7 @@ class Ledger:
         market = Market(seed, listings)
         self._tape = Tape(market, seed, rate)
         self._archive = Archive(market, self._tape, seed)
-        self._changes = {symbol: _Changes(self._tape, symbol) for symbol in listings}
-        self._blocks: Cache[tuple[str, int], Prints] = Cache(
-            max(_CACHED_PRINTS, 2 * sum(self._tape.aggregates_per_block.values()))
-        )
+        self.blocks = Blocks(self._tape, listings)
         self._chunks: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
         self._archived: Cache[tuple[str, int], BarRows] = Cache(_CACHED_MINUTES)
         self._changing = Lock()
@@ -131,29 +65,9 @@ class Ledger:
         """The exchange's own time."""
         return int(self._clock() * 1_000)
 
-    # Blocks ---------------------------------------------------------------------------------
-
-    def block(self, symbol: str, number: int) -> Prints:
-        """All trades of one block, those to come included."""
-        return self._blocks.get((symbol, number), self._block)
-
-    def first_id(self, symbol: str, block: int) -> int:
-        """Aggregate id of the first trade of a block."""
-        count = self._tape.aggregates_per_block[symbol]
-        return block * count + self._changes[symbol].ids_before(block)
-
-    def first_raw_id(self, symbol: str, block: int) -> int:
-        """Raw trade id of the first trade of a block."""
-        count = self._tape.raws_per_block[symbol]
-        return block * count + self._changes[symbol].raws_before(block)
-
-    def block_of_id(self, symbol: str, trade_id: int) -> int:
-        """The block that holds an aggregate id."""
-        return self._changes[symbol].block_of_id(trade_id)
-
     def oldest_id(self, symbol: str) -> int:
         """The first id not pruned."""
-        return self.first_id(symbol, (self.now_ms() - TRADE_DAYS * DAY_MS) >> BLOCK_BITS)
+        return self.blocks.first_id(symbol, (self.now_ms() - TRADE_DAYS * DAY_MS) >> BLOCK_BITS)
 
     def archived_until_ms(self) -> int:
         """Bars that end by this, a day's start, are the archive's."""
@@ -162,12 +76,6 @@ class Ledger:
     def oldest_bar_ms(self) -> int:
         """Bars open at or after this."""
         return (self.now_ms() - BAR_DAYS * DAY_MS) // DAY_MS * DAY_MS
-
-    def _block(self, key: tuple[str, int]) -> Prints:
-        return self._made(*key, 1)
-
-    def _made(self, symbol: str, first_block: int, blocks: int) -> Prints:
-        return self._changes[symbol].prints(first_block, blocks)
 
     def burst(
         self, trades_per_s: float, seconds: float, symbols: list[str] | None = None
@@ -180,8 +88,8 @@ class Ledger:
         total, duration_ms = round(trades_per_s * seconds), round(seconds * 1_000)
         counts = shares(self.listings, symbols or list(self.listings), total)
 
-        def laid_over(symbol: str, start_ms: int) -> _Changes:
-            return self._changes[symbol].plus(
+        def laid_over(symbol: str, start_ms: int) -> Changes:
+            return self.blocks.changes[symbol].plus(
                 burst_prints(self._tape, symbol, start_ms, duration_ms, counts[symbol])
             )
 
@@ -195,13 +103,13 @@ class Ledger:
         """
         duration_ms = round(seconds * 1_000)
 
-        def stopped(symbol: str, start_ms: int) -> _Changes:
-            return self._changes[symbol].stopped(start_ms, start_ms + duration_ms)
+        def stopped(symbol: str, start_ms: int) -> Changes:
+            return self.blocks.changes[symbol].stopped(start_ms, start_ms + duration_ms)
 
         start_ms = self._change(symbols or list(self.listings), stopped)
         return start_ms, start_ms + duration_ms
 
-    def _change(self, symbols: list[str], changed: Callable[[str, int], _Changes]) -> int:
+    def _change(self, symbols: list[str], changed: Callable[[str, int], Changes]) -> int:
         """Change the market of some symbols from a moment on that is still to come; that moment."""
         with self._changing:
             lead_ms = 250
@@ -213,8 +121,7 @@ class Ledger:
                 if self.now_ms() < start_ms:
                     break
                 lead_ms *= 2
-            self._changes.update(changes)
-            self._blocks.clear()
+            self.blocks.change(changes)
             self._chunks.clear()
             return start_ms
 
@@ -230,13 +137,13 @@ class Ledger:
         from_id = max(from_id, self.oldest_id(symbol))
         now_ms = self.now_ms() if now_ms is None else now_ms
         found: list[Trade] = []
-        block = self.block_of_id(symbol, from_id)
-        start = from_id - self.first_id(symbol, block)
+        block = self.blocks.changes[symbol].block_of_id(from_id)
+        start = from_id - self.blocks.first_id(symbol, block)
         while len(found) < limit and block << BLOCK_BITS <= now_ms:
-            times = self.block(symbol, block).trade_time_ms
+            times = self.blocks.get(symbol, block).trade_time_ms
             visible = int(np.searchsorted(times, now_ms, side="right"))
             end = min(start + limit - len(found), visible)
-            found += self.part(symbol, block, start, end)
+            found += self.blocks.trades(symbol, block, start, end)
             block, start = block + 1, 0
         return found
 
@@ -249,25 +156,27 @@ class Ledger:
         found: list[Trade] = []
         block = max(start_ms, now_ms - TRADE_DAYS * DAY_MS) >> BLOCK_BITS
         while block << BLOCK_BITS < end_ms and (limit is None or len(found) < limit):
-            times = self.block(symbol, block).trade_time_ms
+            times = self.blocks.get(symbol, block).trade_time_ms
             low, high = (int(i) for i in np.searchsorted(times, (start_ms, end_ms)))
             if limit is not None:
                 high = min(high, low + limit - len(found))
-            found += self.part(symbol, block, low, high)
+            found += self.blocks.trades(symbol, block, low, high)
             block += 1
         return found
 
     def trades_from_raw(self, symbol: str, raw_id: int, limit: int) -> list[Trade]:
         """Trades from the one that covers a raw id on."""
-        block = self._changes[symbol].block_of_raw_id(raw_id)
+        block = self.blocks.changes[symbol].block_of_raw_id(raw_id)
         oldest_id = self.oldest_id(symbol)
-        if self.first_id(symbol, block) < oldest_id:
+        if self.blocks.first_id(symbol, block) < oldest_id:
             return self.trades(symbol, oldest_id, limit)
         if block << BLOCK_BITS > self.now_ms():
             return []
-        ends = np.cumsum(self.block(symbol, block).raw_count) + self.first_raw_id(symbol, block)
+        ends = np.cumsum(self.blocks.get(symbol, block).raw_count) + self.blocks.first_raw_id(
+            symbol, block
+        )
         before = int(np.searchsorted(ends, raw_id, side="right"))
-        return self.trades(symbol, self.first_id(symbol, block) + before, limit)
+        return self.trades(symbol, self.blocks.first_id(symbol, block) + before, limit)
 
     def newest_trades(self, symbol: str, limit: int, end_ms: int | None = None) -> list[Trade]:
         """The last `limit` trades before `end_ms`, oldest first; up to now when it is not given."""
@@ -277,48 +186,10 @@ class Ledger:
         block = (end_ms - 1) >> BLOCK_BITS
         found: list[Trade] = []
         while len(found) < limit and block >= oldest_block:
-            times = self.block(symbol, block).trade_time_ms
+            times = self.blocks.get(symbol, block).trade_time_ms
             end = int(np.searchsorted(times, end_ms))
-            found = self.part(symbol, block, max(0, end - limit + len(found)), end) + found
+            found = self.blocks.trades(symbol, block, max(0, end - limit + len(found)), end) + found
             block -= 1
-        return found
-
-    def part(self, symbol: str, block: int, start: int, end: int) -> list[Trade]:
-        """Trades `start` to before `end` of a block."""
-        if end <= start:
-            return []
-        prints = self.block(symbol, block)
-        listing = self.listings[symbol]
-        ticks, steps = 10**listing.price_decimals, 10**listing.quantity_decimals
-        first_id = self.first_id(symbol, block)
-        raw_id = self.first_raw_id(symbol, block) + int(prints.raw_count[:start].sum())
-        rows = prints.part(start, end)
-        found = []
-        for i, (time_ms, price, quantity, raws, maker) in enumerate(
-            zip(
-                rows.trade_time_ms.tolist(),
-                rows.price.tolist(),
-                rows.quantity.tolist(),
-                rows.raw_count.tolist(),
-                rows.buyer_is_maker.tolist(),
-                strict=True,
-            ),
-            first_id + start,
-        ):
-            found.append(
-                Trade(
-                    symbol,
-                    i,
-                    price / ticks,
-                    quantity / steps,
-                    time_ms,
-                    event_time_ms(time_ms),
-                    raw_id,
-                    raw_id + raws - 1,
-                    maker,
-                )
-            )
-            raw_id += raws
         return found
 
     # Bars -----------------------------------------------------------------------------------
@@ -358,7 +229,7 @@ class Ledger:
         starts_whole = len(found) and int(found.open_time_ms[0]) == first_open
         close_before = 0 if starts_whole else self.price_before(symbol, first_open)
         found = dense(found, first_open, end_ms, interval_ms, close_before)
-        for start, end in self._changes[symbol].stops:
+        for start, end in self.blocks.changes[symbol].stops:
             inside = (found.open_time_ms >= start) & (found.open_time_ms + interval_ms <= end)
             found = found.where(~inside)
         return found
@@ -388,20 +259,20 @@ class Ledger:
     def price_before(self, symbol: str, time_ms: int) -> int:
         """Ticks paid in the last trade before a time."""
         block = time_ms >> BLOCK_BITS
-        prints = self.block(symbol, block)
+        prints = self.blocks.get(symbol, block)
         at = int(np.searchsorted(prints.trade_time_ms, time_ms)) - 1
         while at < 0:
             block -= 1
-            prints = self.block(symbol, block)
+            prints = self.blocks.get(symbol, block)
             at = len(prints) - 1
         return int(prints.price[at])
 
     def _folded(self, symbol: str, start_ms: int, end_ms: int, interval_ms: int) -> BarRows:
         parts = [NO_ROWS]
         for block in range(start_ms >> BLOCK_BITS, ((end_ms - 1) >> BLOCK_BITS) + 1):
-            prints = self.block(symbol, block)
+            prints = self.blocks.get(symbol, block)
             low, high = (int(i) for i in np.searchsorted(prints.trade_time_ms, (start_ms, end_ms)))
-            raw_id = self.first_raw_id(symbol, block) + int(prints.raw_count[:low].sum())
+            raw_id = self.blocks.first_raw_id(symbol, block) + int(prints.raw_count[:low].sum())
             parts.append(fold_prints(prints.part(low, high), raw_id, interval_ms))
         # A bar across the edge of a block is in both parts: fold them once more.
         return fold_rows(joined(parts), interval_ms)
@@ -424,8 +295,8 @@ class Ledger:
     def _chunk(self, key: tuple[str, int]) -> BarRows:
         symbol, chunk = key
         first_block = chunk * _CHUNK_BLOCKS
-        prints = self._made(symbol, first_block, _CHUNK_BLOCKS)
-        return fold_prints(prints, self.first_raw_id(symbol, first_block), MINUTE_MS)
+        prints = self.blocks.made(symbol, first_block, _CHUNK_BLOCKS)
+        return fold_prints(prints, self.blocks.first_raw_id(symbol, first_block), MINUTE_MS)
 
 
 def _chunks_over(start_ms: int, end_ms: int, blocks: int) -> range:
@@ -433,22 +304,3 @@ def _chunks_over(start_ms: int, end_ms: int, blocks: int) -> range:
     if start_ms >= end_ms:
         return range(0)
     return range(start_ms // (blocks * BLOCK_MS), -(-end_ms // (blocks * BLOCK_MS)))
-
-
-def _block_of(
-    number: int, count: int, shifts: Sequence[int], shift_before: Callable[[int], int]
-) -> int:
-    """The block that holds an id: each begins `count` after the last, plus the shift before it."""
-    low, high = (number - max(shifts)) // count, (number - min(shifts)) // count
-    return _last_at_most(number, low, high, lambda block: block * count + shift_before(block))
-
-
-def _last_at_most(value: int, low: int, high: int, of: Callable[[int], int]) -> int:
-    """The last number from `low` to `high` with of(number) ≤ value; `of` never falls."""
-    while low < high:
-        middle = (low + high + 1) // 2
-        if of(middle) <= value:
-            low = middle
-        else:
-            high = middle - 1
-    return low

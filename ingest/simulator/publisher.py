@@ -44,7 +44,7 @@ class _Cursor:
 
     def _move_to(self, after_ms: int) -> None:
         self._block = (after_ms + 1) >> BLOCK_BITS
-        times = self._ledger.block(self._symbol, self._block).trade_time_ms
+        times = self._ledger.blocks.get(self._symbol, self._block).trade_time_ms
         self._at = int(np.searchsorted(times | 3, after_ms, side="right"))
 
     def take(self, until_ms: int) -> list[Trade]:
@@ -54,9 +54,9 @@ class _Cursor:
             self._move_to(until_ms)
         found: list[Trade] = []
         while True:
-            times = self._ledger.block(self._symbol, self._block).trade_time_ms
+            times = self._ledger.blocks.get(self._symbol, self._block).trade_time_ms
             end = int(np.searchsorted(times[self._at :] | 3, until_ms, side="right")) + self._at
-            found += self._ledger.part(self._symbol, self._block, self._at, end)
+            found += self._ledger.blocks.trades(self._symbol, self._block, self._at, end)
             self._at = end
             if end < len(times) or (self._block + 1) << BLOCK_BITS > until_ms:
                 return found
@@ -64,7 +64,7 @@ class _Cursor:
 
     def next_ms(self) -> int:
         """Event time of the next trade, or the end of the block."""
-        times = self._ledger.block(self._symbol, self._block).trade_time_ms
+        times = self._ledger.blocks.get(self._symbol, self._block).trade_time_ms
         if self._at < len(times):
             return event_time_ms(int(times[self._at]))
         return (self._block + 1) << BLOCK_BITS
@@ -72,7 +72,7 @@ class _Cursor:
     def prepare(self, now_ms: int) -> None:
         """Make the next block a little before it begins, so that it does not begin late."""
         if ((self._block + 1) << BLOCK_BITS) - now_ms < _PREPARE_AHEAD_MS:
-            self._ledger.block(self._symbol, self._block + 1)
+            self._ledger.blocks.get(self._symbol, self._block + 1)
 
 
 class Publisher:
