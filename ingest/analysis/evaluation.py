@@ -5,18 +5,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import structlog
 
-from core.alerts import judge_data, judge_measure, judge_silence, judge_zscore, z_bars
-from core.episodes import NO_DATA, Episode, Judgement, RuleState
+from core.episodes import NO_DATA, Episode
 from core.pair_spec import PairSpec
-from core.paper import Mark, PaperState, trade_bars
-from core.radar_rule import judge_radar
 from core.rule_spec import RuleSpec
-from ingest.analysis.data_facts import data_facts
 from ingest.analysis.figures import Figures
+from ingest.analysis.judge import Judge, Judged, Watched
 from ingest.analysis.radar_sky import RadarSky
 from ingest.analysis.revisions import mark_revised
 from ingest.store import episodes, paper, rules
@@ -26,10 +22,6 @@ from ingest.store.transaction import Transaction, Writer
 
 log = structlog.get_logger()
 
-MOST_BARS = 1_000
-"""Bars of one rule that are computed in one go: what was missed comes in such pieces."""
-MOST_RADAR_BARS = 50
-"""Of a radar rule, the newest: who was far out before them and is no more is past."""
 CHUNK = 50
 """Judged bars a transaction: others want to write, too."""
 PAUSE_S = 0.02
@@ -41,36 +33,6 @@ MOST_PRUNED = 1_000
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 GRACE_S = 5.0
 """A bar may be so late before it counts as one that has not closed."""
-
-
-@dataclass(slots=True)
-class Watched:
-    """A rule as it was left after its last judged bar."""
-
-    rule: StoredRule
-    state: RuleState
-    paper: PaperState | None
-    moved_s: float
-    """When its last bar was seen, by the steady clock."""
-    revision: tuple[int, int] | None = None
-    """Of both legs, when its record was last compared with their bars."""
-    compared_s: float = -math.inf
-    """When that was, by the steady clock."""
-
-    @property
-    def next_ms(self) -> int:
-        """Open time of the bar to judge next."""
-        judged_ms = self.state.judged_ms
-        born_ms = self.state.born_ms
-        return born_ms if judged_ms is None else judged_ms + self.rule.spec.timeframe_ms
-
-
-class Judged(NamedTuple):
-    """One bar of one rule, still to be recorded."""
-
-    watched: Watched
-    judgement: Judgement
-    mark: Mark | None
 
 
 @dataclass(slots=True)
@@ -111,6 +73,7 @@ class Evaluation:
         self._pause = pause
         self._figures = Figures(reader)
         self._sky = RadarSky(reader, self._figures, steady_s)
+        self._judge = Judge(self._figures, self._sky)
         self._versions: dict[int, int] | None = None
         self._watched: dict[int, Watched] = {}
         self._pruned = 0
@@ -226,7 +189,7 @@ class Evaluation:
             if rule.spec.kind == "data":
                 snapshot = snapshot or self._reader.snapshot(None, ())
             try:
-                yield from self._judge(watched, fresh, snapshot)
+                yield from self._bars_due(watched, fresh, snapshot)
             except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
                 if self._failed.get(rule.rule_id) != rule.version:
                     self._failed[rule.rule_id] = rule.version
@@ -241,31 +204,17 @@ class Evaluation:
         is_there = newest_ms is not None and newest_ms >= watched.next_ms
         return is_there or self._silent_bars(watched) > 0
 
-    def _judge(
+    def _bars_due(
         self, watched: Watched, fresh: dict[str, Freshness], snapshot: Snapshot | None
     ) -> Iterator[Judged]:
         seen = self._seen(watched)
         if watched.rule.spec.kind == "data":
             assert snapshot is not None
-            yield self._judge_data(watched, snapshot, seen)
-            return
+            return self._judge.facts(watched, snapshot, self._now_ms(), seen)
         newest_ms = self._newest_ms(watched.rule.spec, fresh)
         if newest_ms is None or newest_ms < watched.next_ms:
-            rule, bars = watched.rule, self._silent_bars(watched)
-            told = judge_silence(rule.spec, rule.version, bars, watched.state, seen=seen)
-            if told.events:
-                yield Judged(watched, told, None)
-            return
-        step = watched.rule.spec.timeframe_ms
-        last_ms = min(newest_ms, watched.next_ms + (MOST_BARS - 1) * step)
-        if watched.rule.spec.radar is not None:
-            last_ms = newest_ms
-        judge = {
-            "zscore": self._judge_zscore,
-            "relationship": self._judge_relationship,
-            "radar": self._judge_radar,
-        }[watched.rule.spec.kind]
-        yield from judge(watched, fresh, last_ms, newest_ms, seen)
+            return self._judge.silence(watched, self._silent_bars(watched), seen)
+        return self._judge.bars(watched, fresh, newest_ms, seen)
 
     def _seen(self, watched: Watched) -> frozenset[Episode]:
         """What somebody has acknowledged, of what fires and has not been told."""
@@ -284,86 +233,11 @@ class Evaluation:
         bars = int(max(0.0, waited_s) * 1_000 / rule.timeframe_ms)
         return bars if bars >= rule.watch.no_data_after_bars else 0
 
-    def _judge_zscore(
-        self,
-        watched: Watched,
-        fresh: dict[str, Freshness],
-        last_ms: int,
-        newest_ms: int,
-        seen: frozenset[Episode],
-    ) -> Iterator[Judged]:
-        rule, state = watched.rule, watched.state
-        pair = rule.spec.pair
-        assert pair is not None, "a z-score rule has a pair"
-        new = self._figures.new_rows(pair, watched.next_ms, last_ms, fresh)
-        columns = pair, new.rows, new.y, new.x, new.hedge
-        given, position, exit_code, bars = z_bars(*columns, new.breaks, state.progress)
-        marks: list[Mark] | list[None] = [None] * len(bars)
-        if watched.paper is not None:
-            marks = trade_bars(*columns, given, position, exit_code, watched.paper)
-        for row, (bar, mark) in enumerate(zip(bars, marks, strict=True)):
-            judgement = judge_zscore(
-                rule.spec, rule.version, bar, state, is_late=bar.open_time_ms < newest_ms,
-                seen=seen, reason=new.why_no_z(row) if math.isnan(bar.zscore) else "",
-            )  # fmt: skip
-            state = judgement.after
-            yield Judged(watched, judgement, mark)
-
-    def _judge_relationship(
-        self,
-        watched: Watched,
-        fresh: dict[str, Freshness],
-        last_ms: int,
-        newest_ms: int,
-        seen: frozenset[Episode],
-    ) -> Iterator[Judged]:
-        rule, state = watched.rule, watched.state
-        pair, bound = rule.spec.pair, rule.spec.bound
-        assert pair is not None, "a relationship rule has a pair"
-        assert bound is not None, "and a bound"
-        first_ms = self._figures.first_ms(pair)
-        for open_ms in range(watched.next_ms, last_ms + 1, pair.timeframe_ms):
-            value, reason = self._figures.measure(pair, bound.measure, open_ms, first_ms, fresh)
-            judgement = judge_measure(
-                rule.spec, rule.version, open_ms, value, state,
-                is_late=open_ms < newest_ms, seen=seen, reason=reason,
-            )  # fmt: skip
-            state = judgement.after
-            yield Judged(watched, judgement, None)
-
-    def _judge_radar(
-        self,
-        watched: Watched,
-        fresh: dict[str, Freshness],
-        last_ms: int,
-        newest_ms: int,
-        seen: frozenset[Episode],
-    ) -> Iterator[Judged]:
-        rule, state = watched.rule, watched.state
-        watch, step = rule.spec.radar, rule.spec.timeframe_ms
-        assert watch is not None, "a radar rule says what it watches"
-        first_ms = max(watched.next_ms, last_ms - (MOST_RADAR_BARS - 1) * step)
-        for open_ms in range(first_ms, last_ms + 1, step):
-            sky, reason = self._sky.at(watch, open_ms, state)
-            judgement = judge_radar(
-                rule.spec, rule.version, open_ms, sky, state,
-                is_late=open_ms < newest_ms, seen=seen, reason=reason,
-            )  # fmt: skip
-            state = judgement.after
-            yield Judged(watched, judgement, None)
-
     def _newest_ms(self, rule: RuleSpec, fresh: dict[str, Freshness]) -> int | None:
         """Open time of the newest bar that can be judged: both legs have it, or nearly all."""
         if rule.radar is not None:
             return self._sky.newest_ms(rule.radar.timeframe)
         return _newest_ms(rule.pair, fresh)
-
-    def _judge_data(self, watched: Watched, snapshot: Snapshot, seen: frozenset[Episode]) -> Judged:
-        now_ms = self._now_ms()
-        rule, facts = watched.rule, data_facts(snapshot, now_ms)
-        minute_ms = max(now_ms, watched.next_ms)
-        judgement = judge_data(rule.spec, rule.version, minute_ms, facts, watched.state, seen=seen)
-        return Judged(watched, judgement, None)
 
     def _record(self, chunk: list[Judged]) -> int:
         """Store judged bars; those of a rule that was edited meanwhile are judged again."""
