@@ -13,9 +13,10 @@ from core.bars import align, break_rows
 from core.blocks import FORGETTING, plan_runs
 from core.hedges import course_of, fit_hedge
 from core.kalman import kalman_hedge
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import HEDGES, read_pair_spec
 from core.regression import rolling_hedge
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.signals import conditions, decide_positions
 from core.stationarity import engle_granger

@@ -15,8 +15,9 @@ import numpy as np
 from core.backtest import trade
 from core.bars import align
 from core.metrics import Trips
-from core.pair import Ready, plan_rows, ready_rows
+from core.pair import Ready, ready_rows
 from core.pair_spec import HEDGES, MAX_BARS, Hedge, PairSpec, read_pair_spec
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.signals import EXIT_REASONS, anchored_zscore, decide_positions
 from core.spread import break_even_zs

@@ -7,10 +7,10 @@ import numpy as np
 from core.bars import align
 from core.blocks import Run, plan_runs, run_of
 from core.hedges import course_of, fit_hedge
-from core.pair import RowPlan
 from core.pair_spec import PairSpec
 from core.reasons import why_undefined
 from core.regression import CHANGE_ROWS
+from core.row_plan import RowPlan
 from core.types import FloatArray, Leg, PairRows
 
 

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from core.bars import BREAK_FACTOR, align
-from core.pair import RowPlan, analyse_pair, relate_rows, trade_rows
+from core.pair import analyse_pair, relate_rows, trade_rows
 from core.pair_spec import PairSpec
 from core.reasons import why_no_spread
 from core.regression import log_prices
+from core.row_plan import RowPlan
 from core.spread import half_life
 from core.types import FloatArray, HedgeSeries, Leg, PairResult, PairRows
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from core.backtest import run_backtest
 from core.bars import align
-from core.pair import Ready, RowPlan, ready_rows
+from core.pair import Ready, ready_rows
 from core.pair_spec import PairSpec
+from core.row_plan import RowPlan
 from core.signals import decide_positions
 from core.types import Leg
 

@@ -18,9 +18,10 @@ from core.bars import align
 from core.errors import FieldError, ParameterErrors
 from core.grid_spec import AXES, MAX_CELLS
 from core.metrics import YEARLY_FROM_MS, period_ends
-from core.pair import Ready, plan_rows, ready_rows
+from core.pair import Ready, ready_rows
 from core.pair_spec import PAIR_PARAMETERS, PairSpec, read_pair_spec
 from core.parameters import Derived, Values
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.signals import START, decide_rows
 from core.types import BoolArray, FloatArray, IntArray, Leg

@@ -13,8 +13,9 @@ import numpy as np
 from core.backtest import run_backtest
 from core.bars import align
 from core.overfitting import sharpe_ratios
-from core.pair import plan_rows, ready_rows
+from core.pair import ready_rows
 from core.pair_spec import PairSpec
+from core.row_plan import plan_rows
 from core.signals import decide_positions
 from core.sweep import Batch, Cells, Grid, Traded, sweep
 from core.types import BoolArray, FloatArray, IntArray, Leg

@@ -6,8 +6,9 @@ import pytest
 from benchmarks.method import noise_pairs, way_back
 from benchmarks.watching import CLOSES, measure
 from core.backtest import trade
-from core.pair import plan_rows, ready_rows
+from core.pair import ready_rows
 from core.pair_spec import HEDGES, read_pair_spec
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.signals import decide_positions
 

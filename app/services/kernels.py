@@ -8,8 +8,9 @@ import structlog
 
 from app.services.refusals import StillCompiling
 from core.made_up import made_up_legs
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import read_pair_spec
+from core.row_plan import plan_rows
 from core.settings import Settings
 
 LOAD_S = 15.0

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from core import pair as pairs
 from core.pair_spec import PairSpec
+from core.row_plan import RowPlan
 from core.timeframes import Timeframe
 from core.types import FloatArray, Listing, NextRow, PairResult
 from ingest.store.reader import Freshness, StoredGap
@@ -21,7 +22,7 @@ class AnalysisKey(NamedTuple):
     """What decides a result: while these stay the same, so do its numbers."""
 
     spec: PairSpec
-    plan: pairs.RowPlan
+    plan: RowPlan
     revision: tuple[int, int]
     """Of both legs: it rises when stored bars are rewritten."""
     listing: Listing

@@ -25,6 +25,7 @@ from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
 from core.pair_spec import PairSpec
+from core.row_plan import RowPlan, plan_rows
 from core.settings import Settings
 from core.timeframes import Timeframe
 from core.types import Leg, Listing, PairResult
@@ -182,7 +183,7 @@ class PairService:
             moment = self._moment = _Moment(look, {}, {})
         return moment
 
-    def _plan(self, spec: PairSpec, legs: tuple[Freshness, Freshness]) -> pairs.RowPlan | None:
+    def _plan(self, spec: PairSpec, legs: tuple[Freshness, Freshness]) -> RowPlan | None:
         step = spec.timeframe_ms
         symbols = (spec.symbol_a, spec.symbol_b)
         known = [
@@ -200,7 +201,7 @@ class PairService:
             earliest = last_ms - (MAX_ROWS_SINCE - 1) * spec.timeframe_ms
             words = f"must be within the last {MAX_ROWS_SINCE} bars"
             raise ParameterErrors([FieldError("since", words, f"from {earliest} on")])
-        return pairs.plan_rows(spec, first_ms, last_ms)
+        return plan_rows(spec, first_ms, last_ms)
 
     def _elsewhere(self, look: Snapshot, spec: PairSpec) -> tuple[Timeframe, ...]:
         legs = _legs(look, spec)
@@ -321,9 +322,7 @@ class PairService:
             is_newest=newest is None or closed.key == newest,
         )
 
-    def _both(
-        self, spec: PairSpec, plan: pairs.RowPlan, revision: tuple[int, int]
-    ) -> tuple[Leg, Leg]:
+    def _both(self, spec: PairSpec, plan: RowPlan, revision: tuple[int, int]) -> tuple[Leg, Leg]:
         span = spec.timeframe_ms, plan.history_start_ms, plan.end_ms
         return (
             self._bars.leg(spec.symbol_a, *span, revision[0]),

@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 from app.services.pairs import PairService
 from core.expectancy import Expectancy
 from core.honesty import Placebo, placebo
-from core.pair import RowPlan, expectancy_by_entry
+from core.pair import expectancy_by_entry
 from core.pair_spec import PairSpec
+from core.row_plan import RowPlan
 from core.types import Leg
 
 Value = TypeVar("Value")

@@ -10,6 +10,7 @@ from core.made_up import made_up_legs
 from core.pair_spec import PairSpec, read_pair_spec
 from core.paper import PaperState, trade_bars
 from core.regression import CHANGE_ROWS
+from core.row_plan import RowPlan, plan_new_rows, plan_rows
 from core.rule_spec import Kind, RuleSpec
 from core.settings import Settings
 from core.signals import BORN
@@ -30,7 +31,7 @@ class Figures:
 
     def new_rows(self, pair: PairSpec, first_ms: int, last_ms: int, fresh: Fresh) -> pairs.NewRows:
         """The rows that open from `first_ms` to `last_ms`, and what decides on them."""
-        plan = pairs.plan_new_rows(pair, first_ms, last_ms)
+        plan = plan_new_rows(pair, first_ms, last_ms)
         return pairs.new_rows(pair, plan, *self._legs(pair, plan, fresh))
 
     def first_ms(self, pair: PairSpec) -> int:
@@ -45,7 +46,7 @@ class Figures:
         """A measure of a pair at one bar, and why it is NaN."""
         if open_ms < first_ms:
             return math.nan, "no bar is stored"
-        plan = pairs.plan_rows(pair, first_ms, open_ms)
+        plan = plan_rows(pair, first_ms, open_ms)
         a, b = fresh[pair.symbol_a], fresh[pair.symbol_b]
         listing = Listing(a.quote, b.quote, a.status, b.status)
         legs = self._legs(pair, plan, fresh)
@@ -70,7 +71,7 @@ class Figures:
         found = dict(zip(new.rows.open_time_ms.tolist(), new.hedge.zscore.tolist(), strict=True))
         return {time_ms: found[time_ms] for time_ms in times}
 
-    def _legs(self, pair: PairSpec, plan: pairs.RowPlan, fresh: Fresh) -> tuple[Leg, Leg]:
+    def _legs(self, pair: PairSpec, plan: RowPlan, fresh: Fresh) -> tuple[Leg, Leg]:
         span = pair.timeframe_ms, plan.history_start_ms, plan.end_ms
         leg_a, leg_b = (
             self.bars.leg(symbol, *span, fresh[symbol].revision)
@@ -94,7 +95,7 @@ def warm_up() -> None:
     for hedge in ("ols", "kalman"):
         asked = {"window": 10, "hedge": hedge, "hedge_window": 50, "bars": 200}
         pair = read_pair_spec(asked, Settings())
-        plan = pairs.plan_new_rows(pair, int(times[-10]), int(times[-1]))
+        plan = plan_new_rows(pair, int(times[-10]), int(times[-1]))
         new = pairs.new_rows(pair, plan, *legs)
         columns = pair, new.rows, new.y, new.x, new.hedge
         given, position, exit_code, _ = z_bars(*columns, new.breaks, BORN)

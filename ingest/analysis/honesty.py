@@ -7,8 +7,8 @@ from typing import Any
 
 from core.honest_words import LABELS, NET, judge
 from core.honesty import placebo, truncation_check
-from core.pair import plan_rows
 from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
+from core.row_plan import plan_rows
 from core.stress import stress
 from ingest.analysis.pair_bars import shared_bars
 from ingest.analysis.work import Answer, Work

@@ -24,9 +24,10 @@ from core.overfitting import (
     reality_check,
     sharpe_ratios,
 )
-from core.pair import plan_rows, trade_rows
+from core.pair import trade_rows
 from core.pair_spec import PairSpec
 from core.parameters import Values
+from core.row_plan import plan_rows
 from core.spread import break_even_z
 from core.sweep import FIGURES, Batch, Cells, Grid, Traded, grid_of, sweep
 from core.types import FloatArray, IntArray, Leg

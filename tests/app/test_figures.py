@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 import pytest
 
 from app.views.live import figures, series
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import PairSpec, read_pair_spec
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.types import Bars, PairResult
 

@@ -9,8 +9,9 @@ import pytest
 from app.views.live.screen import news
 from core.alerts import judge_zscore, z_bars
 from core.episodes import RuleState
-from core.pair import analyse_pair, new_rows, plan_new_rows, plan_rows
+from core.pair import analyse_pair, new_rows
 from core.pair_spec import PairSpec
+from core.row_plan import plan_new_rows, plan_rows
 from core.rule_spec import RuleSpec, read_rule_spec
 from core.settings import Settings
 from core.signals import BORN

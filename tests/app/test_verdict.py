@@ -12,8 +12,9 @@ import pytest
 from app.views.live.texts import entry_note, lasting_texts, live_texts, signal_look
 from app.views.live.verdict import verdict
 from app.views.text import time_text
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import read_pair_spec
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.types import Bars, PairResult, Wait
 

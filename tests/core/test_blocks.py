@@ -10,9 +10,10 @@ import pytest
 from core.blocks import Run, block_rows, plan_runs
 from core.explain import explain_zscore
 from core.kalman import kalman_hedge
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import HEDGES
 from core.regression import rolling_hedge
+from core.row_plan import plan_rows
 from core.types import HedgeSeries
 
 MINUTE = 60_000

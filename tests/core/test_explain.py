@@ -3,8 +3,9 @@ import pytest
 from numpy.linalg import lstsq
 
 from core.explain import explain_zscore
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import HEDGES
+from core.row_plan import plan_rows
 
 MINUTE = 60_000
 N = 3_000

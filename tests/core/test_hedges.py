@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from core.hedges import hedge_effectiveness
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import HEDGES
+from core.row_plan import plan_rows
 
 MINUTE = 60_000
 H = 200

@@ -6,8 +6,9 @@ from statsmodels.tsa.stattools import coint
 
 from core import regression
 from core.honesty import _covariance, _noise, _walk, placebo, truncation_check
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import HEDGES
+from core.row_plan import plan_rows
 from core.types import Metrics, PairRows
 from core.windows import ZSCORE
 

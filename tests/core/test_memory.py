@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
+from core.row_plan import plan_rows
 from core.pair_spec import read_pair_spec
 from core.settings import Settings
 from core.types import Leg

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.pair import analyse_pair, expectancy_by_entry, plan_rows, provisional_zscore
+from core.pair import analyse_pair, expectancy_by_entry, provisional_zscore
 from core.pair_spec import HEDGES, read_pair_spec
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.types import Bars, Listing
 from ingest.live.backfill import PAGE

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from core import kalman, pair
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
+from core.row_plan import plan_rows
 from core.spread import HalfLife
 from core.windows import STDERR
 

@@ -8,7 +8,8 @@ import pytest
 from statsmodels.api import OLS, add_constant
 from statsmodels.tsa.stattools import adfuller, coint
 
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
+from core.row_plan import plan_rows
 from core.types import Subwindows
 
 MINUTE = 60_000

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from core.bars import align
-from core.pair import plan_rows, ready_rows, trade_rows
+from core.pair import ready_rows, trade_rows
+from core.row_plan import plan_rows
 from core.signals import decide_positions
 from core.stress import ANCHORED, AS_SET, LATE, MOVING, NO_COSTS, TWICE_COSTS, stress
 

@@ -10,7 +10,8 @@ from core.bars import align
 from core.errors import ParameterErrors
 from core.grid_spec import AXES, MAX_CELLS
 from core.metrics import period_returns
-from core.pair import plan_rows, trade_rows
+from core.pair import trade_rows
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.sweep import FIGURES, is_allowed, read_grid, sweep
 

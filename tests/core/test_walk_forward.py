@@ -10,7 +10,8 @@ import pytest
 from core.bars import align
 from core.job_spec import read_job_spec
 from core.metrics import period_returns
-from core.pair import plan_rows, trade_rows
+from core.pair import trade_rows
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.sweep import Grid, grid_of, is_allowed, read_grid
 from core.types import Leg

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from core.bars import align
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
+from core.row_plan import plan_rows
 from core.rule_spec import read_rule_spec
 from core.settings import Settings
 from core.types import Leg, PairResult

@@ -4,8 +4,8 @@ import pytest
 
 from core.honesty import placebo
 from core.job_spec import read_job_spec
-from core.pair import plan_rows
 from core.pair_spec import read_pair_spec
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.stress import stress
 from ingest.analysis import honesty

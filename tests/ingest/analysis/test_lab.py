@@ -6,7 +6,7 @@ import pytest
 from core.grid_spec import AXES
 from core.job_spec import read_job_spec
 from core.overfitting import sharpe_ratios
-from core.pair import plan_rows
+from core.row_plan import plan_rows
 from core.settings import Settings
 from core.sweep import grid_of, sweep
 from core.walk_forward import walk_forward
