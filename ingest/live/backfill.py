@@ -330,7 +330,7 @@ class Backfill:
         self.progress.done += 1
 
     async def _join(self, symbol: str, start_ms: int) -> bool:
-        if not await self.store(lambda: self.pipeline.edge.needs_first_minute(symbol, start_ms)):
+        if not await self.store(lambda: self.pipeline.edge.needs_first_minute(symbol)):
             return True
         page = await ask_trades(self.exchange, symbol, start_ms=start_ms)
         newest = None if page.trades else (await self.exchange.agg_trades(symbol, limit=1))[-1:]

@@ -93,7 +93,11 @@ class SymbolChain:
         # The newest trade, by which an answer is recognised; None while only its id is known.
         self.last_trade: Trade | None = None
         self.last_event_ms = 0
+        # The first live trade, and whether what came before it was asked for.
         self.first_live: Trade | None = None
+        self.is_joined = False
+        # Until when a chain traded that was given up; its trades can't be asked for any more.
+        self.other_until_ms = 0
         self.whole_from_ms = 0
         self.builder: BarBuilder | None = None
         self.gaps: list[OpenGap] = []
@@ -154,14 +158,17 @@ class SymbolChain:
     def join(self, first: Trade, start_ms: int) -> OpenGap | None:
         """Reach back from the first live trade to a second's start, whose first trade is given.
 
-        Returns the gap between the two, unless the exchange tells of no earlier trade.
+        Returns the gap between the two, unless the exchange tells of no earlier trade. Where
+        another chain traded after that second, only what follows the first trade is whole.
         """
         live = self.first_live
         assert live is not None
-        self.whole_from_ms = start_ms
+        self.is_joined = True
+        is_alone = self.other_until_ms < start_ms
+        self.whole_from_ms = from_ms = start_ms if is_alone else first.trade_time_ms + 1
         if first.trade_id >= live.trade_id:
             return None
-        gap = OpenGap(0, first.trade_id, live.trade_id - 1, start_ms, live.trade_time_ms)
+        gap = OpenGap(0, first.trade_id, live.trade_id - 1, from_ms, live.trade_time_ms)
         self.gaps.append(gap)
         return gap
 

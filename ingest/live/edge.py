@@ -32,12 +32,10 @@ class LiveEdge:
         self._missing = missing
         self._ingest = ingest
 
-    def needs_first_minute(self, symbol: str, start_ms: int) -> bool:
+    def needs_first_minute(self, symbol: str) -> bool:
         """Whether trades from the first minute's start on have yet to be fetched."""
         chain = self._chains.by_symbol[symbol]
-        return chain.last_id is None or (
-            chain.first_live is not None and chain.whole_from_ms > start_ms
-        )
+        return chain.last_id is None or (chain.first_live is not None and not chain.is_joined)
 
     def add_first_minute(
         self, symbol: str, start_ms: int, answer: TradePage, newest: Trade | None
@@ -56,6 +54,9 @@ class LiveEdge:
         if live is None:
             if not page and newest is not None and newest.trade_time_ms >= start_ms:
                 return False  # made meanwhile, or told late: a page has to begin with it
+            if chain.other_until_ms >= start_ms:
+                self._ingest(page)  # begins with its first trade
+                return bool(page)
             before = page[0].trade_id - 1 if page else newest.trade_id if newest else 0
             with self._chains.transaction() as tx:
                 close = stored_bars.close_before(tx, chain.symbol_id, start_ms)
@@ -69,7 +70,7 @@ class LiveEdge:
         if not page:
             return False
         if chain.is_live_foreign(answer, start_ms):
-            self.begin_again(symbol)
+            self.begin_again(symbol, chain.other_until_ms)
             return False  # with the exchange's own trades
         gap = chain.join(page[0], start_ms)
         if gap is not None:
@@ -78,10 +79,10 @@ class LiveEdge:
                 market.save_cursor(tx, chain.symbol_id, chain.cursor)
             self._missing.fill(symbol, gap.gap_id, gap.from_id, page, answer.odd)
         else:
-            chain.will_rebuild(start_ms)
+            chain.will_rebuild(chain.whole_from_ms)
             with self._chains.transaction() as tx:
                 market.save_cursor(tx, chain.symbol_id, chain.cursor)
-            self._chains.rebuild(chain, start_ms, live.trade_time_ms, live.trade_id)
+            self._chains.rebuild(chain, chain.whole_from_ms, live.trade_time_ms, live.trade_id)
             self._chains.note_rebuilt([chain])
         return True
 
@@ -110,7 +111,7 @@ class LiveEdge:
             if answer.is_edge:
                 chain.tell_until(told_until_ms)
         elif verdict is Verdict.FOREIGN:
-            self.begin_again(symbol)
+            self.begin_again(symbol, max(chain.other_until_ms, chain.last_event_ms))
         return verdict
 
     def tell_quiet(
@@ -132,17 +133,23 @@ class LiveEdge:
                 others.append(symbol)
         return others
 
-    def begin_again(self, symbol: str) -> None:
-        """Give up a chain that isn't the exchange's any more: the next trade begins another."""
+    def begin_again(self, symbol: str, other_until_ms: int) -> None:
+        """Give up a chain that isn't the exchange's any more: the next trade begins another.
+
+        Its cursor stays until that trade: who is killed in between finds out once more.
+
+        Parameters
+        ----------
+        other_until_ms : until when trades of the exchange came that aren't of the new chain.
+        """
         old = self._chains.by_symbol[symbol]
         log.warning("the ids of a symbol have begun again", symbol=symbol, last_id=old.last_id)
         for gap in tuple(old.gaps):
             self._chains.lose_gap(old, gap, "the ids have begun again")
         self._chains.forget_trades(old)
-        with self._chains.transaction() as tx:
-            market.forget_cursor(tx, old.symbol_id)
         chain = self._chains.make(symbol, old.symbol_id)
         chain.unfillable, chain.absurd = old.unfillable, old.absurd
+        chain.other_until_ms = other_until_ms
 
     def make_way(self, chain: SymbolChain, first_id: int) -> None:
         """Before a chain begins below one that was left: stored ids must not stand in its way."""

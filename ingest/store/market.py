@@ -185,11 +185,6 @@ def save_cursor(tx: Transaction, symbol_id: int, cursor: FeedCursor) -> None:
     )
 
 
-def forget_cursor(tx: Transaction, symbol_id: int) -> None:
-    """Let the symbol's feed begin anew after a restart."""
-    tx.run("DELETE FROM cursors WHERE symbol_id = ?", int(symbol_id))
-
-
 def cursors(tx: Transaction) -> dict[str, FeedCursor]:
     """Where every symbol's feed stands, by symbol."""
     rows = tx.run(

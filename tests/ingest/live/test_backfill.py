@@ -45,7 +45,7 @@ class Stored:
     def count_bars(self, symbol, timeframe, start_ms, end_ms):
         return 0 if timeframe == "1m" else 10_000
 
-    def needs_first_minute(self, symbol, start_ms):
+    def needs_first_minute(self, symbol):
         return symbol not in self.joined
 
     def add_first_minute(self, symbol, start_ms, page, newest):
@@ -112,7 +112,7 @@ class Nothing(Stored):
     def count_bars(self, symbol, timeframe, start_ms, end_ms):
         return 0
 
-    def needs_first_minute(self, symbol, start_ms):
+    def needs_first_minute(self, symbol):
         return False
 
 

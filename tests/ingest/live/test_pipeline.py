@@ -343,7 +343,7 @@ def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
     pipeline.ingest(live[:50])
     pipeline.close_bars(pipeline.event_time_ms - GRACE_MS)
     pipeline.store_klines(name, "1m", klines)
-    assert pipeline.edge.needs_first_minute(name, START)
+    assert pipeline.edge.needs_first_minute(name)
     assert not pipeline.edge.add_first_minute(
         name, START, TradePage([], True), None
     )  # the database lags
@@ -352,7 +352,7 @@ def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
     repair(pipeline, {name: trades})
     pipeline.ingest(live[50:])
     close_known(pipeline, START + 299_000)
-    assert not pipeline.edge.needs_first_minute(name, START)
+    assert not pipeline.edge.needs_first_minute(name)
     expected = [
         bar for bar in plain_bars(trades, MINUTE, START + 299_000) if bar.open_time_ms >= START
     ]
