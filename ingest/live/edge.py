@@ -50,7 +50,8 @@ class LiveEdge:
         chain, page = self._chains.by_symbol[symbol], answer.trades
         live = chain.first_live
         if live is None and not page and newest is None:
-            return True  # nothing has ever traded: the first trade will be the first of all
+            chain.is_joined = True  # nothing has ever traded: the first trade is the first of all
+            return True
         if live is None:
             if not page and newest is not None and newest.trade_time_ms >= start_ms:
                 return False  # made meanwhile, or told late: a page has to begin with it
@@ -70,7 +71,7 @@ class LiveEdge:
         if not page:
             return False
         if chain.is_live_foreign(answer, start_ms):
-            self.begin_again(symbol, chain.other_until_ms)
+            self.begin_again(symbol)
             return False  # with the exchange's own trades
         gap = chain.join(page[0], start_ms)
         if gap is not None:
@@ -111,7 +112,7 @@ class LiveEdge:
             if answer.is_edge:
                 chain.tell_until(told_until_ms)
         elif verdict is Verdict.FOREIGN:
-            self.begin_again(symbol, max(chain.other_until_ms, chain.last_event_ms))
+            self.begin_again(symbol)
         return verdict
 
     def tell_quiet(
@@ -133,14 +134,10 @@ class LiveEdge:
                 others.append(symbol)
         return others
 
-    def begin_again(self, symbol: str, other_until_ms: int) -> None:
+    def begin_again(self, symbol: str) -> None:
         """Give up a chain that isn't the exchange's any more: the next trade begins another.
 
         Its cursor stays until that trade: who is killed in between finds out once more.
-
-        Parameters
-        ----------
-        other_until_ms : until when trades of the exchange came that aren't of the new chain.
         """
         old = self._chains.by_symbol[symbol]
         log.warning("the ids of a symbol have begun again", symbol=symbol, last_id=old.last_id)
@@ -149,7 +146,9 @@ class LiveEdge:
         self._chains.forget_trades(old)
         chain = self._chains.make(symbol, old.symbol_id)
         chain.unfillable, chain.absurd = old.unfillable, old.absurd
-        chain.other_until_ms = other_until_ms
+        chain.other_until_ms = old.other_until_ms
+        if old.first_live is None or old.is_joined:  # else it never was the exchange's
+            chain.other_until_ms = max(old.other_until_ms, old.last_event_ms)
 
     def make_way(self, chain: SymbolChain, first_id: int) -> None:
         """Before a chain begins below one that was left: stored ids must not stand in its way."""

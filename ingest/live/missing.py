@@ -62,6 +62,7 @@ class MissingIds:
                 )
             else:
                 gaps.shrink_gap(tx, gap.gap_id, gap.from_id, gap.from_ms)
+        self._chains.settle_stops()
 
     def _lose_head(self, chain: SymbolChain, gap: OpenGap, first: Trade) -> None:
         reason = f"the exchange no longer has ids before {first.trade_id}"

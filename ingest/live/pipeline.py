@@ -139,7 +139,8 @@ class Pipeline:
                     for start_ms, end_ms in self._ingest_symbol(tx, chain, group):
                         rebuilds.append((chain, start_ms, end_ms, group[0].trade_id))
         known = [group for name, group in by_symbol.items() if name in self.chains]
-        self.stops.note(known, self._chains.clock_ms(), self.chains.values())
+        self.stops.note(known, self._chains.clock_ms())
+        self._chains.settle_stops()
         for chain, start_ms, end_ms, anchor_id in _merged(rebuilds):
             self._chains.rebuild(chain, start_ms, end_ms, anchor_id)
         if rebuilds:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import structlog
 
 from core.types import Trade
-from ingest.live.chain import SymbolChain
+from ingest.live.chain import OpenGap
 
 log = structlog.get_logger()
 
@@ -27,11 +27,11 @@ class Stops:
         self.market_ms = 0
         # From the last trade before to the first one after; chains look at this very list.
         self.spans: list[tuple[int, int]] = []
+        # Where ids are missing it may have been we who were away: what fills them tells.
+        self._doubted: list[tuple[int, int]] = []
 
-    def note(
-        self, groups: Sequence[Sequence[Trade]], now_ms: int, chains: Iterable[SymbolChain]
-    ) -> None:
-        """Follow the newest trade of any symbol; a long time without one is noted as a stop."""
+    def note(self, groups: Sequence[Sequence[Trade]], now_ms: int) -> None:
+        """Follow the newest trade of any symbol; a long time without one may be a stop."""
         newest_ms = max((group[-1].trade_time_ms for group in groups), default=0)
         newest_ms = min(newest_ms, now_ms)
         before_ms, self.market_ms = self.market_ms, max(self.market_ms, newest_ms)
@@ -41,21 +41,52 @@ class Stops:
             return
         times = sorted(trade.trade_time_ms for group in groups for trade in group)
         inside = [before_ms, *(time for time in times if before_ms < time <= newest_ms)]
-        gaps = [gap for chain in chains for gap in chain.gaps]
-        for first_ms, last_ms in pairwise(inside):
-            # Ids that are missing were traded: then it was we who were away.
-            if last_ms - first_ms > STOP_MS and not any(
-                gap.from_ms < last_ms and gap.to_ms > first_ms for gap in gaps
-            ):
-                self.spans.append((first_ms, last_ms))
-                log.warning("no symbol traded for a while", from_ms=first_ms, to_ms=last_ms)
-        self.spans[:] = [span for span in self.spans if span[1] > newest_ms - self._keep_ms]
+        self._doubted += [span for span in pairwise(inside) if _is_long(span)]
+
+    def settle(self, gaps: Iterable[OpenGap]) -> list[tuple[int, int]]:
+        """Take long times without a trade for stops in which no id is missing; those that are new.
+
+        Parameters
+        ----------
+        gaps : the ids that are missing now, of all symbols.
+        """
+        if not self._doubted:
+            return []
+        away = [(gap.from_ms, gap.to_ms) for gap in gaps]
+        doubted = [span for span in self._doubted if any(_meet(span, gap) for gap in away)]
+        settled = [span for span in self._doubted if span not in doubted]
+        self._doubted = doubted
+        kept_ms = self.market_ms - self._keep_ms
+        self.spans[:] = [span for span in (*self.spans, *settled) if span[1] > kept_ms]
+        for first_ms, last_ms in settled:
+            log.warning("no symbol traded for a while", from_ms=first_ms, to_ms=last_ms)
+        return settled
 
     def refute(self, trades: Sequence[Trade]) -> None:
-        """Forget a stop in which something has traded after all."""
-        if self.spans:
-            self.spans[:] = [
-                (first, last)
-                for first, last in self.spans
-                if not any(first < trade.trade_time_ms < last for trade in trades)
-            ]
+        """Cut stops where something has traded after all."""
+        if self.spans or self._doubted:
+            times = sorted(trade.trade_time_ms for trade in trades)
+            self.spans[:] = _cut(self.spans, times)
+            self._doubted = _cut(self._doubted, times)
+
+    def give_up(self, first_ms: int, last_ms: int) -> None:
+        """Trades of a time are lost: nobody can tell any more whether the exchange stood still."""
+        lost = (first_ms, last_ms)
+        self._doubted = [span for span in self._doubted if not _meet(span, lost)]
+
+
+def _is_long(span: tuple[int, int]) -> bool:
+    return span[1] - span[0] > STOP_MS
+
+
+def _meet(span: tuple[int, int], other: tuple[int, int]) -> bool:
+    return span[0] < other[1] and other[0] < span[1]
+
+
+def _cut(spans: Sequence[tuple[int, int]], times: Sequence[int]) -> list[tuple[int, int]]:
+    return [
+        part
+        for first, last in spans
+        for part in pairwise((first, *(time for time in times if first < time < last), last))
+        if _is_long(part)
+    ]

@@ -75,6 +75,7 @@ class StoredChains:
     def lose_gap(self, chain: SymbolChain, gap: Gap | OpenGap, reason: str) -> None:
         """Say that the ids of a gap are lost for good: no bar over it counts."""
         chain.lose(gap)
+        self.stops.give_up(gap.from_ms, gap.to_ms)
         with self.transaction() as tx:
             gaps.close_gap(tx, gap.gap_id, "unfillable", reason, self.clock_ms())
             if stored_bars.flag_incomplete(tx, chain, gap.from_ms, gap.to_ms, is_final=True):
@@ -87,6 +88,17 @@ class StoredChains:
         return f"older than the {self.retain_ms // 3_600_000} h of trades that are kept"
 
     # -- bars and trades ----------------------------------------------------------------------
+
+    def settle_stops(self) -> None:
+        """Once nothing is missing of a long silence, bars that closed in it don't count."""
+        missing = (gap for chain in self.by_symbol.values() for gap in chain.gaps)
+        for first_ms, last_ms in self.stops.settle(missing):
+            first = stored_bars.floor_to(first_ms + SECOND_MS - 1, SECOND_MS)
+            last = stored_bars.floor_to(last_ms, SECOND_MS) - 1
+            for chain in self.by_symbol.values():
+                with self.transaction() as tx:
+                    if stored_bars.flag_incomplete(tx, chain, first, last, is_final=False):
+                        market.rise_revision(tx, chain.symbol_id)
 
     def rebuild(self, chain: SymbolChain, start_ms: int, end_ms: int, anchor_id: int) -> None:
         """Build closed bars that overlap [start, end] again, in steps of 15 minutes."""

@@ -46,7 +46,7 @@ def test_no_second_of_two_chains_counts(
     writer: Writer, live_from: int | None, was_killed: bool
 ) -> None:
     pipeline = start(writer)
-    pipeline.ingest(OLD)
+    assert pipeline.edge.add_first_minute(NAME, MINUTE - 60_000, TradePage(OLD, True), None)
     pipeline.close_bars(CHANGED)
     pipeline.ingest(NEW[:40])
     assert pipeline.unjudged == [NAME]

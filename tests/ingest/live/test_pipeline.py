@@ -557,6 +557,47 @@ def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
         assert minutes[START + 120_000].complete is (name == names[0])
 
 
+@pytest.mark.parametrize("outcome", ["stood still", "was away", "lost"])
+def test_whether_the_exchange_stood_still_or_we_were_away_is_told_by_what_was_missing(
+    writer: Writer, outcome: str
+) -> None:
+    """A connection that breaks in a standstill comes back with the first trades after it missed."""
+    names = SYMBOLS[:2]
+    stop = START + 70_000, START + 120_000
+    ledger = {name: make_trades(name, 5 + i, 260) for i, name in enumerate(names)}
+    inside = ledger[names[0]][0]
+    for name, trades in ledger.items():
+        running = [t for t in trades if not stop[0] <= t.trade_time_ms < stop[1]]
+        if outcome == "was away" and name == names[0]:
+            running.append(inside._replace(trade_time_ms=START + 95_000))
+            running.sort(key=lambda t: t.trade_time_ms)
+        first_id, raw_id = trades[0].trade_id, trades[0].first_id
+        ledger[name] = [
+            t._replace(trade_id=first_id + i, first_id=raw_id + i, last_id=raw_id + i)
+            for i, t in enumerate(running)
+        ]
+    pipeline = start(writer, lambda: START + 260_000)
+    feed = sorted((t for own in ledger.values() for t in own), key=lambda t: t.trade_time_ms)
+    before = [t for t in feed if t.trade_time_ms < stop[0]]
+    after = [t for t in feed if t.trade_time_ms >= stop[1] + 5_000 or t.symbol != names[0]]
+    pipeline.ingest(before)
+    pipeline.ingest([t for t in after if t.trade_time_ms >= stop[1]])
+    pipeline.close_bars(START + 250_000)
+    assert pipeline.stops.spans == []
+    chain = pipeline.chains[names[0]]
+    (gap,) = chain.gaps
+    known = [t for t in ledger[names[0]] if t.trade_id >= gap.from_id]
+    if outcome == "lost":
+        known = [t for t in known if t.trade_id > gap.to_id]
+    assert pipeline.missing.fill(names[0], gap.gap_id, gap.from_id, known)
+    assert chain.gaps == []
+    counted = {"stood still": (0, 0), "was away": (49, 49), "lost": (0, 49)}
+    for name, count in zip(names, counted[outcome], strict=True):
+        bars = stored_bars(writer, pipeline, name, 1_000)
+        still = [b.complete for b in bars if stop[0] <= b.open_time_ms < stop[1] - 1_000]
+        assert (len(still), sum(still)) == (49, count)
+
+
 def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
     writer: Writer, pipeline: Pipeline
 ) -> None:
