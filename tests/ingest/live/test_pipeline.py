@@ -1,103 +1,30 @@
 """What the pipeline stores equals the plain ledger, whatever the feed did to the trades."""
 
 import random
-from collections.abc import Callable, Sequence
-from math import fsum
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from core.types import Bar, Origin, Trade
 from ingest.files.importer import ImportedSymbol
-from ingest.live.chain import SKIP_MS, TradePage, Verdict
+from ingest.live.chain import TradePage
 from ingest.live.pipeline import BARS_PER_TRANSACTION, GRACE_MS, Pipeline
-from ingest.store import market, pruning
+from ingest.store import market
 from ingest.store.reader import Reader
 from ingest.store.transaction import Transaction, Writer
-from tests.support.gaps import missing_ids
-
-MINUTE = 60_000
-START = 1_700_000_100_000 - 1_700_000_100_000 % 3_600_000 + 55 * MINUTE
-SYMBOLS = ("AAAUSDT", "BBBUSDT")
-
-
-def make_trades(symbol: str, seed: int, seconds: int, start_ms: int = START) -> list[Trade]:
-    """A busy symbol with bursts of one time, silences, and aggregates over several raw trades."""
-    rng = random.Random(seed)
-    trades: list[Trade] = []
-    time_ms, trade_id, raw_id, price = start_ms, 1_000, 5_000, 100.0
-    while time_ms < start_ms + seconds * 1_000:
-        price = round(price * (1 + rng.gauss(0, 1e-4)), 2)
-        raws = rng.choice((1, 1, 1, 4))
-        trades.append(
-            Trade(
-                symbol,
-                trade_id,
-                price,
-                round(rng.uniform(0.001, 3), 5),
-                time_ms,
-                time_ms + rng.choice((0, 1)),
-                raw_id,
-                raw_id + raws - 1,
-                rng.random() < 0.5,
-            )
-        )
-        trade_id += 1
-        raw_id += raws
-        time_ms += rng.choice((0, 0, 3, 40, 200, 900, 5_200 if rng.random() < 0.1 else 70))
-    return trades
-
-
-def plain_bars(trades: Sequence[Trade], length_ms: int, end_ms: int) -> list[Bar]:
-    """The slow twin: every bar straight from its trades, dense, without any roll-up."""
-    bars: list[Bar] = []
-    close: float | None = None
-    first = trades[0].trade_time_ms
-    for open_time in range(first - first % length_ms, end_ms - length_ms + 1, length_ms):
-        own = [
-            trade
-            for trade in trades
-            if open_time <= trade.trade_time_ms < open_time + length_ms and trade.quantity > 0
-        ]
-        prices = [trade.price for trade in own] or [close or 0.0]
-        close = prices[-1]
-        bars.append(
-            Bar(
-                open_time,
-                prices[0],
-                max(prices),
-                min(prices),
-                close,
-                round(fsum(trade.quantity for trade in own), 8),
-                round(fsum(trade.price * trade.quantity for trade in own), 8),
-                sum(trade.last_id - trade.first_id + 1 for trade in own),
-                round(fsum(trade.quantity for trade in own if not trade.buyer_is_maker), 8),
-                open_time > first,
-            )
-        )
-    return bars
-
-
-def stored_bars(writer: Writer, pipeline: Pipeline, symbol: str, length_ms: int) -> list[Bar]:
-    with writer.transaction() as tx:
-        found = market.bars_between(tx, pipeline.chains[symbol].symbol_id, length_ms, 0, 2**60)
-    return [bar for bar, _ in found]
-
-
-def stored_trades(writer: Writer, pipeline: Pipeline, symbol: str) -> list[tuple[int, float]]:
-    chain = pipeline.chains[symbol]
-    with writer.transaction() as tx:
-        found = market.trades_around(tx, chain.symbol_id, 0, 2**60, chain.last_id or 0)
-    return [(trade.trade_id, trade.price) for trade in found]
-
-
-def repair(pipeline: Pipeline, ledger: dict[str, list[Trade]], page: int = 40) -> None:
-    """What the repair job does, with the ledger as the exchange."""
-    for symbol, chain in pipeline.chains.items():
-        while chain.gaps:
-            gap = chain.gaps[0]
-            answer = [t for t in ledger[symbol] if t.trade_id >= gap.from_id][:page]
-            assert pipeline.missing.fill(symbol, gap.gap_id, gap.from_id, answer)
+from tests.support.plain_ledger import (
+    MINUTE,
+    START,
+    SYMBOLS,
+    close_known,
+    make_trades,
+    plain_bars,
+    repair,
+    start,
+    stored_bars,
+    stored_trades,
+)
 
 
 def disturbed(trades: Sequence[Trade], rng: random.Random) -> list[Trade]:
@@ -116,22 +43,6 @@ def disturbed(trades: Sequence[Trade], rng: random.Random) -> list[Trade]:
         at = rng.randrange(3, len(kept) - 6)
         kept[at : at + 5] = rng.sample(kept[at : at + 5], 5)
     return kept
-
-
-@pytest.fixture
-def pipeline(writer: Writer) -> Pipeline:
-    return start(writer)
-
-
-def start(writer: Writer, clock_ms: Callable[[], int] = lambda: START) -> Pipeline:
-    pipeline = Pipeline(writer, clock_ms)
-    pipeline.start(ImportedSymbol(name, name[:3], "USDT", "TRADING") for name in SYMBOLS)
-    return pipeline
-
-
-def close_known(pipeline: Pipeline, until_ms: int) -> None:
-    """Close what ends by then, as if the exchange had told that nothing else was traded."""
-    pipeline.close_recording(until_ms)
 
 
 @pytest.mark.parametrize("seed", [0, 7, 11])
@@ -191,79 +102,6 @@ def test_duplicates_alone_change_nothing(
     assert reader.gaps(None, ("open", "filled", "unfillable")) == []
 
 
-def test_bars_with_missing_ids_are_incomplete_until_repaired_and_then_raise_the_revision(
-    writer: Writer, pipeline: Pipeline, reader: Reader
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 2, 130)
-    hole = [t for t in trades if START + 70_000 <= t.trade_time_ms < START + 73_000]
-    pipeline.ingest([t for t in trades if t not in hole])
-    close_known(pipeline, START + 125_000)
-    (gap,) = reader.gaps([name], ("open",))
-    assert (gap.from_id, gap.to_id) == (hole[0].trade_id, hole[-1].trade_id)
-    assert missing_ids(reader)[name].missing == len(hole)
-    seconds = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, 1_000)}
-    assert not any(seconds[START + second * 1_000].complete for second in (70, 71, 72))
-    assert seconds[START + 60_000].complete
-    assert seconds[START + 90_000].complete
-    minutes = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, MINUTE)}
-    assert not minutes[START + MINUTE].complete
-    before = reader.symbol(name)
-    repair(pipeline, {name: trades})
-    after = reader.symbol(name)
-    assert before is not None
-    assert after is not None
-    assert after.revision > before.revision
-    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 125_000)
-    assert missing_ids(reader).get(name, (0, 0, 0))[:2] == (0, 0)
-
-
-def test_a_gap_that_shows_only_after_bars_were_closed_takes_their_completeness_back(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 3, 200)
-    early = [t for t in trades if t.trade_time_ms < START + 61_000]
-    pipeline.ingest(early)
-    # Nothing comes; the exchange's clock closes seconds as flat ones.
-    close_known(pipeline, START + 70_000)
-    assert stored_bars(writer, pipeline, name, 1_000)[-1].complete
-    last = next(t for t in trades if t.trade_time_ms >= START + 72_000)
-    pipeline.ingest([last])
-    closed = stored_bars(writer, pipeline, name, 1_000)
-    flat = [bar for bar in closed if bar.open_time_ms >= START + 61_000]
-    assert flat
-    assert not any(bar.complete for bar in flat)
-
-
-def test_pruned_trades_leave_incomplete_bars_for_good_and_say_why(
-    writer: Writer, pipeline: Pipeline, reader: Reader
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 4, 200)
-    hole = [t for t in trades if START + 70_000 <= t.trade_time_ms < START + 80_000]
-    pipeline.ingest([t for t in trades if t not in hole])
-    close_known(pipeline, START + 190_000)
-    gap = pipeline.chains[name].gaps[0]
-    kept = hole[len(hole) // 2 :]
-    answer = [t for t in trades if t.trade_id >= kept[0].trade_id]
-    assert pipeline.missing.fill(name, gap.gap_id, hole[0].trade_id, answer)
-    assert not pipeline.chains[name].gaps
-    (lost,) = reader.gaps([name], ("unfillable",))
-    assert (lost.from_id, lost.to_id) == (hole[0].trade_id, kept[0].trade_id - 1)
-    assert "no longer has" in lost.reason
-    minute = plain_bars(trades, MINUTE, START + 190_000)[1]._replace(complete=True)
-    pipeline.store_klines(name, "1m", [minute])
-    minutes = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, MINUTE)}
-    assert not minutes[minute.open_time_ms].complete
-    assert minutes[minute.open_time_ms + MINUTE].complete
-    restarted = start(writer)
-    close_known(restarted, START + 195_000)
-    seconds = {bar.open_time_ms: bar for bar in stored_bars(writer, restarted, name, 1_000)}
-    assert not seconds[START + 70_000].complete
-    assert seconds[START + 82_000].complete
-
-
 def test_screens_are_drawn_anew_only_for_fetched_bars_that_they_have_passed(
     pipeline: Pipeline, reader: Reader
 ) -> None:
@@ -290,33 +128,6 @@ def test_screens_are_drawn_anew_only_for_fetched_bars_that_they_have_passed(
     assert revisions == [0, 0, 0, 1, 1, 2]
 
 
-def test_after_a_long_stop_klines_stand_in_until_the_trades_are_back(
-    writer: Writer, pipeline: Pipeline, reader: Reader
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 5, 600)
-    away = (START + 100_000, START + 400_000)
-    assert away[1] - away[0] > SKIP_MS
-    pipeline.ingest([t for t in trades if t.trade_time_ms < away[0]])
-    close_known(pipeline, START + 99_000)
-    pipeline = start(writer)
-    pipeline.ingest([t for t in trades if t.trade_time_ms >= away[1]])
-    close_known(pipeline, START + 590_000)
-    plain = plain_bars(trades, MINUTE, START + 590_000)
-    klines = [bar._replace(complete=True) for bar in plain[:7]]
-    pipeline.store_klines(name, "1m", klines)
-    stored = {bar.open_time_ms: bar for bar in stored_bars(writer, pipeline, name, MINUTE)}
-    assert all(stored[bar.open_time_ms].complete for bar in klines)
-    repair(pipeline, {name: trades}, page=1_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, START + 590_000)
-    with writer.transaction() as tx:
-        found = market.bars_between(
-            tx, pipeline.chains[name].symbol_id, MINUTE, START + MINUTE, 2**60
-        )
-    assert {origin for _, origin in found} == {Origin.TRADES}
-    assert missing_ids(reader).get(name, (0, 0, 0))[0] == 0
-
-
 def test_a_stop_longer_than_trades_are_kept_starts_the_chain_anew(
     writer: Writer, pipeline: Pipeline, reader: Reader
 ) -> None:
@@ -331,36 +142,6 @@ def test_a_stop_longer_than_trades_are_kept_starts_the_chain_anew(
     pipeline.ingest(later)
     assert reader.gaps(None, ("open",)) == []
     assert pipeline.chains[name].whole_from_ms > two_days
-
-
-def test_the_first_minute_is_whole_once_its_earlier_trades_are_fetched(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 8, 400, START - 100_000)
-    live = [t for t in trades if t.trade_time_ms >= START + 20_000]
-    klines = [bar._replace(complete=True) for bar in plain_bars(trades, MINUTE, START)]
-    pipeline.ingest(live[:50])
-    pipeline.close_bars(pipeline.event_time_ms - GRACE_MS)
-    pipeline.store_klines(name, "1m", klines)
-    assert pipeline.edge.needs_first_minute(name)
-    assert not pipeline.edge.add_first_minute(
-        name, START, TradePage([], True), None
-    )  # the database lags
-    page = [t for t in trades if t.trade_time_ms >= START][:30]
-    assert pipeline.edge.add_first_minute(name, START, TradePage(page, True), None)
-    repair(pipeline, {name: trades})
-    pipeline.ingest(live[50:])
-    close_known(pipeline, START + 299_000)
-    assert not pipeline.edge.needs_first_minute(name)
-    expected = [
-        bar for bar in plain_bars(trades, MINUTE, START + 299_000) if bar.open_time_ms >= START
-    ]
-    stored = [
-        bar for bar in stored_bars(writer, pipeline, name, MINUTE) if bar.open_time_ms >= START
-    ]
-    assert stored == expected
-    assert stored[0].complete
 
 
 def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
@@ -382,21 +163,6 @@ def test_a_bar_over_klines_and_trades_is_a_complete_roll_up(
     ((bar, origin),) = found
     assert bar == plain_bars(trades, 5 * MINUTE, START)[0]._replace(complete=True)
     assert origin is Origin.ROLL_UP
-
-
-def test_a_symbol_that_does_not_trade_still_gets_its_flat_bars(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name = SYMBOLS[0]
-    newest = make_trades(name, 10, 1, START - 500_000)[-1]
-    assert pipeline.edge.add_first_minute(name, START, TradePage([], True), newest)
-    close_known(pipeline, START + 65_000)
-    stored = stored_bars(writer, pipeline, name, 1_000)
-    assert len(stored) == 65
-    assert {bar.close for bar in stored} == {newest.price}
-    assert all(bar.complete and bar.volume == 0 for bar in stored)
-    (minute,) = stored_bars(writer, pipeline, name, MINUTE)
-    assert minute.complete
 
 
 def test_a_silence_of_many_hours_leaves_no_flood_of_flat_bars_and_loses_no_trade(
@@ -447,73 +213,6 @@ def test_cancelled_aggregates_keep_the_chain_and_make_no_bar(
     stored = stored_bars(writer, pipeline, name, 1_000)
     assert stored == plain_bars(trades, 1_000, START + 65_000)
     assert min(bar.low for bar in stored) > 0
-
-
-def test_bars_close_no_further_than_a_trade_of_the_symbol_or_an_answer_tells(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name, busy = SYMBOLS[:2]
-    trades = make_trades(name, 13, 100)
-    seen = [t for t in trades if t.trade_time_ms < START + 30_000]
-    told = [t for t in trades if START + 30_000 <= t.trade_time_ms < START + 60_000]
-    pipeline = start(writer, lambda: START + 99_000)
-    pipeline.ingest([*seen, *make_trades(busy, 3, 99)])
-    known_ms = seen[-1].trade_time_ms // 1_000 * 1_000
-    pipeline.close_bars(START + 90_000)
-    builder = pipeline.chains[name].builder
-    assert builder is not None
-    assert builder.closed_until_ms == known_ms
-    assert pipeline.chains[busy].builder.closed_until_ms > START + 80_000  # type: ignore[union-attr]
-    until = told[-1].trade_time_ms + 2_000
-    pipeline.edge.prove(name, seen[-1].trade_id, TradePage([seen[-1], *told], True), until)
-    pipeline.close_bars(START + 90_000)
-    assert builder.closed_until_ms == until - until % 1_000
-    pipeline.ingest([t for t in trades if t.trade_id > told[-1].trade_id])
-    pipeline.close_bars(START + 99_000)
-    closed_ms = builder.closed_until_ms
-    assert closed_ms > START + 90_000
-    assert stored_bars(writer, pipeline, name, 1_000) == plain_bars(trades, 1_000, closed_ms)
-
-
-def test_an_answer_without_our_newest_trade_closes_nothing(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    """The blocker of old: an exchange that counts anew has nothing above the old ids."""
-    name = SYMBOLS[0]
-    trades = make_trades(name, 13, 100)
-    pipeline.ingest(trades)
-    pipeline.close_bars(START + 99_000)
-    before = stored_bars(writer, pipeline, name, 1_000)
-    pipeline.stops.market_ms = START + 600_000
-    last_id = trades[-1].trade_id
-    for newest in (None, trades[-5]):
-        verdict = pipeline.edge.prove(name, last_id, TradePage([], True), START + 500_000, newest)
-        assert verdict is Verdict.UNSURE
-        pipeline.close_bars(START + 600_000)
-        assert stored_bars(writer, pipeline, name, 1_000) == before
-
-
-def test_a_first_page_that_is_full_closes_no_further_than_its_own_trades(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 13, 100)
-    pipeline.stops.market_ms = START + 99_000
-    assert pipeline.edge.add_first_minute(name, START, TradePage(trades[:10], False), None)
-    for known in (10, 20):
-        pipeline.close_bars(START + 90_000)
-        closed_ms = trades[known - 1].trade_time_ms // 1_000 * 1_000
-        twin = plain_bars(trades, 1_000, closed_ms)
-        assert stored_bars(writer, pipeline, name, 1_000) == [
-            bar._replace(complete=True) for bar in twin
-        ]
-        page = TradePage(trades[known - 1 : known + 10], False)
-        pipeline.edge.prove(name, trades[known - 1].trade_id, page, START + 90_000)
-    pipeline.edge.prove(name, trades[29].trade_id, TradePage(trades[29:], True), START + 90_000)
-    pipeline.close_bars(START + 90_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == [
-        bar._replace(complete=True) for bar in plain_bars(trades, 1_000, START + 90_000)
-    ]
 
 
 def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
@@ -598,63 +297,6 @@ def test_whether_the_exchange_stood_still_or_we_were_away_is_told_by_what_was_mi
         assert (len(still), sum(still)) == (49, count)
 
 
-def test_a_minute_whose_trades_are_not_told_yet_is_not_begun_behind_them(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    """No live trade, an empty page of a database that lags, and then a newest trade inside it."""
-    name = SYMBOLS[0]
-    trades = [t for t in make_trades(name, 8, 120) if t.trade_time_ms > START]
-    assert not pipeline.edge.add_first_minute(name, START, TradePage([], True), trades[4])
-    assert pipeline.edge.add_first_minute(name, START, TradePage(trades[:30], True), None)
-    pipeline.ingest(trades[4:])
-    close_known(pipeline, START + 110_000)
-    seconds = stored_bars(writer, pipeline, name, 1_000)
-    assert sum(bar.trade_count for bar in seconds if bar.open_time_ms < START + 100_000) == sum(
-        t.raw_count for t in trades if t.trade_time_ms < START + 100_000
-    )
-
-
-def test_a_cancelled_aggregate_is_no_price_to_begin_with(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name = SYMBOLS[0]
-    first = make_trades(name, 8, 1)[0]
-    cancelled = first._replace(
-        price=0.0, quantity=0.0, first_id=-1, last_id=-1, trade_time_ms=START - 5_000
-    )
-    assert pipeline.edge.add_first_minute(name, START, TradePage([], True), cancelled)
-    close_known(pipeline, START + 30_000)
-    assert stored_bars(writer, pipeline, name, 1_000) == []
-
-
-def test_a_symbol_that_has_never_traded_holds_nothing_up(pipeline: Pipeline) -> None:
-    assert pipeline.edge.add_first_minute(SYMBOLS[0], START, TradePage([], True), None)
-
-
-def test_a_rebuild_leaves_bars_alone_whose_trades_have_been_pruned(
-    writer: Writer, pipeline: Pipeline
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 21, 120)
-    lost = next(i for i, t in enumerate(trades) if t.trade_time_ms >= START + 90_000)
-    pipeline.ingest(trades[:lost])
-    pipeline.ingest(trades[lost + 1 :])
-    close_known(pipeline, START + 119_000)
-    before = stored_bars(writer, pipeline, name, 1_000)
-    with writer.transaction() as tx:
-        symbol_id = pipeline.chains[name].symbol_id
-        kept_from_ms = trades[lost - 1].trade_time_ms + 1
-        while pruning.prune_trades(tx, symbol_id, kept_from_ms, 1_000):
-            pass
-    (gap,) = pipeline.chains[name].gaps
-    assert pipeline.missing.fill(name, gap.gap_id, gap.from_id, trades[lost : lost + 1])
-    after = stored_bars(writer, pipeline, name, 1_000)
-    twin = plain_bars(trades, 1_000, START + 119_000)
-    changed = [new for old, new in zip(before, after, strict=True) if old[1:9] != new[1:9]]
-    assert all(bar in twin for bar in changed)
-    assert [bar[1:9] for bar in after[:80]] == [bar[1:9] for bar in twin[:80]]
-
-
 def test_ids_that_begin_again_are_counted_as_absurd_and_not_as_repeated(
     pipeline: Pipeline,
 ) -> None:
@@ -667,20 +309,6 @@ def test_ids_that_begin_again_are_counted_as_absurd_and_not_as_repeated(
     assert pipeline.chains[name].last_id == trades[-1].trade_id
     pipeline.ingest(trades[:50])
     assert pipeline.absurd == 50
-
-
-def test_an_old_gap_of_a_symbol_that_left_is_given_up(
-    writer: Writer, pipeline: Pipeline, reader: Reader
-) -> None:
-    name = SYMBOLS[0]
-    trades = make_trades(name, 3, 60)
-    pipeline.ingest([t for t in trades if t.trade_id != trades[40].trade_id])
-    assert len(reader.gaps([name], ("open",))) == 1
-    later = Pipeline(writer, lambda: START + 2 * 86_400_000)
-    later.start([ImportedSymbol(SYMBOLS[1], "BBB", "USDT", "TRADING")])
-    assert reader.gaps([name], ("open",)) == []
-    (gap,) = reader.gaps([name], ("unfillable",))
-    assert "24 h" in gap.reason
 
 
 def test_bars_of_a_long_silence_of_many_symbols_close_in_short_transactions(
