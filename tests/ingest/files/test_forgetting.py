@@ -13,19 +13,14 @@ from core.types import Bar, Origin, Trade
 from ingest.files import forgetting
 from ingest.files.forgetting import forget
 from ingest.files.importer import ImportedSymbol
-from ingest.files.summary import ImportResult
 from ingest.store import gaps, market
 from ingest.store.lock import role_lock
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.dump_files import DAY, HOUR, SECOND, Load, Save
 from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[3]
-DAY = 1_704_412_800_000  # 2024-01-05
-SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
-
-Load = Callable[..., list[ImportResult]]
-Save = Callable[[str, Iterable[str]], Path]
 Forget = Callable[..., list[str]]
 
 

@@ -1,7 +1,6 @@
 """Dump files: whole or not at all, the same again, and never more certain than they are."""
 
 import zipfile
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,13 @@ from core.timeframes import TIMEFRAMES
 from core.types import Bars, Trade
 from ingest.files.importer import ImportProgress, import_files
 from ingest.files.seconds import second_bars
-from ingest.files.summary import ImportResult
 from ingest.store import market, pruning
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
+from tests.support.dump_files import DAY, DAY_MS, HOUR, MINUTE, SECOND, Load, Save
 from tests.support.gaps import missing_ids
 from tests.support.market import listing
 
-DAY = 1_704_412_800_000  # 2024-01-05
-DAY_MS = 86_400_000
-SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 KLINE_HEADER = (
     "Open time,Open,High,Low,Close,Volume,Close time,Quote asset volume,Number of trades,"
     "Taker buy base asset volume,Taker buy quote asset volume,Ignore"
@@ -30,8 +26,6 @@ TRADE_HEADER = (
     "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,"
     "is_buyer_maker,is_best_match"
 )
-
-Load = Callable[..., list[ImportResult]]
 
 
 def kline(number: int, length: int = MINUTE, start: int = DAY, scale: int = 1) -> str:
@@ -47,9 +41,6 @@ def trade(trade_id: int, time_ms: int, price: float = 100.0, scale: int = 1) -> 
     raw = trade_id * 2
     time = time_ms * scale + (scale - 1 if scale > 1 else 0)
     return f"{trade_id},{price},0.5,{raw},{raw + 1},{time},{trade_id % 2 == 0},True"
-
-
-Save = Callable[[str, Iterable[str]], Path]
 
 
 def rows(bars: Bars) -> list[tuple[object, ...]]:
