@@ -20,8 +20,8 @@ from ingest.binance.stream import TradeStream
 from ingest.live import upkeep
 from ingest.live.stops import STOP_MS
 from ingest.simulator.conduct import Conduct
-from tests.ingest.faults.conftest import MINUTE, stored_trades
 from tests.support.gaps import missing_ids
+from tests.support.ledger_judge import MINUTE, stored_trades
 from tests.support.waiting import HANG_S, until
 
 Scenario = Callable[[Any], Awaitable[Any]]
