@@ -155,6 +155,12 @@ def own_desk(database_url: str, own_writer: Writer, settings: Settings) -> Itera
     reader.close()
 
 
+@pytest.fixture
+def own_services(own_desk: tuple[Dash, dict[str, float]]) -> Desk:
+    service: Desk = own_desk[0].server.extensions["pairdesk"]
+    return service
+
+
 class Clocked:
     """A desk over the test's own store, whose clocks the test moves, and an analyst beside it."""
 

@@ -23,9 +23,8 @@ from core.types import Origin
 from ingest.store import market
 from ingest.store.transaction import Writer
 from tests.app.conftest import LAST_OPEN_MS, MINUTE, minute_bars
+from tests.support.screens import REQUEST
 from tests.support.waiting import HANG_S, wait_until
-
-REQUEST = {"query": "symbol_a=BTCUSDT&symbol_b=ETHUSDT&window=60&hedge_window=120", "note": ""}
 
 
 def tick_body(cursor: Any, request: Any = REQUEST) -> dict[str, Any]:
@@ -41,12 +40,6 @@ def tick_body(cursor: Any, request: Any = REQUEST) -> dict[str, Any]:
             {"id": "live-cursor", "property": "data", "value": cursor},
         ],
     }
-
-
-@pytest.fixture
-def own_services(own_desk: tuple[Dash, dict[str, float]]) -> Desk:
-    service: Desk = own_desk[0].server.extensions["pairdesk"]
-    return service
 
 
 @pytest.fixture
