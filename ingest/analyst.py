@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import StoreError
-from core.report import AnalystReport, ScanReport, WorkerReport, from_mapping, to_mapping
+from core.report import AnalystReport, WorkerReport, from_mapping, to_mapping
 from core.rule_spec import HEARTBEAT
 from core.settings import Settings
 from ingest.analysis.jobs import JobDesk
@@ -24,7 +25,7 @@ from ingest.schedule import every, start_scheduler
 from ingest.store import process
 from ingest.store.lock import RoleLock
 from ingest.store.reader import Reader
-from ingest.store.transaction import Writer, durable_writer
+from ingest.store.transaction import durable_writer
 
 if TYPE_CHECKING:
     from ingest.analysis.delivery import Courier, Parcel
@@ -41,13 +42,12 @@ SCAN_LOOK_EVERY_S = 5.0
 PING_S = 60.0
 FINISH_S = 4.0
 FRESH_S = 30.0
+Arguments = TypeVarTuple("Arguments")
 Value = TypeVar("Value")
 
 
 class Analyst:
     """Judges every rule of one database until stopped.
-
-    What computes is loaded when there is a first rule: a desk without any has a lean analyst.
 
     Parameters
     ----------
@@ -61,16 +61,6 @@ class Analyst:
         self._environ = environ
         self._url = settings.resolved_database_url(root)
         self._stop = asyncio.Event()
-        self._clock = ExchangeClock()
-        self._one_at_a_time = asyncio.Lock()
-        self._evaluation: Evaluation | None = None
-        self._courier: Courier | None = None
-        self._jobs: JobDesk | None = None
-        self._sending: dict[str, asyncio.Task[None]] = {}
-        self._last_error: str | None = None
-        self._meter = Meter()
-        self._ping_ms: int | None = None
-        self._ping_error: str | None = None
 
     def stop(self) -> None:
         """Finish what is being judged and return from `run`."""
@@ -86,71 +76,92 @@ class Analyst:
         return await take_turn(self._url, "analyst", self._stop, self._judge)
 
     async def _judge(self, lock: RoleLock) -> int:
-        writer, reader = durable_writer(self._url), Reader(self._url)
-        writer.take_over("analyst")
+        duties = Duties(self._settings, self._url, self._root, self._environ)
         scheduler = start_scheduler()
-
-        async def beat() -> None:
-            await self._in_turn(lambda: self._beat(writer, "running"))
-
-        async def look() -> None:
-            if self._evaluation is None:
-                if not await asyncio.to_thread(reader.rule_versions):
-                    return
-                # Beside the heartbeat: where nothing is compiled yet it takes a minute.
-                self._evaluation = await asyncio.to_thread(self._open, reader, writer)
-            evaluation = self._evaluation
-            await self._in_turn(lambda: self._look(evaluation))
-
-        async def deliver() -> None:
-            if self._settings.channels or self._settings.heartbeat_url is not None:
-                if self._courier is None:
-                    self._courier = await asyncio.to_thread(self._open_courier, reader, writer)
-                await self._deliver(self._courier)
-
-        async def prune() -> None:
-            evaluation, days = self._evaluation, self._settings
-            if evaluation is not None:
-                await self._in_turn(
-                    lambda: evaluation.prune(days.retain_1s_days, days.retain_bars_days)
-                )
-
-        desk = self._jobs = JobDesk(reader, writer, self._clock.now_ms, self._root, self._environ)
-        scans = ScanTimes(reader, writer, self._settings, self._clock.now_ms)
-
-        async def have_jobs_done() -> None:
-            await self._in_turn(desk.look)
-
-        async def have_scanned() -> None:
-            await self._in_turn(scans.look)
-
-        async def ping() -> None:
-            url = self._settings.heartbeat_url
-            if url is not None:
-                await asyncio.to_thread(self._ping, reader, url.get_secret_value())
-
-        await beat()
-        every(scheduler, "heartbeat", BEAT_S, beat)
-        every(scheduler, "judge", LOOK_EVERY_S, look)
-        every(scheduler, "deliver", DELIVER_EVERY_S, deliver)
-        every(scheduler, "prune", PRUNE_EVERY_S, prune)
-        every(scheduler, "have jobs done", JOBS_EVERY_S, have_jobs_done)
-        every(scheduler, "have the market scanned", SCAN_LOOK_EVERY_S, have_scanned)
-        every(scheduler, "ask the dead man's switch", PING_S, ping)
+        await duties.beat()
+        duties.schedule(scheduler)
         schedule_lock_check(scheduler, "analyst", lock, self.stop)
         try:
             await self._stop.wait()
         finally:
             scheduler.shutdown(wait=False)
-            if self._sending:  # what was sent is noted, or it would be sent again
-                await asyncio.wait(self._sending.values(), timeout=FINISH_S)
-            await self._in_turn(lambda: self._end(writer, desk))
-            writer.close()
-            reader.close()
+            await duties.end()
         return 0 if lock.is_held() else 1
 
-    async def _deliver(self, courier: "Courier") -> None:
+
+class Duties:
+    """What an analyst does while it has the lock, on one reader and one writer.
+
+    What computes is loaded when there is a first rule: a desk without any has a lean analyst.
+    """
+
+    def __init__(
+        self, settings: Settings, url: str, root: Path, environ: Mapping[str, str]
+    ) -> None:
+        self._settings = settings
+        self._writer, self._reader = durable_writer(url), Reader(url)
+        self._writer.take_over("analyst")
+        self._clock = ExchangeClock()
+        self._one_at_a_time = asyncio.Lock()
+        self._evaluation: Evaluation | None = None
+        self._courier: Courier | None = None
+        now_ms = self._clock.now_ms
+        self._jobs = JobDesk(self._reader, self._writer, now_ms, root, environ)
+        self._scans = ScanTimes(self._reader, self._writer, settings, now_ms)
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._last_error: str | None = None
+        self._meter = Meter()
+        self._ping_ms: int | None = None
+        self._ping_error: str | None = None
+
+    def schedule(self, scheduler: AsyncIOScheduler) -> None:
+        """Do each from now on."""
+        every(scheduler, "heartbeat", BEAT_S, self.beat)
+        every(scheduler, "judge", LOOK_EVERY_S, self._look)
+        every(scheduler, "deliver", DELIVER_EVERY_S, self._deliver)
+        every(scheduler, "prune", PRUNE_EVERY_S, self._prune)
+        every(scheduler, "have jobs done", JOBS_EVERY_S, self._have_jobs_done)
+        every(scheduler, "have the market scanned", SCAN_LOOK_EVERY_S, self._have_scanned)
+        every(scheduler, "ask the dead man's switch", PING_S, self._ping)
+
+    async def end(self) -> None:
+        """Note what has been sent, say the last word, and close."""
+        if self._sending:  # or it would be sent again
+            await asyncio.wait(self._sending.values(), timeout=FINISH_S)
+        await self._in_turn(self._say_last)
+        self._writer.close()
+        self._reader.close()
+
+    async def beat(self) -> None:
+        """Say that the analyst lives, and how it is."""
+        await self._in_turn(self._report, "running")
+
+    async def _look(self) -> None:
+        if self._evaluation is None:
+            if not await asyncio.to_thread(self._reader.rule_versions):
+                return
+            # Beside the heartbeat: where nothing is compiled yet it takes a minute.
+            self._evaluation = await asyncio.to_thread(self._open_evaluation)
+        await self._in_turn(self._evaluate, self._evaluation)
+
+    async def _prune(self) -> None:
+        if self._evaluation is not None:
+            days = self._settings.retain_1s_days, self._settings.retain_bars_days
+            await self._in_turn(self._evaluation.prune, *days)
+
+    async def _have_jobs_done(self) -> None:
+        await self._in_turn(self._jobs.look)
+
+    async def _have_scanned(self) -> None:
+        await self._in_turn(self._scans.look)
+
+    async def _deliver(self) -> None:
         """Send to each channel beside the others: one that hangs holds up none."""
+        if not self._settings.channels and self._settings.heartbeat_url is None:
+            return
+        if self._courier is None:
+            self._courier = await asyncio.to_thread(self._open_courier)
+        courier = self._courier
         for parcel in await self._in_turn(courier.due):
             if parcel.channel not in self._sending:
                 task = asyncio.create_task(self._send(courier, parcel))
@@ -159,13 +170,34 @@ class Analyst:
     async def _send(self, courier: "Courier", parcel: "Parcel") -> None:
         try:
             refusal = await asyncio.to_thread(courier.send, parcel)
-            await self._in_turn(lambda: courier.note(parcel, refusal))
+            await self._in_turn(courier.note, parcel, refusal)
         except StoreError as error:
             log.warning("what was sent can't be noted", reason=str(error))
         finally:
             del self._sending[parcel.channel]
 
-    def _open_courier(self, reader: Reader, writer: Writer) -> "Courier":
+    async def _ping(self) -> None:
+        url = self._settings.heartbeat_url
+        if url is not None:
+            await asyncio.to_thread(self._ask_switch, url.get_secret_value())
+
+    async def _in_turn(
+        self, function: Callable[[*Arguments], Value], *arguments: *Arguments
+    ) -> Value:
+        """Run what writes in a thread, one after the other."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(function, *arguments)
+
+    def _open_evaluation(self) -> "Evaluation":
+        started = time.perf_counter()
+        from ingest.analysis.evaluation import Evaluation
+        from ingest.analysis.figures import warm_up
+
+        warm_up()
+        log.info("the analyst has rules to judge", seconds=round(time.perf_counter() - started, 2))
+        return Evaluation(self._reader, self._writer, self._clock.now_ms)
+
+    def _open_courier(self) -> "Courier":
         """The channels, and the dead man's switch beside them: it takes nothing but tries."""
         from ingest.analysis.channels import open_channels, open_heartbeat
         from ingest.analysis.delivery import Courier
@@ -175,11 +207,19 @@ class Analyst:
         url = self._settings.heartbeat_url
         if url is not None:
             channels[HEARTBEAT] = open_heartbeat(url.get_secret_value())
-        return Courier(reader, writer, channels, self._settings.page_address, now_ms)
+        return Courier(self._reader, self._writer, channels, self._settings.page_address, now_ms)
 
-    def _ping(self, reader: Reader, url: str) -> None:
+    def _evaluate(self, evaluation: "Evaluation") -> None:
+        try:
+            evaluation.look()
+        except StoreError as error:
+            self._last_error = error.public
+            raise
+        self._last_error = None
+
+    def _ask_switch(self, url: str) -> None:
         """Tell the user's dead man's switch that feed, store and evaluation are well."""
-        if self._last_error is not None or not is_well(reader, time.time()):
+        if self._last_error is not None or not is_well(self._reader, time.time()):
             self._ping_error = "not asked: feed, store or evaluation are not well"
             return
         from ingest.analysis import channels
@@ -189,36 +229,14 @@ class Analyst:
         if reason:
             log.warning("HEARTBEAT_URL did not answer", reason=reason)
 
-    async def _in_turn(self, function: Callable[[], Value]) -> Value:
-        """Run what writes in a thread, one after the other."""
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(function)
-
-    def _open(self, reader: Reader, writer: Writer) -> "Evaluation":
-        started = time.perf_counter()
-        from ingest.analysis.evaluation import Evaluation
-        from ingest.analysis.figures import warm_up
-
-        warm_up()
-        log.info("the analyst has rules to judge", seconds=round(time.perf_counter() - started, 2))
-        return Evaluation(reader, writer, self._clock.now_ms)
-
-    def _look(self, evaluation: "Evaluation") -> None:
-        try:
-            evaluation.look()
-        except StoreError as error:
-            self._last_error = error.public
-            raise
-        self._last_error = None
-
-    def _beat(self, writer: Writer, state: str) -> None:
+    def _report(self, state: str) -> None:
         report = AnalystReport(
             delivered=self._courier.delivered if self._courier else 0,
             failed=self._courier.failed if self._courier else 0,
             ping_ms=self._ping_ms,
             ping_error=self._ping_error,
-            jobs=dict(self._jobs.ended) if self._jobs else {},
-            scans=self._jobs.scans if self._jobs else ScanReport(),
+            jobs=dict(self._jobs.ended),
+            scans=self._jobs.scans,
             last_error=self._last_error,
             resources=self._meter.read(),
         )
@@ -233,13 +251,13 @@ class Analyst:
                 fired=tally.fired,
             )
         now_ms = int(time.time() * 1_000)
-        with writer.transaction() as tx:
+        with self._writer.transaction() as tx:
             process.save_status(tx, "analyst", os.getpid(), state, now_ms, to_mapping(report))
 
-    def _end(self, writer: Writer, desk: JobDesk) -> None:
+    def _say_last(self) -> None:
         try:
-            desk.close()
-            self._beat(writer, "stopped")
+            self._jobs.close()
+            self._report("stopped")
         except StoreError as error:
             log.warning("the last word can't be stored", reason=str(error))
 
