@@ -62,6 +62,8 @@ class Worker:
         self._stop = asyncio.Event()
         self._wall_clock = wall_clock
         self._open_stream = open_stream
+        # Why the settings can't work: the last that is heard of this worker, which isn't restarted.
+        self._refused = ""
 
     def stop(self) -> None:
         """Write what is queued and return from `run`."""
@@ -87,10 +89,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         engine = open_engine(self._url, checkpoints=True)
         writer = Writer(engine)
-        writer.take_over("worker")
-        with writer.transaction() as tx:
-            process.set_meta(tx, "source", self._settings.source_kind)
-            process.set_meta(tx, "source_reason", self._reason)
+        self._take_over(writer)
         path = sqlite_path(self._url)
         pulse = None if path is None else Pulse(path)
         if pulse is not None:
@@ -107,15 +106,14 @@ class Worker:
         )
         disk = DiskSpace()
         meter = Meter()
-        is_over, refused = False, ""
+        is_over = False
 
         def report() -> tuple[str, Mapping[str, Any]]:
             told = replace(
                 feed.report(), paused=writing.paused, space=disk.space, resources=meter.read()
             )
-            if refused:
-                # The last that is heard of this worker: it is not started again.
-                told = replace(told, feed=replace(told.feed, last_error=refused))
+            if self._refused:
+                told = replace(told, feed=replace(told.feed, last_error=self._refused))
             return "stopped" if is_over else feed.state, to_mapping(told)
 
         writing.start()
@@ -126,17 +124,9 @@ class Worker:
         # History comes once, and tells nothing of how the database grows.
         disk.schedule(scheduler, writer, writing.call, path, lambda: feed.history.is_complete)
         schedule_lock_check(scheduler, "worker", lock, self.stop)
-        task = asyncio.create_task(self._run_feed(feed, writing, scheduler))
-        stopping = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+            task = await self._feed_until_stopped(feed, writing, scheduler)
         finally:
-            scheduler.shutdown(wait=False)
-            stopping.cancel()
-            task.cancel()
-            await asyncio.wait((task,))
-            if not task.cancelled() and isinstance(task.exception(), SettingsError):
-                refused = str(task.exception())
             await asyncio.to_thread(writing.finish, FINISH_S)
             if writing.failure is None and not writing.is_alive():
                 is_over = True
@@ -148,6 +138,29 @@ class Worker:
         if not task.cancelled():
             task.result()
         return 0 if writing.failure is None and lock.is_held() else 1
+
+    def _take_over(self, writer: Writer) -> None:
+        writer.take_over("worker")
+        with writer.transaction() as tx:
+            process.set_meta(tx, "source", self._settings.source_kind)
+            process.set_meta(tx, "source_reason", self._reason)
+
+    async def _feed_until_stopped(
+        self, feed: LiveFeed | ReplayFeed, writing: WritingThread, scheduler: AsyncIOScheduler
+    ) -> "asyncio.Task[None]":
+        """Run the feed until it ends or is to stop; what became of it, with nothing scheduled."""
+        task = asyncio.create_task(self._run_feed(feed, writing, scheduler))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            scheduler.shutdown(wait=False)
+            stopping.cancel()
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled() and isinstance(task.exception(), SettingsError):
+                self._refused = str(task.exception())
+        return task
 
     def _make_feed(self, writer: Writer, pauses: Pauses) -> LiveFeed | ReplayFeed:
         if self._settings.replay_path is not None:
