@@ -73,13 +73,7 @@ def explain_zscore(
     course = course_of(rows, begin, (run,))
     series = fit_hedge(spec, spec.hedge, course, 0).series
     looked_back = course.known_before(row)
-    piece = row - len(looked_back)
-    window_first = max(piece, row - spec.window)
-    fit_first = max(piece, row - spec.hedge_window)
-    if filtered:
-        fit_first = piece
-    elif spec.hedge == "returns":
-        fit_first = max(piece, fit_first - CHANGE_ROWS)
+    fit_first, window_first = _first_rows(spec, row, len(looked_back))
     shown = window_first if filtered else min(fit_first, window_first)
     log_a, log_b = course.y[shown:-1], course.x[shown:-1]
     hedge_ratio, intercept = series.hedge_ratio[shown:], series.intercept[shown:]
@@ -111,3 +105,11 @@ def explain_zscore(
             float(series.spread_std[row]),
         ),
     )
+
+
+def _first_rows(spec: PairSpec, row: int, known: int) -> tuple[int, int]:
+    """First rows of the fit and of the z window; `known` rows lie before the row in its piece."""
+    piece = row - known
+    fit_rows = spec.hedge_window + (CHANGE_ROWS if spec.hedge == "returns" else 0)
+    fit_first = piece if spec.hedge == "kalman" else max(piece, row - fit_rows)
+    return fit_first, max(piece, row - spec.window)

@@ -72,20 +72,7 @@ def job_routes(desk: Desk) -> ApiBlueprint:
     routes = ApiBlueprint("jobs", __name__, url_prefix="/api/jobs", description="Long work")
 
     def answer(job: StoredJob) -> dict[str, Any]:
-        body = dict(job.body)
-        return {
-            "id": job.job_id,
-            "kind": body.pop("kind"),
-            "spec": body,
-            "state": job.state,
-            "progress": job.progress,
-            "message": job.message,
-            "elapsed_s": desk.jobs.elapsed_s(job),
-            "tries": job.tries,
-            "asked": iso(job.asked_ms),
-            "asked_by": job.asked_by,
-            "ended": iso(job.ended_ms),
-        }
+        return _job(job, desk.jobs.elapsed_s(job))
 
     @routes.get("")
     @routes.arguments(JobsParameters, location="query")
@@ -143,6 +130,23 @@ def job_routes(desk: Desk) -> ApiBlueprint:
         return csv_answer(csv_text(columns, _cell_rows(run.told)), f"sweep-{job_id}.csv")
 
     return routes
+
+
+def _job(job: StoredJob, elapsed_s: float | None) -> dict[str, Any]:
+    body = dict(job.body)
+    return {
+        "id": job.job_id,
+        "kind": body.pop("kind"),
+        "spec": body,
+        "state": job.state,
+        "progress": job.progress,
+        "message": job.message,
+        "elapsed_s": elapsed_s,
+        "tries": job.tries,
+        "asked": iso(job.asked_ms),
+        "asked_by": job.asked_by,
+        "ended": iso(job.ended_ms),
+    }
 
 
 def _cell_rows(told: Mapping[str, Any]) -> Iterator[list[Any]]:

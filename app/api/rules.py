@@ -14,7 +14,7 @@ from app.services import Desk
 from app.services.alerts import Chosen
 from core.episodes import Shown
 from core.rule_spec import EVERY_PARAMETER, rule_body
-from ingest.store.reader import Standing
+from ingest.store.reader import Decided, Standing
 from ingest.store.rules import StoredRule
 
 RuleAnswer = Schema.from_dict(
@@ -109,19 +109,8 @@ def rule_routes(desk: Desk) -> ApiBlueprint:
         found = desk.alerts.reader.decisions(
             rule_id, since_ms=values["since"], before_ms=values["before"], limit=limit
         )
-        decisions = [
-            {
-                "time": iso(one.open_time_ms),
-                "version": one.version,
-                "state": one.shown,
-                "words": one.words,
-                "values": one.values,
-                "eventful": one.eventful,
-                "late": one.late,
-            }
-            for one in found
-        ]
         last = found[-1].open_time_ms if len(found) == limit else None
+        decisions = [_decision(one) for one in found]
         return json_answer({"rule_id": rule_id, "decisions": decisions, "next": last})
 
     return routes
@@ -134,6 +123,18 @@ def page_of(
     rest = [rule for rule in found if rule.rule_id > (values["after"] or 0)]
     page = rest[: values["limit"]]
     return page, page[-1].rule_id if len(rest) > len(page) else None
+
+
+def _decision(one: Decided) -> dict[str, Any]:
+    return {
+        "time": iso(one.open_time_ms),
+        "version": one.version,
+        "state": one.shown,
+        "words": one.words,
+        "values": one.values,
+        "eventful": one.eventful,
+        "late": one.late,
+    }
 
 
 def _rule(rule: StoredRule, standing: Standing | None) -> dict[str, Any]:

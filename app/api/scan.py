@@ -17,6 +17,7 @@ from app.requests.scan import (
 from app.services import Desk
 from app.services.scans import ScanTable
 from core.timeframes import TIMEFRAMES
+from ingest.store.reader import PastScan
 
 MOST_REFUSED = 500
 FIGURES = (
@@ -151,21 +152,22 @@ def scan_routes(desk: Desk) -> ApiBlueprint:
         """What past scans found of one pair."""
         symbol_a, symbol_b = values["symbol_a"], values["symbol_b"]
         found = desk.scans.past(values["timeframe"], values["bars"], symbol_a, symbol_b)
-        scans = [
-            {
-                "as_of": iso(one.as_of_ms),
-                "direction": "b_on_a" if one.is_reversed == (symbol_a < symbol_b) else "a_on_b",
-                "pvalue": one.pvalue,
-                "p_quarters": one.p_quarters,
-                "p_quarters_median": one.p_quarters_median,
-                "half_life_bars": one.half_life_bars,
-                "hedge_ratio": one.hedge_ratio,
-            }
-            for one in found
-        ]
-        return json_answer(values | {"scans": scans})
+        return json_answer(values | {"scans": [_past(one, symbol_a < symbol_b) for one in found]})
 
     return routes
+
+
+def _past(one: PastScan, in_order: bool) -> dict[str, Any]:
+    """What a scan found of a pair; whether its legs were asked for in the order of their names."""
+    return {
+        "as_of": iso(one.as_of_ms),
+        "direction": "b_on_a" if one.is_reversed == in_order else "a_on_b",
+        "pvalue": one.pvalue,
+        "p_quarters": one.p_quarters,
+        "p_quarters_median": one.p_quarters_median,
+        "half_life_bars": one.half_life_bars,
+        "hedge_ratio": one.hedge_ratio,
+    }
 
 
 def scan_head(table: ScanTable | None, timeframe: str, bars: int, now_ms: int) -> dict[str, Any]:

@@ -60,35 +60,7 @@ def controls(spec: PairSpec) -> html.Section:
                 className="fold",
                 **aria(expanded="false"),
             ),
-            html.Div(
-                className="bar",
-                children=[
-                    _control("symbol_a", spec),
-                    html.Button(
-                        "⇄",
-                        id=ids.SWAP,
-                        className="btn btn-desk swap",
-                        title="Swap the legs",
-                        **aria(label="Swap the legs"),
-                        **data(key="x"),
-                    ),
-                    *(_control(field, spec) for field in MAIN_FIELDS[1:]),
-                    html.Div(
-                        className="push",
-                        children=[
-                            html.Button(
-                                ["More", html.Span(id=ids.text("more-changed"), className="chip")],
-                                id=ids.MORE_TOGGLE,
-                                className="btn btn-desk",
-                                **aria(expanded="false", controls=ids.MORE),
-                            ),
-                            _button("Check honesty", ids.CHECK_HONESTY, "y"),
-                            _button("Watch this pair", ids.WATCH_PAIR, "w"),
-                            _button("Copy link", ids.COPY_LINK, "c"),
-                        ],
-                    ),
-                ],
-            ),
+            _bar(spec),
             dbc.Collapse(
                 id=ids.MORE,
                 is_open=False,
@@ -96,6 +68,38 @@ def controls(spec: PairSpec) -> html.Section:
                     className="bar more",
                     children=[_control(field, spec, meanings[field]) for field in MORE_FIELDS],
                 ),
+            ),
+        ],
+    )
+
+
+def _bar(spec: PairSpec) -> html.Div:
+    return html.Div(
+        className="bar",
+        children=[
+            _control("symbol_a", spec),
+            html.Button(
+                "⇄",
+                id=ids.SWAP,
+                className="btn btn-desk swap",
+                title="Swap the legs",
+                **aria(label="Swap the legs"),
+                **data(key="x"),
+            ),
+            *(_control(field, spec) for field in MAIN_FIELDS[1:]),
+            html.Div(
+                className="push",
+                children=[
+                    html.Button(
+                        ["More", html.Span(id=ids.text("more-changed"), className="chip")],
+                        id=ids.MORE_TOGGLE,
+                        className="btn btn-desk",
+                        **aria(expanded="false", controls=ids.MORE),
+                    ),
+                    _button("Check honesty", ids.CHECK_HONESTY, "y"),
+                    _button("Watch this pair", ids.WATCH_PAIR, "w"),
+                    _button("Copy link", ids.COPY_LINK, "c"),
+                ],
             ),
         ],
     )

@@ -129,12 +129,17 @@ def episode_chart(
     parts.append(element("path", d=path(points), class_="line"))
     if math.isfinite(newest):
         parts.append(_dot(*points[-1]))
-    long_span = last - first > 2 * 86_400_000
     for share in (0.15, 0.5, 0.85):
-        moment = time_text(int(first + share * (last - first)))
-        words = moment[:6] if long_span else moment
-        parts.append(_text(x(first + share * (last - first)), height - 12, words, "axis middle"))
+        time_ms = first + share * (last - first)
+        words = _short_time(int(time_ms), last - first)
+        parts.append(_text(x(time_ms), height - 12, words, "axis middle"))
     return picture(width, height, label, "episode", parts)
+
+
+def _short_time(time_ms: int, span_ms: int) -> str:
+    """A time on an axis: of more than two days only the date."""
+    moment = time_text(time_ms)
+    return moment[:6] if span_ms > 2 * 86_400_000 else moment
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
