@@ -144,9 +144,13 @@ def callback_request(
     }
     if state:
         body["state"] = entries(state)
+    return post_request(port, "/_dash-update-component", body)
+
+
+def post_request(port: int, path: str, body: dict[str, Any]) -> bytes:
+    """What the page's own scripts write where they send something."""
     content = orjson.dumps(body)
     more = _CALLBACK.format(port=port, length=len(content))
-    path = "/_dash-update-component"
     return _HEAD.format(method="POST", path=path, port=port, more=more).encode() + content
 
 

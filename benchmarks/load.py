@@ -14,18 +14,25 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from itertools import combinations
+from itertools import combinations, count
 from pathlib import Path
 from socket import socket
 from typing import Any
 
-from benchmarks.dashboards import Connection, Dashboard, Tally, open_all
+from benchmarks.dashboards import Connection, Dashboard, Tally, open_all, post_request
 from benchmarks.prefilled import prefill
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = float(os.environ.get("LOAD_SECONDS", "120"))
 CLIENTS = int(os.environ.get("LOAD_CLIENTS", "500"))
 SECOND_PAIRS = 64
+SWEPT_CLIENTS = min(CLIENTS, 64)
+SWEEP = {
+    "kind": "sweep", "symbol_a": "S000USDT", "symbol_b": "S001USDT", "timeframe": "1m",
+    "window_values": "40 to 400 by 20", "entry_z_values": "1 to 4 by 0.1",
+    "exit_z_values": "-0.5, 0, 0.5", "hedge_values": "ols, kalman, ratio, shrunk, returns",
+}  # fmt: skip
+"""Some ten thousand combinations, and a walk-forward with each of them."""
 TRADES_PER_S = 500
 """Of all symbols together."""
 SYMBOLS = [f"S{number:03d}USDT" for number in range(20)]
@@ -238,6 +245,25 @@ async def phase(
     return web_workers(master)
 
 
+async def keep_sweeping(port: int) -> None:
+    """Have one sweep done after the other."""
+    connection = Connection(port)
+    for number in count():
+        asked = post_request(port, "/api/jobs", SWEEP | {"name": f"sweep {number}"})
+        job = (await connection.ask(asked)).json()
+        while job["state"] in ("queued", "running"):
+            await asyncio.sleep(0.5)
+            job = (await connection.get(f"/api/jobs/{job['id']}")).json()
+
+
+async def sweeps_done(port: int) -> int:
+    """How many were done."""
+    connection = Connection(port)
+    jobs = (await connection.get("/api/jobs?kind=sweep&limit=200")).json()["jobs"]
+    connection.close()
+    return sum(job["state"] == "done" for job in jobs)
+
+
 async def compare(port: int, folder: Path) -> None:
     """`/analytics/pair` as it is kept, beside a bare Flask route that returns the same bytes."""
     path = f"/analytics/pair?symbol_a={SYMBOLS[0]}&symbol_b={SYMBOLS[1]}"
@@ -273,8 +299,14 @@ async def measure(port: int, master: int, folder: Path, database: Path) -> None:
     seconds = [f"{pair}&timeframe=1s" for pair in pairs[:SECOND_PAIRS]]
     name = f"1s bars, {SECOND_PAIRS} pairs"
     sizes.append(await phase(name, port, master, seconds, SECOND_PAIRS))
+    sweeping = asyncio.create_task(keep_sweeping(port))
+    name = f"1m bars, {SWEPT_CLIENTS} while sweeps run"
+    sizes.append(await phase(name, port, master, pairs, SWEPT_CLIENTS))
+    if not sweeping.cancel():
+        sweeping.result()  # why none ran
+    print(f"\nsweeps done beside it: {await sweeps_done(port)}")
     rate = (stored_trades(database) - trades) / (time.monotonic() - began)
-    print(f"\ntrades stored beside it: {rate:,.0f}/s")
+    print(f"trades stored beside it: {rate:,.0f}/s")
     print(f"web workers, MB, before and after each phase: {memory(sizes)}")
     print(f"the whole desk, MB, what is shared counted once: {whole_desk(master):.0f}", flush=True)
     await compare(port, folder)
