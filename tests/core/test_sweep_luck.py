@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from core.overfitting import mean_block, reality_check
+from core.metrics import shape_of
+from core.overfitting import (
+    deflated_sharpe,
+    distinct_trials,
+    mean_block,
+    reality_check,
+    sharpe_ratios,
+)
 from core.settings import Settings
 from core.sweep import read_grid, sweep
 from core.walk_forward import walk_forward
@@ -32,18 +39,24 @@ def reverting(seed):
     return [leg + spread, leg]
 
 
-def chance(logs, spec, as_bars):
-    """The reality check's p of the best cell."""
+def judged(logs, spec, as_bars):
+    """The best cell's p by the reality check, and its deflated Sharpe ratio."""
     legs = [as_bars(np.exp(leg), 0, HOUR) for leg in logs]
     cells = sweep(read_grid(spec, ASKED, Settings()), *legs, 0, (N - 1) * HOUR)
     returns = cells.returns[cells.is_allowed]
     assert len(returns) == 24
-    return reality_check(returns, mean_block(returns.shape[1], 12.0))
+    chance = reality_check(returns, mean_block(returns.shape[1], 12.0))
+    ratios = sharpe_ratios(returns)
+    best, trials = int(np.argmax(ratios)), distinct_trials(returns)
+    told = ratios[best], ratios.var(), trials, returns.shape[1], *shape_of(returns[best])
+    return chance, deflated_sharpe(*map(float, told))
 
 
-def share_of_news(make, seeds, spec, as_bars):
+def shares_of_news(make, seeds, spec, as_bars):
+    """How often the reality check is below .05, and the deflated ratio above .95."""
     base = spec(timeframe="1h", bars=SHOWN, hedge_window=250)
-    return np.mean([chance(make(seed), base, as_bars) < 0.05 for seed in seeds])
+    chances, deflated = zip(*(judged(make(seed), base, as_bars) for seed in seeds), strict=True)
+    return np.mean(np.array(chances) < 0.05), np.mean(np.array(deflated) > 0.95)
 
 
 def earned_after(seeds, spec, as_bars):
@@ -64,8 +77,10 @@ def in_errors(nets):
 
 
 def test_chance_is_told_from_a_spread_that_comes_back(spec, as_bars):
-    assert share_of_news(walks, range(12), spec, as_bars) <= 2 / 12
-    assert share_of_news(reverting, range(12), spec, as_bars) >= 10 / 12
+    noise, deflated = shares_of_news(walks, range(12), spec, as_bars)
+    assert noise <= 2 / 12
+    assert deflated <= 1 / 12
+    assert shares_of_news(reverting, range(12), spec, as_bars)[0] >= 10 / 12
 
 
 def test_what_was_chosen_on_noise_earns_nothing_after(spec, as_bars):
@@ -74,15 +89,23 @@ def test_what_was_chosen_on_noise_earns_nothing_after(spec, as_bars):
 
 @pytest.mark.soak
 def test_of_200_noise_pairs_few_are_news_and_of_200_true_ones_most(spec, as_bars):
-    noise, true = (share_of_news(make, range(200), spec, as_bars) for make in (walks, reverting))
+    (noise, noise_deflated), (true, true_deflated) = (
+        shares_of_news(make, range(200), spec, as_bars) for make in (walks, reverting)
+    )
     print(f"reality check < 0.05: {noise:.1%} of noise pairs, {true:.1%} of reverting ones")
+    print(f"deflated Sharpe > 0.95: {noise_deflated:.1%} and {true_deflated:.1%}")
     assert 0.02 <= noise <= 0.09
     assert true > 0.85
+    assert noise_deflated <= 0.1
 
 
 @pytest.mark.soak
-def test_walking_forward_on_1_000_noise_pairs_earns_nothing(spec, as_bars):
-    """Of 200 alone chance was once two errors away, and that is no bias: of more it goes."""
-    nets = earned_after(range(1_000), spec, as_bars)
-    print(f"out of sample on noise: {nets.mean():+.1f} a pair, {in_errors(nets):+.2f} errors")
+def test_walking_forward_on_12_000_noise_pairs_earns_nothing(spec, as_bars):
+    """Of the second 200 alone chance is three errors away; all batches scatter as they should."""
+    nets = earned_after(range(12_000), spec, as_bars)
+    batches = nets.reshape(-1, 200).mean(axis=1)
+    scatter = batches.var(ddof=1) / (nets.var(ddof=1) / 200)
+    print(f"out of sample on noise: {nets.mean():+.1f} a pair, {in_errors(nets):+.2f} errors,")
+    print(f"means of 200 scatter {scatter:.2f} as much as they should")
     assert abs(in_errors(nets)) < 2.5
+    assert abs(scatter - 1.0) < 2.5 * math.sqrt(2.0 / (len(batches) - 1))
