@@ -66,10 +66,11 @@ def pair_figures(
     deviations = out[_DEVIATIONS:].T
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = deviations[:, 1] ** 2 / (VARIANCE_RATIO_ROWS * deviations[:, 0] ** 2)
+    # Copies: a view of a row would keep all of them.
     return PairFigures(
-        rows=out[_ROWS],
-        hedge_ratio=out[_RATIO],
-        zero_crossings=out[_CROSSINGS],
+        rows=out[_ROWS].copy(),
+        hedge_ratio=out[_RATIO].copy(),
+        zero_crossings=out[_CROSSINGS].copy(),
         half_life_bars=_half_lives(out[_FITTED], out[_PAIRS], out[_STATISTIC]),
         hurst=hurst_of(deviations[:, 2:]),
         variance_ratio=np.where(np.isfinite(ratio), ratio, math.nan),
