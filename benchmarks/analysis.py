@@ -295,12 +295,13 @@ def statsmodels_one() -> Callable[[], object]:
     return lambda: RollingOLS(y, x, window=USUAL.hedge_window).fit(params_only=True)
 
 
-CELLS, SWEPT = 1_000, 10_000
+CELLS, SWEPT = 10_000, 10_000
 GRID = read_grid(
     read_pair_spec({"since": (BARS - SWEPT) * MINUTE}, Settings()),
-    {"entry_z": np.linspace(1.0, 4.0, 40).tolist(), "exit_z": np.linspace(-0.5, 0.9, 25).tolist()},
+    {"window": [60, 80, 100, 120], "entry_z": np.linspace(1.0, 4.0, 50).tolist(),
+     "exit_z": np.linspace(-0.5, 0.9, 50).tolist()},
     Settings(),
-)
+)  # fmt: skip
 
 
 def ours_sweep() -> object:
@@ -364,12 +365,12 @@ COMPARISONS = (
     ),
     Comparison("two-leg backtest", "vectorbt from_orders", BARS, ours_backtest, vectorbt_backtest),
     Comparison(
-        f"a sweep's cell of {SWEPT:,} bars", "vectorbt from_orders", CELLS, ours_sweep,
-        vectorbt_sweep, float(CELLS),
+        f"a sweep of {CELLS:,} cells of {SWEPT:,} bars", "vectorbt from_orders, one extrapolated",
+        1, ours_sweep, vectorbt_sweep, float(CELLS),
     ),
     Comparison(
-        f"a sweep's cell of {SWEPT:,} bars", "a loop and pandas", CELLS, ours_sweep, pandas_sweep,
-        float(CELLS),
+        f"a sweep of {CELLS:,} cells of {SWEPT:,} bars", "a loop and pandas, one extrapolated",
+        1, ours_sweep, pandas_sweep, float(CELLS),
     ),
     Comparison(
         "a whole pair, 1,440 result rows", "statsmodels, pandas, a loop", 1, ours_whole,

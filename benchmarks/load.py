@@ -1,6 +1,6 @@
 """A desk under load, on loopback, with a server of its own: gunicorn, worker, analyst, exchange.
 
-`make load` takes some five minutes. LOAD_SECONDS, LOAD_CLIENTS and LOAD_DEAR make it smaller.
+`make load` takes some ten minutes. LOAD_SECONDS, LOAD_CLIENTS and LOAD_DEAR make it smaller.
 The history is written into the store before; the exchange is the blaster, which costs next to
 nothing beside what is measured.
 """
@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from itertools import combinations, count
+from itertools import combinations
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -26,17 +26,20 @@ ROOT = Path(__file__).resolve().parent.parent
 SECONDS = float(os.environ.get("LOAD_SECONDS", "120"))
 CLIENTS = int(os.environ.get("LOAD_CLIENTS", "500"))
 SECOND_PAIRS = 64
-SWEPT_CLIENTS = min(CLIENTS, 64)
-SWEEP = {
-    "kind": "sweep", "symbol_a": "S000USDT", "symbol_b": "S001USDT", "timeframe": "1m",
-    "window_values": "40 to 400 by 20", "entry_z_values": "1 to 4 by 0.1",
-    "exit_z_values": "-0.5, 0, 0.5", "hedge_values": "ols, kalman, ratio, shrunk, returns",
+BESIDE_CLIENTS = min(CLIENTS, 64)
+JOBS = {
+    "sweeps": {
+        "kind": "sweep", "symbol_a": "S000USDT", "symbol_b": "S001USDT", "timeframe": "1m",
+        "window_values": "40 to 400 by 20", "entry_z_values": "1 to 4 by 0.1",
+        "exit_z_values": "-0.5, 0, 0.5", "hedge_values": "ols, kalman, ratio, shrunk, returns",
+    },
+    "scans": {"kind": "scan", "timeframe": "1m", "bars": 10_000},
 }  # fmt: skip
-"""Some ten thousand combinations, and a walk-forward with each of them."""
+"""Nine thousand combinations with a walk-forward; all pairs of long histories."""
 TRADES_PER_S = 500
 """Of all symbols together."""
 SYMBOLS = [f"S{number:03d}USDT" for number in range(20)]
-EXCHANGE_S = 900.0
+EXCHANGE_S = 1_800.0
 """Longer than all takes: it is stopped."""
 API_CALLERS, API_PAUSE_S = 2, 0.2
 READY_S = 180.0
@@ -245,23 +248,38 @@ async def phase(
     return web_workers(master)
 
 
-async def keep_sweeping(port: int) -> None:
-    """Have one sweep done after the other."""
+async def keep_at(port: int, job: dict[str, Any], ended: asyncio.Event) -> None:
+    """Have the same job done again and again, the last one to its end."""
     connection = Connection(port)
-    for number in count():
-        asked = post_request(port, "/api/jobs", SWEEP | {"name": f"sweep {number}"})
-        job = (await connection.ask(asked)).json()
-        while job["state"] in ("queued", "running"):
+    while not ended.is_set():
+        asked = (await connection.ask(post_request(port, "/api/jobs", job))).json()
+        while asked["state"] in ("queued", "running"):
             await asyncio.sleep(0.5)
-            job = (await connection.get(f"/api/jobs/{job['id']}")).json()
+            asked = (await connection.get(f"/api/jobs/{asked['id']}")).json()
+    connection.close()
 
 
-async def sweeps_done(port: int) -> int:
+async def jobs_done(port: int, kind: str) -> int:
     """How many were done."""
     connection = Connection(port)
-    jobs = (await connection.get("/api/jobs?kind=sweep&limit=200")).json()["jobs"]
+    jobs = (await connection.get(f"/api/jobs?kind={kind}&limit=200")).json()["jobs"]
     connection.close()
     return sum(job["state"] == "done" for job in jobs)
+
+
+async def phase_beside(
+    what: str, port: int, master: int, queries: Sequence[str]
+) -> dict[int, float]:
+    """The same while jobs run."""
+    job, ended = JOBS[what], asyncio.Event()
+    before = await jobs_done(port, job["kind"])
+    running = asyncio.create_task(keep_at(port, job, ended))
+    name = f"1m bars, {BESIDE_CLIENTS} while {what} run"
+    size = await phase(name, port, master, queries, BESIDE_CLIENTS)
+    ended.set()
+    await running
+    print(f"  {await jobs_done(port, job['kind']) - before} {what} done beside it", flush=True)
+    return size
 
 
 async def compare(port: int, folder: Path) -> None:
@@ -299,14 +317,10 @@ async def measure(port: int, master: int, folder: Path, database: Path) -> None:
     seconds = [f"{pair}&timeframe=1s" for pair in pairs[:SECOND_PAIRS]]
     name = f"1s bars, {SECOND_PAIRS} pairs"
     sizes.append(await phase(name, port, master, seconds, SECOND_PAIRS))
-    sweeping = asyncio.create_task(keep_sweeping(port))
-    name = f"1m bars, {SWEPT_CLIENTS} while sweeps run"
-    sizes.append(await phase(name, port, master, pairs, SWEPT_CLIENTS))
-    if not sweeping.cancel():
-        sweeping.result()  # why none ran
-    print(f"\nsweeps done beside it: {await sweeps_done(port)}")
+    for what in JOBS:
+        sizes.append(await phase_beside(what, port, master, pairs))
     rate = (stored_trades(database) - trades) / (time.monotonic() - began)
-    print(f"trades stored beside it: {rate:,.0f}/s")
+    print(f"\ntrades stored beside it: {rate:,.0f}/s")
     print(f"web workers, MB, before and after each phase: {memory(sizes)}")
     print(f"the whole desk, MB, what is shared counted once: {whole_desk(master):.0f}", flush=True)
     await compare(port, folder)

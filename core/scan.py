@@ -92,7 +92,9 @@ class _Prices(NamedTuple):
     hedge_window: int
 
 
-class _Tile(NamedTuple):
+class Tile(NamedTuple):
+    """Two blocks of symbols, by their numbers: every pair of one of each."""
+
     first: IntArray
     second: IntArray
     is_diagonal: bool
@@ -157,20 +159,20 @@ def scan(universe: Universe, spec: PairSpec, run: Run = in_turn, cores: int = 1)
     )
 
 
-def plan_tiles(logs: FloatArray, cores: int) -> list[_Tile]:
+def plan_tiles(logs: FloatArray, cores: int) -> list[Tile]:
     """Cut all pairs into blocks, symbols with the same rows together."""
     count = len(logs)
     side = min(max(math.ceil(count / math.sqrt(8.0 * cores)), _SMALLEST_SIDE), _LARGEST_SIDE)
     order = np.lexsort(np.packbits(np.isnan(logs), axis=1).T[::-1])
     blocks = [np.sort(order[start : start + side]) for start in range(0, count, side)]
     return [
-        _Tile(first, second, number == other)
+        Tile(first, second, number == other)
         for number, first in enumerate(blocks)
         for other, second in enumerate(blocks[number:], number)
     ]
 
 
-def _scan_tile(prices: _Prices, tile: _Tile) -> _Tested:
+def _scan_tile(prices: _Prices, tile: Tile) -> _Tested:
     first, second = prices.logs[tile.first], prices.logs[tile.second]
     wanted = np.ones((len(first), len(second)), dtype=np.bool_)
     if tile.is_diagonal:
