@@ -27,7 +27,7 @@ SECONDS = float(os.environ.get("LOAD_SECONDS", "120"))
 CLIENTS = int(os.environ.get("LOAD_CLIENTS", "500"))
 SECOND_PAIRS = 64
 BESIDE_CLIENTS = min(CLIENTS, 64)
-JOBS = {
+JOBS: Mapping[str, dict[str, Any]] = {
     "sweeps": {
         "kind": "sweep", "symbol_a": "S000USDT", "symbol_b": "S001USDT", "timeframe": "1m",
         "window_values": "40 to 400 by 20", "entry_z_values": "1 to 4 by 0.1",

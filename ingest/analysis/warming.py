@@ -3,8 +3,9 @@
 import numpy as np
 
 from core.made_up import made_up_legs
-from core.pair import analyse_pair, plan_rows
+from core.pair import analyse_pair
 from core.pair_spec import read_pair_spec
+from core.row_plan import plan_rows
 from core.scan import scan
 from core.settings import Settings
 from core.sweep import read_grid
