@@ -16,6 +16,7 @@
   let active = 0;
 
   const keys = () => window.pairdesk.keys;
+  const part = (...given) => window.pairdesk.parts.part(...given);
   const watch = () => window.pairdesk.watch;
   const element = (id) => document.getElementById(id);
   const presets = () => {
@@ -122,7 +123,7 @@
   }
 
   function download(href, name) {
-    keys().part("a", { href, download: name }).click();
+    part("a", { href, download: name }).click();
   }
 
   function copy(text, what) {
@@ -206,8 +207,8 @@
     offers = found.offers;
     active = 0;
     list.replaceChildren(...offers.map((offer, index) => {
-      const option = keys().part("div", { id: `offer-${index}` },
-        keys().part("span", { textContent: offer.words }), keys().part("small", { textContent: howOf(offer, index) }));
+      const option = part("div", { id: `offer-${index}` },
+        part("span", { textContent: offer.words }), part("small", { textContent: howOf(offer, index) }));
       option.setAttribute("role", "option");
       return option;
     }));
@@ -240,9 +241,9 @@
   }
 
   function open() {
-    const input = keys().part("input", { className: "in", type: "text", autocomplete: "off", spellcheck: false });
-    const list = keys().part("div", { id: `${IDS.commands}-list` });
-    const note = keys().part("p", {});
+    const input = part("input", { className: "in", type: "text", autocomplete: "off", spellcheck: false });
+    const list = part("div", { id: `${IDS.commands}-list` });
+    const note = part("p", {});
     list.setAttribute("role", "listbox");
     list.setAttribute("aria-label", "What can be done");
     note.setAttribute("role", "status");
@@ -269,7 +270,7 @@
       const option = target.closest("[role=option]");
       take([...list.children].indexOf(option));
     });
-    keys().show(IDS.commands, input, list, note);
+    window.pairdesk.parts.show(element(IDS.commands), input, list, note);
     input.focus();
     fill(input, list, note);
   }

@@ -28,6 +28,7 @@
   let pressed = null;
 
   const element = (id) => document.getElementById(id);
+  const part = (...given) => window.pairdesk.parts.part(...given);
   const buttons = () => [...element(IDS.panel).querySelectorAll("button")];
   const span = () => window.pairdesk.span;
   const plotNow = () => window.pairdesk.charts.plotOf(IDS.chart);
@@ -36,12 +37,6 @@
   /** Digits that matter, and never an exponent. */
   function digits(value, form = { maximumSignificantDigits: 6, useGrouping: false }) {
     return typeof value === "number" ? new Intl.NumberFormat("en-US", form).format(value).replace("-", "−") : "–";
-  }
-
-  function part(name, properties, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
   }
 
   // ------------------------------------------------------------------ what is shown

@@ -13,21 +13,11 @@
   let asked = 0; // what was asked for last; older answers are nobody's any more
 
   const alerts = () => window.pairdesk.alerts;
-
-  function part(name, properties, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  }
+  const part = (...given) => window.pairdesk.parts.part(...given);
 
   function show(...content) {
-    const dialog = document.getElementById(IDS.dialog);
-    const close = part("button", { className: "btn-close", type: "button", onclick: () => dialog.close() });
-    close.setAttribute("aria-label", "Close");
-    dialog.firstElementChild.replaceChildren(close, part("h2", { textContent: "Check honesty" }), ...content);
-    if (!dialog.open) {
-      dialog.showModal();
-    }
+    const heading = part("h2", { textContent: "Check honesty" });
+    window.pairdesk.parts.show(document.getElementById(IDS.dialog), heading, ...content);
   }
 
   function check({ label, passed, words }) {

@@ -14,6 +14,7 @@
   const FIXED = [["/", "Search or command"], ["u", "Back, like undo"], ["?", "This sheet"]];
 
   const element = (id) => document.getElementById(id);
+  const part = (...given) => window.pairdesk.parts.part(...given);
   const isOff = () => window.pairdesk.watch.stored(OFF_KEY) === true;
 
   function keyed() {
@@ -38,24 +39,6 @@
     }
   }
 
-  function part(name, properties, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  }
-
-  /** Fill a dialog's one part and show it; its own Escape closes it. */
-  function show(id, ...content) {
-    const dialog = element(id);
-    const close = part("button", { className: "btn-close", type: "button", onclick: () => dialog.close() });
-    close.setAttribute("aria-label", "Close");
-    dialog.firstElementChild.replaceChildren(close, ...content);
-    if (!dialog.open) {
-      dialog.showModal();
-    }
-    return dialog;
-  }
-
   function sheet() {
     const rows = [...FIXED, ...keyed().map((one) => [one.dataset.key, nameOf(one)])];
     const list = part("dl", { className: "key-list" }, ...rows.map(([key, words]) => part(
@@ -64,7 +47,7 @@
     const box = part("input", { type: "checkbox", checked: !isOff() });
     box.addEventListener("change", () => window.pairdesk.watch.store(OFF_KEY, !box.checked));
     const help = part("a", { href: "/help", textContent: "Help: every term, and the method" });
-    show(IDS.keys, part("h2", { textContent: "Keys" }), list,
+    window.pairdesk.parts.show(element(IDS.keys), part("h2", { textContent: "Keys" }), list,
       part("p", {}, part("label", {}, box, " Single keys are on")), part("p", {}, help));
   }
 
@@ -100,5 +83,5 @@
   // A click beside a dialog closes it.
   document.addEventListener("mousedown", ({ target }) => target.matches("dialog.sheet[open]") && target.close());
 
-  window.pairdesk = Object.assign(window.pairdesk || {}, { keys: { show, sheet, part } });
+  window.pairdesk = Object.assign(window.pairdesk || {}, { keys: { sheet } });
 })();

@@ -14,16 +14,7 @@
 
   const watch = () => window.pairdesk.watch;
   const nameOf = ([base, quote]) => base + quote;
-
-  function part(name, properties, ...children) {
-    const { role, ...rest } = properties;
-    const made = Object.assign(document.createElement(name), rest);
-    if (role) {
-      made.setAttribute("role", role);
-    }
-    made.append(...children);
-    return made;
-  }
+  const part = (...given) => window.pairdesk.parts.part(...given);
 
   const recent = () => {
     const kept = watch().stored(RECENT_KEY);

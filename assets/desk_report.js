@@ -13,6 +13,7 @@
   let wanted = null; // the report that is saved once it is shown
 
   const alerts = () => window.pairdesk.alerts;
+  const part = (...given) => window.pairdesk.parts.part(...given);
 
   /** Rules of the desk's own sheets; fonts stay behind, which are files of their own. */
   function look() {
@@ -22,12 +23,6 @@
       .filter((rule) => !(rule instanceof CSSFontFaceRule))
       .map((rule) => rule.cssText)
       .join("\n");
-  }
-
-  function part(name, properties, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
   }
 
   /** What is shown without what is pressed; links lead back to the desk. */

@@ -22,12 +22,7 @@
   const channel = "BroadcastChannel" in window ? new BroadcastChannel("pairdesk.toasts") : null;
 
   const watch = () => window.pairdesk.watch;
-
-  function part(name, properties, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  }
+  const part = (...given) => window.pairdesk.parts.part(...given);
 
   function draw() {
     const region = document.getElementById(IDS.toasts);
@@ -38,8 +33,7 @@
     if (!shown) {
       return;
     }
-    const close = part("button", { className: "btn-close", type: "button", onclick: () => drop(shown.id) });
-    close.setAttribute("aria-label", "Close");
+    const close = window.pairdesk.parts.closing(() => drop(shown.id));
     const words = shown.href ? part("a", { href: shown.href, textContent: shown.words }) : shown.words;
     const card = part(
       "div",
