@@ -238,6 +238,16 @@ RULE_PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
 )
 """The table of each kind by name, in order."""
 
+IDLE_PARAMETERS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "relationship": frozenset(
+            ("entry_z", "exit_z", "exit_rule", "stop_z", "max_hold_bars", "fee_bps",
+             "slippage_bps", "notional")
+        )
+    }
+)  # fmt: skip
+"""Those that a kind only carries for its links: they decide on positions, and it takes none."""
+
 EVERY_PARAMETER: Mapping[str, Parameter] = MappingProxyType(
     {
         name: next(table[name] for table in RULE_PARAMETERS.values() if name in table)

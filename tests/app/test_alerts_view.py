@@ -192,3 +192,25 @@ def test_the_form_has_every_parameter_that_is_not_set_elsewhere(clocked: Clocked
     every = {name for table in RULE_PARAMETERS.values() for name in table}
     assert set(re.findall(r'data-field="(\w+)"', form)) == every - set(SET_ELSEWHERE) | {"kind"}
     assert set(FIRST) <= every
+
+
+def test_a_rule_of_a_relationship_is_not_asked_for_entries_and_costs_it_never_has(
+    clocked: Clocked,
+) -> None:
+    form = str(parts(clocked.desk, Asked())["alerts-form"])
+    tags = re.findall(r"<div [^>]*data-kinds=[^>]*>", form)
+    kinds = {
+        re.findall(r'data-name="(\w+)"', tag)[0]: re.findall(r'data-kinds="([^"]*)"', tag)[
+            0
+        ].split()
+        for tag in tags
+    }
+    asked = {name for name, of in kinds.items() if "relationship" in of}
+    assert asked == {
+        "symbol_a", "symbol_b", "timeframe", "window", "hedge", "hedge_window", "lags", "bars",
+        "measure", "below", "above", "hysteresis", "for_bars", "keep_bars", "cooldown_s",
+        "no_data_after_bars", "channels", "note",
+    }  # fmt: skip
+    assert {"entry_z", "exit_z", "fee_bps", "paper"} <= {
+        name for name, of in kinds.items() if "zscore" in of
+    }

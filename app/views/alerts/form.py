@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from app.views.markup import data, element, html_text
 from core.parameters import Choice, Flag, Names, Parameter, Symbol
-from core.rule_spec import EVERY_PARAMETER, KINDS, RULE_PARAMETERS
+from core.rule_spec import EVERY_PARAMETER, IDLE_PARAMETERS, KINDS, RULE_PARAMETERS
 
 FIRST = (
     "symbol_a", "symbol_b", "timeframe", "window", "entry_z", "exit_z", "hedge", "measure", "below",
@@ -53,7 +53,12 @@ def rule_form(symbols: Sequence[str], channels: Sequence[str]) -> Markup:
 
 
 def _kinds_with(name: str) -> list[str]:
-    return [kind for kind, table in RULE_PARAMETERS.items() if name in table]
+    """What is asked for with a parameter: kinds that have it and hang on it."""
+    return [
+        kind
+        for kind, table in RULE_PARAMETERS.items()
+        if name in table and name not in IDLE_PARAMETERS.get(kind, ())
+    ]
 
 
 def _field(
