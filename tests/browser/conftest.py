@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Error,
     Page,
     Response,
     ViewportSize,
@@ -342,8 +343,7 @@ def open_screen(browser: Browser, used_profile: BrowserContext) -> Iterator[Call
             if not response.url.split("?")[0].endswith("/_dash-update-component"):
                 return
             output = (response.request.post_data_json or {}).get("output", "")
-            body = response.text() if response.status == 200 else ""
-            screen.answers.append((output, response.status, body))
+            screen.answers.append((output, response.status, _body(response)))
 
         page.on("console", lambda m: m.type in ("error", "warning") and _note(screen, m.text))
         page.on("pageerror", lambda error: screen.complaints.append(str(error)))
@@ -355,6 +355,16 @@ def open_screen(browser: Browser, used_profile: BrowserContext) -> Iterator[Call
     for context in contexts:
         context.close()
     _forget(used_profile)
+
+
+def _body(response: Response) -> str:
+    """What was answered; nothing where the page has gone on to another one meanwhile."""
+    if response.status != 200:
+        return ""
+    try:
+        return response.text()
+    except Error:
+        return ""
 
 
 def _note(screen: Screen, text: str) -> None:
