@@ -13,12 +13,16 @@ from core.regression import rolling_hedge
 from core.rule_spec import read_rule_spec
 from core.settings import Settings
 from core.spread import break_even_z
+from ingest.analysis.channels import open_channels
+from ingest.analysis.delivery import GATHER_MS, Courier
 from ingest.analysis.evaluation import Evaluation
 from ingest.analysis.scanning import scan_market
 from ingest.analysis.work import Work
 from ingest.store import jobs, rules
 from ingest.store.rules import StoredRule
 from tests.support.hours import END_MS, HOUR, Hours
+from tests.support.sink import Sink
+from tests.support.sink import sink as sink
 
 ROWS, WATCHED = 1_500, 40
 RULE = {"kind": "radar", "max_median": 1.0, "min_quote_volume": 0.0, "channels": ["phone"]}
@@ -131,6 +135,32 @@ def test_an_episode_has_its_pair_its_own_words_and_the_pair_s_own_series(market:
     assert one.episode_id in [each.episode_id for each in same]
     assert {(each.symbol_a, each.symbol_b) for each in same} == {(one.symbol_a, one.symbol_b)}
     assert market.reader.alerts(symbols=(one.symbol_b, one.symbol_a)) == []
+
+
+def test_pairs_that_fire_together_come_in_one_message_each_with_its_own_link(
+    market: Hours, sink: Sink
+) -> None:
+    do_scan(market)
+    rule = create(market, bars=1, min_z=0.3, back_z=0.1)
+    analyst(market).look()
+    fired = market.reader.alerts(still_open=True)
+    assert len(fired) > 3
+    address = f"phone=webhook+http://127.0.0.1:{sink.server_port}/hook"
+    settings, now_ms = Settings.from_mapping({"ALERT_CHANNELS": address}), market.end_ms
+    channels = open_channels(settings, lambda: now_ms / 1_000)
+    courier = Courier(market.reader, market.writer, channels, "http://desk", lambda: now_ms)
+    assert courier.due() == [], "others may still fire at this bar"
+    now_ms += GATHER_MS
+    (parcel,) = courier.due()
+    courier.note(parcel, courier.send(parcel))
+    assert courier.due() == []
+    ((_, body),) = sink.taken
+    assert {(one["key"], one["link"]) for one in body["alerts"]} == {
+        (f"{rule.rule_id}.1.{one.direction}:{one.symbol_a}/{one.symbol_b}.{one.start_ms}.fired",
+         f"http://desk{rule.link_of(one.symbol_a, one.symbol_b)}")
+        for one in fired
+    }  # fmt: skip
+    assert len(body["alerts"]) == len(fired)
 
 
 def test_a_restart_judges_no_bar_twice_and_announces_nothing_again(market: Hours) -> None:
