@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,13 @@ from ingest.process.console import LineFormatter, configure_logging  # noqa: E40
 from ingest.process.environment import read_dotenv  # noqa: E402
 from ingest.process.keeper import Keeper  # noqa: E402
 from ingest.process.kernels import keep_kernels  # noqa: E402
-from ingest.process.memory import give_back, share_arenas  # noqa: E402
+from ingest.process.memory import share_arenas, stay_small  # noqa: E402
 from ingest.process.source import resolve_source  # noqa: E402
 from ingest.process.web_worker import WholeRequestWorker  # noqa: E402
 from ingest.store.engine import migrate, sqlite_path  # noqa: E402
 
 CONFIGURATION_ERROR = 78
 SWITCH_S = 0.0005
-GIVE_BACK_S = 10.0
 
 
 def _checked_settings() -> Settings:
@@ -135,7 +133,7 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Compile the kernels beside the first requests, and hold no memory that nothing uses."""
-    threading.Thread(target=_stay_small, name="stay small", daemon=True).start()
+    stay_small()
     desk = getattr(worker.wsgi, "extensions", {}).get("pairdesk")
     if desk is not None:
         # One process compiles; the others wait for what it leaves on disk.
@@ -143,12 +141,6 @@ def post_worker_init(worker: Any) -> None:
         threading.Thread(
             target=desk.kernels.warm_up, args=turn, name="warm-up", daemon=True
         ).start()
-
-
-def _stay_small() -> None:
-    while True:
-        time.sleep(GIVE_BACK_S)
-        give_back()
 
 
 def on_exit(server: Any) -> None:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr
 
 from core.types import Cointegration, FloatArray, Johansen, Subwindows
 from core.unit_root import adf, residual_tests
@@ -179,6 +178,9 @@ def mackinnon_pvalue(statistic: float, series: Literal[1, 2] = 2) -> float:
 
 def mackinnon_pvalues(statistics: FloatArray) -> FloatArray:
     """`mackinnon_pvalue` of many Engle-Granger statistics; NaN of NaN."""
+    # 9 MB that only a scan needs.
+    from scipy.special import ndtr
+
     low, turn, high, below, above = _MACKINNON[2]
     score = np.where(
         statistics <= turn, np.polyval(below, statistics), np.polyval(above, statistics)

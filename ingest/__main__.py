@@ -16,6 +16,7 @@ from ingest.process.console import configure_logging
 from ingest.process.environment import read_dotenv
 from ingest.process.kernels import keep_kernels
 from ingest.process.lifeline import follow_parent
+from ingest.process.memory import share_arenas, stay_small
 from ingest.process.source import resolve_source
 from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
 from ingest.store.heartbeats import Heartbeat, last_heartbeat
@@ -149,6 +150,7 @@ def _run(options: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
         return _analyse(settings, environ)
     if options.command == "job":
         return _do_job(options.job_id, settings, environ)
+    _stay_small(environ)
     from ingest.worker import Worker
 
     async def work() -> int:
@@ -179,6 +181,7 @@ def _supervise(settings: Settings) -> int:
 
 def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
     _keep_kernels(settings, environ)
+    _stay_small(environ)
     # Only now: numba reads its folder when the kernels are imported.
     from ingest.analyst import Analyst
 
@@ -186,6 +189,12 @@ def _analyse(settings: Settings, environ: MutableMapping[str, str]) -> int:
         return await Analyst(settings, ROOT, environ).run()
 
     return asyncio.run(work())
+
+
+def _stay_small(environ: MutableMapping[str, str]) -> None:
+    """Hold no memory that nothing uses: a process that runs for months, with a dozen threads."""
+    share_arenas(environ)
+    stay_small()
 
 
 def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) -> int:

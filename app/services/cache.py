@@ -14,8 +14,8 @@ from flask_caching.backends.base import BaseCache
 
 Value = TypeVar("Value")
 
-RESULT_BYTES = 16 * 2**20
-"""Whole results: some 16 of the default length. What is shown of many more pairs is kept apart."""
+RESULT_BYTES = 8 * 2**20
+"""Whole results: some eight of the default length. What many more pairs show is kept apart."""
 SHOWN_BYTES = 16 * 2**20
 """What ticks show of a result, a few kB a pair."""
 ANSWER_BYTES = 8 * 2**20

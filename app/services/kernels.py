@@ -2,11 +2,12 @@
 
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import structlog
 
 from app.services.refusals import StillCompiling
+from core.compiled import LoadedOnly, NotCompiled
 from core.made_up import made_up_legs
 from core.pair import analyse_pair
 from core.pair_spec import read_pair_spec
@@ -37,6 +38,11 @@ class Kernels:
         """Whether a pair can be computed without waiting for the compiler."""
         return self._ready.is_set()
 
+    def load(self) -> None:
+        """Load what was compiled before, so that the processes of a fork share it; no more."""
+        with suppress(NotCompiled), LoadedOnly():
+            self._analyse()
+
     def warm_up(self, turn: AbstractContextManager[object] | None = None) -> None:
         """Load and compile what the first analysis needs; for a thread started after the fork.
 
@@ -48,14 +54,16 @@ class Kernels:
         try:
             with turn or nullcontext():
                 started = time.perf_counter()
-                asked = {"window": 10, "hedge": "kalman", "hedge_window": 50, "bars": 200}
-                spec = read_pair_spec(asked, self._settings)
-                legs = made_up_legs(spec.timeframe_ms)
-                plan = plan_rows(spec, 0, int(legs[0].open_time_ms[-1]))
-                analyse_pair(spec, plan, *legs)
+                self._analyse()
                 log.info("warmed up", seconds=round(time.perf_counter() - started, 2))
         finally:
             self._ready.set()
+
+    def _analyse(self) -> None:
+        asked = {"window": 10, "hedge": "kalman", "hedge_window": 50, "bars": 200}
+        spec = read_pair_spec(asked, self._settings)
+        legs = made_up_legs(spec.timeframe_ms)
+        analyse_pair(spec, plan_rows(spec, 0, int(legs[0].open_time_ms[-1])), *legs)
 
     def demand(self, *, at_once: bool = False) -> None:
         """Wait for them, as long as loading takes; `at_once`: not at all.

@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 BUSY_TIMEOUT_S = 5.0
 MIGRATION_LOCK_S = 60.0
+READERS_CACHE_KB = 512
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 POSTGRES_LOCK = 0x5041_4952  # "PAIR"
 
@@ -133,6 +134,8 @@ def open_engine(
         connection.execute(f"PRAGMA wal_autocheckpoint = {1_000 if checkpoints else 0}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
+            # What it has read is void at the next commit of anybody: a bar's legs fit into less.
+            connection.execute(f"PRAGMA cache_size = -{READERS_CACHE_KB}")
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             # What a checkpoint has emptied is given back instead of kept at its peak.

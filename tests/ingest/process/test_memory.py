@@ -1,4 +1,4 @@
-"""Web workers stay small: their threads share the C library's memory."""
+"""Processes that run for months hold no memory that nothing uses."""
 
 import platform
 import subprocess
@@ -75,3 +75,30 @@ def test_what_was_freed_between_what_lives_goes_back_to_the_machine() -> None:
     command = [sys.executable, "-c", FREEING]
     freed_mb = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert freed_mb > 25  # of 47, but for the pages that both kinds of block lie on
+
+
+# What of the compiler's code lies in memory, in kB.
+COMPILED = """
+import re
+import llvmlite.binding
+from ingest.process.memory import give_back
+
+def held():
+    parts = re.split(r"(?m)^(?=[0-9a-f]+-)", open("/proc/self/smaps").read())
+    (code,) = (part for part in parts if "r-x" in part and "libllvmlite" in part)
+    return int(re.search(r"Rss: *([0-9]+)", code)[1])
+
+before = held()
+give_back()
+print(before, held())
+assert llvmlite.binding.get_host_cpu_name()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's list of what is mapped")
+def test_the_compiler_s_code_is_held_only_while_it_runs() -> None:
+    command = [sys.executable, "-c", COMPILED]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    before, after = map(int, told)
+    assert before > 1_000
+    assert after < before / 4
