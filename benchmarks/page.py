@@ -138,7 +138,8 @@ def _served() -> Iterator[tuple[str, _Market]]:
 
 def measure_page() -> list[tuple[str, str]]:
     """Rows of what was measured and the figure; one that says so where there is no browser."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "chromium-headless-shell")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
         return [("the page in a browser", "no chromium on this machine")]
     with _served() as (url, trades), sync_playwright() as playwright:

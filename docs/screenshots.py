@@ -66,7 +66,8 @@ def tour(page: Page, port: int) -> None:
 
 def main() -> None:
     """Serve a desk of its own, and look at it."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "chromium-headless-shell")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
         sys.exit("no chromium on this machine: apt-get install chromium")
     with socket.socket() as probe:
