@@ -21,7 +21,7 @@ run: $(VENV)/.compiled
 	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac
 	@[ -n "$$WEB_CONCURRENCY" ] || unset WEB_CONCURRENCY; exec $(PY) -m gunicorn wsgi:server
 
-# Three files at a time: much of it waits. In order, so that what computes and what waits mix.
+# Three files at a time, in order: what waits longest comes first, all else is computed beside it.
 test: $(VENV)/.installed-dev chromium postgres
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -25,6 +25,11 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=sl
 settings.load_profile("any machine")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits longest: all else is computed beside it."""
+    items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def soak_times() -> Callable[[int], int]:
     """How often a long test does what it does; `SOAK_SHARE=0.05` makes the hours minutes."""
