@@ -49,7 +49,6 @@ class Run(NamedTuple):
     cpu_share: float
     rss_mb: float
     dropped: int
-    wal_mb: float
 
 
 class Desk:
@@ -155,7 +154,6 @@ def measure_throughput(rate: int = RATE, seconds: float = SECONDS, symbols: int 
         share = (running.cpu_s() - cpu) / (time.monotonic() - began)
         running.wait_until_stored(sent)
         done = time.time()
-        wal = Path(f"{running.path}-wal").stat().st_size / 1e6
         time.sleep(1.5)
         return Run(
             sent=sent,
@@ -166,7 +164,6 @@ def measure_throughput(rate: int = RATE, seconds: float = SECONDS, symbols: int 
             cpu_share=share,
             rss_mb=running.rss_mb(),
             dropped=running.ask("SELECT json_extract(payload, '$.dropped') FROM process_status"),
-            wal_mb=wal,
         )
 
 

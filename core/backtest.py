@@ -205,7 +205,7 @@ def _round_trips(
     return tuple(map(partial(tuple.__new__, RoundTrip), zip(*columns, strict=True)))
 
 
-class Line(NamedTuple):
+class TripRow(NamedTuple):
     """One closed trip as the kernel lists it; rows are numbered from the first one on."""
 
     side: float
@@ -229,7 +229,7 @@ def trade_on(
     position: IntArray,
     exit_code: IntArray,
     book: "Book",
-) -> tuple[FloatArray, list[Line], "Book"]:
+) -> tuple[FloatArray, list[TripRow], "Book"]:
     """Fill and mark new rows alone, going on from the book that the rows before them left.
 
     Returns
@@ -245,7 +245,7 @@ def trade_on(
             (spec.fee_bps + spec.slippage_bps) / 1e4, book, equity, table,
         )
     )  # fmt: skip
-    return equity, [Line(*line) for line in table[: after.trips - book.trips].tolist()], after
+    return equity, [TripRow(*line) for line in table[: after.trips - book.trips].tolist()], after
 
 
 class Book(NamedTuple):

@@ -32,7 +32,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Honesty:
     """All of them, and in a sentence what they come to."""
 
     words: str
@@ -44,12 +44,12 @@ def judge(
     placebo: Placebo | None,
     why_no_placebo: str,
     outcomes: Mapping[str, Outcome],
-) -> Verdict:
+) -> Honesty:
     """Say of each check what it found, and what all of them come to."""
     future = _future(truncation)
     as_set = outcomes[AS_SET]
     if not as_set.trades:
-        return Verdict(_without_trades(future), (future,))
+        return Honesty(_without_trades(future), (future,))
     checks = (
         future,
         _noise(placebo, why_no_placebo),
@@ -57,7 +57,7 @@ def judge(
         _exits(outcomes),
         _late(outcomes),
     )
-    return Verdict(_verdict(checks, as_set), checks)
+    return Honesty(_verdict(checks, as_set), checks)
 
 
 def _future(found: TruncationCheck) -> Check:

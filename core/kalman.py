@@ -47,7 +47,7 @@ class Filter(NamedTuple):
     known: float = 0.0  # p00 when a row was last seen
 
 
-class State(NamedTuple):
+class FilterState(NamedTuple):
     """What is carried from one row to the next: the filter, and the windows of its errors."""
 
     filter: Filter = Filter()
@@ -56,7 +56,7 @@ class State(NamedTuple):
     beside: Window = EMPTY  # each error with the one before it
 
 
-NOTHING_SEEN = State()
+NOTHING_SEEN = FilterState()
 """State before the first row."""
 
 
@@ -111,15 +111,15 @@ def advance(
     first_index: int,
     hedge_window: int,
     window: int,
-    state: State,
+    state: FilterState,
     start: int,
     out: FloatArray,
     discount: float | None = None,
-) -> State:
+) -> FilterState:
     """Carry the filter on over the rows from `start`, from `state`; fills (7, n) `out`."""
     if discount is None:
         discount = 1.0 - 2.0 / (hedge_window + 1.0)
-    after: State = _kalman(y, x, first_index, discount, window, state, start, out)
+    after: FilterState = _kalman(y, x, first_index, discount, window, state, start, out)
     return after
 
 
@@ -241,7 +241,7 @@ def _kalman(y, x, first_index, discount, window, state, start, out):  # type: ig
         p01 = m00 * a10 + m01 * a11 + k0 * k1
         p11 = m10 * a10 + m11 * a11 + k1 * k1
         known = p00
-    return State(Filter(seen, c, c_y, b, a, p00, p01, p11, known), about, recent, beside)
+    return FilterState(Filter(seen, c, c_y, b, a, p00, p01, p11, known), about, recent, beside)
 
 
 @njit(cache=True)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from core.backtest import FLAT, Book, Line, trade_on
+from core.backtest import FLAT, Book, TripRow, trade_on
 from core.pair_spec import PairSpec
 from core.signals import EXIT_REASONS, Conditions
 from core.types import FloatArray, HedgeSeries, IntArray, PairRows, RoundTrip, Side
@@ -185,7 +185,7 @@ def _mark(
     x: float,
     fit: HedgeSeries,
     equity: float,
-    lines: list[Line],
+    lines: list[TripRow],
     book: Book,
     before: PaperState,
 ) -> Mark:
@@ -246,7 +246,7 @@ def _left(
     rows: PairRows,
     y: float,
     x: float,
-    line: Line,
+    line: TripRow,
     ratio: float,
     fit: HedgeSeries,
     before: PaperState,

@@ -17,7 +17,7 @@ from core.radar import Radar, hedge_ratios, radar, return_correlations
 from core.selection import FOUND, detectable_half_life_bars, hubs, null_range, qvalues
 from core.spread import break_even_zs
 from core.stationarity import OWN_PVALUE, dickey_fuller, mackinnon_pvalues
-from core.tasks import Run, in_turn
+from core.tasks import TaskRunner, in_turn
 from core.tiles import TESTED, engle_granger_blocks
 from core.types import FloatArray, IntArray
 from core.universe import Universe
@@ -111,7 +111,7 @@ class _Tested(NamedTuple):
     refused: IntArray
 
 
-def scan(universe: Universe, spec: PairSpec, run: Run = in_turn, cores: int = 1) -> Scan:
+def scan(universe: Universe, spec: PairSpec, run: TaskRunner = in_turn, cores: int = 1) -> Scan:
     """Test every pair of a universe and describe each as the pair's own page would.
 
     Parameters

@@ -3,7 +3,7 @@
 import numpy as np
 
 from core.stationarity import mackinnon_pvalues
-from core.tasks import Run
+from core.tasks import TaskRunner
 from core.tiles import engle_granger_blocks
 from core.types import FloatArray, IntArray
 
@@ -50,7 +50,12 @@ def detectable_half_life_bars(rows: int) -> float:
 
 
 def null_range(
-    logs: FloatArray, run: Run, *, universes: int = NULL_UNIVERSES, symbols: int = 80, seed: int = 0
+    logs: FloatArray,
+    run: TaskRunner,
+    *,
+    universes: int = NULL_UNIVERSES,
+    symbols: int = 80,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Share of pairs with p < .05 in markets like this one in which nothing reverts.
 

@@ -8,7 +8,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-class Run(Protocol):
+class TaskRunner(Protocol):
     """Works tasks off, here or elsewhere, at once or in turn; results in the order of the tasks."""
 
     def __call__(

@@ -19,7 +19,7 @@ from ingest.process.lifeline import follow_parent
 from ingest.process.memory import share_arenas, stay_small
 from ingest.process.source import resolve_source
 from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
-from ingest.store.heartbeats import Heartbeat, last_heartbeat
+from ingest.store.heartbeats import LastBeat, last_heartbeat
 
 ROOT = Path(__file__).resolve().parent.parent
 NICE = 10
@@ -169,12 +169,12 @@ def _supervise(settings: Settings) -> int:
 
     reader = Reader(settings.resolved_database_url(ROOT))
 
-    def read_heartbeat(role: str) -> Heartbeat | None:
+    def read_heartbeat(role: str) -> LastBeat | None:
         try:
             status = reader.status(role)
         except StoreError:
             return None
-        return None if status is None else Heartbeat(status.pid, status.heartbeat_ms)
+        return None if status is None else LastBeat(status.pid, status.heartbeat_ms)
 
     return supervise(commands, read_heartbeat)
 

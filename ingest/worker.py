@@ -22,7 +22,7 @@ from ingest.live.writing_thread import Pauses, WritingThread
 from ingest.process.disk_space import DiskSpace
 from ingest.process.heartbeat import Heartbeat
 from ingest.process.resources import Meter
-from ingest.process.source import SimulatedExchange, simulate_command
+from ingest.process.source import ExchangeProcess, simulate_command
 from ingest.process.turn import ended_by_signals, schedule_lock_check, take_turn
 from ingest.schedule import start_scheduler
 from ingest.store import process
@@ -174,7 +174,7 @@ class Worker:
             await feed.run(writing)
         elif self._settings.source_kind == "simulated":
             command = simulate_command(self._settings.simulated_symbols)
-            async with contextlib.aclosing(SimulatedExchange(command)) as exchange:
+            async with contextlib.aclosing(ExchangeProcess(command)) as exchange:
                 await exchange.start()
                 rest, ws = (exchange.rest_url,), (exchange.ws_url,)
                 await feed.run(writing, scheduler, rest, ws, beside=(exchange.keep_alive,))

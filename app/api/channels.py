@@ -10,7 +10,7 @@ from app.api.values import choice, iso, moment, text
 from app.requests.pair import NoParameters
 from app.requests.rules import TestBody
 from app.services import Desk
-from app.services.channels import ChannelState, Heartbeat, State
+from app.services.channels import ChannelState, DeadMansSwitch, State
 from core.report import AnalystReport
 from ingest.store.reader import ChannelTest
 
@@ -105,7 +105,7 @@ def heartbeat_routes(desk: Desk) -> ApiBlueprint:
     return routes
 
 
-def _heartbeat_json(one: Heartbeat, analysis: AnalystReport) -> dict[str, Any]:
+def _heartbeat_json(one: DeadMansSwitch, analysis: AnalystReport) -> dict[str, Any]:
     return {
         "configured": one.is_configured,
         "asked": iso(analysis.ping_ms),

@@ -60,14 +60,14 @@ def limit_bodies(server: Flask) -> None:
 
 def limit_requests(server: Flask) -> None:
     """Answer 429 to a client that takes too much; registered before what answers are packed by."""
-    ledger = Ledger()
+    accounts = Accounts()
 
     def begin() -> None:
         kind = _kind(request.path)
         if kind is None:
             return
         g.begun_s = time.thread_time()
-        g.account = ledger.account(kind, client_address(request.remote_addr), time.time())
+        g.account = accounts.account(kind, client_address(request.remote_addr), time.time())
         refused = g.account.exceeded
         if refused is not None:
             words, wait_s = refused
@@ -77,7 +77,7 @@ def limit_requests(server: Flask) -> None:
         account: Account | None = g.get("account")
         if account is not None:
             spent_ms = 1_000 * (time.thread_time() - g.begun_s)
-            ledger.charge(account, min(spent_ms, _MOST_MS_COUNTED))
+            accounts.charge(account, min(spent_ms, _MOST_MS_COUNTED))
             left = max(0, account.allowance.per_second - account.in_second)
             response.headers.extend(
                 {
@@ -115,7 +115,7 @@ class Account:
         return None
 
 
-class Ledger:
+class Accounts:
     """The accounts of all clients; each minute of the clock begins a new one."""
 
     def __init__(self) -> None:

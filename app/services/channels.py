@@ -34,7 +34,7 @@ class ChannelState:
         return "waiting" if self.health.pending else "well"
 
 
-class Heartbeat(NamedTuple):
+class DeadMansSwitch(NamedTuple):
     """The user's own dead man's switch."""
 
     is_configured: bool
@@ -69,14 +69,14 @@ class ChannelService:
         """Every channel that `ALERT_CHANNELS` names or that a message still waits for."""
         return self._states(self._look.value())
 
-    def heartbeat(self) -> Heartbeat:
+    def heartbeat(self) -> DeadMansSwitch:
         """Whether there is a dead man's switch, and what came of trying it."""
         return self._heartbeat(self._look.value())
 
-    def _heartbeat(self, record: ChannelRecord) -> Heartbeat:
-        return Heartbeat(self._settings.heartbeat_url is not None, record.tests.get(HEARTBEAT))
+    def _heartbeat(self, record: ChannelRecord) -> DeadMansSwitch:
+        return DeadMansSwitch(self._settings.heartbeat_url is not None, record.tests.get(HEARTBEAT))
 
-    def ask_heartbeat(self) -> Heartbeat:
+    def ask_heartbeat(self) -> DeadMansSwitch:
         """Have the dead man's switch asked now, whatever the desk is like; raises as `ask_test`."""
         if self._settings.heartbeat_url is None:
             raise NotThere("there is no HEARTBEAT_URL")

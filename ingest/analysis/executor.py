@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from core.tasks import Result, Run, Shared, Task
+from core.tasks import Result, Shared, Task, TaskRunner
 
 JOIN_S = 30.0
 """A scheduler that does not answer for so long is not there."""
@@ -17,7 +17,7 @@ RETRIES = 3
 class Executor(NamedTuple):
     """How work is shared out, and among how many cores."""
 
-    run: Run
+    run: TaskRunner
     cores: int
 
 

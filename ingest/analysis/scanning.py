@@ -13,7 +13,7 @@ from core.pair_spec import PairSpec, read_pair_spec
 from core.presence import PRESENT_SHARE, newest_common_ms
 from core.scan import PairTable, Scan, plan_tiles, scan
 from core.selection import NULL_UNIVERSES
-from core.tasks import Result, Run, Shared, Task
+from core.tasks import Result, Shared, Task, TaskRunner
 from core.timeframes import TIMEFRAMES
 from core.types import FloatArray, IntArray
 from core.universe import Universe, universe_of
@@ -112,7 +112,7 @@ def read_universe(reader: Reader, timeframe: str, bars: int) -> Universe:
     return universe
 
 
-def told(run: Run, total: int, tell: Callable[[float], None]) -> Run:
+def told(run: TaskRunner, total: int, tell: Callable[[float], None]) -> TaskRunner:
     """The same way to work tasks off, which says which share of all of them is done."""
     done = 0
 

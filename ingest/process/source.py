@@ -79,7 +79,7 @@ def _has_imports(settings: Settings, root: Path) -> bool:
         reader.close()
 
 
-class SimulatedExchange:
+class ExchangeProcess:
     """The simulated exchange as a child process, started again on the same port if it dies.
 
     Parameters

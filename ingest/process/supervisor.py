@@ -12,7 +12,7 @@ from types import FrameType
 
 import structlog
 
-from ingest.store.heartbeats import Heartbeat
+from ingest.store.heartbeats import LastBeat
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Role:
 
     name: str
     command: Sequence[str]
-    heartbeat: Callable[[], Heartbeat | None]
+    heartbeat: Callable[[], LastBeat | None]
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class HeartbeatWatch:
     since: float
     seen_ms: int | None = None
 
-    def is_stale(self, beat: Heartbeat | None, now: float) -> bool:
+    def is_stale(self, beat: LastBeat | None, now: float) -> bool:
         """Take in the last heartbeat; True when it has stood still for too long.
 
         Another process's heartbeat says nothing: this one stands by behind it.
@@ -152,7 +152,7 @@ class Supervisor:
 
 
 def supervise(
-    commands: Mapping[str, Sequence[str]], last_heartbeat: Callable[[str], Heartbeat | None]
+    commands: Mapping[str, Sequence[str]], last_heartbeat: Callable[[str], LastBeat | None]
 ) -> int:
     """Supervise the processes of one desk, by role, until SIGTERM or SIGINT."""
     parent = ("--parent", str(os.getpid()))

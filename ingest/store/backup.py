@@ -34,7 +34,10 @@ def back_up(url: str, target: Path, *, force: bool = False, own: bool = False) -
             f' pg_dump --format=custom --file={target} "$DATABASE_URL"'
         )
     if not source.is_file():
-        raise StoreError(f"There is no database {source} to back up.")
+        raise StoreError(
+            f"There is no database {source} to back up; other sources have one of their own:"
+            " SOURCE=simulated names that."
+        )
     if target.exists() and (not force or not target.is_file()):
         raise StoreError(f"{target} is there already; --force replaces a file.")
     if target.exists() and target.samefile(source):

@@ -12,14 +12,14 @@ from ingest.store.pulse import PULSE_ROLE, Pulse
 BUSY_TIMEOUT_S = 1.0
 
 
-class Heartbeat(NamedTuple):
+class LastBeat(NamedTuple):
     """Who gave a heartbeat, and when by its own clock."""
 
     pid: int
     time_ms: int
 
 
-def last_heartbeat(path: Path, role: str) -> Heartbeat | None:
+def last_heartbeat(path: Path, role: str) -> LastBeat | None:
     """What the process of a role last gave; None where the file says nothing of it.
 
     A worker that waits for a disk to have room again gives its heartbeats beside the database.
@@ -27,11 +27,11 @@ def last_heartbeat(path: Path, role: str) -> Heartbeat | None:
     stored = _stored(path, role)
     beat = Pulse(path).last() if role == PULSE_ROLE else None
     if beat is not None and (stored is None or beat.heartbeat_ms > stored.time_ms):
-        return Heartbeat(beat.pid, beat.heartbeat_ms)
+        return LastBeat(beat.pid, beat.heartbeat_ms)
     return stored
 
 
-def _stored(path: Path, role: str) -> Heartbeat | None:
+def _stored(path: Path, role: str) -> LastBeat | None:
     address = f"file:{quote(str(path))}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
@@ -40,4 +40,4 @@ def _stored(path: Path, role: str) -> Heartbeat | None:
             ).fetchone()
     except sqlite3.Error:
         return None
-    return None if row is None else Heartbeat(*row)
+    return None if row is None else LastBeat(*row)

@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import html
 
-from app.services.channels import ChannelState, Heartbeat
+from app.services.channels import ChannelState, DeadMansSwitch
 from app.views.markup import aria, data, html_text
 from app.views.text import count, time_text
 from core.report import AnalystReport
@@ -13,7 +13,7 @@ from ingest.store.reader import ChannelTest
 
 
 def channels_panel(
-    channels: Sequence[ChannelState], heartbeat: Heartbeat, analysis: AnalystReport
+    channels: Sequence[ChannelState], heartbeat: DeadMansSwitch, analysis: AnalystReport
 ) -> Any:
     """Every channel, the dead man's switch where there is one, and this browser."""
     head = html.Div(
@@ -73,7 +73,7 @@ def _test_words(test: ChannelTest, arrived: str = "arrived") -> str:
     return f"test {time_text(test.tried_ms, True)}: {test.error or arrived}"
 
 
-def _heartbeat(heartbeat: Heartbeat, analysis: AnalystReport) -> html.Div:
+def _heartbeat(heartbeat: DeadMansSwitch, analysis: AnalystReport) -> html.Div:
     said: list[Any] = ["not asked yet"]
     if analysis.ping_ms is not None or analysis.ping_error:
         asked = time_text(analysis.ping_ms, True) if analysis.ping_ms is not None else "not yet"

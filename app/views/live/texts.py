@@ -6,7 +6,7 @@ Every function returns texts by key; the element that shows one has the id `ids.
 import math
 from typing import Any, NamedTuple
 
-from app.views.live.verdict import can_pay, sides_words, standing_of, verdict, wait_words
+from app.views.live.verdict import can_pay, holding_of, sides_words, verdict, wait_words
 from app.views.text import (
     NONE,
     SIDES,
@@ -256,7 +256,7 @@ def _cointegration(result: PairResult) -> dict[str, str]:
 
 
 def _signal(result: PairResult) -> dict[str, str]:
-    spec, now = result.spec, standing_of(result)
+    spec, now = result.spec, holding_of(result)
     words = SIDES[result.signal]
     if now.side and result.signal != "no_data":
         since = time_text(now.decided_ms, spec.timeframe == "1s")

@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
     rule: str
 
 
-class Standing(NamedTuple):
+class Holding(NamedTuple):
     """A position as the newest bar leaves it."""
 
     side: int
@@ -36,7 +36,7 @@ class Standing(NamedTuple):
     entry_z: float
 
 
-def standing_of(result: PairResult) -> Standing:
+def holding_of(result: PairResult) -> Holding:
     """Where the positions of a result stand."""
     position, spec = result.position, result.spec
     side = int(position[-1])
@@ -45,12 +45,12 @@ def standing_of(result: PairResult) -> Standing:
     while row > 0 and position[row - 1] == side:
         row -= 1
     decided_ms = int(result.rows.open_time_ms[row]) + spec.timeframe_ms
-    return Standing(side, before, decided_ms, float(result.chosen.zscore[row]))
+    return Holding(side, before, decided_ms, float(result.chosen.zscore[row]))
 
 
 def can_pay(result: PairResult) -> bool:
     """Whether what the rule holds, or would enter, has paid for its costs on these rows."""
-    now = standing_of(result)
+    now = holding_of(result)
     entry_z = abs(now.entry_z) if now.side else result.spec.entry_z
     reached = max(entry_z, result.spec.entry_z) if math.isfinite(entry_z) else result.spec.entry_z
     return reached >= result.required_z and result.backtest.metrics.avg_pnl > 0.0
@@ -58,7 +58,7 @@ def can_pay(result: PairResult) -> bool:
 
 def verdict(result: PairResult) -> Verdict:
     """What to do now."""
-    zscore, now = float(result.chosen.zscore[-1]), standing_of(result)
+    zscore, now = float(result.chosen.zscore[-1]), holding_of(result)
     rule = _rule(result, now)
     unknown = _unknown(result, zscore)
     if unknown:
@@ -114,7 +114,7 @@ def _idle(result: PairResult, zscore: float) -> str:
     return f"Nothing: z {signed(zscore)} has to come back inside {spec.exit_z:g} first."
 
 
-def _act(result: PairResult, now: Standing, zscore: float) -> Verdict:
+def _act(result: PairResult, now: Holding, zscore: float) -> Verdict:
     """The three forms of a trade that can pay: enter, hold, leave."""
     spec, side = result.spec, now.side or now.before
     a, b = coin(spec.symbol_a), coin(spec.symbol_b)
@@ -139,7 +139,7 @@ def _act(result: PairResult, now: Standing, zscore: float) -> Verdict:
     return Verdict("go", words, _marked(result, now, held, quote), _record(result))
 
 
-def _marked(result: PairResult, now: Standing, held: RoundTrip | None, quote: str) -> str:
+def _marked(result: PairResult, now: Holding, held: RoundTrip | None, quote: str) -> str:
     since = f"Since {time_text(now.decided_ms, result.spec.timeframe == '1s')}"
     if held is None or held.exit_time_ms is not None:
         return f"{since}, from before the rows that count."
@@ -188,7 +188,7 @@ def _away(result: PairResult, side: int, zscore: float) -> str:
     return f", {max(0.0, -side * zscore - result.spec.exit_z):.2f} away"
 
 
-def _rule(result: PairResult, now: Standing) -> str:
+def _rule(result: PairResult, now: Holding) -> str:
     """What the rule itself holds, whether or not it can pay."""
     spec = result.spec
     if not now.side:

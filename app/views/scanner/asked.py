@@ -12,8 +12,8 @@ _FIELDS = ("timeframe", "bars", "max_q", "max_median", "max_half_life", "flags",
 _MILLION = 1e6
 
 
-class View(NamedTuple):
-    """All of it; the newest hourly scan, the least bad order first, unless asked otherwise."""
+class ScannerView(NamedTuple):
+    """What is shown: the newest hourly scan, the least bad order first, unless asked otherwise."""
 
     asked: Asked
     offset: int = 0
@@ -22,7 +22,7 @@ class View(NamedTuple):
     """What of it could not be used, and why."""
 
 
-def read_asked(raw: object) -> View:
+def read_asked(raw: object) -> ScannerView:
     """Judge what a client sent by the API's own schema; what can't be used is told."""
     given = raw if isinstance(raw, Mapping) else {}
     wanted: dict[str, Any] = {
@@ -39,7 +39,7 @@ def read_asked(raw: object) -> View:
         wanted["min_quote_volume"] = given["volume"]
     a, _, b = str(given.get("row") or "").partition("/")
     values, refused = _judged(wanted)
-    return View(asked_of(values), values["offset"], (a, b) if a and b else None, refused)
+    return ScannerView(asked_of(values), values["offset"], (a, b) if a and b else None, refused)
 
 
 def _judged(wanted: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -13,7 +13,7 @@ from app.services.radar import Seen
 from app.services.scans import ScanTable
 from app.views.drawing import sparkline, trend
 from app.views.markup import aria, data, element, html_text
-from app.views.scanner.asked import ROWS, View
+from app.views.scanner.asked import ROWS, ScannerView
 from app.views.text import NONE, coin, count, plain, short, signed
 from core.scan_query import FLAGS, SORTS
 from ingest.store.reader import StoredScan
@@ -45,7 +45,7 @@ def live_link(symbol_a: str, symbol_b: str, timeframe: str, start_ms: int) -> st
     return "/?" + urlencode(asked | {"since": start_ms})
 
 
-def pairs_panel(desk: Desk, table: ScanTable | None, seen: Seen | None, view: View) -> Any:
+def pairs_panel(desk: Desk, table: ScanTable | None, seen: Seen | None, view: ScannerView) -> Any:
     """A page of the pairs that were asked for."""
     if table is None:
         words = (
@@ -81,7 +81,7 @@ def pairs_panel(desk: Desk, table: ScanTable | None, seen: Seen | None, view: Vi
     return html_text([head, body, _foot(desk, table, view, len(chosen))])
 
 
-def _nothing(table: ScanTable, view: View) -> html.Div:
+def _nothing(table: ScanTable, view: ScannerView) -> html.Div:
     thin = view.asked.min_quote_volume
     if table.scan.pairs and bool((table.quote_volume_24h < thin).all()):
         words = f"Every pair has a leg that trades under {thin / 1e6:g} M a day."
@@ -91,7 +91,7 @@ def _nothing(table: ScanTable, view: View) -> html.Div:
     return html.Div(html.P("No pair is like that."), className="empty")
 
 
-def _head(words: str, sort: str, look: str, view: View) -> html.Th:
+def _head(words: str, sort: str, look: str, view: ScannerView) -> html.Th:
     if not sort:
         return html.Th(words, scope="col", className=look or None)
     is_sorted = sort == view.asked.sort
@@ -107,7 +107,7 @@ def _head(words: str, sort: str, look: str, view: View) -> html.Th:
     return html.Th(button, scope="col", className=look or None, **more)
 
 
-def _row(desk: Desk, table: ScanTable, seen: Seen | None, row: int, view: View) -> html.Tr:
+def _row(desk: Desk, table: ScanTable, seen: Seen | None, row: int, view: ScannerView) -> html.Tr:
     a, b = table.symbols[int(table.leg_a[row])], table.symbols[int(table.leg_b[row])]
     name = f"{coin(a)} / {coin(b)}"
 
@@ -149,7 +149,7 @@ def _bars(value: float) -> str:
     return short(value) if math.isfinite(value) else NONE
 
 
-def _foot(desk: Desk, table: ScanTable, view: View, total: int) -> html.Div:
+def _foot(desk: Desk, table: ScanTable, view: ScannerView, total: int) -> html.Div:
     pages: list[Any] = []
     if view.offset:
         pages.append(_pager("← before", max(0, view.offset - ROWS)))

@@ -11,7 +11,7 @@ from app.services.scans import ScanTable
 from app.views.drawing import sparkline, trend
 from app.views.markup import aria, data, element, html_text
 from app.views.scanner import ids
-from app.views.scanner.asked import View
+from app.views.scanner.asked import ScannerView
 from app.views.scanner.market_map import market_map
 from app.views.scanner.pairs import live_link, pairs_panel, quarters
 from app.views.text import coin, count, duration_text, plain, signed, time_text
@@ -25,7 +25,7 @@ SINGLE_P_SHARE = 32.0
 """A half-life up to a 32nd of the rows is found at a single p < .05, measured."""
 
 
-def parts(desk: Desk, view: View) -> dict[str, Any]:
+def parts(desk: Desk, view: ScannerView) -> dict[str, Any]:
     """The view for what was asked; raises StoreError where the store can't be read."""
     asked = view.asked
     table = desk.scans.table(asked.timeframe, asked.bars)
@@ -42,7 +42,7 @@ def parts(desk: Desk, view: View) -> dict[str, Any]:
     }
 
 
-def _universe(table: ScanTable | None, view: View) -> Any:
+def _universe(table: ScanTable | None, view: ScannerView) -> Any:
     asked = view.asked
     if table is None:
         words = f"No scan of {asked.bars:,} bars of {asked.timeframe} yet."
@@ -67,7 +67,7 @@ def _universe(table: ScanTable | None, view: View) -> Any:
     )  # fmt: skip
 
 
-def _controls(view: View) -> Any:
+def _controls(view: ScannerView) -> Any:
     asked = view.asked
     segments = html.Div(
         [
@@ -113,7 +113,7 @@ def _controls(view: View) -> Any:
     return html_text([*boxes, tools, refusal])
 
 
-def _query(view: View) -> dict[str, Any]:
+def _query(view: ScannerView) -> dict[str, Any]:
     names = type(view.asked).__dataclass_fields__
     values = {name: getattr(view.asked, name) for name in names}
     return {name: value for name, value in values.items() if value not in (None, "")}
@@ -160,7 +160,7 @@ def _verdict(desk: Desk, table: ScanTable | None) -> Any:
     return html_text([html.Strong(heading), html.P([html.B(first), odd, html.Br(), second])])
 
 
-def _radar(desk: Desk, seen: Seen | None, table: ScanTable | None, view: View) -> Any:
+def _radar(desk: Desk, seen: Seen | None, table: ScanTable | None, view: ScannerView) -> Any:
     if seen is None:
         return html_text(html.P("Radar: no two symbols have bars of one time.", className="none"))
     rows, far = desk.radar.far_out(seen, view.asked, None, CARDS)

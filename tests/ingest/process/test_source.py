@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import SettingsError
 from core.settings import Settings
-from ingest.process.source import SimulatedExchange, resolve_source, simulate_command
+from ingest.process.source import ExchangeProcess, resolve_source, simulate_command
 from ingest.store import imports, market
 from ingest.store.engine import migrate, open_engine
 from ingest.store.transaction import Writer
@@ -104,7 +104,7 @@ def test_a_named_source_is_taken_as_it_is(source: str, tmp_path: Path) -> None:
 
 def test_a_simulated_exchange_that_dies_comes_back_on_the_same_port() -> None:
     async def scenario() -> None:
-        exchange = SimulatedExchange(simulate_command(20))
+        exchange = ExchangeProcess(simulate_command(20))
         await exchange.start()
         first = exchange.rest_url
         restarted = asyncio.Event()

@@ -18,7 +18,7 @@ import pytest
 
 from core.errors import StoreError
 from ingest.process.supervisor import STALE_S, HeartbeatWatch, KeptProcess, Role, Supervisor
-from ingest.store.heartbeats import Heartbeat
+from ingest.store.heartbeats import LastBeat
 from ingest.store.reader import Reader
 from tests.support.waiting import ENDLESS_S, HANG_S, wait_until
 
@@ -241,11 +241,11 @@ def test_a_worker_whose_heartbeat_stops_is_killed_and_replaced() -> None:
 
     others, pids = children(), list[int]()
 
-    def heartbeat() -> Heartbeat | None:
+    def heartbeat() -> LastBeat | None:
         pids.extend(pid for pid in children() if pid not in (*others, *pids))
         if len(pids) > 1:
             supervisor.stop()
-        return Heartbeat(pids[-1], 1)  # it never changes
+        return LastBeat(pids[-1], 1)  # it never changes
 
     command = [sys.executable, "-c", f"import time; time.sleep({ENDLESS_S})"]
     supervisor = Supervisor([Role("worker", command, heartbeat)], monotonic)
@@ -304,11 +304,11 @@ def test_a_role_that_keeps_ending_is_started_ever_more_seldom() -> None:
 
 def test_only_the_workers_own_heartbeat_counts() -> None:
     watch = HeartbeatWatch(pid=7, since=0.0)
-    assert not watch.is_stale(Heartbeat(8, 1), STALE_S + 1)  # it stands by behind another worker
-    assert not watch.is_stale(Heartbeat(7, 1), 2 * STALE_S)
-    assert not watch.is_stale(Heartbeat(7, 2), 3 * STALE_S)
-    assert not watch.is_stale(Heartbeat(7, 2), 4 * STALE_S)
-    assert watch.is_stale(Heartbeat(7, 2), 4 * STALE_S + 1)
+    assert not watch.is_stale(LastBeat(8, 1), STALE_S + 1)  # it stands by behind another worker
+    assert not watch.is_stale(LastBeat(7, 1), 2 * STALE_S)
+    assert not watch.is_stale(LastBeat(7, 2), 3 * STALE_S)
+    assert not watch.is_stale(LastBeat(7, 2), 4 * STALE_S)
+    assert watch.is_stale(LastBeat(7, 2), 4 * STALE_S + 1)
 
 
 # What the supervisor has loaded once it has started two processes and read their heartbeats.

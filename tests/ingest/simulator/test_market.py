@@ -8,7 +8,7 @@ from core.settings import DEFAULT_SYMBOLS
 from core.types import FloatArray
 from ingest.simulator.ledger import Ledger
 from ingest.simulator.listing import HALF_LIVES_H, LISTINGS, listings
-from ingest.simulator.market import BLOCK_BITS, GRID_PER_BLOCK, Market
+from ingest.simulator.market import BLOCK_BITS, BLOCK_MS, GRID_MS, Market
 from ingest.simulator.noise import gaussians, hashes
 
 NOW_MS = 1_788_000_000_000
@@ -41,8 +41,8 @@ def test_prices_of_a_moment_do_not_depend_on_what_was_asked_before(symbol: str) 
     long = Market(7).prices(symbol, BLOCK - 20, 21)
     for block in (0, 7, 20):
         short = Market(7).prices(symbol, BLOCK - 20 + block, 1)
-        start = block * GRID_PER_BLOCK
-        assert np.array_equal(short, long[start : start + GRID_PER_BLOCK + 1])
+        points = BLOCK_MS // GRID_MS
+        assert np.array_equal(short, long[block * points : (block + 1) * points + 1])
 
 
 def test_another_seed_is_another_market() -> None:

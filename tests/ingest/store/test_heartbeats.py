@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ingest.store import process
 from ingest.store.engine import migrate, open_engine
-from ingest.store.heartbeats import Heartbeat, last_heartbeat
+from ingest.store.heartbeats import LastBeat, last_heartbeat
 from ingest.store.pulse import Pulse
 from ingest.store.transaction import Writer
 
@@ -18,8 +18,8 @@ def test_a_stored_heartbeat_is_seen_by_role_and_a_missing_one_is_none(tmp_path: 
     with writer.transaction() as tx:
         process.save_status(tx, "worker", 7, "running", 1_000, {})
         process.save_status(tx, "analyst", 8, "running", 2_000, {})
-    assert last_heartbeat(path, "worker") == Heartbeat(7, 1_000)
-    assert last_heartbeat(path, "analyst") == Heartbeat(8, 2_000)
+    assert last_heartbeat(path, "worker") == LastBeat(7, 1_000)
+    assert last_heartbeat(path, "analyst") == LastBeat(8, 2_000)
     writer.close()
 
 
@@ -33,7 +33,7 @@ def test_a_worker_that_waits_for_a_full_disk_is_seen_to_live(tmp_path: Path) -> 
     writer.close()
     pulse.prepare()
     pulse.beat(7, "paused", 3_000, {})
-    assert last_heartbeat(path, "worker") == Heartbeat(7, 3_000)
-    assert last_heartbeat(path, "analyst") == Heartbeat(8, 1_000)
+    assert last_heartbeat(path, "worker") == LastBeat(7, 3_000)
+    assert last_heartbeat(path, "analyst") == LastBeat(8, 1_000)
     pulse.beat(7, "paused", 500, {})
-    assert last_heartbeat(path, "worker") == Heartbeat(7, 1_000)
+    assert last_heartbeat(path, "worker") == LastBeat(7, 1_000)
