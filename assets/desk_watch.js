@@ -5,11 +5,16 @@
 
   const IDS = {
     firing: "firing-count",
+    interval: "watch-interval",
     marks: "watch-marks",
     request: "watch-request",
   };
   const EVERY_MS = 1000;
+  const QUICK_MS = 350; // while what has just closed is judged
+  const SOON_MS = 200; // until the view around what has fired is made
   const HIDDEN_MS = 15000;
+  const MINUTE_MS = 60000;
+  const DUE_MS = 3000;
   const AWAY_MS = 300000;
   const LOOKED_KEY = "pairdesk.looked";
   // What the user opened or typed into stays as it is.
@@ -23,6 +28,7 @@
   let away = null; // the last look before an absence that was not marked as seen
   let newest = { id: 0, at: 0 };
   let firing = 0;
+  let turn = null; // the timer of the next change of pace
 
   const shell = () => window.pairdesk.shell;
   const now = () => Date.now() + aheadMs;
@@ -231,7 +237,19 @@
     writeTexts();
     writeAges();
     document.dispatchEvent(new CustomEvent("pairdesk:told", { detail: answer.changed.away }));
+    if (answer.more) {
+      setTimeout(send, SOON_MS);
+    }
     return marks;
+  }
+
+  /** How often to ask: sooner in the first seconds of a minute, when bars have closed. */
+  function pace() {
+    const past = window.pairdesk.clock.now() % MINUTE_MS;
+    const isDue = past < DUE_MS;
+    clearTimeout(turn);
+    turn = setTimeout(() => shell().set(IDS.interval, { interval: pace() }), (isDue ? DUE_MS : MINUTE_MS) - past);
+    return document.hidden ? HIDDEN_MS : isDue ? QUICK_MS : EVERY_MS;
   }
 
   function onAsk(event) {
@@ -301,7 +319,7 @@
           returned();
           setTimeout(send, 0);
         }
-        return document.hidden ? HIDDEN_MS : EVERY_MS;
+        return pace();
       },
     },
   });

@@ -68,6 +68,11 @@ class SharedLook(Generic[Value]):
         assert taken.value is not None
         return taken.value
 
+    def at_hand(self) -> Value | None:
+        """The newest look where it is not too old and has not failed; nothing is looked at."""
+        taken = self._last
+        return None if taken is None or self._is_old(taken) else taken.value
+
     def _is_old(self, taken: "_Taken[Value]") -> bool:
         waited_ms = 1_000 * (self._monotonic() - taken.at_s)
         return max(waited_ms, abs(self._now_ms() - taken.now_ms)) >= self._every_ms
@@ -111,10 +116,17 @@ class SharedLooks(Generic[Question, Value]):
 
     def value(self, question: Question) -> Value:
         """The newest answer; raises as `SharedLook.value` does."""
+        return self._look(question).value()
+
+    def at_hand(self, question: Question) -> Value | None:
+        """The newest answer where nothing has to be looked at for it."""
+        return self._look(question).at_hand()
+
+    def _look(self, question: Question) -> SharedLook[Value]:
         with self._lock:
             look = self._looks.get(question) or self._look_for(question)
             self._looks[question] = look
             self._looks.move_to_end(question)
             if len(self._looks) > self._most:
                 self._looks.popitem(last=False)
-        return look.value()
+        return look

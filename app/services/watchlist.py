@@ -86,6 +86,16 @@ class WatchlistService:
         self._turn = threading.Lock()
         self._made: _Made | None = None
 
+    def record(self) -> Record:
+        """Rules and what fires of them as of the newest look, without waiting for any pair.
+
+        Raises
+        ------
+        StoreError
+            The store can't be read.
+        """
+        return self._record.value()
+
     def view(self) -> Watchlist:
         """The rules as of the newest look.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.services import Desk
+from app.services.alerts import Record
 from app.services.found import NEWEST
 from app.views.links import query_of
 from app.views.text import coin, duration_text, signed, time_text
@@ -50,17 +50,13 @@ def mark_of(direction: str) -> str:
     return {"long_spread": "▲", "short_spread": "▼"}.get(direction, "")
 
 
-def news_of(desk: Desk) -> dict[str, Any]:
+def news_of(record: Record, newest: Sequence[StoredEpisode], settings: Settings) -> dict[str, Any]:
     """What every page is told: how many unseen alerts fire, and the newest ones."""
-    watched = desk.watchlist.view().rules
-    rules = {one.rule.rule_id: one.rule for one in watched}
-    firing = [episode for one in watched for episode in one.firing]
+    rules = {rule.rule_id: rule for rule in record.rules}
+    firing = [one for rule_id in rules for one in record.firing.get(rule_id, ())]
     return {
         "count": sum(one.acknowledged_ms is None for one in firing),
-        "newest": [
-            _toast(one, rules.get(one.rule_id), desk.settings)
-            for one in desk.found.newest()[:TOASTS]
-        ],
+        "newest": [_toast(one, rules.get(one.rule_id), settings) for one in newest[:TOASTS]],
     }
 
 

@@ -4,8 +4,9 @@ A client sends what it asks for and the marks of what it has; it gets what is di
 """
 
 import zlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -13,13 +14,16 @@ import structlog
 from dash import Dash, Input, Output, State, no_update
 
 from app.services import Desk
-from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook, SharedLooks
+from app.services.alerts import Record
+from app.services.later import Later
+from app.services.looks import STATUS_LOOK_MS, SharedLook, SharedLooks
 from app.views import ids
 from app.views.shell.news import Away, away_since, news_of
 from app.views.shell.notices import notice_line, notices
 from app.views.shell.strip import source_badge, status_texts
 from app.views.view import View
 from core.errors import StoreError
+from ingest.store.reader import StoredEpisode
 
 QUICK = (f"{ids.WATCH_NEWS}.data",)
 """Asked every second by every client: see `answer_quickly`."""
@@ -44,34 +48,53 @@ class Marked(NamedTuple):
     marks: dict[str, int]
 
 
+class _News(NamedTuple):
+    """What pages are told, and what it was made of."""
+
+    record: Record
+    newest: Sequence[StoredEpisode]
+    marked: Marked
+
+
 class Tick:
-    """Answers every client of a process; what many ask for is made once."""
+    """Answers every client of a process; what many ask for is made once.
+
+    What has fired goes out at once: the view around it may have pairs to compute first. Then there
+    is `more`, to be asked for a moment later.
+    """
 
     def __init__(self, desk: Desk, views: Sequence[View]) -> None:
         self._desk = desk
         self._watched = {view.path: view.watched for view in views if view.watched is not None}
-
-        def look(make: Callable[[], dict[str, Any]], every_ms: int) -> SharedLook[Marked]:
-            return SharedLook(lambda: _marked(make()), desk.now_ms, every_ms)
-
-        self._news = look(lambda: {"news": news_of(desk)}, TICK_LOOK_MS)
+        self._news: _News | None = None
         self._parts = SharedLooks[Question, Marked](
-            lambda question: look(lambda: self._make(question), STATUS_LOOK_MS), MOST_ASKED
+            lambda question: SharedLook(
+                lambda: _marked(self._make(question)), desk.now_ms, STATUS_LOOK_MS
+            ),
+            MOST_ASKED,
         )
+        self._later = Later()
 
     def newer(self, request: object, marks: object) -> Any:
         """What a client lacks; no update when it lacks nothing or makes no sense."""
         if not isinstance(request, dict) or not _are_marks(marks):
             return no_update
+        assert isinstance(marks, Mapping)
         path = request.get("path")
         view = self._watched.get(path) if isinstance(path, str) else None
-        parts = [self._news_or_nothing()]
+        news = self._news_or_nothing()
+        parts, more = [news], False
         if view is not None and isinstance(path, str):
-            parts.append(self._parts.value(Question(path, view.read(request.get("asked")))))
+            question = Question(path, view.read(request.get("asked")))
+            is_news = "news" in marks and marks["news"] != news.marks.get("news")
+            made = self._at_hand(question) if is_news else self._parts.value(question)
+            if made is None:
+                more = True
+            else:
+                parts.append(made)
         away = self._away(request.get("since"))
         if away is not None:
             parts.append(_marked({"away": asdict(away)}))
-        assert isinstance(marks, Mapping)
         changed = {
             name: content
             for part in parts
@@ -86,13 +109,26 @@ class Tick:
             "now_ms": self._desk.now_ms(),
             "changed": changed,
             "marks": {name: told[name] for name in changed},
+            "more": more,
         }
 
     def _news_or_nothing(self) -> Marked:
         try:
-            return self._news.value()
+            record, newest = self._desk.watchlist.record(), self._desk.found.newest()
         except StoreError:
             return Marked({}, {})  # the notices say so
+        made = self._news
+        if made is None or made.record is not record or made.newest is not newest:
+            told = {"news": news_of(record, newest, self._desk.settings)}
+            made = self._news = _News(record, newest, _marked(told))
+        return made.marked
+
+    def _at_hand(self, question: Question) -> Marked | None:
+        """What a view says where it is made already; else a thread begins to make it."""
+        made = self._parts.at_hand(question)
+        if made is None:
+            self._later.call(question, partial(self._parts.value, question))
+        return made
 
     def _away(self, since: object) -> Away | None:
         """What happened since a client looked last, by the newest episode that it was told of."""
