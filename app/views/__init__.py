@@ -8,20 +8,20 @@ VIEWS = (
     View("/", "Live", live.live_view, live.register, live.QUICK, WATCHED),
     View("/alerts", "Alerts", alerts.alerts_view, alerts.register, watched=alerts.WATCHED),
     View(
-        "/lab",
-        "Lab",
-        lab.lab_view,
-        lab.register,
-        watched=lab.WATCHED,
-        assets=("desk_lab", "desk_report"),
-    ),
-    View(
         "/scanner",
         "Scanner",
         scanner.scanner_view,
         scanner.register,
         watched=scanner.WATCHED,
         assets=("desk_scanner",),
+    ),
+    View(
+        "/lab",
+        "Lab",
+        lab.lab_view,
+        lab.register,
+        watched=lab.WATCHED,
+        assets=("desk_lab", "desk_report"),
     ),
     View("/health", "Health", health.health_view, health.register, watched=health.WATCHED),
 )

@@ -147,11 +147,10 @@ def _events(trends: Trends, newest: Sequence[StoredEpisode]) -> Any:
 
 
 def _gap_words(gap: StoredGap) -> str:
-    ids = count(gap.to_id - gap.from_id + 1, "id")
-    how = {"filled": "fetched again", "open": "missing, being fetched"}.get(
-        gap.state, "can't be had"
-    )
-    return f"{ids} of {gap.symbol} {how} ({gap.reason})"
+    words = f"{count(gap.to_id - gap.from_id + 1, 'id')} of {gap.symbol}"
+    if gap.state == "open":
+        return f"{words} missing, being fetched ({gap.reason})"
+    return f"{words} {gap.reason}" if gap.state == "filled" else f"{words} lost: {gap.reason}"
 
 
 def _fired_words(one: StoredEpisode) -> str:
