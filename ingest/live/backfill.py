@@ -112,7 +112,8 @@ class Backfill:
         """Fetch everything before the minute `start_ms`, and that minute's trades.
 
         The order is what the screen needs first: minutes and the running minute's trades of all
-        symbols, then the newest bars of the other timeframes, and only then what lies deeper.
+        symbols, then the newest bars of the other timeframes, those of the first symbols first,
+        and only then what lies deeper.
         """
         started = self.monotonic()
         stages = self._stages(start_ms)
@@ -157,7 +158,12 @@ class Backfill:
             )
             for timeframe in ("1m", "1s", *LONGER)
         }
-        newest = [(f"the newest {name} bars", pages[0]) for name, pages in rows.items()]
+        minutes, *others = (pages[0] for pages in rows.values())
+        newest = [
+            ("the newest 1m bars", minutes),
+            # Symbol by symbol: a pair of the first ones has a z of every timeframe in seconds.
+            ("the newest bars of other timeframes", [*itertools.chain(*zip(*others, strict=True))]),
+        ]
         # Level by level: what a scan reads is there long before the last week of minutes.
         levels = itertools.zip_longest(*(pages[1:] for pages in rows.values()), fillvalue=())
         older = [

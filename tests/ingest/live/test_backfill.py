@@ -190,3 +190,14 @@ def test_a_scan_s_bars_are_there_before_a_week_of_minutes():
     for page in pages[: 2 * len(TIMEFRAMES)]:
         had[page.timeframe] += (page.end_ms - page.start_ms) // TIMEFRAMES[page.timeframe]
     assert all(had[timeframe] >= 1_440 for timeframe in TIMEFRAMES)
+
+
+def test_a_pair_of_the_first_symbols_has_a_z_of_every_timeframe_seconds_after_the_minutes():
+    names = [f"S{number:02d}USDT" for number in range(20)]
+    backfill = Backfill(None, None, None, names, 7, longer=longer_history(Settings()))
+    pages = [page for _, stage in backfill._stages(START_MS) for page in stage]
+    asked = [(page.timeframe, page.symbol) for page in pages]
+    assert {timeframe for timeframe, _ in asked[:20]} == {"1m"}
+    of_the_pair = {(name, symbol) for name in TIMEFRAMES for symbol in names[:2]}
+    assert of_the_pair <= set(asked[:28])
+    assert len(set(asked[:100])) == 100  # and all others have theirs before anything deeper
