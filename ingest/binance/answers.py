@@ -10,12 +10,21 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
+from core.bars import STEP_BACK_MS
 from core.errors import FrameError
 from core.types import Bar, Trade
-from ingest.binance.frames import MAX_ID, checked_trade, parse_decimal, to_milliseconds
+from ingest.binance.frames import (
+    MAX_ID,
+    MICROSECONDS_FROM,
+    checked_trade,
+    parse_decimal,
+    to_milliseconds,
+)
 
 MAX_QUOTE_VOLUME = 1e30
 MAX_DECIMALS = 18
+AHEAD_MS = 60_000
+"""So far ahead of the exchange's clock no trade can be, while ours is out by seconds."""
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -206,14 +215,29 @@ def _read_list(
         return _read_rows(_decode_rows(body), decode, convert)
 
 
-def _rising(rows: list[T], key: Callable[[T], int], what: str) -> list[T]:
-    """Pass over the rows without which all rise: repeated ones and those out of order."""
+def _rising(rows: list[T], key: Callable[[T], int], what: str, slack: int = 0) -> list[T]:
+    """Pass over the rows without which all rise: repeated ones and those out of order.
+
+    A row may lie less than `slack` below the one before. Of two that can't follow each other the
+    first is odd where the rows about them do without it.
+    """
     kept: list[T] = []
     odd: list[str] = []
-    for row in rows:
-        while kept and key(kept[-1]) > key(row) and (len(kept) < 2 or key(kept[-2]) < key(row)):
+
+    def may_follow(row: T, before: T) -> bool:
+        return key(row) > key(before) - slack
+
+    for number, row in enumerate(rows):
+        later = rows[number + 1 : number + 2]
+        while kept and not may_follow(row, kept[-1]) and key(row) != key(kept[-1]):
+            if len(kept) > 1:
+                is_first = may_follow(row, kept[-2])
+            else:
+                is_first = not any(may_follow(after, kept[-1]) for after in later)
+            if not is_first:
+                break
             odd.append(f"{what} {key(kept.pop())} is out of order")
-        if kept and key(kept[-1]) >= key(row):
+        if kept and not may_follow(row, kept[-1]):
             odd.append(f"{what} {key(row)} is repeated or out of order")
         else:
             kept.append(row)
@@ -231,11 +255,17 @@ def _all_but_odd(rows: list[T]) -> list[T]:
     return rows
 
 
-def read_klines(body: bytes, timeframe_ms: int) -> list[Bar]:
-    """Read rows as bars and pass over what no market can have printed; the last may be open yet."""
+def read_klines(body: bytes, timeframe_ms: int, now_ms: int = MICROSECONDS_FROM) -> list[Bar]:
+    """Read rows as bars and pass over what no market can have printed; the last may be open yet.
+
+    None opens after `now_ms`, by the exchange's clock: one before it would pass for over.
+    """
 
     def bar(row: _Kline) -> Bar:
-        return _checked_bar(row, timeframe_ms)
+        found = _checked_bar(row, timeframe_ms)
+        if found.open_time_ms > now_ms + AHEAD_MS:
+            raise FrameError(f"the kline at {found.open_time_ms} is yet to come")
+        return found
 
     rows = _read_list(body, _decode_klines, _decode_kline, bar)
     return _all_but_odd(_rising(rows, lambda bar: bar.open_time_ms, "the kline at"))
@@ -263,16 +293,32 @@ def _checked_bar(row: _Kline, timeframe_ms: int) -> Bar:
     return bar
 
 
-def read_aggregates(body: bytes, symbol: str, from_id: int = 0) -> list[Trade]:
-    """Read aggregate trades; the row has no event time, the trade's own stands in."""
+def read_aggregates(
+    body: bytes, symbol: str, from_id: int = 0, start_ms: int = 0, now_ms: int = MICROSECONDS_FROM
+) -> list[Trade]:
+    """Read aggregate trades; the row has no event time, the trade's own stands in.
+
+    A trade of a time that the rows about it deny, or that can't have been yet, would be missing in
+    the bar that it belongs to.
+
+    Parameters
+    ----------
+    from_id, start_ms : what was asked for: nothing lies before it.
+    now_ms : by the exchange's clock.
+    """
 
     def trade(row: _Aggregate) -> Trade:
         if row.a < from_id:
             raise FrameError(f"the aggregate {row.a} lies before the id asked for")
-        return checked_trade(symbol, row.a, row.p, row.q, row.T, row.T, row.f, row.l, row.m)
+        found = checked_trade(symbol, row.a, row.p, row.q, row.T, row.T, row.f, row.l, row.m)
+        if not start_ms <= found.trade_time_ms <= now_ms + AHEAD_MS:
+            raise FrameError(f"the aggregate {row.a} is of another time, {found.trade_time_ms}")
+        return found
 
     rows = _read_list(body, _decode_aggregates, _decode_aggregate, trade)
-    return _all_but_odd(_rising(rows, lambda trade: trade.trade_id, "the aggregate"))
+    rows = _rising(rows, lambda trade: trade.trade_id, "the aggregate")
+    rows = _rising(rows, lambda trade: trade.trade_time_ms, "the aggregate of", STEP_BACK_MS + 1)
+    return _all_but_odd(rows)
 
 
 def read_quote_volumes(body: bytes) -> dict[str, float]:

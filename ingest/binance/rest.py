@@ -137,7 +137,7 @@ class RestClient:
         params = _window(start_ms, end_ms, limit) | {"symbol": symbol, "interval": timeframe}
 
         def read(body: bytes) -> list[Bar]:
-            return read_klines(body, timeframe_ms)
+            return read_klines(body, timeframe_ms, self._now_ms())
 
         bars = await self._http.get("/api/v3/klines", params, 2, read, leaves_room=True)
         if self._note_odd(f"klines of {timeframe}", symbol, bars):
@@ -168,7 +168,7 @@ class RestClient:
             params["fromId"] = str(from_id)
 
         def read(body: bytes) -> list[Trade]:
-            return read_aggregates(body, symbol, from_id or 0)
+            return read_aggregates(body, symbol, from_id or 0, start_ms or 0, self._now_ms())
 
         trades = await self._http.get("/api/v3/aggTrades", params, 4, read)
         self._note_odd("aggregates", symbol, trades)
@@ -193,6 +193,9 @@ class RestClient:
         volumes = await self._http.get("/api/v3/ticker/24hr", params, weight, read_quote_volumes)
         wanted = volumes if symbols is None else set(symbols)
         return {symbol: volume for symbol, volume in volumes.items() if symbol in wanted}
+
+    def _now_ms(self) -> int:
+        return int(self._hold.exchange_clock() * 1_000)
 
     async def _exchange_ms(self, at: float) -> float:
         """Give the exchange's clock at a reading of ours; it errs to the early side."""

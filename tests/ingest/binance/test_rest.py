@@ -133,6 +133,50 @@ def test_one_odd_aggregate_leaves_the_rest_of_its_page(
     assert odd_rows(trades) == len(rows) - len(ids)
 
 
+FROM_MS = 1_700_000_000_000
+YEARS_MS = 3 * 365 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("odd", "time_ms"),
+    [
+        *((at, FROM_MS + YEARS_MS) for at in range(5)),
+        *((at, FROM_MS - YEARS_MS) for at in range(5)),
+        *((at, FROM_MS + 3_600_000) for at in range(4)),
+        *((at, FROM_MS + 7) for at in range(1, 5)),
+    ],
+)
+def test_a_trade_of_another_time_than_those_about_it_is_in_no_bar_and_told(
+    virtual_time: Any, odd: int, time_ms: int
+) -> None:
+    # Taken, its own bar would lack it and be complete; ahead of now, all until then were known.
+    rows = [aggregate(5 + at, T=FROM_MS + 20_000 * (at + 1)) for at in range(5)]
+    rows[odd]["T"] = time_ms
+    now_ms = FROM_MS + 7_200_000
+    hold = Hold(lambda: now_ms / 1_000)
+    desk = Desk(virtual_time, lambda _: httpx.Response(200, json=rows), hold=hold)
+    (trades,) = desk.run(lambda client: client.agg_trades("BTCUSDT", start_ms=FROM_MS))
+    assert [trade.trade_id for trade in trades] == [5 + at for at in range(5) if at != odd]
+    assert desk.client.odd_rows == 1
+
+
+def test_times_may_step_back_by_seconds_while_ids_rise(virtual_time: Any) -> None:
+    rows = [aggregate(5 + at, T=FROM_MS - 10_000 * (at % 2)) for at in range(5)]
+    desk = Desk(virtual_time, lambda _: httpx.Response(200, json=rows))
+    (trades,) = desk.run(lambda client: client.agg_trades("BTCUSDT", from_id=5))
+    assert [trade.trade_id for trade in trades] == [5, 6, 7, 8, 9]
+
+
+def test_a_bar_of_years_ahead_does_not_make_the_open_one_final(virtual_time: Any) -> None:
+    now_ms = MINUTE * 1002 - 20_000
+    rows = [kline(MINUTE * 1000), kline(MINUTE * 1001), kline(MINUTE * 2_000_000)]
+    answer = with_time(lambda _: httpx.Response(200, json=rows), now_ms)
+    desk = Desk(virtual_time, answer, hold=Hold(lambda: now_ms / 1_000))
+    (bars,) = desk.run(lambda client: client.klines("BTCUSDT", "1m"))
+    assert [bar.open_time_ms // MINUTE for bar in bars] == [1000]
+    assert desk.client.odd_rows == 1
+
+
 def test_aggregates_none_of_which_can_be_used_are_no_answer(virtual_time: Any) -> None:
     desk = Desk(virtual_time, lambda _: httpx.Response(200, json=[aggregate(5, p=1.5)]))
     (error,) = desk.run(lambda client: client.agg_trades("BTCUSDT", from_id=5))
