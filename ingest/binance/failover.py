@@ -104,8 +104,8 @@ class FailoverClient:
         self._proving = asyncio.Lock()
         self._proven = False
         self._slots = asyncio.Semaphore(concurrency)
-        self._hold = hold or Hold(wall_clock)
-        self.budget = WeightBudget(clock=clock, wall_clock=wall_clock, sleep=sleep, hold=self._hold)
+        self.hold = hold or Hold(wall_clock)
+        self.budget = WeightBudget(clock=clock, wall_clock=wall_clock, sleep=sleep, hold=self.hold)
         self._attempt_timeout_s = attempt_timeout_s
         self._attempts = max(4, len(hosts))
         self._http = proxies.client(
@@ -201,12 +201,12 @@ class FailoverClient:
                     host.base + question.path, params=dict(question.params)
                 )
         except NETWORK_ERRORS as error:
-            return classify_failure(error, self._hold.exchange_clock())
+            return classify_failure(error, self.hold.exchange_clock())
         used = response.headers.get("x-mbx-used-weight-1m", "")
         if used.isdecimal():
             self.budget.observe(int(used))
         if response.status_code != 200:
-            return _judge_refusal(response, self._hold.exchange_clock())
+            return _judge_refusal(response, self.hold.exchange_clock())
         try:
             return question.read(response.content)
         except (msgspec.DecodeError, UnicodeError, RecursionError, FrameError) as error:

@@ -195,7 +195,7 @@ class RestClient:
         return {symbol: volume for symbol, volume in volumes.items() if symbol in wanted}
 
     def _now_ms(self) -> int:
-        return int(self._hold.exchange_clock() * 1_000)
+        return int(self._http.hold.exchange_clock() * 1_000)
 
     async def _exchange_ms(self, at: float) -> float:
         """Give the exchange's clock at a reading of ours; it errs to the early side."""

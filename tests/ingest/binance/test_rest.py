@@ -10,6 +10,7 @@ from core.errors import ExchangeError, UnknownSymbols
 from core.types import Bar
 from ingest.binance.answers import SymbolInfo, odd_rows
 from ingest.binance.rest import RestClient
+from ingest.binance.weights import Hold
 from tests.support.rest_client import HOSTS, Answer, Desk, aggregate, refusal
 
 MINUTE = 60_000
