@@ -85,6 +85,11 @@ class ScanTable:
         """A column by its name in answers."""
         return self.quote_volume_24h if name == "quote_volume_24h" else self.columns[name]
 
+    def commonest_refusal(self) -> str:
+        """Why most of the pairs that could not be tested could not; empty where all were."""
+        why = self.columns["refused_why"].astype(np.int64)
+        return REASONS[int(np.bincount(why).argmax())] if len(why) else ""
+
     def refused(self) -> Iterator[Refused]:
         """Pairs that could not be tested."""
         columns = (self.columns[f"refused_{name}"].astype(np.int64) for name in ("a", "b", "why"))

@@ -82,8 +82,10 @@ def pairs_panel(desk: Desk, table: ScanTable | None, seen: Seen | None, view: Sc
 
 
 def _nothing(table: ScanTable, view: ScannerView) -> html.Div:
+    if not table.scan.pairs:
+        return html.Div(html.P("No pair could be tested."), className="empty")
     thin = view.asked.min_quote_volume
-    if table.scan.pairs and bool((table.quote_volume_24h < thin).all()):
+    if bool((table.quote_volume_24h < thin).all()):
         words = f"Every pair has a leg that trades under {thin / 1e6:g} M a day."
         show = html.Button("Show thin pairs, too", className="btn-small", type="button",
                            **data(ask="volume", value="0"))  # fmt: skip

@@ -142,6 +142,12 @@ def _verdict(desk: Desk, table: ScanTable | None) -> Any:
         return html_text([html.Strong("Nothing is scanned yet."), html.P(words)])
     head, bars = table.scan.head, table.scan.bars
     passing, tested = head["found_q05"], head["pairs_tested"]
+    if not tested:
+        refused = count(head["pairs_refused"], "pair")
+        words = f"{refused} refused, for the most part: {table.commonest_refusal()}."
+        if not head["is_history_whole"]:
+            words += " The history was still being fetched: a scan follows it."
+        return html_text([html.Strong("No pair could be tested."), html.P(words)])
     heading = f"{passing:,} of {count(tested, 'pair')} pass q < 0.05."
     if not passing:
         heading = "No pair passes q < 0.05: expect nothing from a ranking."
