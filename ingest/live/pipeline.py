@@ -26,7 +26,7 @@ GRACE_MS = 200
 """How long after a second's end its last trades may still come in."""
 SYMBOLS_PER_TRANSACTION = 40
 BARS_PER_TRANSACTION = 2_000
-KLINES_PER_TRANSACTION = 500
+KLINES_PER_TRANSACTION = 1_000
 RETAIN_MS = 24 * 3_600_000
 
 
@@ -229,7 +229,7 @@ class Pipeline:
     def count_bars(self, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> int:
         """How many usable bars are stored; those that can never be complete count as usable."""
         chain, length = self.chains[symbol], TIMEFRAMES[timeframe]
-        with self._chains.transaction() as tx:
+        with self._chains.reading() as tx:
             stored = market.bars_between(tx, chain.symbol_id, length, start_ms, end_ms)
         return sum(
             bar.complete or chain.is_unfillable(bar.open_time_ms, bar.open_time_ms + length)
@@ -241,7 +241,7 @@ class Pipeline:
     def own_minutes(self, symbol: str, start_ms: int, end_ms: int) -> list[Bar]:
         """Minutes of [start, end) that were built from complete ids."""
         chain = self.chains[symbol]
-        with self._chains.transaction() as tx:
+        with self._chains.reading() as tx:
             stored = market.bars_between(
                 tx, chain.symbol_id, stored_bars.MINUTE_MS, start_ms, end_ms
             )

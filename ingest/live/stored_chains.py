@@ -52,6 +52,12 @@ class StoredChains:
             yield tx
         self._pause()
 
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Read what is stored; over at once, so nobody else has waited for it."""
+        with self._writer.transaction() as tx:
+            yield tx
+
     def make(self, symbol: str, symbol_id: int) -> SymbolChain:
         """Put an empty chain in a symbol's place."""
         chain = self.by_symbol[symbol] = SymbolChain(symbol, symbol_id, self.stops.spans)

@@ -166,11 +166,14 @@ class WritingThread(threading.Thread):
             self._wake.wait(GATHER_S)
 
     def _write_round(self) -> bool:
-        """Write a batch and do one piece of work; False when the database refused for now."""
+        """Write a batch and do some of the work; False when the database refused for now."""
         if self._log_keeper is None or not self._log_keeper.pace_s:
             self._write_batch(self._batch)
-            if not self._is_stale:
-                self._do_work()
+            began = self._monotonic()
+            # Trades that have come meanwhile wait no longer for the rest than a batch takes.
+            while not self._is_stale and self._do_work():
+                if self._monotonic() - began > BATCH_S:
+                    break
             return not self._is_stale
         # Few transactions: each one puts every page that it touches into the log once more.
         for _ in range(len(self._queue) // LARGEST_BATCH + 1):
@@ -211,16 +214,17 @@ class WritingThread(threading.Thread):
         except StoreError as error:
             self._recover(error)
 
-    def _do_work(self) -> None:
+    def _do_work(self) -> bool:
+        """Do one piece of work; False where none waits."""
         order = self._next_order()
         if order is None:
-            return
+            return False
         work, future = self._work[order].popleft()
         if not future.set_running_or_notify_cancel():
-            return
+            return True
         if order is not Order.URGENT and self._log_keeper is not None and self._log_keeper.pace_s:
             future.set_exception(WritingPaused(LOG_HELD))
-            return
+            return True
         try:
             result = work()
         except StoreError as error:
@@ -233,6 +237,7 @@ class WritingThread(threading.Thread):
             future.set_exception(error)
         else:
             future.set_result(result)
+        return True
 
     def _next_order(self) -> Order | None:
         """Urgent work, then missing ids and history in turns: neither may starve another."""

@@ -47,6 +47,7 @@ class Desk:
     """A writing thread over a database, and hands to fill the disk with."""
 
     def __init__(self, url: str) -> None:
+        self.now_s: Callable[[], float] = time.monotonic
         self.path = Path(url.removeprefix("sqlite:///"))
         self.engine: Engine = open_engine(url, checkpoints=True)
         self.writer = Writer(self.engine)
@@ -65,6 +66,7 @@ class Desk:
             on_failure=lambda: None,
             after_batch=lambda: self.after_batch(),
             log_keeper=LogKeeper(self.engine, self.path),
+            monotonic=lambda: self.now_s(),
         )
         self.writing.start()
 
@@ -304,3 +306,46 @@ def test_heartbeats_and_history_have_their_turn_while_missing_ids_keep_coming(de
         await asyncio.gather(*chains)
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "order"),
+    [(0.0, "batch page page page batch"), (1.0, "batch page batch page batch page batch")],
+)
+def test_quick_work_does_not_wait_for_a_batch_each_and_slow_work_lets_trades_go_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, spent_s: float, order: str
+) -> None:
+    """History of hundreds of symbols would take hours; trades are late by one batch at most."""
+    now_s = 0.0
+    desk.now_s = lambda: now_s
+    is_free, is_blocked = threading.Event(), threading.Event()
+    done: list[str] = []
+    ingest = desk.pipeline.ingest
+    monkeypatch.setattr(
+        desk.pipeline, "ingest", lambda batch: (done.append("batch"), ingest(batch))
+    )
+
+    def block() -> None:
+        is_blocked.set()
+        is_free.wait(HANG_S)
+
+    def page() -> None:
+        nonlocal now_s
+        now_s += spent_s
+        done.append("page")
+        desk.put(len(done) + 1, len(done) + 1)
+
+    async def ask() -> None:
+        nonlocal now_s
+        blocking = asyncio.create_task(desk.writing.call(block))
+        await asyncio.to_thread(is_blocked.wait, HANG_S)
+        pages = [asyncio.create_task(desk.writing.call(page)) for _ in range(3)]
+        await asyncio.sleep(0)
+        desk.put(1, 1)
+        now_s += 1.0  # so the next round begins with a batch
+        is_free.set()
+        await asyncio.gather(blocking, *pages)
+
+    asyncio.run(ask())
+    wait_until(lambda: len(desk.queue) == 0 and done[-1] == "batch", "all is written")
+    assert " ".join(done) == order
