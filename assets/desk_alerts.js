@@ -149,7 +149,11 @@
   }
 
   const deeds = {
-    acknowledge: ({ id }) => write("POST", `/api/alerts/${id}/acknowledge`, { by: "the desk" }),
+    acknowledge: async ({ id }) => {
+      for (const one of id.split(" ")) {
+        await write("POST", `/api/alerts/${one}/acknowledge`, { by: "the desk" });
+      }
+    },
     mute: ({ id, value }) =>
       write("PATCH", rulePath(id), { mute_until: new Date(watch().now() + Number(value)).toISOString() }),
     pause: ({ id }) => write("PATCH", rulePath(id), { enabled: false }),

@@ -20,6 +20,7 @@ from core.episodes import (
     QUIET,
     Bench,
     Episode,
+    Facts,
     Judgement,
     Latch,
     RuleState,
@@ -247,9 +248,10 @@ def judge_data(
     wrong: list[str] = []
 
     def look(name: str, is_on: bool, words: str, is_known: bool = True) -> None:
-        bench.step(
-            name, ("on" if is_on else "off") if is_known else "unknown", name, outcome="back"
-        )
+        verdict: Verdict = ("on" if is_on else "off") if is_known else "unknown"
+        # Each tells what is wrong with it, and not with the others too.
+        told = Facts(words, math.nan, {"wrong": words})
+        bench.step(name, verdict, name, outcome="back", facts=told)
         if is_on and is_known:
             wrong.append(words)
 
@@ -354,7 +356,7 @@ def _why_not(spec: PairSpec, bar: ZBar, state: RuleState, was: Latch) -> str:
     if before.blocked and not bar.progress.state.blocked and not bar.position:
         return f"re-armed, {told} is back inside {_number(spec.exit_z)}"
     if abs(z) < spec.entry_z:
-        limit = _signed(math.copysign(spec.entry_z, z), 1)
+        limit = _level(math.copysign(spec.entry_z, z))
         return f"{told} is {'above' if z < 0 else 'below'} {limit}"
     if abs(z) >= stop_z:
         return f"{told} is at the stop {stop_z:g} or beyond"
@@ -369,11 +371,17 @@ def _why_not(spec: PairSpec, bar: ZBar, state: RuleState, was: Latch) -> str:
 
 def _limit(side: int, outward: float) -> str:
     """A bound on the outward side of a position, as a condition on z: ≥ 2.0 of a short."""
-    return f"≥ {_signed(outward, 1)}" if side < 0 else f"≤ {_signed(-outward, 1)}"
+    return f"≥ {_level(outward)}" if side < 0 else f"≤ {_level(-outward)}"
 
 
-def _signed(value: float, digits: int = 2) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−").replace("+", "" if digits == 1 else "+")
+def _level(value: float) -> str:
+    """An entry or exit as it was asked for: a rule that leaves at 0.25 does not say 0.2."""
+    text = f"{value + 0.0:g}".replace("-", "−")
+    return text if "." in text else f"{text}.0"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _number(value: float) -> str:

@@ -1,5 +1,6 @@
 """A rule over every pair, by API and on the page: each episode is one pair's."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from app import create_app
 from app.services import Desk
-from app.views.alerts import ids
+from app.views.alerts import ids, watchlist
 from app.views.alerts.asked import read_asked
 from app.views.alerts.parts import parts
 from core.settings import Settings
@@ -95,6 +96,19 @@ def test_the_page_shows_each_pair_with_what_to_do_and_its_chart(watched: Watched
     assert "1h · radar · quarters ≤ 1 · |z| ≥ 0.3" in shown[ids.WATCHLIST]
     assert "No chart" not in shown[ids.EPISODE]
     assert "counts from 0.30" in shown[ids.EPISODE]
+
+
+def test_a_burst_leaves_the_watchlist_in_sight_and_is_seen_with_one_click(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchlist, "MOST_CARDS", 2)
+    alerts = watched.get("/api/alerts?kind=radar&state=open")["alerts"]
+    shown = str(parts(watched.desk, read_asked({}))[ids.FIRING])
+    assert shown.count("<article") == 2
+    assert f"{len(alerts) - 2} more fire: they follow as these are seen." in shown
+    every = re.search(r'data-id="([0-9 ]+)"[^>]*>Acknowledge all', shown)
+    assert every
+    assert sorted(map(int, every[1].split())) == sorted(one["id"] for one in alerts)
 
 
 def test_an_edit_of_words_announces_nothing_again(watched: Watched) -> None:

@@ -36,6 +36,21 @@ def test_recovering_goes_back_to_firing_without_a_word():
     ]  # fmt: skip
 
 
+def test_words_name_entry_and_exit_as_the_rule_has_them():
+    desk = Desk(rule_of(entry_z=1.25, exit_z=0.25))
+    desk.run(1.2, 1.3, 0.6, 0.2)
+    assert [judged.words for judged in desk.told] == [
+        "no: z +1.20 is below 1.25",
+        "fired: z +1.30 ≥ 1.25 for 1 of 1 bars, β 1 > 0",
+        "still firing: z +0.60, leaves at z ≤ 0.25 for 1 bar",
+        "resolved: z +0.20 ≤ 0.25 for 1 of 1 bars",
+    ]
+    plain = Desk(rule_of(entry_z=2, exit_z=0))
+    plain.run(-2.1, -1.0)
+    assert plain.told[0].words == "fired: z −2.10 ≤ −2.0 for 1 of 1 bars, β 1 > 0"
+    assert plain.told[1].words == "still firing: z −1.00, leaves at z ≥ 0.0 for 1 bar"
+
+
 def test_a_sign_flip_is_a_new_episode():
     desk = Desk(rule_of(keep_bars=3))
     assert desk.run(2.1, -2.1, -2.2) == [

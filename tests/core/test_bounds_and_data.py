@@ -72,6 +72,14 @@ def test_what_stopped_trading_misses_ids_or_is_short_of_space_is_named():
         "fired: the disk lasts for 1.5 days, AUSDT is BREAK, BUSDT misses 12 ids"
     )
     assert sorted(event.outcome for event in gone.events) == ["gone", "gone"]
+    told = {
+        event.episode.direction: event.facts for event in judged.events if event.kind == "fired"
+    }
+    assert {name: facts and facts.words for name, facts in told.items()} == {
+        "no_space": "the disk lasts for 1.5 days",
+        "not_trading:AUSDT": "AUSDT is BREAK",
+        "missing_ids:BUSDT": "BUSDT misses 12 ids",
+    }, "each tells its own"
 
 
 def test_only_the_symbols_asked_for_are_watched():

@@ -35,12 +35,14 @@ COLUMNS = (
     "120 bars, entry lines",
 )  # fmt: skip
 _ORDER = ("firing", "recovering", "pending", "no_data", "normal", "", "paused")
+MOST_CARDS = 6
+"""What fires at once may be fifty pairs of a radar, and the watchlist stands below."""
 HOUR_MS = 3_600_000
 MUTES = (("1 hour", HOUR_MS), ("8 hours", 8 * HOUR_MS), ("1 day", 24 * HOUR_MS))
 
 
 def firing_cards(rules: Sequence[WatchedRule]) -> Any:
-    """What fires and nobody has seen: the last word of each, and what can be done."""
+    """What fires and nobody has seen, the newest first: its last word, and what can be done."""
     unseen = [
         (one, episode) for one in rules for episode in one.firing if episode.acknowledged_ms is None
     ]
@@ -48,7 +50,26 @@ def firing_cards(rules: Sequence[WatchedRule]) -> Any:
         seen = sum(len(one.firing) for one in rules)
         words = f"{count(seen, 'alert')} firing, seen." if seen else "Nothing fires."
         return html_text(html.P(f"{words} A rule that fires stands here until it is seen."))
-    return html_text(html.Div([_card(*each) for each in unseen], className="firing-cards"))
+    unseen.sort(key=lambda each: -each[1].start_ms)
+    cards = html.Div([_card(*each) for each in unseen[:MOST_CARDS]], className="firing-cards")
+    return html_text([cards, *_more([episode for _, episode in unseen])])
+
+
+def _more(unseen: Sequence[StoredEpisode]) -> list[html.P]:
+    """A line for those that have no card yet."""
+    waiting = len(unseen) - MOST_CARDS
+    if waiting <= 0:
+        return []
+    words = "more fires: it follows" if waiting == 1 else "more fire: they follow"
+    every = " ".join(str(one.episode_id) for one in unseen)
+    return [
+        html.P(
+            [
+                f"{waiting:,} {words} as these are seen. ",
+                _button(f"Acknowledge all {len(unseen):,}", **data(do="acknowledge", id=every)),
+            ]
+        )
+    ]
 
 
 def _card(one: WatchedRule, episode: StoredEpisode) -> html.Article:

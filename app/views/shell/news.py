@@ -42,7 +42,7 @@ def direction_words(one: StoredEpisode) -> str:
         return f"buy {a}, sell {b}"
     if one.direction == "short_spread":
         return f"sell {a}, buy {b}"
-    return one.direction.replace("_", " ")
+    return one.direction.replace("_", " ").replace(":", ": ")
 
 
 def mark_of(direction: str) -> str:
