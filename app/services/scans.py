@@ -58,7 +58,7 @@ class ScanTable:
         """Which rows are asked for."""
         wanted = self.quote_volume_24h >= asked.min_quote_volume
         for name, most in asked.most.items():
-            wanted &= self.columns[name] <= most
+            wanted &= self.values(name) <= most
         if asked.flags == "none":
             wanted &= ~np.logical_or.reduce(list(self.marks.values()))
         elif asked.flags != "all":
@@ -82,8 +82,11 @@ class ScanTable:
         return order
 
     def values(self, name: str) -> FloatArray:
-        """A column by its name in answers."""
-        return self.quote_volume_24h if name == "quote_volume_24h" else self.columns[name]
+        """A column by its name in answers; NaN in a scan stored before there was such a one."""
+        if name == "quote_volume_24h":
+            return self.quote_volume_24h
+        known = self.columns.get(name)
+        return np.full(len(self.leg_a), np.nan) if known is None else known
 
     def commonest_refusal(self) -> str:
         """Why most of the pairs that could not be tested could not; empty where all were."""

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from app import create_app
+from app.api.scan import scan_row
 from app.services import Desk
 from core.job_spec import read_job_spec
 from core.pair_spec import read_pair_spec
 from core.regression import rolling_hedge
+from core.scan_query import Asked
 from core.settings import Settings
 from core.spread import break_even_z
 from ingest.analysis.scanning import scan_market
@@ -155,6 +158,16 @@ def test_correlation_and_profit_are_no_orders(scanned: Scanned) -> None:
         refused = scanned.client.get(f"/analytics/scan?{QUERY}&sort={sort}")
         assert refused.status_code == 400
         assert [error["field"] for error in refused.json["errors"]] == ["sort"]
+
+
+def test_a_scan_stored_before_a_column_was_added_lacks_only_that(scanned: Scanned) -> None:
+    table = scanned.desk.scans.table("1h", BARS)
+    assert table is not None
+    older = {name: cells for name, cells in table.columns.items() if name != "zero_crossings"}
+    before = replace(table, columns=older)
+    assert scan_row(before, 0) == scan_row(table, 0) | {"zero_crossings": None}
+    asked = Asked("1h", BARS, min_quote_volume=0, sort="zero_crossings")
+    assert set(before.chosen(asked)) == set(table.chosen(asked)) != set()
 
 
 def test_the_table_as_csv_is_the_whole_of_it(scanned: Scanned) -> None:
