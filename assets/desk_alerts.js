@@ -61,11 +61,19 @@
     }
   }
 
+  /** A refusal with the form's own names in place of the API's, and the page's minus. */
+  function inWords(message) {
+    return message.replace(/(?<!\S)-(?=\S)/g, "−").replace(/[a-z]+(?:_[a-z]+)+/g, (name) => {
+      const label = document.querySelector(`[data-name="${name}"] label`);
+      return label ? label.textContent[0].toLowerCase() + label.textContent.slice(1) : name;
+    });
+  }
+
   function say(words, errors) {
     part("refusal").textContent = words;
     for (const element of document.querySelectorAll("[data-error]")) {
       const error = errors.find((one) => one.field === element.dataset.error);
-      element.textContent = error ? error.message : "";
+      element.textContent = error ? inWords(error.message) : "";
       if (error && element.closest("details")) {
         element.closest("details").open = true;
       }

@@ -83,10 +83,15 @@ def equity_csv(view: PairView) -> str:
     of_pair = _of_pair(view)
     moments, *numbers = (column.tolist() for column in columns.values())
     rows_out = (
-        [iso(moment), *map(finite, values), *of_pair.values()]
+        [iso(moment), *map(_number, values), *of_pair.values()]
         for moment, *values in zip(moments, *numbers, strict=True)
     )
     return csv_text((*EQUITY_COLUMNS, *of_pair), rows_out)
+
+
+def _number(value: float | int) -> float | int | None:
+    """As JSON has it: a position stays the whole number that it is."""
+    return value if isinstance(value, int) else finite(value)
 
 
 def _of_pair(view: PairView) -> dict[str, str]:

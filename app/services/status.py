@@ -84,6 +84,8 @@ class DeskStatus:
     analyst: ProcessState = ProcessState()
     analysis: AnalystReport = field(default_factory=AnalystReport)
     symbols: tuple[SymbolStatus, ...] = ()
+    is_starting: bool = False
+    """This desk began so lately that worker and analyst may still be on their way."""
     is_preparing: bool = False
     """This web process can't compute a pair yet: its kernels are being loaded or compiled."""
 
@@ -100,6 +102,12 @@ class DeskStatus:
     @property
     def worker_lives(self) -> bool:
         return self.worker.is_alive
+
+    @property
+    def worker_is_due(self) -> bool:
+        """Whether it is on its way, as at every start: one that refused its settings is not."""
+        refused = self.worker.state == "stopped" and self.feed.last_error is not None
+        return self.is_starting and not self.worker.is_alive and not refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +142,16 @@ class StatusService:
         self._kernels = kernels
         self._look = look
         self._stock = stock
+        self._began_ms = now_ms()
         self._described: _Described | None = None
 
     def view(self) -> DeskStatus:
         """The desk as of the newest look; one that can't be taken is part of the description."""
-        status = self._view()
-        return status if self._kernels.are_ready else replace(status, is_preparing=True)
+        status, is_preparing = self._view(), not self._kernels.are_ready
+        is_starting = self._now_ms() - self._began_ms < SILENT_AFTER_MS
+        if not (is_starting or is_preparing):
+            return status
+        return replace(status, is_starting=is_starting, is_preparing=is_preparing)
 
     def _view(self) -> DeskStatus:
         settings = self._settings

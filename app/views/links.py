@@ -10,6 +10,7 @@ import structlog
 
 from app.services import Desk
 from app.views.controls import FIELDS, MAIN_FIELDS
+from app.views.text import in_words
 from core.errors import ParameterErrors, StoreError
 from core.pair_spec import PAIR_PARAMETERS, PairSpec, read_pair_spec
 from core.parameters import Choice, printable
@@ -76,7 +77,9 @@ def read_link(search: str, desk: Desk, symbols: Sequence[str]) -> Link:
             spec = read_pair_spec(given, desk.settings)
         except ParameterErrors as errors:
             bad = [error for error in errors.errors if error.field in given]
-            complaints += [f"{_label(error.field)}: {error.message}" for error in errors.errors]
+            complaints += [
+                f"{_label(error.field)}: {in_words(error.message)}" for error in errors.errors
+            ]
             given = {
                 key: value
                 for key, value in given.items()

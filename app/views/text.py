@@ -1,8 +1,10 @@
 """Numbers and times in the words of the page; pure."""
 
 import math
+import re
 from datetime import UTC, datetime
 
+from core.pair_spec import PAIR_PARAMETERS
 from core.symbols import split_symbol
 
 NONE = "–"
@@ -67,6 +69,16 @@ def coin(symbol: str) -> str:
 def quote_of(symbol: str) -> str:
     """The money that a symbol is quoted in, as far as its name tells."""
     return split_symbol(symbol)[1]
+
+
+def in_words(message: str) -> str:
+    """What the schema says of a value, with the page's own names and its minus."""
+    return re.sub(r"[a-z]+(?:_[a-z]+)+", _named, re.sub(r"(?<!\S)-(?=\S)", "−", message))
+
+
+def _named(name: re.Match[str]) -> str:
+    parameter = PAIR_PARAMETERS.get(name[0])
+    return f"{parameter.label[:1].lower()}{parameter.label[1:]}" if parameter else name[0]
 
 
 def plain(value: float, form: str, unit: str = "") -> str:

@@ -97,9 +97,11 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def desk(market_url: str, settings: Settings) -> Iterator[Dash]:
-    """The desk over the stored market, its clock standing still."""
-    reader = Reader(market_url)
-    yield create_app(settings, reader, clock=lambda: NOW_MS / 1000)
+    """The desk over the stored market, up for a minute, its clock standing still."""
+    clock, reader = {"now": NOW_MS / 1000 - 60}, Reader(market_url)
+    desk = create_app(settings, reader, clock=lambda: clock["now"])
+    clock["now"] += 60
+    yield desk
     reader.close()
 
 
@@ -148,10 +150,11 @@ def own_ids(own_writer: Writer) -> dict[str, int]:
 
 @pytest.fixture
 def own_desk(database_url: str, own_writer: Writer, settings: Settings) -> Iterator[Any]:
-    """A desk over the test's own database, with a clock the test may move: `desk, clock`."""
-    clock = {"now": NOW_MS / 1000}
-    reader = Reader(database_url)
-    yield create_app(settings, reader, clock=lambda: clock["now"]), clock
+    """A desk over the test's own database, up for a minute, whose clock the test may move."""
+    clock, reader = {"now": NOW_MS / 1000 - 60}, Reader(database_url)
+    desk = create_app(settings, reader, clock=lambda: clock["now"])
+    clock["now"] += 60
+    yield desk, clock
     reader.close()
 
 

@@ -18,12 +18,14 @@ from app.views.alerts.form import FIRST, SET_ELSEWHERE
 from app.views.alerts.history import z_around
 from app.views.alerts.parts import parts
 from app.views.alerts.watchlist import ordered
+from app.views.alerts.words import rule_words
 from app.views.drawing import path, sparkline
 from app.views.markup import element, html_text
 from app.views.shell.news import away_since
 from app.views.shell.tick import Tick
 from core.pair_spec import read_pair_spec
-from core.rule_spec import RULE_PARAMETERS
+from core.rule_spec import RULE_PARAMETERS, read_rule_spec
+from core.settings import Settings
 from tests.app.conftest import MINUTE, NOW_MS, Clocked
 from tests.support.waiting import wait_until
 
@@ -46,6 +48,14 @@ def test_a_rule_with_markup_in_its_note_is_shown_as_it_was_written(clocked: Cloc
     shown = parts(clocked.desk, Asked())
     assert "<script" not in str(shown["alerts-watchlist"])
     assert "&lt;script&gt;" in str(shown["alerts-watchlist"])
+
+
+def test_a_bound_below_zero_has_a_true_minus() -> None:
+    pair = {"symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT"}
+    traded = read_rule_spec({**pair, "kind": "zscore", "exit_z": -0.25}, Settings())
+    assert rule_words(traded) == "1m · OLS · 120 · 2 / −0.25"
+    bound = {"kind": "relationship", "measure": "correlation", "below": -0.5}
+    assert rule_words(read_rule_spec({**pair, **bound}, Settings())).endswith(" < −0.5")
 
 
 def test_client_gets_what_it_lacks_and_nothing_while_nothing_changed(clocked: Clocked) -> None:

@@ -1,6 +1,7 @@
 """The page's callbacks without a browser: its parts, whole screens, values that were forged."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from app.views.live.parameters import follow_controls, follow_link
 from app.views.shell.layout import page_layout
 from app.views.text import signed
 from core.settings import Settings
+from ingest.store import process
 from ingest.store.reader import Reader
+from ingest.store.transaction import Writer
+from tests.app.conftest import NOW_MS
 from tests.support.screens import REQUEST, as_sent
 
 
@@ -148,6 +152,35 @@ def test_a_timeframe_that_has_bars_is_offered_where_the_asked_one_has_none(servi
     assert offered.complaints == ()
     assert (offered.spec.timeframe, offered.spec.window) == ("1m", 60)
     assert load_screen(services, {"query": link["href"][1:], "note": ""})["figures"] is not None
+
+
+def test_a_desk_that_starts_again_says_so_quietly_and_that_its_numbers_are_of_then(
+    own_writer: Writer, database_url: str, settings: Settings
+) -> None:
+    clock, reader = {"now": NOW_MS / 1_000 + 8 * 3_600}, Reader(database_url)
+    own = open_desk(settings, reader, lambda: clock["now"], lambda: clock["now"])
+    with own_writer.transaction() as tx:
+        process.set_meta(tx, "source", "binance")
+    screen = as_sent(load_screen(own, REQUEST))
+    told = json.dumps(screen["notices"])
+    assert "The worker is starting" in told
+    assert "notice bad" not in told
+    assert screen["strip"]["feed"] == "cut"
+    assert screen["strip"]["texts"]["verdict-cut"].startswith("Can't say")
+    clock["now"] += 31
+    told = json.dumps(as_sent(load_screen(own, REQUEST))["notices"])
+    reader.close()
+    assert "The worker is away since" in told
+    assert "notice bad" in told
+
+
+def test_every_minus_of_the_screen_is_a_true_one(services: Desk) -> None:
+    request = {**REQUEST, "query": f"{REQUEST['query']}&exit_z=-0.25&hedge=returns"}
+    screen = load_screen(services, request)
+    said = [*screen["texts"].values(), *screen["ends"]["said"].values()]
+    said += [trip["pnl_text"] for trip in screen["trips"]]
+    assert [words for words in said if re.search(r"(?<![\w.])-\d", words)] == []
+    assert screen["texts"]["fold-rest"] == "1m · 60 bars · 2 / −0.25 · returns"
 
 
 def test_a_store_that_cannot_be_read_is_said_on_screen(settings: Settings, tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def test_link_and_controls_say_the_same(services: Desk) -> None:
     [
         ("?window=5", "Window: must be a whole number from 10 to 2000"),
         ("?window=", "Window: must not be empty"),
-        ("?exit_z=3&entry_z=2", "Exit z: must be from -entry_z to below entry_z (2)"),
-        ("?stop_z=1", "Stop z: must be above entry_z (2)"),
+        ("?exit_z=3&entry_z=2", "Exit z: must be from −entry z to below entry z (2)"),
+        ("?stop_z=1", "Stop z: must be above entry z (2)"),
         ("?symbol_a=NOPE", "Leg A: NOPE is not on this desk"),
         ("?symbol_a=ETHUSDT&symbol_b=ETHUSDT", "Leg B: must differ from leg A"),
         ("?symbol_b=BTCUSDT", "Leg B: must differ from leg A"),
@@ -92,7 +92,7 @@ def test_swap_exchanges_the_legs(services: Desk) -> None:
         (
             "exit_z",
             {"exit_z": "3"},
-            {"exit_z": "Must be from -entry z to below entry z (2)"},
+            {"exit_z": "Must be from −entry z to below entry z (2)"},
         ),
         ("symbol_b", {"symbol_b": "BTCUSDT"}, {"symbol_b": "Must differ from leg A"}),
         ("symbol_a", {"symbol_a": "ETHUSDT"}, {"symbol_a": "Must differ from leg B (ETHUSDT)"}),

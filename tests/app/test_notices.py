@@ -94,6 +94,39 @@ def test_what_is_wrong_is_said_in_words(status: DeskStatus, level: str, words: s
     assert [line.level for line in lines if words in line.words] == [level]
 
 
+@pytest.mark.parametrize(
+    "worker",
+    [
+        ProcessState(),
+        ProcessState("silent", 4242, 8 * 3_600_000),
+        ProcessState("stopped", 4242, 4_000),
+    ],
+    ids=["of a new desk", "of last evening", "stopped a moment ago"],
+)
+def test_a_healthy_start_shows_nothing_red(worker: ProcessState) -> None:
+    down = {"feed": feed_of("down", 9_000)}
+    status = status_of(down, worker=worker, analyst=worker, is_starting=True)
+    (line,) = notices(status, None)
+    assert (line.level, line.words) == ("info", "The worker is starting: nothing new comes in yet.")
+    assert source_badge(status, None).label == "STARTING"
+    late = replace(status, is_starting=False)
+    assert {line.level for line in notices(late, None)} & {"warn", "bad"}
+    (line,) = notices(status_of(analyst=worker, is_starting=True), None)
+    assert (line.level, line.words.partition(":")[0]) == ("info", "The analyst is starting")
+
+
+def test_a_worker_that_refuses_its_settings_is_said_at_once() -> None:
+    report = {"feed": feed_of("connecting", None, "SYMBOLS=X is not usable")}
+    status = status_of(report, worker=ProcessState("stopped", 4242, 900), is_starting=True)
+    assert [line.level for line in notices(status, None)] == ["bad"]
+
+
+def test_a_damaged_file_that_was_set_aside_does_not_hide_that_the_feed_is_cut() -> None:
+    database = DatabaseStatus("sqlite", notice="A damaged database was set aside.")
+    status = status_of({"feed": feed_of("down", 9_000, "refused")}, database=database)
+    assert [line.words[:7] for line in notices(status, None)] == ["A damag", "The fee"]
+
+
 def test_before_the_worker_is_there_nobody_misses_the_analyst() -> None:
     (line,) = notices(status_of(worker=ProcessState(), analyst=ProcessState()), None)
     assert line.words.startswith("The worker has not started yet")

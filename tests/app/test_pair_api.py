@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
@@ -310,3 +311,47 @@ def test_csv_files_hold_what_the_json_shows(client: FlaskClient, body: dict[str,
     assert rows[-1]["time"] == "2026-11-23 02:30:00"
     newest = {name: column[-1] for name, column in body["series"].items() if name in numbers}
     assert {name: float(rows[-1][name]) for name in numbers} == newest
+
+
+def cells(client: FlaskClient, address: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(client.get(address).text)))
+
+
+def as_cell(value: Any) -> str:
+    """A value of the JSON as a spreadsheet is to read it."""
+    if isinstance(value, str):
+        return re.sub(r"(?<=\d)T(?=\d)", " ", value).rstrip("Z")
+    return "" if value is None else str(value)
+
+
+@pytest.mark.parametrize("more", ["", "&hedge=kalman&stop_z=3&max_hold_bars=20"])
+def test_every_cell_of_the_csv_files_is_the_json_s(client: FlaskClient, more: str) -> None:
+    query = f"{QUERY}{more}&points=20000"
+    body = strict_json(client.get(query).data)
+    tested, series = body["backtest"], body["series"]
+    told = [{name: as_cell(trip[name]) for name in TRADE} for trip in tested["trades"]]
+    trades = cells(client, query.replace("pair?", "pair/trades.csv?"))
+    assert [{name: row[name] for name in TRADE} for row in trades] == told
+    assert len(told) > 5
+
+    equity = cells(client, query.replace("pair?", "pair/equity.csv?"))
+    moments = tested["equity"]["time"]
+    assert [row["time"] for row in equity] == [as_cell(iso(moment)) for moment in moments]
+    for name in ("value", "drawdown"):
+        assert [row[name] for row in equity] == [as_cell(x) for x in tested["equity"][name]]
+    assert moments == series["time"]
+    for name in SERIES - {"time", "spread"}:
+        assert [row[name] for row in equity] == [as_cell(x) for x in series[name]], name
+    assert any(row["zscore"] for row in equity)
+
+    # Prices of fills are the bars' own, at the moment that stands in the row.
+    address = "/api/bars?timeframe=1m&limit=5000&symbol="
+    bars = {leg: strict_json(client.get(address + body[f"symbol_{leg}"]).data) for leg in "ab"}
+    for leg, answer in bars.items():
+        place = {name: answer["columns"].index(name) for name in ("open_time_ms", "open")}
+        opens = {as_cell(iso(row[place["open_time_ms"]])): row[place["open"]]
+                 for row in answer["rows"]}  # fmt: skip
+        for row in trades:
+            assert float(row[f"entry_price_{leg}"]) == opens[row["entry_time"]]
+            if row["exit_time"] and row["exit_reason"] != "break":
+                assert float(row[f"exit_price_{leg}"]) == opens[row["exit_time"]]

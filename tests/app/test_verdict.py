@@ -157,6 +157,13 @@ def test_without_a_trade_the_first_line_says_why(
     assert said.look == ("no" if words.startswith("Can't") else "")
 
 
+def test_a_minus_of_the_first_line_is_a_true_one() -> None:
+    given = analysed(exit_z=-0.5)
+    back = verdict(standing(given, (0, 0), 2.5))
+    assert back.words == "Nothing: z +2.50 has to come back inside −0.5 first."
+    assert "leave at z ≤ −0.5, 1.70 away." in verdict(standing(given, (-1, -1), 1.2)).words
+
+
 def test_legs_on_one_side_are_no_pair(computed: PairResult) -> None:
     result = standing(computed, (0, 0), 2.5)
     ratio = result.chosen.hedge_ratio.copy()

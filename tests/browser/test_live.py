@@ -157,6 +157,18 @@ def test_refused_value_is_marked_with_what_is_allowed_and_charts_stay(
     page.press("#control-entry-z", "Enter")
     expect(message).to_be_empty()
     page.wait_for_url("**entry_z=1.9*")
+    expect(page.locator("html")).not_to_have_attribute("data-doubt", "")
+    bright = page.locator("#live-z").evaluate("one => getComputedStyle(one).color")
+    page.click("#control-symbol-a-input")
+    page.keyboard.type("ETH")
+    page.keyboard.press("Enter")
+    expect(page.locator("#control-symbol-a-error")).to_have_text("Must differ from leg B (ETHUSDT)")
+    expect(page.locator("html")).to_have_attribute("data-doubt", "")
+    expect(page.locator("#controls-words")).to_have_text(
+        "The numbers are still those of BTCUSDT / ETHUSDT 1m."
+    )
+    # Numbers of another pair than the controls' are grey.
+    expect(page.locator("#live-z")).not_to_have_css("color", bright)
 
 
 def test_entry_is_announced_once_and_not_again_after_a_reload_nor_while_it_is_held(

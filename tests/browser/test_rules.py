@@ -65,6 +65,11 @@ def test_a_rule_is_made_and_changed_by_the_form_which_shows_what_the_api_refuses
     page.get_by_role("button", name="Save").click()
     expect(page.locator("[data-error=entry_z]")).to_contain_text("from 0.1 to 10")
     page.fill("#rule-entry-z", "3")
+    page.fill("#rule-exit-z", "4")
+    page.get_by_role("button", name="Save").click()
+    refused = "must be from −entry z to below entry z (3)"
+    expect(page.locator("[data-error=exit_z]")).to_have_text(refused)
+    page.fill("#rule-exit-z", "")
     page.get_by_role("button", name="Save").click()
     row = page.locator("#alerts-watchlist tbody tr")
     expect(row).to_contain_text("3 / 0.5")

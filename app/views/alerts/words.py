@@ -48,14 +48,14 @@ def rule_words(spec: RuleSpec) -> str:
         return "data · silent, ids missing, disk"
     if bound is not None:
         limits = [
-            f"{sign} {value:g}"
+            f"{sign} {plain(value, 'g')}"
             for sign, value in (("<", bound.below), (">", bound.above))
             if value is not None
         ]
         return f"{pair.timeframe} · {MEASURES[bound.measure]} {' or '.join(limits)}"
     return (
         f"{pair.timeframe} · {HEDGES[pair.hedge]} · {pair.window:,}"
-        f" · {pair.entry_z:g} / {pair.exit_z:g}"
+        f" · {pair.entry_z:g} / {plain(pair.exit_z, 'g')}"
     )
 
 

@@ -6,7 +6,7 @@ from app.services import Desk
 from app.views.lab.asked import Asked
 from app.views.links import default_spec, listed_symbols
 from app.views.markup import data, element, html_text
-from app.views.text import count, duration_text
+from app.views.text import count, duration_text, in_words
 from core.errors import ParameterErrors
 from core.grid_spec import MAX_CELLS, SWEEP_PARAMETERS
 from core.pair_spec import HEDGES
@@ -69,7 +69,7 @@ def cost_words(desk: Desk, asked: Asked) -> Any:
         label = AXES.get(first.field, (SWEEP_PARAMETERS[first.field].label,))[0] if (
             first.field in SWEEP_PARAMETERS
         ) else first.field  # fmt: skip
-        return html_text([element("b", f"✕ {label}: {first.message}", class_="bad")])
+        return html_text([element("b", f"✕ {label}: {in_words(first.message)}", class_="bad")])
     words = f"{count(cost.combinations, 'combination')} × {count(cost.bars, 'bar')}"
     about = duration_text(1_000 * max(0.1, cost.seconds))
     return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}")])

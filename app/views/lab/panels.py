@@ -31,9 +31,10 @@ def luck_panel(told: Told, spec: Told) -> Any:
     luck = told["bootstrap"]
     if luck is None or not luck["curve"]["time"]:
         return html_text([])
+    levels = f"{signed(spec['entry_z'])[1:]} / {plain(spec['exit_z'], 'g')}"
     head = html.H2([
         "Luck of your parameters",
-        html.Small(f"net PnL, in sample, {signed(spec['entry_z'])[1:]} / {spec['exit_z']:g}"),
+        html.Small(f"net PnL, in sample, {levels}"),
     ])  # fmt: skip
     own = luck["curve"]
     drawn: list[Any] = [

@@ -10,8 +10,9 @@ from app.views import ids
 from app.views.controls import FIELDS
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
 from app.views.live.ids import REQUEST, URL
+from app.views.text import in_words
 from core.errors import ParameterErrors
-from core.pair_spec import PAIR_PARAMETERS, PairSpec
+from core.pair_spec import PairSpec
 
 CONTRADICTIONS = {
     "entry_z": ("exit_z", "Must be above exit z ({})"),
@@ -55,7 +56,7 @@ def follow_controls(
     try:
         spec = read_controls(given, desk.settings)
     except ParameterErrors as errors:
-        messages = {error.field: _in_words(error.message) for error in errors.errors}
+        messages = {error.field: _sentence(in_words(error.message)) for error in errors.errors}
         told_at, words = CONTRADICTIONS.get(changed_field, ("", ""))
         if told_at in messages and changed_field not in messages:
             del messages[told_at]
@@ -99,12 +100,8 @@ def _look(bad: bool) -> str:
     return "f bad" if bad else "f"
 
 
-def _in_words(message: str) -> str:
-    """A message of the schema with the page's own names."""
-    for field in ("symbol_a", "symbol_b", "entry_z", "exit_z"):
-        message = message.replace(field, PAIR_PARAMETERS[field].label)
-    message = message.replace("Leg ", "leg ").replace("Entry ", "entry ").replace("Exit ", "exit ")
-    return message[:1].upper() + message[1:]
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def register(app: Dash, desk: Desk) -> None:

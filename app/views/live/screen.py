@@ -38,7 +38,7 @@ from app.views.live.texts import (
 from app.views.live.verdict import can_pay, sides_words, verdict
 from app.views.shell.notices import Notice, no_bars_words, notice_line, notices
 from app.views.shell.strip import source_badge, status_texts
-from app.views.text import SIDES, coin, signed, time_text
+from app.views.text import SIDES, coin, plain, signed, time_text
 from core.errors import ParameterErrors, StoreError
 from core.pair_spec import HEDGE_WORDS, HEDGES, PairSpec, read_pair_spec
 from core.settings import Settings
@@ -318,7 +318,8 @@ def _with_status(
     levels = [line.level for line in lines]
     # What is on screen is then of a while ago: the page says so in grey.
     recorded = pair is not None and pair.source in ("import", "replay")
-    is_cut = not recorded and any(look == "bad" for look in (badge.look, *levels))
+    is_old = status.worker_is_due and pair is not None and pair.closed is not None
+    is_cut = not recorded and (is_old or any(look == "bad" for look in (badge.look, *levels)))
     texts = status_texts(status) | {"verdict-cut": _cut_words(pair) if is_cut else ""}
     strip = {
         "texts": texts,
@@ -370,8 +371,8 @@ def _captions(spec: PairSpec, quote: str, settings: Settings) -> dict[str, str]:
         "costs-unit": money,
         "more-changed": f"{changed} changed" if changed else "",
         "fold-pair": f"{a} / {b}",
-        "fold-rest": f"{spec.timeframe} · {window} bars · {spec.entry_z:g} / {spec.exit_z:g}"
-        f" · {HEDGES[spec.hedge]}",
+        "fold-rest": f"{spec.timeframe} · {window} bars · {spec.entry_z:g} /"
+        f" {plain(spec.exit_z, 'g')} · {HEDGES[spec.hedge]}",
     }
 
 

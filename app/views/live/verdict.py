@@ -7,7 +7,7 @@ pair's own record at this entry has paid for its costs.
 import math
 from typing import Literal, NamedTuple
 
-from app.views.text import amount, coin, duration_text, money, quote_of, signed, time_text
+from app.views.text import amount, coin, duration_text, money, plain, quote_of, signed, time_text
 from core.spread import FEWEST_TRADES
 from core.types import PairResult, RoundTrip
 
@@ -111,7 +111,7 @@ def _idle(result: PairResult, zscore: float) -> str:
         return f"Wait: at entry {spec.entry_z:.1f} this pair has not paid for {cost}."
     if abs(zscore) < spec.entry_z:
         return f"Nothing: z {signed(zscore)} is {spec.entry_z - abs(zscore):.2f} below your entry."
-    return f"Nothing: z {signed(zscore)} has to come back inside {spec.exit_z:g} first."
+    return f"Nothing: z {signed(zscore)} has to come back inside {plain(spec.exit_z, 'g')} first."
 
 
 def _act(result: PairResult, now: Holding, zscore: float) -> Verdict:
@@ -174,11 +174,9 @@ def sides_words(symbol_a: str, symbol_b: str, side: int) -> str:
 def _exit(result: PairResult, side: int) -> str:
     exit_z = result.spec.exit_z
     which = "the entry's z" if result.spec.exit_rule == "anchored" else "z"
-    return f"{which} ≤ {_level(exit_z)}" if side < 0 else f"{which} ≥ {_level(-exit_z)}"
-
-
-def _level(z: float) -> str:
-    return f"{z + 0.0:g}".replace("-", "−")
+    return (
+        f"{which} ≤ {plain(exit_z, 'g')}" if side < 0 else f"{which} ≥ {plain(0.0 - exit_z, 'g')}"
+    )
 
 
 def _away(result: PairResult, side: int, zscore: float) -> str:

@@ -44,7 +44,7 @@ def notices(
     """
     lines = [*_database(status), *_worker(status)]
     # Nothing new can come in without them, whatever the feed says.
-    is_up = not lines
+    is_up = status.database.error is None and not _worker(status)
     if failure and not status.is_preparing and not _database(status):
         lines.insert(0, _no_view(status, failure))
     if note:
@@ -52,7 +52,7 @@ def notices(
     if is_up:
         lines += _feed(status)
         lines += _ids_and_clock(status)
-    if status.worker.state != "absent":
+    if status.worker.state != "absent" and not status.worker_is_due:
         lines += _analyst(status)
     lines += _source(status, pair)
     lines += _backfill(status)
@@ -60,7 +60,8 @@ def notices(
         words = "The numeric kernels are being made ready, at the first start for about a minute."
         lines.append(Notice("info", words))
     if pair is not None:
-        lines += _pair(pair, link, cut=any(line.level == "bad" for line in lines))
+        is_cut = not is_up or any(line.level == "bad" for line in lines)
+        lines += _pair(pair, link, is_cut)
     return lines
 
 
@@ -100,6 +101,8 @@ def _database(status: DeskStatus) -> list[Notice]:
 
 def _worker(status: DeskStatus) -> list[Notice]:
     worker, paused = status.worker, status.report.paused
+    if status.worker_is_due:
+        return [Notice("info", "The worker is starting: nothing new comes in yet.")]
     if worker.state == "absent":
         return [Notice("warn", "The worker has not started yet: nothing new is coming in.")]
     if paused:
@@ -121,6 +124,8 @@ def _analyst(status: DeskStatus) -> list[Notice]:
     if analyst.is_alive:
         return []
     waits = "rules are not judged; scans and sweeps wait."
+    if status.is_starting:
+        return [Notice("info", f"The analyst is starting: till then {waits}")]
     if analyst.state == "absent":
         return [Notice("warn", f"The analyst has not started yet: {waits}")]
     age_ms = analyst.heartbeat_age_ms

@@ -29,6 +29,8 @@ def source_badge(status: DeskStatus, pair: PairState | None) -> Badge:
         return Badge("IMPORTED", "warn", "bars loaded from dump files")
     if source is None:
         return Badge("STARTING", "warn", "the worker has not said yet where prices come from")
+    if status.worker_is_due:
+        return Badge("STARTING", "warn", "the worker is on its way")
     if status.feed.state != "live":
         return Badge("BINANCE · CUT", "bad", "no live connection to the exchange")
     if pair is not None and pair.closed is not None and pair.stale:
