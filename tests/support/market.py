@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.types import Bar
+from core.types import Bar, Bars
 from ingest.binance.answers import SymbolInfo
 
 
@@ -15,6 +15,12 @@ def plain_bar(open_time_ms: int, open_: float, close: float) -> Bar:
     """A complete bar between two prices, one unit traded."""
     high, low = max(open_, close), min(open_, close)
     return Bar(open_time_ms, open_, high, low, close, 1.0, close, 3, 0.5, True)
+
+
+def bars_of(columns: Bars) -> list[Bar]:
+    """Stored columns as bars, a row each."""
+    cells = (getattr(columns, name) for name in Bar._fields)
+    return [Bar(*row) for row in zip(*cells, strict=True)]
 
 
 def reverting_legs(rows: int, seed: int, persistence: float) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 from tests.support.dump_files import DAY, DAY_MS, HOUR, MINUTE, SECOND, Load, Save
 from tests.support.gaps import missing_ids
-from tests.support.market import listing
+from tests.support.market import bars_of, listing
 
 KLINE_HEADER = (
     "Open time,Open,High,Low,Close,Volume,Close time,Quote asset volume,Number of trades,"
@@ -44,22 +44,7 @@ def trade(trade_id: int, time_ms: int, price: float = 100.0, scale: int = 1) -> 
 
 
 def rows(bars: Bars) -> list[tuple[object, ...]]:
-    return [
-        (*map(float, row),)
-        for row in zip(
-            bars.open_time_ms,
-            bars.open,
-            bars.high,
-            bars.low,
-            bars.close,
-            bars.volume,
-            bars.quote_volume,
-            bars.trade_count,
-            bars.taker_buy_volume,
-            bars.complete,
-            strict=True,
-        )
-    ]
+    return [(*map(float, row),) for row in bars_of(bars)]
 
 
 def revision(reader: Reader) -> int:

@@ -17,7 +17,7 @@ from ingest.store.engine import migrate, open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import DatabaseInfo, Freshness, ProcessStatus, Reader, Snapshot, StoredGap
 from ingest.store.transaction import Writer
-from tests.support.market import listing
+from tests.support.market import bars_of, listing
 
 SECOND, MINUTE = 1_000, 60_000
 
@@ -75,20 +75,7 @@ def test_bars_come_oldest_first_from_start_to_before_end(
 
 def test_columns_hold_what_was_written_in_their_own_types(filled: Writer, reader: Reader) -> None:
     bars = reader.bars("BTCUSDT", SECOND)
-    rows = zip(
-        bars.open_time_ms,
-        bars.open,
-        bars.high,
-        bars.low,
-        bars.close,
-        bars.volume,
-        bars.quote_volume,
-        bars.trade_count,
-        bars.taker_buy_volume,
-        bars.complete,
-        strict=True,
-    )
-    assert [Bar(*row) for row in rows] == [bar(number, SECOND) for number in range(2, 5)]
+    assert bars_of(bars) == [bar(number, SECOND) for number in range(2, 5)]
     assert bars.complete.tolist() == [True, False, True]
     for columns in (bars, reader.bars("NOSUCH", SECOND)):
         assert columns.open_time_ms.dtype == np.int64
