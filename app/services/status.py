@@ -109,6 +109,11 @@ class DeskStatus:
         refused = self.worker.state == "stopped" and self.feed.last_error is not None
         return self.is_starting and not self.worker.is_alive and not refused
 
+    @property
+    def is_of_before(self) -> bool:
+        """Whether what is stored is of before this start."""
+        return self.worker_is_due and self.worker.state != "absent"
+
 
 @dataclass(frozen=True, slots=True)
 class Stock:

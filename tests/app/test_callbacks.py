@@ -18,6 +18,7 @@ from app.views.live import ids as live_ids
 from app.views.live.callbacks import load_newer, load_screen
 from app.views.live.parameters import follow_controls, follow_link
 from app.views.shell.layout import page_layout
+from app.views.shell.tick import Tick
 from app.views.text import signed
 from core.settings import Settings
 from ingest.store import process
@@ -167,6 +168,8 @@ def test_a_desk_that_starts_again_says_so_quietly_and_that_its_numbers_are_of_th
     assert "notice bad" not in told
     assert screen["strip"]["feed"] == "cut"
     assert screen["strip"]["texts"]["verdict-cut"].startswith("Can't say")
+    elsewhere = Tick(own, VIEWS).newer({"path": "/scanner", "asked": {}, "since": None}, {})
+    assert elsewhere["changed"]["strip"]["feed"] == "cut", "on every view"
     clock["now"] += 31
     told = json.dumps(as_sent(load_screen(own, REQUEST))["notices"])
     reader.close()

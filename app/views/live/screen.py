@@ -318,8 +318,8 @@ def _with_status(
     levels = [line.level for line in lines]
     # What is on screen is then of a while ago: the page says so in grey.
     recorded = pair is not None and pair.source in ("import", "replay")
-    is_old = status.worker_is_due and pair is not None and pair.closed is not None
-    is_cut = not recorded and (is_old or any(look == "bad" for look in (badge.look, *levels)))
+    is_bad = any(look == "bad" for look in (badge.look, *levels))
+    is_cut = not recorded and (is_bad or status.is_of_before)
     texts = status_texts(status) | {"verdict-cut": _cut_words(pair) if is_cut else ""}
     strip = {
         "texts": texts,

@@ -175,11 +175,11 @@ def _strip(desk: Desk) -> dict[str, Any]:
     status = desk.status.view()
     lines = notices(status, None)
     badge = asdict(source_badge(status, None))
-    is_cut = any(look == "bad" for look in (badge["look"], *(line.level for line in lines)))
+    is_bad = any(look == "bad" for look in (badge["look"], *(line.level for line in lines)))
     strip = {
         "texts": status_texts(status),
         "badge": badge,
-        "feed": "cut" if is_cut else "live",
+        "feed": "cut" if is_bad or status.is_of_before else "live",
         "frame_ms": status.feed.last_frame_ms,
         "now_ms": status.now_ms,
     }
