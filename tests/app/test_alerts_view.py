@@ -139,6 +139,19 @@ def test_rules_stand_by_the_distance_to_their_next_event(clocked: Clocked) -> No
     assert [one.rule.rule_id for one in ordered(reversed(rules), "pair")] == [far, near]
 
 
+def test_a_p_that_is_watched_is_told_as_the_column_of_p_has_it(clocked: Clocked) -> None:
+    """And not as 1.149e−16, at which the table no longer fits."""
+    clocked.desk.alerts.create(
+        {"kind": "relationship", "symbol_a": "BTCUSDT", "symbol_b": "ETHUSDT", "window": 60,
+         "measure": "pvalue_both", "above": 0.2}
+    )  # fmt: skip
+    clocked.close()
+    (one,) = clocked.desk.watchlist.view().rules
+    assert 0.0 <= one.value <= 1.0
+    shown = str(parts(clocked.desk, Asked())["alerts-watchlist"])
+    assert f'<td class="strong">{one.value:.3f}</td>' in shown
+
+
 def test_whoever_was_away_is_told_what_fired_since_and_nothing_else(clocked: Clocked) -> None:
     clocked.rule()
     clocked.close()

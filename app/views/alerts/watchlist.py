@@ -88,7 +88,7 @@ def _card(one: WatchedRule, episode: StoredEpisode) -> html.Article:
         worth, f" · needed {worth}{': grey' if cannot_pay(one, episode) else ''}"
     )
     look = "grey" if cannot_pay(one, episode) else side_look(episode.direction)
-    now = signed(one.value) if spec.kind == "zscore" else plain(one.value, ".4g")
+    now = _figure(one)
     return html.Article(
         className="panel-desk firing-card",
         **data(key=episode.episode_id),
@@ -114,6 +114,14 @@ def _card(one: WatchedRule, episode: StoredEpisode) -> html.Article:
             ),
         ],
     )  # fmt: skip
+
+
+def _figure(one: WatchedRule) -> str:
+    """What is watched, as its own column has it: a p of 1e−16 is 0.000."""
+    bound = one.rule.spec.bound
+    if bound is None:
+        return signed(one.value)
+    return plain(one.value, ".3f" if bound.measure == "pvalue_both" else ".4g")
 
 
 def mute_menu(rule_id: int) -> html.Details:
@@ -185,7 +193,7 @@ def _row(one: WatchedRule, chosen: int | None) -> html.Tr:
     line: Any = NONE
     if is_z and closed is not None and pair is not None:
         line = sparkline(closed.figures.recent_z, pair.entry_z, f"z of {rule_name(spec)}, 120 bars")
-    figure = signed(one.value) if is_z else plain(one.value, ".4g")
+    figure = _figure(one)
     p_both = closed.figures.pvalue_both if closed else math.nan
     return html.Tr(
         className="on" if rule.rule_id == chosen else None,
