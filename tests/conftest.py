@@ -54,3 +54,12 @@ def in_time_zone() -> Callable[[str], AbstractContextManager[None]]:
         time.tzset()
 
     return change
+
+
+@pytest.fixture
+def far_from_utc(
+    in_time_zone: Callable[[str], AbstractContextManager[None]],
+) -> Iterator[None]:
+    """Another local time than UTC: where one comes into a number, it is seen."""
+    with in_time_zone("Asia/Kolkata"):
+        yield

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.bars import BarBuilder, align, flat_bar, fold_trades, roll_up
+from core.bars import BarBuilder, align, break_rows, flat_bar, fold_trades, roll_up
 from core.types import Bar, Bars, Trade
 
 
@@ -147,3 +147,14 @@ def test_incomplete_bar_of_one_leg_blanks_the_whole_row():
     rows = align(a, b, 1000, 0, 2000)
     for column in (rows.open_a, rows.close_a, rows.open_b, rows.close_b):
         assert np.isnan(column).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("price", "is_break"), [(50.0, True), (49.9, False), (2.0, True), (2.01, False)]
+)
+def test_prices_begin_anew_from_a_factor_of_five_on_in_either_leg_and_over_a_hole(price, is_break):
+    moved = bars_of([0, 1000, 3000], [10.0, 10.0, price], [True] * 3)
+    calm = bars_of([0, 1000, 2000, 3000], [7.0] * 4, [True] * 4)
+    for legs in ((moved, calm), (calm, moved)):
+        found = break_rows(align(*legs, 1000, 0, 4000))
+        assert found.tolist() == [False, False, False, is_break]

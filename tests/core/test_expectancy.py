@@ -71,3 +71,20 @@ def test_an_entry_that_nothing_reached_has_no_mean(spec, computed):
 def test_only_entries_that_go_with_exit_and_stop_are_tried(spec, computed, limits, first, last):
     entries = expectancy(spec(**limits), *computed, FIRST).entries
     assert (entries[0].entry_z, entries[-1].entry_z) == (first, last)
+
+
+def test_a_trade_held_over_the_middle_belongs_to_the_half_that_it_was_entered_in(spec, computed):
+    asked = spec(entry_z=2.0)
+    rows, y, x, hedge, given = computed
+    decided = decide_positions(asked, y, x, hedge, given)
+    trips = run_backtest(asked, rows, y, x, hedge, given, *decided)[0].round_trips
+    trip = next(one for one in trips if one.bars > 4 and one.entry_time_ms > N * 30_000)
+    middle = trip.entry_time_ms // 60_000 + 2
+    first = 2 * middle - N  # the middle of the rows from there on
+    told = next(one for one in expectancy(asked, *computed, first).entries if one.entry_z == 2.0)
+    own = run_backtest(asked, rows, y, x, hedge, given, *decided, first)[0].round_trips
+    closed = [one for one in own if one.exit_reason != "open"]
+    assert trip.entry_time_ms in [one.entry_time_ms for one in closed]
+    early = sum(one.entry_time_ms < middle * 60_000 for one in closed)
+    assert (told.first_half.trades, told.second_half.trades) == (early, len(closed) - early)
+    assert early != sum(one.exit_time_ms < middle * 60_000 for one in closed)

@@ -198,3 +198,11 @@ def test_whatever_comes_gives_a_spec_within_bounds_or_errors_that_name_fields(as
 def test_a_spec_read_again_is_the_same_spec(asked):
     spec, _ = judged(asked)
     assert spec is None or read_pair_spec(asdict(spec), Settings()) == spec
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23T02:30:00", "2026-11-23T02:30:00Z", "2026-11-23T08:00:00+05:30"]
+)
+@pytest.mark.usefixtures("far_from_utc")
+def test_a_moment_without_an_offset_is_of_utc_wherever_the_desk_stands(text):
+    assert read_pair_spec({"since": text}, SETTINGS).since == 1_795_401_000_000

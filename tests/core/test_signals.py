@@ -259,6 +259,8 @@ def test_missing_bars_are_not_taken_for_bars_without_a_trade(spec):
     traded, present = np.zeros(40, bool), np.ones(40, bool)
     traded[0], present[5:30] = True, False
     assert not facts_of(spec(), rows_of(traded, present=present)).halted.any()
+    other_leg = rows_of(np.ones_like(traded), traded, present)
+    assert not facts_of(spec(), other_leg).halted.any()
 
 
 def test_nothing_enters_where_both_legs_would_stand_on_one_side(spec):

@@ -65,6 +65,16 @@ def test_every_cell_is_the_pair_s_own_backtest_to_the_bit(spec, legs):
     assert compared > 40
 
 
+def test_no_cell_has_a_ratio_by_the_year_of_less_than_a_month(spec, legs):
+    told = {}
+    for bars in (580, 740):  # hours, and up to an eighth more: under 30 days, and over
+        grid = read_grid(spec(timeframe="1h", bars=bars), {"entry_z": [1.0, 1.5]}, Settings())
+        told[bars] = sweep(grid, *legs, 0, (N - 1) * HOUR).figures
+    assert (told[580]["total_trades"] > 0).all()
+    assert np.isnan(told[580]["sharpe"]).all()
+    assert np.isfinite(told[740]["sharpe"]).all()
+
+
 def test_threads_give_the_cells_of_one(spec, legs, monkeypatch):
     monkeypatch.setattr(sweeping, "CHUNK", 7)
     grid = read_grid(

@@ -112,6 +112,7 @@ def test_wait_asked_for_is_taken_and_a_missing_one_guessed(status: int, fallback
         (None, "Wed, 21 Oct 2026 07:24:00 GMT", "", None),
     ],
 )
+@pytest.mark.usefixtures("far_from_utc")
 def test_each_legal_form_of_a_wait_is_read_by_the_exchanges_clock(
     retry_after: str | None, date: str | None, body: str, wait_s: float | None
 ) -> None:

@@ -146,6 +146,7 @@ def test_futures_never_come_under_a_spot_name(
         ('"timestamp","open","high","low","close","volume"', '"{us}","100","110","90","105","2"'),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("far_from_utc")
 def test_another_csv_is_read_by_its_heading(
     load: Load, save: Save, reader: Reader, heading: str, row: str
 ) -> None:

@@ -18,6 +18,7 @@ from tests.support.dump_files import DAY, DAY_MS, HOUR, SECOND, Load, Save, aggr
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 
 
+@pytest.mark.usefixtures("far_from_utc")
 def test_rows_off_the_grid_are_left_out_and_those_on_it_are_kept(
     load: Load, save: Save, reader: Reader
 ) -> None:

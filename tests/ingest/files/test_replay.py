@@ -204,6 +204,7 @@ CASES = ROOT.parent / "shared" / "cases"
         f"\ufeff{SENT}000000 ",
     ],
 )
+@pytest.mark.usefixtures("far_from_utc")
 def test_receive_time_is_read_in_every_form_recorders_write(stamp: str) -> None:
     raw = frame(1, SENT)
     assert split_line((stamp + raw).encode()) == (SENT * 1_000_000, raw.encode())
