@@ -104,6 +104,8 @@ class Backfill:
     longer: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(LONGER, PAGE))
     monotonic: Callable[[], float] = time.monotonic
     _answered_at: float = -float("inf")
+    # Pages and trades that the exchange has given.
+    _answers: int = 0
     _tails: list[asyncio.Task[None]] = field(default_factory=list)
     # What was set aside: when it is due, and how long to wait after that.
     _later: dict[Page | FirstMinute, tuple[float, float]] = field(default_factory=dict)
@@ -215,6 +217,7 @@ class Backfill:
 
         While the exchange is away altogether there is nothing better to do than to wait.
         """
+        answers = self._answers
         for tries in itertools.count():
             try:
                 if await attempt():
@@ -229,7 +232,9 @@ class Backfill:
                 self.progress.message = f"waiting for the exchange: {told}"
                 log.warning("history has to wait", symbol=what.symbol, reason=str(error))
             is_away = self.monotonic() - self._answered_at > AWAY_S
-            if tries >= len(RETRY_S) and not is_away:
+            # Where others have been answered meanwhile it is not the exchange that fails.
+            is_alone = tries > 0 and self._answers > answers
+            if is_alone or (tries >= len(RETRY_S) and not is_away):
                 break
             await self.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
         self._set_aside(what)
@@ -299,6 +304,7 @@ class Backfill:
         bars = await self.exchange.klines(
             page.symbol, page.timeframe, start_ms=page.start_ms, limit=count + 1
         )
+        self._answers += 1
         bars = [bar for bar in bars if page.start_ms <= bar.open_time_ms < page.end_ms]
         if bars:
             await self.store(lambda: self.pipeline.store_klines(page.symbol, page.timeframe, bars))
@@ -339,6 +345,7 @@ class Backfill:
         if not await self.store(lambda: self.pipeline.edge.needs_first_minute(symbol)):
             return True
         page = await ask_trades(self.exchange, symbol, start_ms=start_ms)
+        self._answers += 1
         newest = None if page.trades else (await self.exchange.agg_trades(symbol, limit=1))[-1:]
         last = newest[0] if newest else None
         return await self.store(

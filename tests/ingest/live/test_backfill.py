@@ -201,3 +201,21 @@ def test_a_pair_of_the_first_symbols_has_a_z_of_every_timeframe_seconds_after_th
     of_the_pair = {(name, symbol) for name in TIMEFRAMES for symbol in names[:2]}
     assert of_the_pair <= set(asked[:28])
     assert len(set(asked[:100])) == 100  # and all others have theirs before anything deeper
+
+
+class OneSymbolFails(Delisted):
+    """Nothing of it can be had, and it takes a while to say so; others are answered."""
+
+    async def klines(self, symbol, timeframe, start_ms=None, end_ms=None, limit=1000):
+        await asyncio.sleep(0)
+        return self._answer(symbol)
+
+
+def test_a_symbol_that_fails_while_others_are_answered_waits_aside_and_holds_up_nobody():
+    exchange = OneSymbolFails("GONEUSDT", ExchangeError("HTTP 404"))
+    progress = asyncio.run(run(exchange, []))
+    assert progress.message == "complete"
+    pages = Backfill(None, None, None, ["GONEUSDT"], 1)._stages(START_MS)
+    minutes = sum(page.timeframe == "1m" for _, stage in pages for page in stage)
+    # Its pages and first minute are asked for until others have been answered: six times each else.
+    assert exchange.asked <= 3 * (minutes + 1)
