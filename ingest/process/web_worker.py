@@ -208,15 +208,10 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
         self._go_on(conn, arrival, conn.parser.unreader.take_buffered())
 
     def _receive(self, conn: Any, arrival: Arrival) -> None:
-        try:
-            data = conn.sock.recv(65_536)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
+        data = _read(conn.sock)
         if data:
             self._go_on(conn, arrival, data)
-        else:
+        elif data is not None:
             self._drop(conn)
 
     def _go_on(self, conn: Any, arrival: Arrival, data: bytes) -> None:
@@ -287,12 +282,9 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
 
         def drain() -> None:
             nonlocal drained
-            try:
-                data = conn.sock.recv(65_536)
-            except (BlockingIOError, InterruptedError):
+            data = _read(conn.sock)
+            if data is None:
                 return
-            except OSError:
-                data = b""
             drained += len(data)
             if not data or drained > BODY_LIMIT:
                 self._drop(conn)
@@ -327,6 +319,17 @@ class _Refused:
 
     def sendall(self, data: bytes) -> None:
         _send_refusal(self._sock, int(data.split(b" ", 2)[1]))
+
+
+def _read(sock: Any) -> bytes | None:
+    """What has come of a connection: nothing at its end, None while it has nothing to read."""
+    try:
+        data: bytes = sock.recv(65_536)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
+    return data
 
 
 def _send_refusal(sock: Any, status: int) -> None:
