@@ -63,7 +63,7 @@
     }
     if (now - mine.askedAt < PAUSE_MS) {
       clearTimeout(later);
-      later = setTimeout(() => charts().drawAgain(), PAUSE_MS);
+      later = setTimeout(() => window.pairdesk.overlay.again(), PAUSE_MS);
       return;
     }
     Object.assign(mine, { isAsking: true, askedAt: now });
@@ -81,7 +81,7 @@
     mine.isAsking = false;
     if (mine === kept) {
       charts().fit(plot);
-      charts().drawAgain();
+      window.pairdesk.overlay.again();
     }
   }
 
@@ -100,7 +100,7 @@
 
   /** What changes are measured from: the first close on screen. */
   function baseOf(plot, leg) {
-    const { y, customdata } = plot.data.find((trace) => trace.meta && trace.meta.rows === leg);
+    const { y, customdata } = plot.data.find((trace) => trace.meta && trace.meta.rows === leg).rows;
     return customdata[y.findIndex((value) => value !== null)];
   }
 
@@ -198,7 +198,7 @@
     if (plot) {
       isOn(plot) ? on.delete(viewOf(plot)) : on.add(viewOf(plot));
       charts().fit(plot);
-      charts().drawAgain();
+      window.pairdesk.overlay.again();
     }
   });
 

@@ -1,12 +1,8 @@
-/* Drawing, for any view: colours of the theme into figures, rows into traces, y to what is in view,
-   labels beside it. It is reached as window.pairdesk.charts. */
+/* Drawing, for any view: colours of the theme into figures, rows into traces, y to what is in view. It is
+   reached as window.pairdesk.charts. */
 (function () {
   "use strict";
 
-  const MARGINS = 134; // left and right of the plots: app/views/live/figures.py
-  const LABEL_HEIGHT = 12;
-  let overlay = null; // draws labels and the open bar again
-  let saidNow = {}; // values of labels, in words
   const BLANK = {
     data: [],
     layout: {
@@ -16,6 +12,8 @@
   };
 
   const span = () => window.pairdesk.span;
+  const lines = () => window.pairdesk.lines;
+  const overlay = () => window.pairdesk.overlay;
 
   /** A copy with css variables in place of their names; arrays stay the same ones. */
   function painted(value, style) {
@@ -40,12 +38,19 @@
     }
     const layout = painted(source.layout, style);
     const frame = document.getElementById(id);
-    Object.assign(layout.xaxis, span().axis(source, (frame ? frame.clientWidth : 900) - MARGINS));
+    const width = (frame ? frame.clientWidth : 900) - layout.margin.l - layout.margin.r;
+    const axis = span().axis(source, width);
+    Object.assign(layout.xaxis, axis);
     if (window.matchMedia("(pointer: coarse)").matches) {
       layout.dragmode = false; // a finger scrolls the page
     }
     // Traces share their arrays with the source, so that new rows reach both.
-    return { data: source.data.map((trace) => painted(trace, style)), layout };
+    const data = source.data.map((trace) => {
+      const own = painted(trace, style);
+      return own.meta && own.meta.rows ? lines().kept(own) : own;
+    });
+    lines().fill(data, axis.range, width);
+    return { data, layout };
   }
 
   function replace(array, values) {
@@ -95,178 +100,75 @@
     setEnds(source, delta.ends, span);
   }
 
-  /** Draw labels, and dotted the bar that is still open, over the charts, at next to no cost. */
-  function drawOver(id, layerId, content, ends) {
-    const plot = plotOf(id);
-    const layer = document.getElementById(layerId);
-    if (!layer) {
-      return;
-    }
-    overlay = () => drawOver(id, layerId, content, ends);
-    if (!plot || !ends) {
-      layer.replaceChildren();
-      return;
-    }
-    saidNow = content.ends ? content.ends.said : {};
-    const parts = Object.entries(content.forming || {})
-      .map(([name, value]) => segment(plot, name, value, ends));
-    layer.innerHTML = `<svg>${window.pairdesk.holes.drawn(plot, content.ends)}${window.pairdesk.candles.drawn(plot)}${tails(plot)}${parts.join("")}${labelled(plot, content, ends)}</svg>`;
-  }
-
-  const escaped = (words) => words.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-
-  /** Labels stand right of their values, moved apart where they would cover each other. */
-  function labelled(plot, { labels, ends }, span) {
-    const layout = plot._fullLayout;
-    const { _offset: left, _length: width } = layout.xaxis;
-    const parts = [];
-    const axes = new Map();
-    for (const [name, what, before, look, isEnd] of ends ? labels : []) {
-      const axis = layout[name.replace("y", "yaxis")];
-      for (const [value, sign] of placesOf(plot, what, ends)) {
-        const y = axis._offset + axis.l2p(value);
-        if (typeof value === "number" && y > axis._offset - 1 && y < axis._offset + axis._length + 1) {
-          const words = `${before}${sign}${ends.said[what]}`;
-          axes.set(axis, [...(axes.get(axis) || []), { y, words, look, isEnd }]);
-        }
-      }
-    }
-    const newest = left + layout.xaxis.l2p(span.last);
-    for (const [axis, column] of axes) {
-      spread(column, axis._offset, axis._offset + axis._length);
-      for (const { y, at, words, look, isEnd } of column) {
-        const weight = isEnd ? "strong" : "";
-        parts.push(`<text class="${look} ${weight}" x="${left + width + 10}" y="${at.toFixed(1)}">${escaped(words)}</text>`);
-        if (isEnd && newest >= left && newest <= left + width + 1) {
-          parts.push(`<circle class="${look} now" cx="${newest.toFixed(1)}" cy="${y.toFixed(1)}" r="2.5"/>`);
-        }
-      }
-    }
-    return parts.join("");
-  }
-
-  /** Where a label stands: a level at both signs, anything else at its newest value. */
-  function placesOf(plot, what, ends) {
-    if (what in ends) {
-      return ends[what] === null ? [] : [[ends[what], ""], [-ends[what], "−"]];
-    }
-    const trace = plot.data.find((one) => one.meta && one.meta.rows === what);
-    return trace ? [[trace.y[trace.y.length - 1], ""]] : [];
-  }
-
-  /** Move labels apart, each as little as may be, within the height of their chart. */
-  function spread(column, top, bottom) {
-    column.sort((one, other) => one.y - other.y);
-    const step = Math.min(LABEL_HEIGHT, (bottom - top) / Math.max(1, column.length - 1));
-    let groups = column.map((label) => ({ labels: [label], middle: label.y }));
-    for (let moved = true; moved; ) {
-      moved = false;
-      for (const group of groups) {
-        const half = (step * (group.labels.length - 1)) / 2;
-        group.middle = Math.min(Math.max(group.middle, top + half), bottom - half);
-      }
-      for (let index = 1; index < groups.length && !moved; index++) {
-        const [above, below] = [groups[index - 1], groups[index]];
-        const apart = (step * (above.labels.length + below.labels.length)) / 2;
-        if (below.middle - above.middle < apart - 0.01) {
-          const labels = [...above.labels, ...below.labels];
-          const middle = labels.reduce((sum, label) => sum + label.y, 0) / labels.length;
-          groups = [...groups.slice(0, index - 1), { labels, middle }, ...groups.slice(index + 1)];
-          moved = true;
-        }
-      }
-    }
-    for (const { labels, middle } of groups) {
-      labels.forEach((label, index) => {
-        label.at = middle + step * (index - (labels.length - 1) / 2);
-      });
-    }
-  }
-
-  function segment(plot, name, value, span) {
-    const closed = plot.data.find((trace) => trace.meta && trace.meta.rows === name);
-    const last = closed && closed.y[closed.y.length - 1];
-    if (typeof value !== "number" || typeof last !== "number") {
-      return "";
-    }
-    const x = plot._fullLayout.xaxis;
-    const y = plot._fullLayout[(closed.yaxis || "y").replace("y", "yaxis")];
-    const [left, right] = [span.last, span.last + span.step].map((time) => x._offset + x.l2p(time));
-    const [from, to] = [last, value].map((level) => y._offset + y.l2p(level));
-    const inside = left >= x._offset && right <= x._offset + x._length + 1 &&
-      Math.min(from, to) >= y._offset - 4 && Math.max(from, to) <= y._offset + y._length + 4;
-    if (!inside) {
-      return "";
-    }
-    // A bar of a long history is under a pixel wide: the dots keep to the eye's measure.
-    const end = Math.max(right, left + 6);
-    const look = name.length === 1 && name !== "z" ? name : "t";
-    return `<path class="${look} forming" d="M${left.toFixed(1)} ${from.toFixed(1)}L${end.toFixed(1)} ${to.toFixed(1)}"/>` +
-      `<circle class="${look} forming" cx="${end.toFixed(1)}" cy="${to.toFixed(1)}" r="2.5"/>`;
-  }
-
   function plotOf(id) {
     const plot = document.querySelector(`#${id} .js-plotly-plot`);
     return plot && plot._fullLayout && plot.data && plot.data.length ? plot : null;
   }
 
-  /** Show new rows, and go on with the newest bar where it is followed. Rows that would not move the
-      charts by a pixel wait for more of them: until then they are drawn over the charts. */
+  // Charts that nobody sees, below the fold: they are drawn when they come into view.
+  const unseen = new Set();
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) {
+        unseen.add(target);
+      } else if (unseen.delete(target) && isBehind(target)) {
+        drawAnew(target);
+      }
+    }
+  });
+
+  /** Show new rows, and go on with the newest bar where it is followed. They are drawn over the charts
+      as long as there is room for them: to draw all anew for each would cost a hundred times as much. */
   function redraw(id, isMarked) {
     const plot = plotOf(id);
-    if (plot && (isMarked || isDue(plot))) {
+    if (!plot) {
+      return;
+    }
+    observer.observe(plot);
+    if (!unseen.has(plot) && (isMarked || isDue(plot))) {
       drawAnew(plot);
     }
+    span().describe(plot);
   }
 
-  function drawAnew(plot) {
-    for (const [key, value] of Object.entries(changeOf(plot) || {})) {
+  const linesOf = (plot) => plot.data.filter((trace) => trace.rows);
+  const rangeOf = (plot) => span().axis({ data: plot.data, layout: plot._fullLayout }, plot._fullLayout.xaxis._length).range;
+  const isBehind = (plot) => linesOf(plot).some(({ rows }) => rows.drawn.count !== rows.y.length);
+
+  function drawAnew(plot, change = changeOf(plot)) {
+    for (const [key, value] of Object.entries(change || {})) {
       const [axis, part] = key.split(".");
       plot.layout[axis][part] = value;
     }
+    lines().fill(plot.data, rangeOf(plot), plot._fullLayout.xaxis._length);
     window.Plotly.redraw(plot);
   }
 
-  const linesOf = (plot) => plot.data
-    .map((trace, index) => ({ trace, drawn: plot.calcdata && plot.calcdata[index] ? plot.calcdata[index].length : 0 }))
-    .filter(({ trace }) => trace.meta && trace.meta.rows);
-  const axisOf = (plot, trace) => plot._fullLayout[(trace.yaxis || "y").replace("y", "yaxis")];
-  const isBehind = (plot) => linesOf(plot).some(({ trace, drawn }) => drawn !== trace.y.length);
-
-  /** Whether rows that are not drawn yet are in view, and need more room than they have there. */
+  /** Whether what has come since a plot was drawn needs more room, or a level has moved. */
   function isDue(plot) {
-    const { xaxis } = plot._fullLayout;
-    const [from, to] = xaxis.range.map((moment) => xaxis.d2l(moment));
-    return linesOf(plot).some(({ trace, drawn }) => {
-      const rows = trace.y.length - drawn;
-      if (!drawn || rows < 0) {
-        return true;
+    const { xaxis, meta } = plot._fullLayout;
+    const [from, to] = span().inView(plot);
+    const pixels = xaxis._length / (to - from);
+    const isFollowed = !span().wholeOf(plot) || span().follows(meta.view);
+    return linesOf(plot).some((trace) => {
+      const { x0, dx, y, drawn } = trace.rows;
+      const newest = x0 + (y.length - 1) * dx;
+      if (!drawn.count || y.length < drawn.count || (newest - to) * pixels >= 1) {
+        return !drawn.count || isFollowed;
       }
-      if (trace.x0 + drawn * trace.dx > to) {
-        return false;
-      }
-      const [low, high] = axisOf(plot, trace).range;
-      const isOutside = trace.y.slice(drawn).some((value) => value !== null && (value < low || value > high));
-      return isOutside || (rows * trace.dx * xaxis._length) / (to - from) >= 1;
-    });
+      const [low, high] = overlay().axisOf(plot, trace).range;
+      const isInView = x0 + drawn.count * dx <= to;
+      return isInView && y.slice(drawn.count).some((value) => value !== null && (value < low || value > high));
+    }) || plot.data.some((trace, index) => trace.meta.as === "level" && hasMoved(plot, trace, index));
   }
 
-  /** Rows that wait to be drawn, as lines over the charts. */
-  function tails(plot) {
-    const { xaxis } = plot._fullLayout;
-    const end = xaxis.d2l(xaxis.range[1]);
-    return linesOf(plot).map(({ trace, drawn }) => {
-      const axis = axisOf(plot, trace);
-      const places = [];
-      for (let row = Math.max(0, drawn - 1); row < trace.y.length && trace.x0 + row * trace.dx <= end; row++) {
-        if (typeof trace.y[row] === "number") {
-          places.push(`${(xaxis._offset + xaxis.l2p(trace.x0 + row * trace.dx)).toFixed(1)} ${(axis._offset + axis.l2p(trace.y[row])).toFixed(1)}`);
-        }
-      }
-      return drawn && places.length > 1 && trace.line.width
-        ? `<path class="tail" stroke="${trace.line.color}" stroke-width="${trace.line.width}" d="M${places.join("L")}"/>`
-        : "";
-    }).join("");
+  /** Whether a level in view stands a pixel or more from where it was drawn. */
+  function hasMoved(plot, trace, index) {
+    const axis = overlay().axisOf(plot, trace);
+    const [was, is] = [plot.calcdata[index][0].y, trace.y[0]]
+      .map((level) => (typeof level === "number" ? axis.l2p(level) : NaN));
+    const isInView = [was, is].some((place) => place >= 0 && place <= axis._length);
+    return isInView && !(Math.abs(was - is) < 1);
   }
 
   /** Bind once: after zooming in time, values fill the height again. */
@@ -284,12 +186,10 @@
         plot.on(event, () => after(plot));
       }
       plot.on("plotly_relayout", (change) => {
-        if (plot.pairdeskOwn > 0) {
-          plot.pairdeskOwn -= 1;
-        } else if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
+        if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
           span().moved(plot);
-          fit(plot);
         }
+        fit(plot);
       });
     }
     fit(plot);
@@ -298,17 +198,17 @@
 
   /** What stands over a plot moves with it. */
   function after(plot) {
-    for (const caption of document.querySelectorAll(".caption[data-axis]")) {
+    const captions = [...document.querySelectorAll(".caption[data-axis]")];
+    const heights = captions.map((caption) => caption.offsetHeight); // all read before any is moved
+    captions.forEach((caption, index) => {
       const axis = plot._fullLayout[caption.dataset.axis];
       if (axis) { // there are none while nothing is drawn
-        caption.style.top = `${Math.round(axis._offset - caption.offsetHeight)}px`;
+        caption.style.top = `${Math.round(axis._offset - heights[index])}px`;
       }
-    }
+    });
     window.pairdesk.crosshair.draw();
     window.pairdesk.explain.mark();
-    if (overlay) {
-      overlay();
-    }
+    overlay().again();
   }
 
   const changeOf = (plot) => (span().wholeOf(plot)
@@ -317,15 +217,13 @@
 
   /** Time, and the values of what is in view over the whole height. */
   function fit(plot) {
-    if (isBehind(plot)) {
-      drawAnew(plot); // to move the axes alone would leave out what waits
-      return;
-    }
+    const { _length: width } = plot._fullLayout.xaxis;
+    const range = rangeOf(plot);
     const change = changeOf(plot);
-    if (change) {
-      plot.pairdeskOwn = (plot.pairdeskOwn || 0) + 1; // it is told of as a reader's own move is
-      window.Plotly.relayout(plot, change);
+    if (change || linesOf(plot).some((trace) => !lines().isFilled(trace, range, width))) {
+      drawAnew(plot, change);
     }
+    span().describe(plot);
   }
 
   function heights(plot, from, to, isWhole) {
@@ -350,21 +248,17 @@
 
   function valuesWithin(plot, axis, from, to, more) {
     let [low, high] = [Math.min(Infinity, ...more), Math.max(-Infinity, ...more)];
+    const take = (value) => {
+      if (typeof value === "number") {
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
+    };
+    // Far levels would flatten what one has zoomed in to see.
     for (const trace of plot.data) {
-      if ((trace.yaxis || "y") !== axis || !(trace.meta.rows || trace.meta.end)) {
-        continue;
-      }
-      if (trace.meta.as === "level") {
-        continue; // far levels would flatten what one has zoomed in to see
-      }
-      const begin = trace.x0 === undefined ? 0 : Math.max(0, Math.floor((from - trace.x0) / trace.dx));
-      const end = trace.x0 === undefined ? trace.y.length : Math.ceil((to - trace.x0) / trace.dx) + 1;
-      for (let row = begin; row < Math.min(end, trace.y.length); row++) {
-        const inside = trace.x0 !== undefined || (trace.x[row] >= from && trace.x[row] <= to);
-        if (typeof trace.y[row] === "number" && inside) {
-          low = Math.min(low, trace.y[row]);
-          high = Math.max(high, trace.y[row]);
-        }
+      if (trace.rows && (trace.yaxis || "y") === axis) {
+        const { x0, dx, y } = trace.rows;
+        y.slice(Math.max(0, Math.floor((from - x0) / dx)), Math.max(0, Math.ceil((to - x0) / dx) + 1)).forEach(take);
       }
     }
     const margin = 0.06 * (high - low) || Math.abs(high) * 1e-3;
@@ -372,6 +266,6 @@
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    charts: { figure, setEnds, append, drawOver, drawAgain: () => overlay && overlay(), redraw, watch, fit, plotOf, said: (what) => saidNow[what] },
+    charts: { figure, setEnds, append, redraw, watch, fit, plotOf },
   });
 })();

@@ -22,7 +22,7 @@
 
   function valueOf(plot, rows, at, part = "y") {
     const trace = plot.data.find((one) => one.meta && one.meta.rows === rows);
-    const value = trace && trace[part][at];
+    const value = trace && window.pairdesk.lines.rowsOf(trace)[part][at];
     return typeof value === "number" ? value : null;
   }
 
@@ -33,7 +33,7 @@
   /** A price in the decimals of the label beside the chart, which are the exchange's. */
   function priceWords(plot, leg, at) {
     const price = valueOf(plot, leg, at, "customdata");
-    const label = charts().said(leg) || "";
+    const label = window.pairdesk.overlay.said(leg) || "";
     const digits = label.includes(".") ? label.length - label.indexOf(".") - 1 : 0;
     return price === null ? "–" : price.toLocaleString("en-US", {
       minimumFractionDigits: digits, maximumFractionDigits: Math.max(digits, price < 1 ? 8 : 0),

@@ -41,7 +41,7 @@
 
   /** Runs of rows that lack a leg: [first row, row after the last]. */
   function missing(plot) {
-    const { y } = plot.data.find((trace) => trace.meta && trace.meta.rows === "a");
+    const { y } = plot.data.find((trace) => trace.meta && trace.meta.rows === "a").rows;
     const runs = [];
     for (let row = 0; row < y.length; row++) {
       if (y[row] === null) {

@@ -3,7 +3,8 @@
   "use strict";
 
   const IDS = {
-    busy: "live-busy",
+    cursor: "live-cursor",
+    delta: "live-delta",
     emptyLink: "live-empty-link",
     copyLink: "copy-link",
     equityChart: "live-equity-chart",
@@ -11,19 +12,24 @@
     expectancyChart: "live-expectancy-chart",
     overlay: "live-overlay",
     pairChart: "live-pair-chart",
+    reload: "live-reload",
+    request: "live-request",
     roundTrips: "live-round-trips",
     signal: "live-signal",
     symbols: "page-symbols",
     tradesCsv: "live-trades-csv",
     verdict: "live-verdict-line",
+    worth: "live-worth",
   };
   const RELOAD_PAUSE_MS = 5000;
-  const RETRY_MS = 3000;
+  const JUDGED_AFTER_MS = 400;
 
   // The screen shown: its figures' arrays grow with every delta.
   let shown = null;
   let shownAt = 0;
-  let busySince = null; // a question whose answer may never come: dash does not say
+  let cursor = null; // how far the screen has come
+  let ask = null;
+  let judging = null;
   let symbolsListed = 0;
   let drawn = {}; // of which answer the expectancy chart is
   let over = {}; // what is drawn over the charts
@@ -34,11 +40,12 @@
   const clock = () => window.pairdesk.clock;
   const unchanged = () => shell().unchanged();
   const set = (id, props) => shell().set(id, props);
+  const element = (id) => document.getElementById(id);
 
   function writeLooks(content) {
     if (content.looks) {
-      set(IDS.signal, { className: content.looks.signal });
-      set(IDS.verdict, { className: content.looks.verdict });
+      element(IDS.signal).className = content.looks.signal;
+      element(IDS.verdict).className = content.looks.verdict;
     }
     const words = shell().textOf("z");
     if (words && shown) {
@@ -49,10 +56,10 @@
 
   function drawOver(changed, span) {
     over = { ...over, ...changed };
-    charts().drawOver(IDS.pairChart, IDS.overlay, over, span);
+    window.pairdesk.overlay.draw(IDS.pairChart, IDS.overlay, over, span);
   }
 
-  function spanOf(cursor) {
+  function spanOf() {
     return { first: cursor.first_ms, last: cursor.last_ms, step: shown.step_ms };
   }
 
@@ -60,6 +67,7 @@
     // What was told after a screen of the same parameters stands until it is told anew.
     shell().write(shown && shown.key === screen.key ? {} : screen.later);
     shown = screen;
+    cursor = screen.cursor;
     window.pairdesk.controls.onScreen(screen.key);
     shownAt = Date.now();
     shell().write(screen.texts);
@@ -73,10 +81,10 @@
       set(IDS.symbols, { data: screen.symbols });
     }
     const [words, href] = screen.way_out || ["", "#"];
-    set(IDS.emptyLink, { children: words, href });
-    set(IDS.tradesCsv, { href: screen.links.trades });
-    set(IDS.equityCsv, { href: screen.links.equity });
-    const span = screen.figures ? spanOf(screen.cursor) : null;
+    Object.assign(element(IDS.emptyLink), { textContent: words, href });
+    element(IDS.tradesCsv).href = screen.links.trades;
+    element(IDS.equityCsv).href = screen.links.equity;
+    const span = screen.figures ? spanOf() : null;
     window.pairdesk.candles.onScreen(screen);
     if (span) {
       charts().setEnds(screen.figures.pair, screen.ends, span);
@@ -85,19 +93,50 @@
     drawOver({ labels: screen.labels, ends: screen.ends, forming: screen.forming }, span);
     window.pairdesk.toasts.entered(screen.news);
     window.pairdesk.explain.onScreen(screen);
+    clearTimeout(judging); // of the screen before
+    if (screen.figures) {
+      judgeSoon();
+    }
   }
 
-  let watching = false;
+  /** Have the record judged, two hundred runs on noise, once one stays with a pair: who goes on to the
+      next one is not to wait for them. */
+  function judgeSoon() {
+    clearTimeout(judging);
+    judging = setTimeout(() => set(IDS.worth, { data: { query: shown.key } }), JUDGED_AFTER_MS);
+  }
 
-  function watchSilence() {
-    if (!watching) {
-      watching = true;
-      clock().every(({ own }) => {
-        if (busySince !== null && own - busySince >= RETRY_MS) {
-          busySince = null;
-          set(IDS.busy, { data: false });
-        }
-      });
+  /** Put what is newer than the screen on it. */
+  function extend(delta) {
+    if (delta.reload) {
+      if (Date.now() - shownAt > RELOAD_PAUSE_MS || !shown.figures) {
+        set(IDS.reload, { data: Date.now() });
+      }
+      return;
+    }
+    shell().write(delta.texts);
+    shell().writeStrip(delta.strip);
+    writeLooks(delta);
+    shell().writeNotices(delta.notices);
+    cursor = { ...cursor, ...delta.cursor };
+    const span = shown.figures ? spanOf() : null;
+    if (delta.rows) {
+      clock().setBar(span.last + span.step, span.step);
+      charts().append(shown.figures.pair, delta, span);
+      charts().append(shown.figures.equity, delta, span);
+      if (delta.trips) {
+        window.pairdesk.table.change(delta.trips);
+      }
+      const isMarked = Object.keys(delta.marks).length > 0 || Boolean(delta.trips);
+      charts().redraw(IDS.equityChart, isMarked);
+      charts().redraw(IDS.pairChart, isMarked);
+    }
+    if (delta.ends || delta.forming) {
+      drawOver({ ends: delta.ends || over.ends, forming: delta.forming || over.forming }, span);
+    }
+    window.pairdesk.toasts.entered(delta.news);
+    if (delta.trips && delta.trips.add) {
+      judgeSoon(); // another trade is another record
     }
   }
 
@@ -108,10 +147,9 @@
     desk_live: {
       draw(screen) {
         if (!screen) {
-          return [unchanged(), unchanged(), unchanged(), unchanged()];
+          return [unchanged(), unchanged()];
         }
-        const isNew = screen !== shown;
-        if (isNew) {
+        if (screen !== shown) {
           showScreen(screen);
         }
         const figures = screen.figures || {};
@@ -119,8 +157,6 @@
         return [
           charts().figure(figures.pair, IDS.pairChart),
           charts().figure(figures.equity, IDS.equityChart),
-          isNew ? screen.cursor : unchanged(),
-          isNew && screen.figures ? { query: screen.key } : unchanged(),
         ];
       },
 
@@ -139,48 +175,21 @@
         return charts().figure(expectancy.figure, IDS.expectancyChart);
       },
 
-      extend(delta, cursor) {
-        if (!delta || !shown || !cursor || delta.key !== cursor.key) {
-          return [unchanged(), unchanged(), unchanged()];
+      /** A beat of the clock: ask for what is newer. Of another screen than that on it, an answer is
+          left aside. */
+      beat(count, request) {
+        if (cursor && request) {
+          const told = cursor;
+          ask = ask || window.pairdesk.asker(`${IDS.delta}.data`);
+          ask({ [`${IDS.cursor}.data`]: told }, { [`${IDS.request}.data`]: request })
+            .then((delta) => delta && cursor === told && extend(delta));
         }
-        if (delta.reload) {
-          const due = Date.now() - shownAt > RELOAD_PAUSE_MS || !shown.figures;
-          return [unchanged(), due ? Date.now() : unchanged(), unchanged()];
-        }
-        if (delta.rows && delta.after !== cursor.last_ms) {
-          return [unchanged(), unchanged(), unchanged()];
-        }
-        shell().write(delta.texts);
-        shell().writeStrip(delta.strip);
-        writeLooks(delta);
-        shell().writeNotices(delta.notices);
-        const next = { ...cursor, ...delta.cursor };
-        const span = shown.figures ? spanOf(next) : null;
-        if (delta.rows) {
-          clock().setBar(span.last + span.step, span.step);
-          charts().append(shown.figures.pair, delta, span);
-          charts().append(shown.figures.equity, delta, span);
-          if (delta.trips) {
-            window.pairdesk.table.change(delta.trips);
-          }
-          const isMarked = Object.keys(delta.marks).length > 0 || Boolean(delta.trips);
-          charts().redraw(IDS.equityChart, isMarked);
-          charts().redraw(IDS.pairChart, isMarked);
-        }
-        if (delta.ends || delta.forming) {
-          drawOver({ ends: delta.ends || over.ends, forming: delta.forming || over.forming }, span);
-        }
-        window.pairdesk.toasts.entered(delta.news);
-        // Another trade is another record: it is judged again.
-        return [next, unchanged(), delta.trips && delta.trips.add ? { query: delta.key } : unchanged()];
+        return unchanged();
       },
 
-      /** The clock stands while a delta is under way or nobody looks; silence never stops it. */
-      pause(busy) {
-        watchSilence();
-        busySince = busy ? clock().own() : null;
-        clock().retryAt(busy ? busySince + RETRY_MS : null);
-        return Boolean(busy) || document.hidden;
+      /** The clock stands while nobody looks. */
+      pause() {
+        return document.hidden;
       },
 
       fold(clicks, expanded) {

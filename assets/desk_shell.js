@@ -16,12 +16,14 @@
   const set = (id, props) => window.dash_clientside.set_props(id, props);
   const textOf = (key) => texts.get(key);
 
+  /** Texts are the scripts' own: told through dash, each would have every component look for changes. */
   function write(changed) {
     for (const [key, words] of Object.entries(changed || {})) {
-      if (texts.get(key) !== words) {
-        texts.set(key, words);
-        set(IDS.text(key), { children: words, title: words });
+      const part = document.getElementById(IDS.text(key));
+      if (part && texts.get(key) !== words) {
+        Object.assign(part, { textContent: words, title: words });
       }
+      texts.set(key, words);
     }
   }
 
@@ -30,8 +32,8 @@
       write(strip.texts);
       window.pairdesk.clock.sync(strip);
       document.documentElement.dataset.feed = strip.feed;
-      set(IDS.badge, {
-        children: strip.badge.label,
+      Object.assign(document.getElementById(IDS.badge), {
+        textContent: strip.badge.label,
         title: strip.badge.words,
         className: `badge-desk ${strip.badge.look}`,
       });

@@ -78,10 +78,14 @@
     }
   }
 
-  const wholeOf = ({ data }) => {
-    const rows = data.find((trace) => trace.meta && trace.meta.rows === "z");
-    return rows && { first: rows.x0, step: rows.dx, last: rows.x0 + rows.dx * (rows.y.length - 1), count: rows.y.length };
-  };
+  function wholeOf({ data }) {
+    const trace = data.find(({ meta }) => meta && meta.rows === "z");
+    if (!trace) {
+      return null;
+    }
+    const { x0: first, dx: step, y } = window.pairdesk.lines.rowsOf(trace);
+    return { first, step, last: first + step * (y.length - 1), count: y.length };
+  }
 
   // Plotly keeps times as text, to the tenth of a millisecond.
   const isOther = (range, other) => range.some((moment, index) => Math.abs(moment - other[index]) > 1);
@@ -143,7 +147,6 @@
         changed[`xaxis.${part}`] = wanted[part];
       }
     }
-    describe(layout.meta.view, whole, wanted.range);
     return Object.keys(changed).length ? changed : null;
   }
 
@@ -169,11 +172,14 @@
   const plotNow = () => window.pairdesk.charts.plotOf(IDS.chart);
 
   /** Say above the charts what is in view, and which buttons hold. */
-  function describe(view, whole, [from, to]) {
+  function describe(plot) {
     const place = head();
-    if (!place) {
+    const whole = wholeOf(plot);
+    if (!place || !whole) {
       return;
     }
+    const { view } = plot._fullLayout.meta;
+    const [from, to] = rangeOf(view, whole) || [whole.first, whole.last];
     const begin = Math.max(from, whole.first);
     const end = Math.min(to, whole.last);
     const count = Math.max(0, Math.floor((end - begin) / whole.step) + 1);
@@ -314,6 +320,6 @@
 
   bind();
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    span: { STEPS, axis, change, moved, inView, momentWords, show, wholeOf },
+    span: { STEPS, axis, change, describe, follows, inView, momentWords, moved, show, wholeOf },
   });
 })();

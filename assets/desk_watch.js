@@ -7,6 +7,7 @@
     firing: "firing-count",
     interval: "watch-interval",
     marks: "watch-marks",
+    news: "watch-news",
     request: "watch-request",
   };
   const EVERY_MS = 1000;
@@ -21,6 +22,7 @@
   const OWN = new Set(["open", "value", "checked"]);
 
   let begun = false;
+  let askNow = null;
   let asked = readHash();
   let marks = {};
   let texts = {};
@@ -54,9 +56,12 @@
     return found ? { [found[1]]: Number(found[2]) } : {};
   }
 
-  function send() {
+  function send(isUrgent = true) {
     const since = away ? { id: away.id, ms: away.ms } : null;
-    shell().set(IDS.request, { data: { path: location.pathname, asked, since } });
+    const request = { path: location.pathname, asked, since };
+    askNow = askNow || window.pairdesk.asker(`${IDS.news}.data`);
+    askNow({ [`${IDS.marks}.data`]: marks }, { [`${IDS.request}.data`]: request }, isUrgent)
+      .then((answer) => answer && take(answer));
   }
 
   /** Ask for something else; null takes a wish back. */
@@ -218,11 +223,8 @@
   };
 
   function take(answer) {
-    if (!answer) {
-      return shell().unchanged();
-    }
     if (JSON.stringify(answer.asked) !== JSON.stringify(asked)) {
-      return shell().unchanged(); // of before the last click
+      return; // of before the last click
     }
     aheadMs = answer.now_ms - Date.now();
     const order = Object.entries(answer.changed).sort(([a], [b]) => Number(a in takers) - Number(b in takers));
@@ -240,7 +242,6 @@
     if (answer.more) {
       setTimeout(send, SOON_MS);
     }
-    return marks;
   }
 
   /** How often to ask: sooner in the first seconds of a minute, when bars have closed. */
@@ -311,7 +312,11 @@
   });
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     desk_watch: {
-      take,
+      beat() {
+        send(false);
+        return shell().unchanged();
+      },
+
       /** Called when the page is there, and whenever it is hidden or shown. */
       pace() {
         if (!begun) {

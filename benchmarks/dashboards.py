@@ -176,7 +176,6 @@ class Dashboard:
         self._request = {"query": query, "note": ""}
         self._tally = tally
         self._cursor: Any = None
-        self._count = 0
 
     async def open(self) -> None:
         """Fetch the whole screen."""
@@ -190,13 +189,12 @@ class Dashboard:
 
     async def tick(self) -> None:
         """Ask once for what is newer."""
-        self._count += 1
         try:
             delta, spent = await self._connection.callback(
                 "live-delta.data",
-                {"live-interval.n_intervals": self._count},
-                {"live-request.data": self._request, "live-cursor.data": self._cursor},
-                "live-interval.n_intervals",
+                {"live-cursor.data": self._cursor},
+                {"live-request.data": self._request},
+                "live-cursor.data",
             )
         except (OSError, ValueError) as error:
             self._tally.errors.append(str(error))

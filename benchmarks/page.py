@@ -34,7 +34,7 @@ QUERY = f"symbol_a=AAAUSDT&symbol_b=BBBUSDT&timeframe=1s&bars={ROWS}"
 DRAWN = """() => { const plot = document.querySelector('#live-pair-chart .js-plotly-plot');
     return Boolean(plot && plot.data && plot.data.length > 10); }"""
 ROWS_DRAWN = """rows => document.querySelector('#live-pair-chart .js-plotly-plot')
-    .data.find(trace => trace.meta.rows === 'z').y.length === rows"""
+    .data.find(trace => trace.meta.rows === 'z').rows.y.length === rows"""
 SWITCH = """pair => new Promise(done => {
     const began = performance.now();
     const plot = document.querySelector('#live-pair-chart .js-plotly-plot');
@@ -194,7 +194,7 @@ def _ticks(
     for _ in range(TICKS):
         rows = page.evaluate(
             "document.querySelector('#live-pair-chart .js-plotly-plot')"
-            ".data.find(trace => trace.meta.rows === 'z').y.length"
+            ".data.find(trace => trace.meta.rows === 'z').rows.y.length"
         )
         before = _busy_ms(session)
         sent.clear()

@@ -32,13 +32,9 @@ def tick_body(cursor: Any, request: Any = REQUEST) -> dict[str, Any]:
     return {
         "output": "live-delta.data",
         "outputs": {"id": "live-delta", "property": "data"},
-        "inputs": [{"id": "live-interval", "property": "n_intervals", "value": 7}],
-        "changedPropIds": ["live-interval.n_intervals"],
-        "parsedChangedPropsIds": ["live-interval.n_intervals"],
-        "state": [
-            {"id": "live-request", "property": "data", "value": request},
-            {"id": "live-cursor", "property": "data", "value": cursor},
-        ],
+        "inputs": [{"id": "live-cursor", "property": "data", "value": cursor}],
+        "changedPropIds": ["live-cursor.data"],
+        "state": [{"id": "live-request", "property": "data", "value": request}],
     }
 
 

@@ -260,7 +260,7 @@ class Screen:
         )
 
     def rows(self) -> int:
-        count: int = self.plot("plot.data.find(trace => trace.meta.rows === 'z').y.length")
+        count: int = self.plot("plot.data.find(trace => trace.meta.rows === 'z').rows.y.length")
         return count
 
     def deltas(self) -> list[str]:

@@ -51,7 +51,9 @@ def test_candles_are_the_api_s_bars_and_go_on_with_the_newest(
     )
     for leg, symbol in (("a", "BTCUSDT"), ("b", "ETHUSDT")):
         drawn = page.evaluate(LEVELS, leg)
-        base = screen.plot(f"plot.data.find(trace => trace.meta.rows === '{leg}').customdata[0]")
+        base = screen.plot(
+            f"plot.data.find(trace => trace.meta.rows === '{leg}').rows.customdata[0]"
+        )
         stored = bars(desk, symbol, desk.close_ms - len(drawn) * 60_000)
         assert 55 <= len(drawn) <= 62
         for (_, high, low), row in zip(drawn, stored, strict=True):
@@ -64,7 +66,7 @@ def test_candles_are_the_api_s_bars_and_go_on_with_the_newest(
     page.click(".ranges button:text-is('1 h')")
     desk.append_bar(BTCUSDT=0.004)
     top = bars(desk, "BTCUSDT", desk.close_ms - 60_000)[0][2]
-    base = screen.plot("plot.data.find(trace => trace.meta.rows === 'a').customdata[0]")
+    base = screen.plot("plot.data.find(trace => trace.meta.rows === 'a').rows.customdata[0]")
     page.wait_for_function(
         f"wanted => ({LEVELS})('a').some(([, high]) => Math.abs(high - wanted) < 0.01)",
         arg=100 * (top / base - 1),

@@ -1,8 +1,9 @@
 """What a new bar has the charts do: drawn anew only where it moves them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytestmark = [
@@ -10,7 +11,9 @@ pytestmark = [
     # flask-compress leaves closing a streamed asset to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
 ]
-Z = "plot.data.find(trace => trace.meta.rows === 'z')"
+Z = "plot.data.find(trace => trace.meta.rows === 'z').rows"
+NEWEST = f"({Z}.x0 + ({Z}.y.length - 1) * {Z}.dx)"
+RANGE_END = "plot._fullLayout.xaxis.d2l(plot._fullLayout.xaxis.range[1])"
 COUNTED = """() => { const own = Plotly.redraw; window.drawnAnew = 0;
     Plotly.redraw = plot => { window.drawnAnew += plot.closest('#live-pair-chart') ? 1 : 0;
         return own(plot); }; }"""
@@ -27,27 +30,36 @@ def add_bar(desk: Any, screen: Any) -> None:
     )
 
 
-def test_bar_of_less_than_a_pixel_is_drawn_over_the_charts_until_there_are_more(
+def test_bars_are_drawn_over_the_charts_as_long_as_there_is_room(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
     desk = start_desk()
-    screen = open_screen().open(desk.url)
-    width = screen.plot("plot._fullLayout.xaxis._length")
-    assert width < screen.rows(), "a bar is wider than a pixel here"
+    # Without costs no level moves from bar to bar: that would draw the charts anew.
+    screen = open_screen().open(f"{desk.url}/?fee_bps=0&slippage_bps=0")
     screen.page.evaluate(COUNTED)
+    room = screen.plot(f"({RANGE_END} - {NEWEST}) / {Z}.dx")
+    assert room > 5, "room for a few bars is left at the right"
     add_bar(desk, screen)
-    assert screen.page.evaluate("window.drawnAnew") == 0
     x, y = screen.plot(
         f"(() => {{ const z = {Z}, layout = plot._fullLayout; return ["
-        " layout.xaxis._offset + layout.xaxis.l2p(z.x0 + (z.y.length - 1) * z.dx),"
+        f" layout.xaxis._offset + layout.xaxis.l2p({NEWEST}),"
         " layout.yaxis3._offset + layout.yaxis3.l2p(z.y.at(-1))]; })()"
     )
     ends = screen.page.evaluate(PLACES)
     assert any(abs(end[0] - x) < 0.2 and abs(end[1] - y) < 0.2 for end in ends), (ends, x, y)
-    for _ in range(2):
+    band = screen.plot("plot.data.find(trace => trace.meta.rows === 'high').fillcolor")
+    area = f"#live-overlay .area[fill='{band}']"
+    fill = screen.page.locator(area).first.evaluate("one => getComputedStyle(one).fill")
+    assert fill != "none", "the band goes on too"
+    for _ in range(4):
         add_bar(desk, screen)
-    assert screen.page.evaluate("window.drawnAnew") == 1
-    assert screen.plot(f"plot.calcdata[plot.data.indexOf({Z})].length") >= screen.rows() - 1
+    assert screen.page.evaluate("window.drawnAnew") == 0
+    assert screen.plot(f"{Z}.drawn.count") == screen.rows() - 5
+    while screen.page.evaluate("window.drawnAnew") == 0:
+        assert screen.plot(f"({NEWEST} - {RANGE_END}) / {Z}.dx") < 3, "it has left the charts"
+        add_bar(desk, screen)
+    assert screen.plot(f"{Z}.drawn.count") == screen.rows()
+    assert screen.plot(f"{RANGE_END} - {NEWEST}") > 0, "there is room again"
     assert screen.complaints == []
 
 
@@ -63,7 +75,7 @@ def test_bar_out_of_view_draws_nothing_and_is_there_when_one_looks(
     assert screen.page.evaluate("window.drawnAnew") == 0
     screen.page.click("#live-charts [data-range=all]")
     screen.until(
-        lambda: screen.plot(f"plot.calcdata[plot.data.indexOf({Z})].length") == screen.rows(),
+        lambda: screen.plot(f"{Z}.drawn.count") == screen.rows(),
         "every row is drawn",
         lambda: screen.page.wait_for_timeout(20),
     )
@@ -84,3 +96,82 @@ def test_bar_far_beyond_what_is_in_view_is_drawn_at_once(
     )
     high = screen.plot("plot._fullLayout.yaxis.range[1]")
     assert high > 15, "the axis reaches the jump, in per cent"
+
+
+def fewest(y: Sequence[float | None], size: int) -> list[int]:
+    """Rows that are drawn of so many to a column: plainly, one column after another."""
+    rows: list[int] = []
+    for left in range(0, len(y), size):
+        column = list(range(left, min(left + size, len(y))))
+        values = [y[row] for row in column]
+        at_an_end = left == 0 or column[-1] == len(y) - 1
+        if size < 3 or at_an_end or None in values:
+            rows += column
+        else:
+            rows += sorted({column[values.index(low)] for low in (min(values), max(values))})
+    return rows
+
+
+def test_lines_of_many_rows_keep_the_lowest_and_the_highest_of_every_pixel(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    rng = np.random.default_rng(8)
+    walk: list[float | None] = rng.normal(size=2_003).cumsum().round(3).tolist()
+    walk[700:703], walk[950] = [None] * 3, None
+    flat = [1.0] * 2_003
+    picked = "([y, size]) => pairdesk.lines.picked(y, { begin: 0, end: y.length, size })"
+    for y in (walk, flat):
+        for size in (1, 2, 3, 6, 7, 500, 5_000):
+            assert screen.page.evaluate(picked, [y, size]) == fewest(y, size), size
+
+
+def test_a_zoomed_stretch_is_drawn_row_by_row_and_the_whole_in_few_points(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk()
+    screen = open_screen(390, 844).open(desk.url)
+    plotted = "(t => ({x: t.x, y: t.y, rows: t.rows}))(plot.data.find(t => t.meta.rows === 'z'))"
+    width = screen.plot("plot._fullLayout.xaxis._length")
+    whole = screen.plot(plotted)
+    y, x0, dx = (whole["rows"][part] for part in ("y", "x0", "dx"))
+    size = int(len(y) / width)
+    assert size >= 3, "several bars share a pixel here"
+    rows = fewest(y, whole["rows"]["drawn"]["size"])
+    assert len(whole["y"]) < 0.9 * len(y)
+    assert whole["y"] == [y[row] for row in rows]
+    assert whole["x"] == [x0 + row * dx for row in rows]
+    known = [value for value in y if value is not None]
+    drawn = [value for value in whole["y"] if value is not None]
+    assert (min(drawn), max(drawn)) == (min(known), max(known))
+    screen.plot(f"pairdesk.span.show(plot, {Z}.x0 + 500 * {Z}.dx, {Z}.x0 + 600 * {Z}.dx)")
+    near = screen.plot(plotted)
+    first = round((near["x"][0] - x0) / dx)
+    assert first <= 500
+    assert near["y"] == y[first : first + len(near["y"])]
+    assert first + len(near["y"]) > 600
+    assert screen.rows() == len(y), "rows out of view are kept"
+
+
+def test_a_chart_below_the_fold_is_drawn_when_one_comes_to_it(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk()
+    screen = open_screen(390, 844).open(desk.url)
+    page = screen.page
+    equity = "pairdesk.charts.plotOf('live-equity-chart')"
+    rows = f"{equity}.data[0].rows"
+    add_bar(desk, screen)  # from then on it is known whether it is seen
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)))")
+    drawn = page.evaluate(f"{rows}.drawn.count")
+    for _ in range(5):
+        add_bar(desk, screen)
+    assert page.evaluate(f"{rows}.y.length") == screen.rows(), "its rows are kept"
+    assert page.evaluate(f"{rows}.drawn.count") == drawn, "it was drawn unseen"
+    page.locator("#live-equity-chart").scroll_into_view_if_needed()
+    screen.until(
+        lambda: page.evaluate(f"{rows}.drawn.count") == screen.rows(),
+        "it is drawn when it is seen",
+        lambda: page.wait_for_timeout(20),
+    )
+    assert screen.complaints == []

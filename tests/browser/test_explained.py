@@ -15,7 +15,7 @@ pytestmark = [
     # flask-compress leaves closing a streamed asset to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
 ]
-Z = "plot.data.find(trace => trace.meta.rows === 'z')"
+Z = "plot.data.find(trace => trace.meta.rows === 'z').rows"
 
 
 def api(desk: Any, path: str) -> dict[str, Any]:

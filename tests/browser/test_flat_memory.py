@@ -17,7 +17,7 @@ LOOKS = 30
 BARS_BETWEEN = 60
 """As many as a minute of 1s has."""
 DRAWN = """rows => document.querySelector('#live-pair-chart .js-plotly-plot')
-    .data.find(trace => trace.meta.rows === 'z').y.length !== rows"""
+    .data.find(trace => trace.meta.rows === 'z').rows.y.length !== rows"""
 MOST_GROWTH = 1.1
 """Of the last looks over those of the first third, in which caches still fill."""
 

@@ -42,14 +42,14 @@ def test_new_bar_arrives_as_a_small_delta_and_zoom_stays(
     screen = open_screen().open(desk.url)
     rows = screen.rows()
     screen.plot(
-        "Plotly.relayout(plot, {'xaxis.range': [plot.data.find(t => t.meta.rows === 'z').x0,"
-        " plot.data.find(t => t.meta.rows === 'z').x0 + 7200000]}).then(() => 1)"
+        "Plotly.relayout(plot, {'xaxis.range': [plot.data.find(t => t.meta.rows === 'z').rows.x0,"
+        " plot.data.find(t => t.meta.rows === 'z').rows.x0 + 7200000]}).then(() => 1)"
     )
     zoom = screen.plot("plot.layout.xaxis.range.map(moment => plot._fullLayout.xaxis.d2l(moment))")
     desk.append_bar(BTCUSDT=2e-4, ETHUSDT=-1e-4)
     screen.page.wait_for_function(
         "rows => document.querySelector('#live-pair-chart .js-plotly-plot')"
-        ".data.find(trace => trace.meta.rows === 'z').y.length === rows",
+        ".data.find(trace => trace.meta.rows === 'z').rows.y.length === rows",
         arg=rows + 1,
     )
     screen.wait_for_answer("live-delta.data")
@@ -58,7 +58,7 @@ def test_new_bar_arrives_as_a_small_delta_and_zoom_stays(
     assert len(carrying[0].encode()) < 2_400, carrying[0]
     body = api(desk)
     expect(screen.page.locator("#live-z")).to_have_text(minus(f"{body['zscore']:+.2f}"))
-    last = screen.plot("plot.data.find(trace => trace.meta.rows === 'z').y.at(-1)")
+    last = screen.plot("plot.data.find(trace => trace.meta.rows === 'z').rows.y.at(-1)")
     assert last == pytest.approx(body["zscore"], abs=6e-4)
     assert zoom == screen.plot(
         "plot.layout.xaxis.range.map(moment => plot._fullLayout.xaxis.d2l(moment))"

@@ -125,8 +125,8 @@ def test_labels_stand_apart_and_stay_on_the_second_screen_and_zoomed_in(
     check("1.5")
     zoom = "plot.layout.xaxis.range.map(moment => plot._fullLayout.xaxis.d2l(moment))"
     screen.plot(
-        "Plotly.relayout(plot, {'xaxis.range': [plot.data.find(t => t.meta.rows === 'z').x0,"
-        " plot.data.find(t => t.meta.rows === 'z').x0 + 36000000]}).then(() => 1)"
+        "Plotly.relayout(plot, {'xaxis.range': [plot.data.find(t => t.meta.rows === 'z').rows.x0,"
+        " plot.data.find(t => t.meta.rows === 'z').rows.x0 + 36000000]}).then(() => 1)"
     )
     before = screen.plot(zoom)
     check("1.5")

@@ -21,7 +21,7 @@ pytestmark = [
 IN_VIEW = "plot._fullLayout.xaxis.range.map(moment => plot._fullLayout.xaxis.d2l(moment))"
 NEWEST = (
     "(trace => trace.x0 + trace.dx * (trace.y.length - 1))"
-    "(plot.data.find(t => t.meta.rows === 'z'))"
+    "(plot.data.find(t => t.meta.rows === 'z').rows)"
 )
 HOUR = 3_600_000
 
@@ -76,7 +76,8 @@ def test_range_buttons_show_so_much_time_and_go_on_with_the_newest_bar(
     )
     assert screen.plot(IN_VIEW) == before, "what was fixed has moved"
     page.click(".ranges button:text-is('all')")
-    assert screen.plot(IN_VIEW)[0] <= screen.plot("plot.data.find(t => t.meta.rows === 'z').x0")
+    first = screen.plot("plot.data.find(t => t.meta.rows === 'z').rows.x0")
+    assert screen.plot(IN_VIEW)[0] <= first
     expect(page.locator("[data-do=follow]")).to_have_attribute("aria-pressed", "true")
     assert screen.complaints == []
 
@@ -152,15 +153,15 @@ def test_crosshair_reads_the_bar_under_the_pointer_in_every_caption(
     x = screen.plot(
         "(rows => plot.getBoundingClientRect().left + plot._fullLayout.xaxis._offset"
         f" + plot._fullLayout.xaxis.l2p(rows.x0 + {row} * rows.dx))"
-        "(plot.data.find(t => t.meta.rows === 'z'))"
+        "(plot.data.find(t => t.meta.rows === 'z').rows)"
     )
     _, y = place(screen, 0.5, 0.5)
     page.mouse.move(x, y)
     value = {
-        name: screen.plot(f"plot.data.find(t => t.meta.rows === '{name}').y[{row}]")
+        name: screen.plot(f"plot.data.find(t => t.meta.rows === '{name}').rows.y[{row}]")
         for name in ("z", "spread", "mean", "ols", "a", "b")
     }
-    price = screen.plot(f"plot.data.find(t => t.meta.rows === 'a').customdata[{row}]")
+    price = screen.plot(f"plot.data.find(t => t.meta.rows === 'a').rows.customdata[{row}]")
 
     expect(page.locator("#live-reading-z")).to_contain_text(minus(f"z {value['z']:+.2f}"))
     expect(page.locator("#live-reading-spread")).to_have_text(
@@ -175,7 +176,7 @@ def test_crosshair_reads_the_bar_under_the_pointer_in_every_caption(
     page.focus("#live-plots")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    last = screen.plot("plot.data.find(t => t.meta.rows === 'z').y.at(-3)")
+    last = screen.plot("plot.data.find(t => t.meta.rows === 'z').rows.y.at(-3)")
     expect(page.locator("#live-reading-z")).to_contain_text(minus(f"z {last:+.2f}"))
     page.keyboard.press("Escape")
     expect(page.locator("#live-reading-z")).to_have_text("")

@@ -91,15 +91,15 @@ def register(app: Dash, desk: Desk) -> None:
     def screen(request: object, reload: object) -> Any:
         return load_screen(desk, request)
 
+    # Asked by assets/desk_live.js at every beat of the interval, past dash's renderer: nothing sets
+    # the cursor there.
     @app.callback(
         Output(ids.DELTA, "data"),
-        Input(ids.INTERVAL, "n_intervals"),
+        Input(ids.CURSOR, "data"),
         State(ids.REQUEST, "data"),
-        State(ids.CURSOR, "data"),
         prevent_initial_call=True,
-        running=[(Output(ids.BUSY, "data"), True, False)],
     )
-    def delta(count: object, request: object, cursor: object) -> Any:
+    def delta(cursor: object, request: object) -> Any:
         try:
             return load_newer(desk, request, cursor)
         except Exception as error:

@@ -18,9 +18,8 @@ WORTH = "live-worth"
 EXPECTANCY = "live-expectancy"
 NOISE = "live-noise"
 
-# The clock: `BUSY` while a delta is under way.
+# The clock.
 INTERVAL = "live-interval"
-BUSY = "live-busy"
 
 PAIR_CHART = "live-pair-chart"
 OVERLAY = "live-overlay"

@@ -35,7 +35,6 @@ def _stores() -> list[dcc.Store | dcc.Interval]:
         dcc.Store(id=ids.RELOAD),
         dcc.Store(id=ids.DELTA),
         dcc.Store(id=ids.CURSOR),
-        dcc.Store(id=ids.BUSY, data=False),
         dcc.Store(id=ids.WORTH),
         dcc.Store(id=ids.EXPECTANCY),
         dcc.Store(id=ids.NOISE),

@@ -96,6 +96,14 @@ def _judged(
     return {"search": search, "values": dict(values), "query": query, "refused": list(refused)}
 
 
+def _news(answer: dict[str, Any], judged: object) -> dict[str, Any]:
+    """Leave out what controls go on saying: for each text every component looks for changes."""
+    told = judged.get("refused") if isinstance(judged, dict) else None
+    refused = [*answer["judged"]["refused"], *(told if isinstance(told, list) else [])]
+    quiet = {field: no_update for field in FIELDS if field not in refused}
+    return answer | {part: answer[part] | quiet for part in ("errors", "looks")}
+
+
 def _look(bad: bool) -> str:
     return "f bad" if bad else "f"
 
@@ -122,23 +130,29 @@ def register(app: Dash, desk: Desk) -> None:
             "retry": Input(ids.RETRY, "data"),
             "values": {field: Input(ids.control(field), "value") for field in FIELDS},
         },
-        state={"shown": State(REQUEST, "data")},
+        state={"shown": State(REQUEST, "data"), "judged": State(ids.JUDGED, "data")},
     )
     def parameters(
-        search: object, swap: object, retry: object, values: dict[str, Any], shown: object
+        search: object,
+        swap: object,
+        retry: object,
+        values: dict[str, Any],
+        shown: object,
+        judged: object,
     ) -> dict[str, Any]:
         again = ctx.triggered_id == ids.RETRY
         if again:
             shown = None  # what was asked for before has not come
         of_link = isinstance(retry, dict) and retry.get("link") is True
         if ctx.triggered_id in (None, URL) or (again and of_link):
-            return follow_link(desk, search, shown)
+            return _news(follow_link(desk, search, shown), judged)
         swapped = ctx.triggered_id == ids.SWAP
         by_id = {ids.control(field): field for field in FIELDS}
         changed = by_id.get(ctx.triggered_id, "") if isinstance(ctx.triggered_id, str) else ""
-        return follow_controls(
+        answer = follow_controls(
             desk, values, shown, swap=swapped, search=search, changed_field=changed
         )
+        return _news(answer, judged)
 
     app.clientside_callback(
         ClientsideFunction(namespace="desk_controls", function_name="follow"),

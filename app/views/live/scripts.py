@@ -16,19 +16,15 @@ def register(app: Dash) -> None:
         _in_browser("draw"),
         Output(ids.PAIR_CHART, "figure"),
         Output(ids.EQUITY_CHART, "figure"),
-        Output(ids.CURSOR, "data"),
-        Output(ids.WORTH, "data"),
         Input(ids.SCREEN, "data"),
         Input(page_ids.THEME, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        _in_browser("extend"),
-        Output(ids.CURSOR, "data", allow_duplicate=True),
-        Output(ids.RELOAD, "data"),
-        Output(ids.WORTH, "data", allow_duplicate=True),
-        Input(ids.DELTA, "data"),
-        State(ids.CURSOR, "data"),
+        _in_browser("beat"),
+        Output(ids.DELTA, "modified_timestamp"),
+        Input(ids.INTERVAL, "n_intervals"),
+        State(ids.REQUEST, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
@@ -49,7 +45,6 @@ def register(app: Dash) -> None:
     app.clientside_callback(
         _in_browser("pause"),
         Output(ids.INTERVAL, "disabled"),
-        Input(ids.BUSY, "data"),
         Input(page_ids.HIDDEN, "data"),
     )
     app.clientside_callback(

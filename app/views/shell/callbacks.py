@@ -16,9 +16,10 @@ def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
     """Bind the theme's switch (assets/desk_shell.js) and the page's tick (assets/desk_watch.js)."""
     tick.register(app, desk, views)
     app.clientside_callback(
-        ClientsideFunction(namespace="desk_watch", function_name="take"),
-        Output(ids.WATCH_MARKS, "data"),
-        Input(ids.WATCH_NEWS, "data"),
+        ClientsideFunction(namespace="desk_watch", function_name="beat"),
+        Output(ids.WATCH_NEWS, "modified_timestamp"),
+        Input(ids.WATCH_INTERVAL, "n_intervals"),
+        prevent_initial_call=True,
     )
     app.clientside_callback(
         ClientsideFunction(namespace="desk_watch", function_name="pace"),

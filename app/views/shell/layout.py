@@ -62,7 +62,7 @@ def page_layout(desk: Desk, views: Sequence[View], shown: View, who: str | None 
             shown.layout(desk),
             dcc.Store(id=ids.WATCH_REQUEST),
             dcc.Store(id=ids.WATCH_NEWS),
-            dcc.Store(id=ids.WATCH_MARKS, data={}),
+            dcc.Store(id=ids.WATCH_MARKS),
             dcc.Interval(id=ids.WATCH_INTERVAL, interval=1_000),
             html.Div(id=ids.TOASTS, className="toasts", role="status", **aria(label="News")),
             *dialogs(views),

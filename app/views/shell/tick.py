@@ -155,14 +155,15 @@ def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
     """Bind the tick."""
     tick = Tick(desk, views)
 
+    # Asked by assets/desk_watch.js at every beat of the interval, past dash's renderer: nothing
+    # sets the marks there.
     @app.callback(
         Output(ids.WATCH_NEWS, "data"),
-        Input(ids.WATCH_INTERVAL, "n_intervals"),
-        Input(ids.WATCH_REQUEST, "data"),
-        State(ids.WATCH_MARKS, "data"),
-        running=[(Output(ids.WATCH_INTERVAL, "disabled"), True, False)],
+        Input(ids.WATCH_MARKS, "data"),
+        State(ids.WATCH_REQUEST, "data"),
+        prevent_initial_call=True,
     )
-    def news(count: object, request: object, marks: object) -> Any:
+    def news(marks: object, request: object) -> Any:
         try:
             return tick.newer(request, marks)
         except Exception as error:
