@@ -35,9 +35,9 @@
     if (!answer.ok) {
       throw new Error(`${answer.status}`);
     }
-    const { response } = await answer.json();
+    const told = answer.status === 204 ? {} : (await answer.json()).response; // 204: nothing is new
     clock().answered();
-    return response[id] && response[id][property];
+    return told[id] && told[id][property];
   }
 
   /** One question at a time: while one is under way no other is asked, unless it is urgent; one

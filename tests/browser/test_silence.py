@@ -99,6 +99,19 @@ def test_a_server_that_is_gone_is_said_within_four_seconds_with_the_time_of_its_
     assert page.evaluate(z) == bright
 
 
+def test_an_answer_without_content_is_an_answer(desk: Any, open_screen: Callable[..., Any]) -> None:
+    screen = open_screen()
+    page = screen.page
+    page.clock.install()
+    screen.open(desk.url)
+    page.route("**/_dash-update-component*", lambda route: route.fulfill(status=204))
+    for _ in range(12):
+        page.clock.run_for(500)
+        page.evaluate("() => fetch('/healthz').then(() => 0)")  # what was asked is answered
+    assert len([status for _, status, _ in screen.answers if status == 204]) > 5
+    assert not page.is_visible("#silence"), "nothing new is taken for a server that is gone"
+
+
 def test_ages_go_on_between_answers_and_an_open_bar_ends(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
