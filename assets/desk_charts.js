@@ -15,28 +15,40 @@
   const lines = () => window.pairdesk.lines;
   const overlay = () => window.pairdesk.overlay;
 
+  /** The theme's colours by their names, each looked up once: hundreds of parts share a few. */
+  function palette() {
+    const style = getComputedStyle(document.documentElement);
+    const known = new Map();
+    return (name) => {
+      if (!known.has(name)) {
+        known.set(name, style.getPropertyValue(name).trim());
+      }
+      return known.get(name);
+    };
+  }
+
   /** A copy with css variables in place of their names; arrays stay the same ones. */
-  function painted(value, style) {
+  function painted(value, colour) {
     if (typeof value === "string") {
-      return value.startsWith("--") ? style.getPropertyValue(value).trim() : value;
+      return value.startsWith("--") ? colour(value) : value;
     }
     if (Array.isArray(value)) {
       // Of numbers they stay the same ones; of shapes and notes each is painted.
       const isOfParts = value[0] !== null && typeof value[0] === "object";
-      return isOfParts ? value.map((part) => painted(part, style)) : value;
+      return isOfParts ? value.map((part) => painted(part, colour)) : value;
     }
     if (value === null || typeof value !== "object") {
       return value;
     }
-    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, painted(part, style)]));
+    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, painted(part, colour)]));
   }
 
   function figure(source, id) {
-    const style = getComputedStyle(document.documentElement);
+    const colour = palette();
     if (!source) {
-      return painted(BLANK, style);
+      return painted(BLANK, colour);
     }
-    const layout = painted(source.layout, style);
+    const layout = painted(source.layout, colour);
     const frame = document.getElementById(id);
     const width = (frame ? frame.clientWidth : 900) - layout.margin.l - layout.margin.r;
     const axis = span().axis(source, width);
@@ -46,7 +58,7 @@
     }
     // Traces share their arrays with the source, so that new rows reach both.
     const data = source.data.map((trace) => {
-      const own = painted(trace, style);
+      const own = painted(trace, colour);
       return own.meta && own.meta.rows ? lines().kept(own) : own;
     });
     lines().fill(data, axis.range, width);

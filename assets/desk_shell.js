@@ -11,6 +11,7 @@
     text: (key) => `live-${key}`,
   };
   const texts = new Map();
+  let noticed = null; // what stands there, to be told once
 
   const unchanged = () => window.dash_clientside.no_update;
   const set = (id, props) => window.dash_clientside.set_props(id, props);
@@ -41,7 +42,9 @@
   }
 
   function writeNotices(lines) {
-    if (lines) {
+    const words = lines && JSON.stringify(lines);
+    if (lines && words !== noticed) {
+      noticed = words;
       set(IDS.notices, { children: lines });
     }
   }
