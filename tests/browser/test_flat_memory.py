@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.browser.words import api
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.soak,
@@ -13,6 +15,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
 ]
 
+QUERY = "timeframe=1s&window=60&bars=600"
 LOOKS = 30
 BARS_BETWEEN = 60
 """As many as a minute of 1s has."""
@@ -26,7 +29,7 @@ def test_half_an_hour_of_bars_at_1s_leaves_the_page_as_large_as_it_was(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any], soak_times: Any
 ) -> None:
     desk = start_desk(step_ms=1_000)
-    screen = open_screen().open(f"{desk.url}/?timeframe=1s&window=60&bars=600")
+    screen = open_screen().open(f"{desk.url}/?{QUERY}")
     page, rng = screen.page, np.random.default_rng(2)
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.enable")
@@ -37,6 +40,8 @@ def test_half_an_hour_of_bars_at_1s_leaves_the_page_as_large_as_it_was(
             rows = screen.rows()
             desk.append_bar(BTCUSDT=rng.normal(0, 1e-3), ETHUSDT=rng.normal(0, 1e-3))
             page.wait_for_function(DRAWN, arg=rows)
+        # The oldest rows leave 128 at a time: with them gone there are fewer than a minute ago.
+        assert screen.rows() == api(desk, QUERY)["bars"], "a bar was lost on the way"
         screen.answers.clear()  # the test's own
         screen.requests.clear()
         session.send("HeapProfiler.collectGarbage")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import MINUTE
-from tests.browser.words import minus
+from tests.browser.words import api, minus
 from tests.support.waiting import HANG_S
 
 pytestmark = [
@@ -79,6 +79,39 @@ def test_range_buttons_show_so_much_time_and_go_on_with_the_newest_bar(
     first = screen.plot("plot.data.find(t => t.meta.rows === 'z').rows.x0")
     assert screen.plot(IN_VIEW)[0] <= first
     expect(page.locator("[data-do=follow]")).to_have_attribute("aria-pressed", "true")
+    assert screen.complaints == []
+
+
+def test_zoom_outlives_thirty_bars_whole_screens_theme_and_hedge(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk()
+    screen = open_screen()
+    page = screen.page
+    page.clock.install()
+    query = "bars=560"  # of so many rows the oldest 128 leave at the 26th bar: a whole screen
+    screen.open(f"{desk.url}/?{query}")
+    z = "plot.data.find(t => t.meta.rows === 'z').rows"
+    screen.plot(f"pairdesk.span.show(plot, {z}.x0 + 18e6, {z}.x0 + 25e6)")
+    zoom = pytest.approx(screen.plot(IN_VIEW), abs=1)
+    screens = screen.count_answers("live-screen.data")
+
+    def meet(condition: Callable[[], bool], what: str) -> None:
+        screen.until(condition, what, lambda: page.clock.run_for(500))
+        assert screen.plot(IN_VIEW) == zoom, f"zoom is lost: {what}"
+
+    for number in range(30):
+        newest = screen.plot(NEWEST)
+        desk.append_bar(BTCUSDT=1e-4)
+        meet(lambda newest=newest: screen.plot(NEWEST) > newest, f"bar {number} is drawn")
+    assert screen.count_answers("live-screen.data") == screens + 1
+    ink = "plot._fullLayout.font.color"
+    was = screen.plot(ink)
+    page.keyboard.press("d")
+    meet(lambda: screen.plot(ink) != was, "another theme is drawn")
+    page.keyboard.press("h")
+    kalman = pytest.approx(api(desk, f"{query}&hedge=kalman")["zscore"], abs=6e-4)
+    meet(lambda: screen.plot(f"{z}.y.at(-1)") == kalman, "another hedge is drawn")
     assert screen.complaints == []
 
 
