@@ -7,7 +7,7 @@ from dash import no_update
 
 from app.services import Desk
 from app.views.links import control_values, query_of, read_link, read_query
-from app.views.live.parameters import follow_controls, follow_link
+from app.views.live.parameters import follow_controls, follow_link, told_anew
 
 
 def defaults(services: Desk, **changes: Any) -> dict[str, Any]:
@@ -77,6 +77,22 @@ def test_valid_controls_go_into_the_link_and_clear_every_mark(services: Desk) ->
         services, defaults(services, window="90"), answer["request"], swap=False
     )
     assert (again["request"], again["search"]) == (no_update, no_update)
+
+
+def test_a_mark_is_told_and_taken_back_and_others_are_left_alone(services: Desk) -> None:
+    bad = follow_controls(services, defaults(services, window="abc"), None, swap=False)
+    good = follow_controls(services, defaults(services, window="90"), None, swap=False)
+    for answer, judged, told in (
+        (bad, None, {"window": "Must be a whole number from 10 to 2000"}),
+        (good, bad["judged"], {"window": ""}),
+        (good, good["judged"], {}),
+        (good, {"refused": "window"}, {}),
+    ):
+        sent = told_anew(answer, judged)
+        for part in ("errors", "looks"):
+            assert {field for field, said in sent[part].items() if said is not no_update} == {*told}
+        assert {field: sent["errors"][field] for field in told} == told
+        assert sent["request"] is answer["request"]
 
 
 def test_swap_exchanges_the_legs(services: Desk) -> None:

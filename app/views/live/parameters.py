@@ -96,7 +96,7 @@ def _judged(
     return {"search": search, "values": dict(values), "query": query, "refused": list(refused)}
 
 
-def _news(answer: dict[str, Any], judged: object) -> dict[str, Any]:
+def told_anew(answer: dict[str, Any], judged: object) -> dict[str, Any]:
     """Leave out what controls go on saying: for each text every component looks for changes."""
     told = judged.get("refused") if isinstance(judged, dict) else None
     refused = [*answer["judged"]["refused"], *(told if isinstance(told, list) else [])]
@@ -145,14 +145,14 @@ def register(app: Dash, desk: Desk) -> None:
             shown = None  # what was asked for before has not come
         of_link = isinstance(retry, dict) and retry.get("link") is True
         if ctx.triggered_id in (None, URL) or (again and of_link):
-            return _news(follow_link(desk, search, shown), judged)
+            return told_anew(follow_link(desk, search, shown), judged)
         swapped = ctx.triggered_id == ids.SWAP
         by_id = {ids.control(field): field for field in FIELDS}
         changed = by_id.get(ctx.triggered_id, "") if isinstance(ctx.triggered_id, str) else ""
         answer = follow_controls(
             desk, values, shown, swap=swapped, search=search, changed_field=changed
         )
-        return _news(answer, judged)
+        return told_anew(answer, judged)
 
     app.clientside_callback(
         ClientsideFunction(namespace="desk_controls", function_name="follow"),
