@@ -6,6 +6,7 @@
 
   const PATH = "/_dash-update-component";
   const RETRY_MS = 3000;
+  const MOST_RETRY_MS = 15000;
 
   const clock = () => window.pairdesk.clock;
 
@@ -41,21 +42,26 @@
   }
 
   /** One question at a time: while one is under way no other is asked, unless it is urgent; one
-      without an answer is given up and asked again. */
+      without an answer is given up and asked again. Each time it is waited for twice as long: a server
+      that is slow gets to answer. */
   function asker(output) {
     let waiting = null;
+    let patience = RETRY_MS;
     return async function ask(inputs, state, isUrgent = false) {
       if (waiting && !isUrgent && clock().own() < waiting.until) {
         return undefined;
       }
       if (waiting) {
         waiting.controller.abort();
+        patience = isUrgent ? patience : Math.min(2 * patience, MOST_RETRY_MS);
       }
-      const mine = { controller: new AbortController(), until: clock().own() + RETRY_MS };
+      const mine = { controller: new AbortController(), until: clock().own() + patience };
       waiting = mine;
       clock().retryAt(mine.until);
       try {
-        return await answerOf(output, inputs, state, mine.controller.signal);
+        const told = await answerOf(output, inputs, state, mine.controller.signal);
+        patience = RETRY_MS;
+        return told;
       } catch (error) {
         console.info(`${output}: ${error.message}`); // the next beat asks again
         return undefined;

@@ -112,6 +112,29 @@ def test_an_answer_without_content_is_an_answer(desk: Any, open_screen: Callable
     assert not page.is_visible("#silence"), "nothing new is taken for a server that is gone"
 
 
+def test_a_slow_server_is_given_longer_each_time_until_it_answers(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen()
+    page = screen.page
+    page.clock.install()
+    screen.open(desk.url)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        is_tick = "live-delta.data" in (route.request.post_data or "")
+        held.append(route) if is_tick else route.abort()
+
+    page.route("**/_dash-update-component*", hold)
+    for _ in range(60):
+        page.clock.run_for(500)
+    # Given up after 3, 6 and 12 s: every 3 s an answer that takes longer would never be heard.
+    assert 3 <= len(held) <= 5
+    assert page.is_visible("#silence")
+    held[-1].continue_()
+    expect(page.locator("#silence")).to_be_hidden()
+
+
 def test_ages_go_on_between_answers_and_an_open_bar_ends(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:

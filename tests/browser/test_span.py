@@ -97,12 +97,13 @@ def test_zoom_outlives_thirty_bars_whole_screens_theme_and_hedge(
     screens = screen.count_answers("live-screen.data")
 
     def meet(condition: Callable[[], bool], what: str) -> None:
-        screen.until(condition, what, lambda: page.clock.run_for(500))
+        screen.until(condition, what, lambda: page.wait_for_timeout(20))
         assert screen.plot(IN_VIEW) == zoom, f"zoom is lost: {what}"
 
     for number in range(30):
         newest = screen.plot(NEWEST)
         desk.append_bar(BTCUSDT=1e-4)
+        page.clock.run_for(1_000)
         meet(lambda newest=newest: screen.plot(NEWEST) > newest, f"bar {number} is drawn")
     assert screen.count_answers("live-screen.data") == screens + 1
     ink = "plot._fullLayout.font.color"
