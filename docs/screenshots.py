@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Error, Page, sync_playwright
 
@@ -25,6 +26,18 @@ WATCHED = (
     ("XRPUSDT", "ADAUSDT", 1.0),
 )
 """Low entries, so that some fire soon."""
+JOBS = (
+    ("scanner", {"kind": "scan", "timeframe": "1h"}, "#scanner-table tbody tr"),
+    (
+        "lab",
+        {"kind": "sweep", "symbol_a": "SOLUSDT", "symbol_b": "LINKUSDT", "timeframe": "1h",
+         "bars": 4_320, "train_bars": 1_440, "window_values": "40, 60, 80, 100, 120, 160, 200, 240",
+         "entry_z_values": "1 to 4 by 0.25", "exit_z_values": "-0.5, 0, 0.5",
+         "hedge_values": "ols, kalman, ratio, shrunk, returns", "name": "wide, all hedges"},
+        ".heat td",
+    ),
+)  # fmt: skip
+"""What a view shows, the job that makes it, and what is there once it is shown."""
 PATIENCE_MS = 600_000
 SETTLED = """() => {
     const filled = (id) => document.getElementById(id)?.textContent;
@@ -51,17 +64,35 @@ def tour(page: Page, port: int) -> None:
     page.screenshot(path=str(HERE / "command.png"), clip=top)
     for symbol_a, symbol_b, entry_z in WATCHED:
         rule = {"kind": "zscore", "timeframe": "1m", "entry_z": entry_z, "paper": True}
-        answer = page.request.post(
-            f"http://127.0.0.1:{port}/api/rules",
-            data=rule | {"symbol_a": symbol_a, "symbol_b": symbol_b},
-            headers={"Origin": f"http://127.0.0.1:{port}"},
-        )
-        assert answer.ok, answer.text()
+        _post(page, port, "rules", rule | {"symbol_a": symbol_a, "symbol_b": symbol_b})
     for view, ready in (("alerts#alert-1", ".firing-card"), ("health", "#health-things tr")):
         page.goto(f"http://127.0.0.1:{port}/{view}")
         page.wait_for_selector(ready, timeout=PATIENCE_MS)
         page.wait_for_timeout(3_000)  # the watchlist's numbers come with the next ticks
         page.screenshot(path=str(HERE / f"{view.partition('#')[0]}.png"))
+
+
+def long_work(page: Page, port: int) -> None:
+    """What jobs make: a whole market scanned, and a grid of parameters on a pair."""
+    for view, asked, ready in JOBS:
+        job = _post(page, port, "jobs", asked)
+        while job["state"] in ("queued", "running"):
+            page.wait_for_timeout(1_000)
+            job = page.request.get(f"http://127.0.0.1:{port}/api/jobs/{job['id']}").json()
+        assert job["state"] == "done", job
+        page.goto(f"http://127.0.0.1:{port}/{view}")
+        page.wait_for_selector(ready, timeout=PATIENCE_MS)
+        page.wait_for_timeout(3_000)
+        page.screenshot(path=str(HERE / f"{view}.png"))
+
+
+def _post(page: Page, port: int, what: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Have the API make something, as the desk's own page does."""
+    origin = f"http://127.0.0.1:{port}"
+    answer = page.request.post(f"{origin}/api/{what}", data=body, headers={"Origin": origin})
+    assert answer.ok, answer.text()
+    made: dict[str, Any] = answer.json()
+    return made
 
 
 def main() -> None:
@@ -80,6 +111,8 @@ def main() -> None:
             env=os.environ
             | {
                 "SOURCE": "simulated",
+                "SIMULATED_SYMBOLS": "80",
+                "SYMBOLS": "TOP:80",
                 "PORT": str(port),
                 "WEB_CONCURRENCY": "1",
                 "DATABASE_URL": f"sqlite:///{folder}/market.db",
@@ -102,6 +135,7 @@ def main() -> None:
                     viewport={"width": 1440, "height": 900}, color_scheme="dark"
                 ).new_page()
                 tour(page, port)
+                long_work(page, port)
         finally:
             desk.send_signal(signal.SIGTERM)
             desk.wait(30)

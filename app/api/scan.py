@@ -1,5 +1,6 @@
 """`/analytics/scan`: every pair, and the past of one."""
 
+from itertools import islice
 from typing import Any
 
 from flask import Response
@@ -120,14 +121,13 @@ def scan_routes(desk: Desk) -> ApiBlueprint:
             return json_answer(head | {"pairs_shown": 0, "rows": [], "refused": [], "next": None})
         chosen = desk.scans.chosen(table, asked)
         shown = chosen[offset : offset + limit]
-        refused = [one._asdict() for one in table.refused()]
         body = {
             "pairs_shown": len(chosen),
             "rows": [scan_row(table, int(row)) for row in shown],
-            "refused": refused[:MOST_REFUSED],
+            "refused": [one._asdict() for one in islice(table.refused(), MOST_REFUSED)],
             "next": offset + limit if offset + limit < len(chosen) else None,
         }
-        if len(refused) > MOST_REFUSED:
+        if head["pairs_refused"] > MOST_REFUSED:
             head["warnings"].append(f"refused: only the first {MOST_REFUSED} are listed")
         return json_answer(head | body)
 

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,11 @@ QUERY = f"timeframe=1h&bars={BARS}&min_quote_volume=0"
 
 
 class Scanned:
-    """A market of eight symbols that was scanned, and a desk over it."""
+    """A market that was scanned, and a desk over it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, symbols: int = 8, rows: int = ROWS) -> None:
         self.hours = Hours(url)
-        self.hours.fill(symbols=8, rows=ROWS)
+        self.hours.fill(symbols, rows)
         self.hours.tell_history(5, 5)
         self.scan()
         self.reader = Reader(url)
@@ -75,6 +76,27 @@ def scanned(empty_database: bytes, tmp_path_factory: pytest.TempPathFactory) -> 
     yield made
     made.reader.close()
     made.hours.shut()
+
+
+@pytest.fixture
+def untested(tmp_path: Path) -> Iterator[Scanned]:
+    """A market of which there were too few rows yet to test a pair."""
+    made = Scanned(f"sqlite:///{tmp_path}/market.db", symbols=3, rows=12)
+    made.hours.tell_history(1, 9)
+    made.scan()
+    yield made
+    made.reader.close()
+    made.hours.shut()
+
+
+def test_of_many_refused_pairs_the_first_are_listed_with_why(
+    untested: Scanned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.scan.MOST_REFUSED", 2)
+    body = untested.get(f"/analytics/scan?{QUERY}")
+    assert (body["pairs_tested"], body["pairs_refused"], body["rows"]) == (0, 3, [])
+    assert [one["reason"] for one in body["refused"]] == ["too few rows"] * 2
+    assert "refused: only the first 2 are listed" in body["warnings"]
 
 
 def test_a_row_says_of_its_pair_what_the_pair_s_own_page_says(scanned: Scanned) -> None:

@@ -1,7 +1,6 @@
 """The Scanner view without a browser: what it says above, in and beside its table."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,11 @@ from app.views.scanner.asked import ROWS, read_asked
 from app.views.scanner.parts import parts
 from core.job_spec import read_job_spec
 from core.settings import Settings
-from ingest.analysis.scanning import scan_market
-from ingest.analysis.work import Work
 from ingest.store import jobs
 from tests.app.test_scan_api import QUERY, Scanned
 from tests.app.test_scan_api import scanned as scanned  # one market for both files
-from tests.support.hours import END_MS, Hours
+from tests.app.test_scan_api import untested as untested
+from tests.support.hours import END_MS
 
 THIN = {"volume": 0}
 
@@ -102,6 +100,7 @@ def test_without_a_scan_every_part_says_so(scanned: Scanned) -> None:
     assert words[ids.VERDICT].startswith("Nothing is scanned yet.")
     assert words[ids.TABLE].endswith("Scan now asks for one.")
     assert "no two symbols have bars of one time" in words[ids.RADAR]
+    assert words[ids.FOUND] == "Found over scans None yet."
 
 
 def test_before_a_first_scan_the_view_says_how_far_the_history_is(scanned: Scanned) -> None:
@@ -111,19 +110,8 @@ def test_before_a_first_scan_the_view_says_how_far_the_history_is(scanned: Scann
         assert words in said(app.server.extensions["pairdesk"], timeframe="15m")[ids.VERDICT]
 
 
-def test_a_scan_that_could_test_nothing_says_so_and_why(tmp_path: Path) -> None:
-    hours = Hours(f"sqlite:///{tmp_path}/market.db")
-    hours.fill(symbols=3, rows=12)
-    hours.tell_history(1, 9)
-    spec = read_job_spec({"kind": "scan", "timeframe": "1h"}, Settings())
-    with hours.writer.transaction() as tx:
-        jobs.ask(tx, spec, "me", END_MS)
-        claimed = jobs.claim(tx, "scan", END_MS)
-    assert claimed is not None
-    scan_market(Work(Settings(), hours.reader, hours.writer, *claimed, spec))
-    app = create_app(Settings(), hours.reader, lambda: END_MS / 1_000)
-    words = said(app.server.extensions["pairdesk"])
-    hours.shut()
+def test_a_scan_that_could_test_nothing_says_so_and_why(untested: Scanned) -> None:
+    words = said(untested.desk)
     assert words[ids.VERDICT] == (
         "No pair could be tested. 3 pairs refused, for the most part: too few rows."
         " The history was still being fetched: a scan follows it."

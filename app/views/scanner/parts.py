@@ -198,7 +198,7 @@ def _card(one: FarOut, seen: Seen, table: ScanTable | None) -> html.A:
             line,
             html.Span([html.Span(mark, className=look), f" {signed(one.zscore)}"],
                       className="strong"),
-            quarters(one.p_quarters),
+            quarters(one.p_quarters) if table is not None else None,
             html.Small(f"{count(one.since_bars, 'bar')} over {plain(one.break_even_z, '.2f')}"),
         ],
         href=live_link(one.symbol_a, one.symbol_b, seen.timeframe, start_ms),
@@ -209,7 +209,8 @@ def _card(one: FarOut, seen: Seen, table: ScanTable | None) -> html.A:
 
 def _found(heads: list[StoredScan]) -> Any:
     if not heads:
-        return html_text(html.Div(html.H2("Found over scans"), className="panel-head"))
+        head = html.Div(html.H2("Found over scans"), className="panel-head")
+        return html_text([head, html.P("None yet.", className="none")])
     newest = heads[-1].head
     low, high = newest["null_range_p05"]
     found = [float(one.head["found_p05"]) for one in heads]
