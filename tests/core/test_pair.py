@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.pair import analyse_pair, expectancy_by_entry, provisional_zscore
+from core.bars import align
+from core.pair import analyse_pair, expectancy_by_entry, provisional_zscore, trade_rows
 from core.pair_spec import HEDGES, read_pair_spec
 from core.row_plan import plan_rows
 from core.settings import Settings
@@ -267,6 +268,17 @@ def test_expectancy_is_that_of_the_rows_that_the_backtest_counts(spec, legs):
     assert at_two.net == pytest.approx(backtest.metrics.avg_pnl)  # of 10,000: bp are units
     assert at_two.net_stderr == pytest.approx(backtest.metrics.avg_pnl_stderr)
     assert told.since_ms == backtest.since_ms
+
+
+@pytest.mark.parametrize("hedge", HEDGES)
+def test_sweeps_and_placebo_trade_the_hedge_that_the_pair_trades(spec, legs, hedge):
+    asked = spec(hedge=hedge, entry_z=1.5, bars=2_000)
+    plan = plan_rows(asked, FIRST * MINUTE, (FIRST + N - 1) * MINUTE)
+    rows = align(*legs, MINUTE, plan.history_start_ms, plan.end_ms)
+    _, backtest, _ = trade_rows(asked, plan, rows)
+    of_the_pair = analyse_pair(asked, plan, *legs).backtest
+    np.testing.assert_array_equal(backtest.equity, of_the_pair.equity)
+    assert backtest.metrics.total_trades == of_the_pair.metrics.total_trades > 5
 
 
 def test_a_result_that_is_kept_keeps_no_history_with_it(spec, legs):
