@@ -26,6 +26,7 @@ from ingest.store.transaction import Writer
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT")
 SECOND = 1_000
 ROWS = 5_000
+EDGE = 1_024
 HISTORY = 8_000
 TICKS = 30
 SWITCHES = 20
@@ -79,7 +80,8 @@ class _Market:
         with self._writer.transaction() as tx:
             listed = [SymbolInfo(name, name[:3], "USDT", "TRADING") for name in SYMBOLS]
             self._ids = market.ensure_symbols(tx, listed)
-        self.end_ms = int(time.time()) * SECOND
+        # Of so many rows the oldest leave `EDGE` at a time: not while ticks are counted.
+        self.end_ms = ((int(time.time()) - ROWS) // EDGE * EDGE + ROWS) * SECOND
         common = self._rng.normal(0, 2e-4, HISTORY).cumsum()
         self._own = dict.fromkeys(SYMBOLS, 0.0)
         self._closes = {
