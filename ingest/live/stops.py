@@ -33,14 +33,14 @@ class Stops:
     def note(self, groups: Sequence[Sequence[Trade]], now_ms: int) -> None:
         """Follow the newest trade of any symbol; a long time without one may be a stop."""
         newest_ms = max((group[-1].trade_time_ms for group in groups), default=0)
-        newest_ms = min(newest_ms, now_ms)
-        before_ms, self.market_ms = self.market_ms, max(self.market_ms, newest_ms)
+        # A trade may be ahead of what we take for the exchange's clock.
+        before_ms, self.market_ms = self.market_ms, max(self.market_ms, min(newest_ms, now_ms))
         for group in groups:
             self.refute(group)
         if before_ms == 0 or newest_ms - before_ms <= STOP_MS:
             return
         times = sorted(trade.trade_time_ms for group in groups for trade in group)
-        inside = [before_ms, *(time for time in times if before_ms < time <= newest_ms)]
+        inside = (before_ms, *(time for time in times if time > before_ms))
         self._doubted += [span for span in pairwise(inside) if _is_long(span)]
 
     def settle(self, gaps: Iterable[OpenGap]) -> list[tuple[int, int]]:

@@ -215,10 +215,12 @@ def test_cancelled_aggregates_keep_the_chain_and_make_no_bar(
     assert min(bar.low for bar in stored) > 0
 
 
+@pytest.mark.parametrize("behind_ms", [0, 400])
 def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
-    writer: Writer, pipeline: Pipeline
+    writer: Writer, behind_ms: int
 ) -> None:
-    """Live as in imported history: a bar that the exchange has none of is missing."""
+    """Live as in imported history, also by a clock that is behind: a bar that the exchange has
+    none of is missing."""
     names = SYMBOLS[:2]
     ledger = {name: make_trades(name, 5 + i, 260) for i, name in enumerate(names)}
     stop = START + 70_000, START + 190_000
@@ -230,7 +232,8 @@ def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
             for i, t in enumerate(running)
         ]
     feed = sorted((t for own in ledger.values() for t in own), key=lambda t: t.trade_time_ms)
-    pipeline = start(writer, lambda: START + 260_000)
+    now_ms = START + 260_000
+    pipeline = start(writer, lambda: now_ms)
     pipeline.ingest([t for t in feed if t.trade_time_ms < stop[0]])
     market_ms = pipeline.stops.market_ms
     for chain in (pipeline.chains[name] for name in names):
@@ -239,7 +242,12 @@ def test_while_no_symbol_trades_bars_wait_for_the_exchanges_own(
     for name in names:
         last = stored_bars(writer, pipeline, name, 1_000)[-1]
         assert last.open_time_ms + 1_000 <= market_ms
-    pipeline.ingest([t for t in feed if t.trade_time_ms >= stop[1]])
+    after = [t for t in feed if t.trade_time_ms >= stop[1]]
+    if behind_ms:
+        now_ms = after[0].trade_time_ms - behind_ms
+        pipeline.ingest(after[:1])
+        now_ms = START + 260_000
+    pipeline.ingest(after[1 if behind_ms else 0 :])
     ((first_ms, last_ms),) = pipeline.stops.spans
     assert (first_ms, last_ms) == (
         market_ms,
