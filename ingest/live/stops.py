@@ -33,15 +33,17 @@ class Stops:
     def note(self, groups: Sequence[Sequence[Trade]], now_ms: int) -> None:
         """Follow the newest trade of any symbol; a long time without one may be a stop."""
         newest_ms = max((group[-1].trade_time_ms for group in groups), default=0)
-        # A trade may be ahead of what we take for the exchange's clock.
-        before_ms, self.market_ms = self.market_ms, max(self.market_ms, min(newest_ms, now_ms))
+        newest_ms = min(newest_ms, now_ms)
+        before_ms, self.market_ms = self.market_ms, max(self.market_ms, newest_ms)
         for group in groups:
             self.refute(group)
         if before_ms == 0 or newest_ms - before_ms <= STOP_MS:
             return
         times = sorted(trade.trade_time_ms for group in groups for trade in group)
-        inside = (before_ms, *(time for time in times if time > before_ms))
-        self._doubted += [span for span in pairwise(inside) if _is_long(span)]
+        later = [time for time in times if time > before_ms]
+        # By a clock that is behind all of them are ahead: the first ends the stop.
+        inside = [time for time in later if time <= newest_ms] or later[:1]
+        self._doubted += [span for span in pairwise((before_ms, *inside)) if _is_long(span)]
 
     def settle(self, gaps: Iterable[OpenGap]) -> list[tuple[int, int]]:
         """Take long times without a trade for stops in which no id is missing; those that are new.
