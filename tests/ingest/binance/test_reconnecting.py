@@ -138,29 +138,16 @@ def test_host_beside_a_blocked_one_is_tried_with_growing_pauses(exchange: FakeEx
     assert most_in_five_minutes(exchange.times) <= 60
 
 
-@pytest.mark.parametrize("status", [429, 418])
-def test_wait_asked_for_holds_all_hosts(exchange: FakeExchange, status: int) -> None:
+# The epoch of these tests is 2023-11-14 22:14:00.
+@pytest.mark.parametrize(
+    ("status", "until"),
+    [(429, "90"), (418, "90"), (429, "Tue, 14 Nov 2023 22:15:30 GMT")],
+    ids=["429", "418", "429 until a date"],
+)
+def test_wait_asked_for_holds_all_hosts(exchange: FakeExchange, status: int, until: str) -> None:
     def answer(socket: FakeSocket) -> None:
         if exchange.time.now < 90.0:
-            raise refused(status, Retry_After="90")
-
-    exchange.answer = answer
-    stream = exchange.stream(hosts=("wss://one", "wss://two"))
-
-    async def script() -> None:
-        await exchange.time.advance(100.0)
-
-    play(stream, script)
-    assert exchange.times == [0.0, 90.0]
-
-
-def test_an_upgrade_refused_until_a_date_is_tried_again_at_that_date(
-    exchange: FakeExchange,
-) -> None:
-    # The epoch of these tests is 2023-11-14 22:14:00.
-    def answer(socket: FakeSocket) -> None:
-        if exchange.time.now < 90.0:
-            raise refused(429, Retry_After="Tue, 14 Nov 2023 22:15:30 GMT")
+            raise refused(status, Retry_After=until)
 
     exchange.answer = answer
     stream = exchange.stream(hosts=("wss://one", "wss://two"))
