@@ -22,7 +22,8 @@ run: $(VENV)/.compiled
 	@[ -n "$$WEB_CONCURRENCY" ] || unset WEB_CONCURRENCY; exec $(PY) -m gunicorn wsgi:server
 
 # Three files at a time, in order: what waits longest comes first, all else is computed beside it.
-test: $(VENV)/.installed-dev chromium postgres
+# Compiled before: three processes at once would each compile the same kernels.
+test: $(VENV)/.installed-dev $(VENV)/.compiled chromium postgres
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev

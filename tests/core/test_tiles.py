@@ -60,9 +60,8 @@ def found(logs):
     return engle_granger_blocks(logs, logs, every_pair(logs))
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_every_kind_of_symbol_equals_statsmodels_in_both_directions(of_statsmodels, seed):
-    logs = pathological(seed)
+def test_every_kind_of_symbol_equals_statsmodels_in_both_directions(of_statsmodels):
+    logs = pathological(0)
     result = found(logs)
     compared = 0
     for i, j in np.argwhere(every_pair(logs) & (result.refusal == tiles.TESTED)):
