@@ -42,6 +42,8 @@ SCAN_LOOK_EVERY_S = 5.0
 PING_S = 60.0
 FINISH_S = 4.0
 FRESH_S = 30.0
+JUMP_S = 5.0
+"""A heartbeat of the worker that is farther off was written under another clock, or long ago."""
 Arguments = TypeVarTuple("Arguments")
 Value = TypeVar("Value")
 
@@ -93,15 +95,25 @@ class Duties:
     """What an analyst does while it has the lock, on one reader and one writer.
 
     What computes is loaded when there is a first rule: a desk without any has a lean analyst.
+
+    Parameters
+    ----------
+    wall_clock : this machine's own clock, which may be wrong and may be set.
     """
 
     def __init__(
-        self, settings: Settings, url: str, root: Path, environ: Mapping[str, str]
+        self,
+        settings: Settings,
+        url: str,
+        root: Path,
+        environ: Mapping[str, str],
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._writer, self._reader = durable_writer(url), Reader(url)
         self._writer.take_over("analyst")
-        self._clock = ExchangeClock()
+        self._wall_clock = wall_clock
+        self._clock = ExchangeClock(wall_clock)
         self._one_at_a_time = asyncio.Lock()
         self._evaluation: Evaluation | None = None
         self._courier: Courier | None = None
@@ -117,12 +129,12 @@ class Duties:
     def schedule(self, scheduler: AsyncIOScheduler) -> None:
         """Do each from now on."""
         every(scheduler, "heartbeat", BEAT_S, self.beat)
-        every(scheduler, "judge", LOOK_EVERY_S, self._look)
+        every(scheduler, "judge", LOOK_EVERY_S, self.look)
         every(scheduler, "deliver", DELIVER_EVERY_S, self._deliver)
         every(scheduler, "prune", PRUNE_EVERY_S, self._prune)
         every(scheduler, "have jobs done", JOBS_EVERY_S, self._have_jobs_done)
         every(scheduler, "have the market scanned", SCAN_LOOK_EVERY_S, self._have_scanned)
-        every(scheduler, "ask the dead man's switch", PING_S, self._ping)
+        every(scheduler, "ask the dead man's switch", PING_S, self.ping)
 
     async def end(self) -> None:
         """Note what has been sent, say the last word, and close."""
@@ -133,16 +145,28 @@ class Duties:
         self._reader.close()
 
     async def beat(self) -> None:
-        """Say that the analyst lives, and how it is."""
+        """Say that the analyst lives, and how it is; keep to the exchange's clock."""
         await self._in_turn(self._report, "running")
+        await asyncio.to_thread(self._set_clock)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Judge what has closed since the last look."""
         if self._evaluation is None:
             if not await asyncio.to_thread(self._reader.rule_versions):
                 return
             # Beside the heartbeat: where nothing is compiled yet it takes a minute.
             self._evaluation = await asyncio.to_thread(self._open_evaluation)
         await self._in_turn(self._evaluate, self._evaluation)
+
+    def _set_clock(self) -> None:
+        """Follow the exchange's clock as the worker has measured it: it alone judges freshness."""
+        worker = self._reader.status("worker")
+        if worker is None:
+            return
+        ahead_ms = from_mapping(WorkerReport, worker.payload).clock_offset_ms
+        waited_s = self._wall_clock() - worker.heartbeat_ms / 1_000
+        if ahead_ms is not None and abs(waited_s) < JUMP_S:
+            self._clock.follow(ahead_ms)
 
     async def _prune(self) -> None:
         if self._evaluation is not None:
@@ -176,7 +200,8 @@ class Duties:
         finally:
             del self._sending[parcel.channel]
 
-    async def _ping(self) -> None:
+    async def ping(self) -> None:
+        """Ask the user's dead man's switch, where there is one."""
         url = self._settings.heartbeat_url
         if url is not None:
             await asyncio.to_thread(self._ask_switch, url.get_secret_value())
@@ -219,15 +244,27 @@ class Duties:
 
     def _ask_switch(self, url: str) -> None:
         """Tell the user's dead man's switch that feed, store and evaluation are well."""
-        if self._last_error is not None or not is_well(self._reader, time.time()):
+        if self._last_error is not None or not self._is_well():
             self._ping_error = "not asked: feed, store or evaluation are not well"
             return
         from ingest.analysis import channels
 
         reason = channels.ping(url)
-        self._ping_ms, self._ping_error = int(time.time() * 1_000), reason or None
+        self._ping_ms, self._ping_error = int(self._wall_clock() * 1_000), reason or None
         if reason:
             log.warning("HEARTBEAT_URL did not answer", reason=reason)
+
+    def _is_well(self) -> bool:
+        """Whether the worker lives, stores what it gets, and gets something."""
+        worker = self._reader.status("worker")
+        if worker is None or worker.state == "paused":
+            return False
+        if self._wall_clock() - worker.heartbeat_ms / 1_000 > FRESH_S:
+            return False
+        feed = from_mapping(WorkerReport, worker.payload).feed
+        last_ms = feed.last_frame_ms
+        is_fresh = last_ms is not None and self._clock.now_ms() - last_ms <= FRESH_S * 1_000
+        return feed.state == "live" and is_fresh
 
     def _report(self, state: str) -> None:
         report = AnalystReport(
@@ -250,7 +287,7 @@ class Duties:
                 judged_late=tally.late,
                 fired=tally.fired,
             )
-        now_ms = int(time.time() * 1_000)
+        now_ms = int(self._wall_clock() * 1_000)
         with self._writer.transaction() as tx:
             process.save_status(tx, "analyst", os.getpid(), state, now_ms, to_mapping(report))
 
@@ -260,13 +297,3 @@ class Duties:
             self._report("stopped")
         except StoreError as error:
             log.warning("the last word can't be stored", reason=str(error))
-
-
-def is_well(reader: Reader, now_s: float) -> bool:
-    """Whether the worker lives, stores what it gets, and gets something."""
-    worker = reader.status("worker")
-    if worker is None or worker.state == "paused" or now_s - worker.heartbeat_ms / 1_000 > FRESH_S:
-        return False
-    feed = from_mapping(WorkerReport, worker.payload).feed
-    last_ms = feed.last_frame_ms
-    return feed.state == "live" and last_ms is not None and now_s - last_ms / 1_000 <= FRESH_S

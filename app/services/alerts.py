@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from app.services.looks import SharedLook
+from app.services.looks import SharedLook, exchange_now_ms
 from app.services.refusals import NotThere, SymbolNotIngested, writable
 from core.errors import FieldError, ParameterErrors
 from core.pair_spec import PairSpec
@@ -163,15 +163,16 @@ class AlertService:
 
     def _forming_ms(self, spec: RuleSpec) -> int:
         """Open time of the bar that is forming, by the exchange's own clock where it is known."""
-        if spec.timeframe is None:
-            return self._now_ms() // MINUTE_MS * MINUTE_MS
         look, step, pair = self._look.value(), spec.timeframe_ms, spec.pair
+        now_ms = exchange_now_ms(look, self._now_ms())
+        if spec.timeframe is None:
+            return now_ms // MINUTE_MS * MINUTE_MS
         names = look.symbols if pair is None else (pair.symbol_a, pair.symbol_b)
         legs = [look.symbols[name] for name in names]
         ends = [leg.newest_bars_ms[step] + step for leg in legs if step in leg.newest_bars_ms]
         events = [leg.last_event_time_ms for leg in look.symbols.values()]
         seen = [time_ms for time_ms in events if time_ms is not None]
-        clock_ms = max(seen, default=self._now_ms())
+        clock_ms = max(seen, default=now_ms)
         return max(min(ends, default=0), clock_ms // step * step)
 
 

@@ -33,6 +33,8 @@ MOST_PRUNED = 1_000
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 GRACE_S = 5.0
 """A bar may be so late before it counts as one that has not closed."""
+DELAYS_S = 900.0
+"""How late judging was is told of so long: a slow start is past by then."""
 
 
 @dataclass(slots=True)
@@ -78,13 +80,19 @@ class Evaluation:
         self._watched: dict[int, Watched] = {}
         self._pruned = 0
         self._failed: dict[int, int] = {}
-        self._delays_ms: deque[float] = deque(maxlen=1_000)
+        self._delays = deque[tuple[float, float]](maxlen=1_000)  # when, and by how many ms
         self.tally = Tally()
 
     @property
     def late_ms_p99(self) -> float | None:
-        """From a bar's end to its judgement being stored: 99 of the last 100 took less."""
-        delays = sorted(self._delays_ms)
+        """From a bar's end to its judgement being stored, of the last quarter of an hour.
+
+        Of a hundred bars 99 took less; the newest one's alone where nothing has closed since.
+        """
+        since_s = self._steady_s() - DELAYS_S
+        while len(self._delays) > 1 and self._delays[0][0] < since_s:
+            self._delays.popleft()
+        delays = sorted(delay_ms for _, delay_ms in self._delays)
         return delays[math.ceil(0.99 * len(delays)) - 1] if delays else None
 
     def look(self) -> int:
@@ -263,7 +271,8 @@ class Evaluation:
                 self.tally.late += judgement.is_late
                 if not judgement.is_late:
                     end_ms = judgement.open_time_ms + watched.rule.spec.timeframe_ms
-                    self._delays_ms.append(max(0.0, self._now_ms() - end_ms))
+                    delay_ms = max(0.0, self._now_ms() - end_ms)
+                    self._delays.append((watched.moved_s, delay_ms))
             watched.state = judgement.after
             watched.paper = watched.paper if mark is None else mark.state
         for rule_id in refused:

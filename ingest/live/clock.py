@@ -50,6 +50,11 @@ class ExchangeClock:
         self._offset_ms = server_ms - told_at * 1_000.0
         self.is_measured = True
 
+    def follow(self, host_ahead_ms: int) -> None:
+        """Take over what another process of this machine has measured; see `host_ahead_ms`."""
+        self._offset_ms = (self._wall_clock() - self._steady()) * 1_000.0 - host_ahead_ms
+        self.is_measured = True
+
     def now_ms(self) -> int:
         """The exchange's time, to within the network's delay."""
         return int(self._steady() * 1_000.0 + self._offset_ms)

@@ -154,6 +154,25 @@ def test_a_bar_is_judged_at_the_look_after_it_closed_and_never_again(
     assert (alive.tally.rules, alive.tally.judged, alive.late_ms_p99) == (1, 1, 0.0)
 
 
+def test_how_late_judging_is_forgets_a_slow_start_after_a_quarter_of_an_hour(
+    desk: Market, reader: Reader
+) -> None:
+    desk.close(BORN)
+    create(desk)
+    alive = analyst(reader, desk)
+    desk.close()
+    desk.now_s += 2.891
+    alive.look()
+    for _ in range(14):
+        desk.close()
+        alive.look()
+    assert alive.late_ms_p99 == 2_891.0
+    desk.now_s += 120.0
+    assert alive.late_ms_p99 == 0.0
+    desk.now_s += 3_600.0
+    assert alive.late_ms_p99 == 0.0
+
+
 def test_an_edit_a_pause_and_a_deletion_are_seen_at_the_next_look(
     desk: Market, reader: Reader
 ) -> None:
