@@ -71,7 +71,8 @@ def rewritten(reader: Reader, pair: PairSpec, kept: Sequence[Kept]) -> set[int]:
 
 def _moved(decided: Sequence[Decided], name: str, figures_now: FiguresNow) -> set[int]:
     """Open times of the judged bars whose figure comes out otherwise now."""
-    kept = {one.open_time_ms: one.values.get(name) for one in decided}
+    # That a bar had not closed in time was told without a figure, maybe of an earlier version.
+    kept = {one.open_time_ms: one.values[name] for one in decided if name in one.values}
     now = figures_now(sorted(kept))
     return {time_ms for time_ms, value in now.items() if not _is_same(kept[time_ms], value)}
 

@@ -153,7 +153,8 @@ def _note(tx: Transaction, rule: StoredRule, judged: Judgement, event: Event, no
             "UPDATE episodes SET state = 'resolved', outcome = ?, end_ms = ?, value_at_end = ?"
             f" WHERE {_OF_EPISODE}",
             event.outcome,
-            judged.open_time_ms,
+            # Where no bar had closed in time, the one that was missed first comes back first.
+            max(judged.open_time_ms, event.episode.start_ms),
             _number(value),
             *key,
         )

@@ -141,7 +141,8 @@ class PlainRule:
 
     def _end(self, condition: Condition, open_ms: int, outcome: str) -> None:
         if condition.episode is not None:
-            condition.episode.end_ms, condition.episode.outcome = open_ms, outcome
+            condition.episode.end_ms = max(open_ms, condition.episode.start_ms)
+            condition.episode.outcome = outcome
         condition.episode = None
         condition.towards_end = 0
 

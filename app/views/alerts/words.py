@@ -128,8 +128,9 @@ def outcome(one: StoredEpisode, timeframe_ms: int) -> str:
     if one.end_ms is None or one.outcome in ("paused", "edited", "deleted"):
         return how
     bars = round((one.end_ms - one.start_ms) / timeframe_ms)
+    after = f" after {count(bars, 'bar')}" if bars else ""
     at = f", z {signed(one.value_at_end)}" if one.value_at_end is not None else ""
-    return f"{how} after {count(bars, 'bar')}{at if one.kind in Z_KINDS else ''}"
+    return f"{how}{after}{at if one.kind in Z_KINDS else ''}"
 
 
 def value_text(one: StoredEpisode, value: float | None) -> str:

@@ -282,6 +282,7 @@ def test_a_pair_whose_bars_stop_coming_is_told_once_and_its_return_too(
     assert [(sent.event, sent.state) for sent in episode.deliveries] == [
         ("fired", "pending"), ("resolved", "pending"),
     ]  # fmt: skip
+    assert episode.end_ms == episode.start_ms
     assert_record_has_every_bar(reader, desk)
     # The bar that was said not to have closed has its own values now that it has come.
     silent = [each for each in reader.decisions(1, limit=500) if "bars" in each.values]

@@ -128,6 +128,29 @@ def test_an_episode_is_not_marked_by_bars_before_its_windows_that_were_pruned(
     assert judged.revised() == ([], [])
 
 
+def test_a_bar_told_not_to_have_closed_and_judged_by_the_next_version_is_not_shown_as_revised(
+    writer: Writer, reader: Reader
+) -> None:
+    desk = Market(writer)
+    desk.close(BORN)
+    rule = create(desk, no_data_after_bars=3)
+    alive = analyst(reader, desk)
+    desk.close(5)
+    alive.look()
+    desk.now_s += 3 * 60.0 + 6.0
+    alive.look()
+    (episode,) = (one for one in reader.alerts() if one.direction == "no_data")
+    muted = replace(rule.spec, watch=replace(rule.spec.watch, mute_until=desk.at(ROWS)))
+    with writer.transaction() as tx:
+        rules.edit(tx, rule.rule_id, muted, desk.at(desk.closed), desk.now_ms)
+    desk.close(10)
+    for _ in range(3):
+        alive.look()
+    judged = [one.version for one in reader.decisions(1) if one.open_time_ms == episode.start_ms]
+    assert judged == [2, 1]
+    assert not any(one.revised for one in reader.alerts())
+
+
 def moved_by(judged: Judged, row: int, leg: int, factor: float) -> set[int]:
     """Rewrite one bar; the other bars of the page's own result whose z that moves."""
     before = backtest(judged.reader, judged.rule)
