@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 
 from core.honesty import Placebo, TruncationCheck
 from core.stress import ANCHORED, AS_SET, LATE, MOVING, NO_COSTS, TWICE_COSTS, Outcome
+from core.types import Cointegration, Johansen
 
 NEWS_FROM = 95.0
 """Per cent of random walks that have to do worse before a profit is more than chance."""
+TIED_PVALUE = 0.05
+"""What p of both directions together has to be below, the level of Johansen's test."""
 NET = "total_pnl"
 LABELS = {
     "future": "Future cut off",
@@ -17,6 +20,7 @@ LABELS = {
     "costs": "Costs",
     "exits": "Exits",
     "late": "Fills a bar later",
+    "tie": "Cointegration",
 }
 """What each check is called."""
 
@@ -44,6 +48,7 @@ def judge(
     placebo: Placebo | None,
     why_no_placebo: str,
     outcomes: Mapping[str, Outcome],
+    tie: tuple[Cointegration | None, Johansen | None, str],
 ) -> Honesty:
     """Say of each check what it found, and what all of them come to."""
     future = _future(truncation)
@@ -56,6 +61,7 @@ def judge(
         _costs(outcomes),
         _exits(outcomes),
         _late(outcomes),
+        _tie(*tie),
     )
     return Honesty(_verdict(checks, as_set), checks)
 
@@ -128,6 +134,24 @@ def _late(outcomes: Mapping[str, Outcome]) -> Check:
     return Check("late", False, f"{told}: it loses either way.")
 
 
+def _tie(by_residual: Cointegration | None, by_trace: Johansen | None, why: str) -> Check:
+    if by_residual is None or by_trace is None:
+        return Check("tie", None, f"Not tested: {why}.")
+    trace, critical = by_trace.trace[0], by_trace.critical_5pct[0]
+    told = (
+        f"Engle-Granger, both ways: p {by_residual.pvalue_both:.2g}; Johansen, who asks neither leg"
+        f" to be the dependent one: trace {trace:.1f}, of which {critical:.1f} is the 5 % value"
+    )
+    if by_trace.rank == 2:
+        return Check("tie", False, f"{told}, but each leg is stationary without the other.")
+    found = [by_residual.pvalue_both < TIED_PVALUE, by_trace.rank == 1]
+    if all(found):
+        return Check("tie", True, f"{told}: on these rows both tie the legs.")
+    if any(found):
+        return Check("tie", False, f"{told}: they disagree.")
+    return Check("tie", False, f"{told}: neither ties the legs.")
+
+
 def _bp(outcome: Outcome) -> str:
     if math.isnan(outcome.net_bp):
         return "no trade"
@@ -155,6 +179,7 @@ def _verdict(checks: tuple[Check, ...], as_set: Outcome) -> str:
         "costs": "its costs take it",
         "exits": "the mean came to it",
         "late": "it is gone a bar later",
+        "tie": "the tests don't tie its legs",
     }
     why = "; ".join(meant[name] for name in failed)
     return f"Nothing looks ahead, but its {_bp(as_set)} a trade ({trades}) is not proven: {why}."

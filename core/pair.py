@@ -25,14 +25,16 @@ from core.regression import full_sample_ols
 from core.row_plan import RowPlan
 from core.signals import Conditions, conditions, decide_positions
 from core.spread import break_even_z, half_life, hurst, required_z, return_correlation
-from core.stationarity import cointegration, engle_granger
+from core.stationarity import cointegration, engle_granger, johansen
 from core.types import (
     Backtest,
     BoolArray,
+    Cointegration,
     FloatArray,
     HedgeNow,
     HedgeSeries,
     IntArray,
+    Johansen,
     Leg,
     Listing,
     Metrics,
@@ -175,6 +177,24 @@ def relate_rows(
         "correlation": why_no_correlation(spec, course),
     }
     return figures, {name: reasons[name] for name, value in figures.items() if math.isnan(value)}
+
+
+def tie_of_legs(
+    spec: PairSpec, plan: RowPlan, leg_a: Leg, leg_b: Leg
+) -> tuple[Cointegration | None, Johansen | None, str]:
+    """Both tests of cointegration, on the rows that the pair's own p is of.
+
+    Returns
+    -------
+    (Engle-Granger, Johansen, reason): why one or both are None.
+    """
+    rows = align(leg_a, leg_b, spec.timeframe_ms, plan.history_start_ms, plan.end_ms)
+    course = _course(spec, plan, rows)
+    begin = _present(spec, plan, course)
+    y, x = course.y[begin:-1], course.x[begin:-1]
+    by_residual, why = engle_granger(y, x, spec.lags)
+    by_trace, why_no_trace = johansen(y, x)
+    return by_residual, by_trace, why or why_no_trace or ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

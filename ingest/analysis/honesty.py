@@ -7,6 +7,7 @@ from typing import Any
 
 from core.honest_words import LABELS, NET, judge
 from core.honesty import placebo, truncation_check
+from core.pair import tie_of_legs
 from core.pair_spec import PAIR_PARAMETERS, read_pair_spec
 from core.row_plan import plan_rows
 from core.stress import stress
@@ -30,7 +31,8 @@ def check_pair(work: Work) -> Answer:
     noise, why = placebo(spec, plan, *legs, runs=RUNS)
     work.tell(0.9, "changes costs, exits and fills")
     outcomes = stress(spec, plan, *legs)
-    verdict = judge(truncation, noise, why, outcomes)
+    tie = tie_of_legs(spec, plan, *legs)
+    verdict = judge(truncation, noise, why, outcomes, tie)
     told: dict[str, Any] = {
         "verdict": verdict.words,
         "checks": [asdict(one) | {"label": LABELS[one.name]} for one in verdict.checks],
@@ -39,6 +41,7 @@ def check_pair(work: Work) -> Answer:
         "differences": [asdict(one) for one in truncation.differences],
         "noise": None if noise is None else _finite(asdict(noise.figures[NET])),
         "outcomes": {name: _finite(asdict(one)) for name, one in outcomes.items()},
+        "johansen": None if tie[1] is None else asdict(tie[1]),
         "warnings": [],
         "elapsed_s": time.perf_counter() - started,
     }

@@ -39,7 +39,7 @@ def test_a_check_of_the_pair_on_screen_says_what_each_part_found(
     job_id = claim(desk, screen)
     expect(page.locator("#honesty-checks progress")).to_be_visible()
     assert work_off(job_id, Settings(), desk.database_url) == 0
-    expect(page.locator("#honesty-checks li")).to_have_count(5)
+    expect(page.locator("#honesty-checks li")).to_have_count(6)
     told = page.evaluate(f"fetch('/api/jobs/{job_id}/result').then((answer) => answer.json())")
     assert told["spec"]["window"] == 60
     assert told["spec"]["entry_z"] == 1.5

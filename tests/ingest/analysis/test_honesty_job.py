@@ -1,6 +1,8 @@
 """Honesty checks as a job: what is kept is what `core` finds on the stored bars."""
 
+import numpy as np
 import pytest
+from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from core.honesty import placebo
 from core.job_spec import read_job_spec
@@ -47,6 +49,9 @@ def test_a_check_keeps_its_verdict_with_every_number_behind_it(
     assert {name: one["net"] for name, one in told["outcomes"].items()} == {
         name: one.net for name, one in outcomes.items()
     }
+    closes = [np.log(leg.close[-400:]) for leg in legs]
+    tested = coint_johansen(np.column_stack(closes), 0, 1)
+    assert told["johansen"]["trace"] == pytest.approx(tested.trace_stat)
     assert [check["name"] for check in told["checks"]] == [
-        "future", "noise", "costs", "exits", "late",
+        "future", "noise", "costs", "exits", "late", "tie",
     ]  # fmt: skip
