@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
-.PHONY: run test check bench load soak lock chromium postgres
+.PHONY: run test check bench load soak lock chromium postgres redis
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.compiled
@@ -23,7 +23,7 @@ run: $(VENV)/.compiled
 
 # Three files at a time, in order: what waits longest comes first, all else is computed beside it.
 # Compiled before: three processes at once would each compile the same kernels.
-test: $(VENV)/.installed-dev $(VENV)/.compiled chromium postgres
+test: $(VENV)/.installed-dev $(VENV)/.compiled chromium postgres redis
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev
@@ -123,4 +123,15 @@ postgres:
 	      echo "PostgreSQL could not be installed: its tests will be skipped" >&2; \
 	  else \
 	    echo "No PostgreSQL found, and only root may install it (apt-get install postgresql): its tests will be skipped" >&2; \
+	  fi; }
+
+# A client's limits over several processes are tested with a real one; no service is started.
+redis:
+	@command -v redis-server >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Debian's Redis for the tests"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server; } || \
+	      echo "Redis could not be installed: its tests will be skipped" >&2; \
+	  else \
+	    echo "No Redis found, and only root may install it (apt-get install redis-server): its tests will be skipped" >&2; \
 	  fi; }

@@ -66,7 +66,7 @@ def create_app(
     # What is asked first comes first, and after an answer runs last: packing it is work too.
     guard_hosts(server, settings)
     limit_bodies(server)
-    limit_requests(server)
+    limit_requests(server, desk.shared)
     guard_rights(server, settings, Accounts(settings))
     limit_analyses(server)
     Compress(server)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from core import addresses
 from core.errors import SettingsError
 from core.symbols import SYMBOL_RULE, read_symbol
 from core.timeframes import SCANNED
@@ -19,11 +19,9 @@ DEFAULT_SYMBOLS = (
 MAX_SYMBOLS = 1_000
 FEWEST_SIMULATED = 20
 """Symbols that the simulated exchange lists: the default ones."""
-_PROXY_PORTS = {"http": 80, "https": 443, "socks5h": 1080}
-_PROXY_WORDS = "http://, https:// or socks5:// before host:port or user:password@host:port"
 _SECRET = frozenset(
     [
-        *("database_url", "binance_ws_url", "binance_rest_url"),
+        *("database_url", "redis_url", "binance_ws_url", "binance_rest_url"),
         *("http_proxy", "https_proxy", "all_proxy", "alert_channels", "heartbeat_url"),
         *("dashboard_users", "api_keys"),
     ]
@@ -33,63 +31,10 @@ _PROXY_VARIABLES = frozenset(("http_proxy", "https_proxy", "all_proxy", "no_prox
 SourceKind = Literal["auto", "binance", "simulated", "replay"]
 
 
-def _database_url(value: str) -> str:
-    path = value.removeprefix("sqlite:///")
-    if path != value and not path.endswith((":memory:", "/")) and not re.search(r"^~|[?\0]", path):
-        return value
-    for scheme in ("postgres://", "postgresql://", "postgresql+psycopg://"):
-        if value.startswith(scheme) and len(value) > len(scheme):
-            return _postgres_url(value.removeprefix(scheme))
-    raise ValueError
-
-
-def _postgres_url(rest: str) -> str:
-    """Write name and password into the one place where the driver's URL type hides them."""
-    parts = urlsplit(f"//{rest}")
-    user_info, _, host = parts.netloc.rpartition("@")
-    if "@" in parts.path or parts.fragment:
-        raise ValueError  # a / or # in the password that is not written %2F or %23
-    urlsplit(f"//{host}").port  # noqa: B018 (raises for a port that can't be)
-    user, _, password = user_info.partition(":")
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    user, password = query.pop("user", unquote(user)), query.pop("password", unquote(password))
-    named = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    at = f"{named}@" if named else ""
-    options = f"?{urlencode(query)}" if query else ""
-    return f"postgresql+psycopg://{at}{host}{parts.path}{options}"
-
-
-def _proxy(value: str) -> str:
-    """Write a proxy the one way that both libraries read; a SOCKS proxy resolves the names."""
-    parts = urlsplit(value if "://" in value else f"http://{value}")
-    scheme = "socks5h" if parts.scheme in ("socks", "socks5") else parts.scheme
-    if scheme not in _PROXY_PORTS or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError
-    host = (parts.hostname or "").encode("idna").decode()
-    if not re.fullmatch(r"[\w.:%-]+", host):
-        raise ValueError
-    user_info = ""
-    if parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
-        user_info = f"{quote(user, safe='')}:{quote(password, safe='')}@"
-    shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{user_info}{shown}:{parts.port or _PROXY_PORTS[scheme]}"
-
-
 def _source(value: str) -> str:
     if value in ("auto", "binance", "simulated") or re.fullmatch(r"replay:.+", value):
         return value
     raise ValueError
-
-
-def _base_url(*schemes: str) -> BeforeValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(rf"({'|'.join(schemes)})://[^/\s?#]+(/[^\s?#]*)?", value):
-            raise ValueError
-        urlsplit(value).port  # noqa: B018 (raises for a port that can't be)
-        return value.rstrip("/")
-
-    return BeforeValidator(check)
 
 
 def _symbols(value: str) -> str:
@@ -119,18 +64,6 @@ def _channels(value: str) -> str:
     if len({match[1] for match in names if match}) != len(lines):
         raise ValueError
     return "\n".join(lines)
-
-
-def _web_address(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", value):
-        raise ValueError
-    return value
-
-
-def _scheduler(value: str) -> str:
-    if not re.fullmatch(r"(tcp|tls|ws|wss)://[^/\s?#]+", value):
-        raise ValueError
-    return value
 
 
 def _entries(entry: str) -> BeforeValidator:
@@ -199,12 +132,21 @@ class Settings(BaseModel):
     trusted_proxies: Annotated[int, Field(ge=0, le=8, description="a whole number from 0 to 8")] = 0
     database_url: Annotated[
         SecretStr,
-        BeforeValidator(_database_url),
+        BeforeValidator(addresses.database_url),
         Field(
             description="sqlite:///path/to/file.db (the home folder written out, not as ~),"
             " postgres://… or postgresql://… (@ / # in a password as %40 %2F %23)"
         ),
     ] = SecretStr("sqlite:///data/market.db")
+    redis_url: Annotated[
+        SecretStr | None,
+        BeforeValidator(addresses.redis_url),
+        Field(
+            description="redis://user:password@host:port/number, rediss://… for TLS (with"
+            " ?ssl_cert_reqs=none where its certificate is its own) or unix:///path?db=number"
+            " (@ / # in a password as %40 %2F %23)"
+        ),
+    ] = None
     source: Annotated[
         str,
         BeforeValidator(_source),
@@ -212,22 +154,22 @@ class Settings(BaseModel):
     ] = "auto"
     binance_ws_url: Annotated[
         SecretStr | None,
-        _base_url("wss", "ws"),
+        addresses.base_url("wss", "ws"),
         Field(description="a base such as wss://host:port or ws://host:port"),
     ] = None
     binance_rest_url: Annotated[
         SecretStr | None,
-        _base_url("https", "http"),
+        addresses.base_url("https", "http"),
         Field(description="a base such as https://host:port or http://host:port"),
     ] = None
     http_proxy: Annotated[
-        SecretStr | None, BeforeValidator(_proxy), Field(description=_PROXY_WORDS)
+        SecretStr | None, BeforeValidator(addresses.proxy), Field(description=addresses.PROXY_WORDS)
     ] = None
     https_proxy: Annotated[
-        SecretStr | None, BeforeValidator(_proxy), Field(description=_PROXY_WORDS)
+        SecretStr | None, BeforeValidator(addresses.proxy), Field(description=addresses.PROXY_WORDS)
     ] = None
     all_proxy: Annotated[
-        SecretStr | None, BeforeValidator(_proxy), Field(description=_PROXY_WORDS)
+        SecretStr | None, BeforeValidator(addresses.proxy), Field(description=addresses.PROXY_WORDS)
     ] = None
     no_proxy: Annotated[
         str | None, Field(description="names, addresses and nets that go past the proxy, or *")
@@ -266,7 +208,7 @@ class Settings(BaseModel):
     ] = None
     heartbeat_url: Annotated[
         SecretStr | None,
-        BeforeValidator(_web_address),
+        BeforeValidator(addresses.web_address),
         Field(description="an address such as https://host/path"),
     ] = None
     scan_timeframes: Annotated[
@@ -276,7 +218,7 @@ class Settings(BaseModel):
     ] = "1h,5m"
     dask_scheduler: Annotated[
         str | None,
-        BeforeValidator(_scheduler),
+        BeforeValidator(addresses.scheduler),
         Field(description="an address of a Dask scheduler such as tcp://host:8786"),
     ] = None
     fee_bps: Annotated[

@@ -142,6 +142,7 @@ class Worker:
     def _take_over(self, writer: Writer) -> None:
         writer.take_over("worker")
         with writer.transaction() as tx:
+            process.name_database(tx)
             process.set_meta(tx, "source", self._settings.source_kind)
             process.set_meta(tx, "source_reason", self._reason)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import free_port
 from tests.support.waiting import HANG_S, wait_until
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "proxy"
@@ -57,12 +58,6 @@ class Desk:
                     client.sendall(
                         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nup"
                     )
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def needs(*programs: str) -> None:

@@ -173,6 +173,9 @@ StatusAnswer = Schema.from_dict(
         "kernels": choice(
             ("ready", "preparing"), "of the web process that answers; compiled once on a machine"
         ),
+        "redis": choice(
+            ("off", "up", "away"), "to the web process that answers; off without REDIS_URL"
+        ),
         "now_ms": fields.Integer(),
     },
     name="Status",
@@ -241,6 +244,7 @@ def status_json(status: DeskStatus) -> dict[str, Any]:
         "symbols": [asdict(symbol) for symbol in status.symbols],
         "database": asdict(status.database) | space,
         "kernels": "preparing" if status.is_preparing else "ready",
+        "redis": status.redis,
         "now_ms": status.now_ms,
         **said,
     }

@@ -7,6 +7,7 @@ from flask import Request, Response, g
 
 from app.api.blueprint import JSON, json_bytes, tag_of, tagged
 from app.services.cache import Backend, ResultCache
+from app.services.shared import SharedAnswers
 
 
 class Body(NamedTuple):
@@ -16,11 +17,22 @@ class Body(NamedTuple):
     tag: str
 
 
-def kept_json(answers: ResultCache, key: Hashable, make: Callable[[], Any]) -> Response:
-    """The answer that `make` gives, made once for a key of all that it follows from."""
+def kept_json(
+    answers: ResultCache,
+    key: Hashable,
+    make: Callable[[], Any],
+    shared: SharedAnswers | None = None,
+) -> Response:
+    """The answer that `make` gives, made once for a key of all that it follows from.
+
+    With `shared` once for all web processes: the key must mean the same in each of them.
+    """
+
+    def body() -> bytes:
+        return json_bytes(make())
 
     def prepare() -> Body:
-        content = json_bytes(make())
+        content = shared.get_or_make(key, body) if shared else body()
         return Body(content, tag_of(content))
 
     content, g.kept_tag = answers.get_or_compute(key, prepare)

@@ -3,8 +3,8 @@
 Requests are counted, and so is the time that they really take of a core: an answer that is kept
 costs nearly nothing, the dearest one a hundred times as much, whatever its parameters look like.
 
-A library would do it: flask-limiter with its store in memory costs half a millisecond a request,
-several times what a tick of the page does.
+With `REDIS_URL` the web processes count together. A library would do it: flask-limiter with its
+store in memory costs half a millisecond a request, several times what a tick of the page does.
 """
 
 import threading
@@ -18,6 +18,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable, TooManyRequests
 
 from app.api.problems import CALLBACK_PATH
+from app.services.shared import SharedStore
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -42,6 +43,9 @@ ALLOWANCES = {
 _MOST_MS_COUNTED = 1_000
 """Of one request: the first ones of a process may have to compile."""
 
+COUNTED_S = 120
+"""How long a minute's counts are kept for all processes, whose clocks may differ."""
+
 ANALYSES = 6
 """Of a process's eight threads: the rest is the page's. The services compute fewer at once."""
 
@@ -58,9 +62,9 @@ def limit_bodies(server: Flask) -> None:
     server.before_request(check)
 
 
-def limit_requests(server: Flask) -> None:
+def limit_requests(server: Flask, shared: SharedStore | None = None) -> None:
     """Answer 429 to a client that takes too much; registered before what answers are packed by."""
-    accounts = Accounts()
+    accounts = Accounts(shared)
 
     def begin() -> None:
         kind = _kind(request.path)
@@ -101,6 +105,8 @@ class Account:
     in_second: int = 0
     in_minute: int = 0
     work_ms: float = 0.0
+    untold_ms: float = 0.0
+    """Of the work, what the other processes have not been told."""
 
     @property
     def exceeded(self) -> tuple[str, int] | None:
@@ -116,9 +122,16 @@ class Account:
 
 
 class Accounts:
-    """The accounts of all clients; each minute of the clock begins a new one."""
+    """The accounts of all clients; each minute of the clock begins a new one.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shared : where the other processes count as well. Without it, or while it is away, a client has
+        an account with each process.
+    """
+
+    def __init__(self, shared: SharedStore | None = None) -> None:
+        self._shared = shared
         self._lock = threading.Lock()
         self._minute = 0
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -136,12 +149,35 @@ class Accounts:
                 account.second, account.in_second = second, 0
             account.in_second += 1
             account.in_minute += 1
-            return account
+        if self._shared is not None and self._shared.state != "off":
+            self._count_together(self._shared, f"{kind}:{client}", account, second)
+        return account
+
+    def _count_together(
+        self, shared: SharedStore, whose: str, account: Account, second: int
+    ) -> None:
+        """Take in what the client took of the other processes, and tell them of this one."""
+        with self._lock:
+            told_ms = int(account.untold_ms)
+            account.untold_ms -= told_ms
+        amounts = {f"{second % 60}": 1, "minute": 1, "work": told_ms}
+        sums = shared.add(f"pairdesk:limit:{whose}:{second // 60}", amounts, COUNTED_S)
+        # What was counted here alone stays counted: it was away, or has forgotten.
+        with self._lock:
+            if sums is None:
+                account.untold_ms += told_ms
+                return
+            in_second, in_minute, work_ms = sums
+            if account.second == second:
+                account.in_second = max(account.in_second, in_second)
+            account.in_minute = max(account.in_minute, in_minute)
+            account.work_ms = max(account.work_ms, work_ms)
 
     def charge(self, account: Account, work_ms: float) -> None:
         """Add what a request took."""
         with self._lock:
             account.work_ms += work_ms
+            account.untold_ms += work_ms
 
 
 def limit_analyses(server: Flask, most: int = ANALYSES) -> None:

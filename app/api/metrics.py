@@ -69,6 +69,11 @@ def _gauges(status: DeskStatus) -> tuple[_Row, ...]:
         ("judged_late_seconds_p99", "From a bar's end to its judgement", late_s),
         ("paused", "Whether writing pauses", report.paused is not None),
         ("database_readable", "Whether the store can be read", database.error is None),
+        (
+            "redis_up",
+            "Whether Redis answers this web process",
+            None if status.redis == "off" else status.redis == "up",
+        ),
         ("feed_age_seconds", "Since the last frame", _seconds(status.feed_age_ms)),
         ("messages_per_second", "Trades received a second", report.feed.trades_per_s),
         ("queue_depth", "Trades that wait to be stored", report.queue_depth),

@@ -154,6 +154,7 @@ def pair_routes(desk: Desk) -> ApiBlueprint:
             desk.answers,
             ("pair", *view.decided_by, asked.points),
             lambda: pair_json(view, asked.points),
+            desk.shared_answers,
         )
 
     return routes

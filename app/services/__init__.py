@@ -16,6 +16,7 @@ from app.services.market import MarketService
 from app.services.pairs import PairService
 from app.services.radar import RadarService
 from app.services.scans import ScanService
+from app.services.shared import SharedAnswers, SharedStore
 from app.services.status import StatusService, take_stock
 from app.services.trends import TrendService
 from app.services.watchlist import WatchlistService
@@ -51,6 +52,9 @@ class Desk:
     """This machine's clock."""
     answers: ResultCache
     """Bodies that were made of the same things before."""
+    shared: SharedStore
+    """What other web processes know too."""
+    shared_answers: SharedAnswers
 
 
 def open_desk(
@@ -66,6 +70,7 @@ def open_desk(
     def now_ms() -> int:
         return int(clock() * 1000)
 
+    shared = SharedStore(settings, monotonic)
     look = SharedLook(reader.snapshot, now_ms, TICK_LOOK_MS, monotonic)
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
     jobs = JobService(settings, reader, now_ms, book)
@@ -81,7 +86,7 @@ def open_desk(
         pairs,
         WorthService(pairs),
         MarketService(reader),
-        StatusService(settings, reader, look, stock, now_ms, kernels),
+        StatusService(settings, reader, look, stock, now_ms, kernels, shared),
         alerts,
         WatchlistService(pairs, look, record, monotonic),
         ChannelService(settings, reader, told, now_ms, book),
@@ -95,4 +100,6 @@ def open_desk(
         TickTimes(),
         now_ms,
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
+        shared,
+        SharedAnswers(shared, look),
     )

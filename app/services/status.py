@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from app.services.kernels import Kernels
 from app.services.looks import SharedLook, exchange_now_ms
+from app.services.shared import SharedStore
 from core.errors import StoreError
 from core.report import AnalystReport, FeedReport, WorkerReport, from_mapping
 from core.settings import Settings
@@ -88,6 +89,8 @@ class DeskStatus:
     """This desk began so lately that worker and analyst may still be on their way."""
     is_preparing: bool = False
     """This web process can't compute a pair yet: its kernels are being loaded or compiled."""
+    redis: str = "off"
+    """How this web process found it: up, away, or off without `REDIS_URL`."""
 
     @property
     def feed(self) -> FeedReport:
@@ -140,11 +143,13 @@ class StatusService:
         stock: SharedLook[Stock],
         now_ms: Callable[[], int],
         kernels: Kernels,
+        shared: SharedStore,
     ) -> None:
         self._settings = settings
         self._reader = reader
         self._now_ms = now_ms
         self._kernels = kernels
+        self._shared = shared
         self._look = look
         self._stock = stock
         self._began_ms = now_ms()
@@ -154,9 +159,10 @@ class StatusService:
         """The desk as of the newest look; one that can't be taken is part of the description."""
         status, is_preparing = self._view(), not self._kernels.are_ready
         is_starting = self._now_ms() - self._began_ms < SILENT_AFTER_MS
-        if not (is_starting or is_preparing):
+        redis = self._shared.state
+        if not (is_starting or is_preparing) and redis == status.redis:
             return status
-        return replace(status, is_starting=is_starting, is_preparing=is_preparing)
+        return replace(status, is_starting=is_starting, is_preparing=is_preparing, redis=redis)
 
     def _view(self) -> DeskStatus:
         settings = self._settings

@@ -1,6 +1,7 @@
 """Writing what a process says of itself and of its database."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,14 @@ def set_meta(tx: Transaction, key: str, value: str) -> None:
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         key,
         value,
+    )
+
+
+def name_database(tx: Transaction) -> None:
+    """Give the database a name of its own, if it has none: what it says holds of no other one."""
+    tx.run(
+        "INSERT INTO meta (key, value) VALUES ('name', ?) ON CONFLICT (key) DO NOTHING",
+        uuid.uuid4().hex,
     )
 
 

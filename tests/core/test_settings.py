@@ -2,6 +2,7 @@ from pathlib import PurePosixPath
 from traceback import format_exception
 
 import pytest
+import redis
 from sqlalchemy import make_url
 
 from core.errors import SettingsError
@@ -54,6 +55,24 @@ def test_all_bad_values_are_named_at_once_and_passwords_are_not_shown():
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("redis://localhost", "redis://localhost"),
+        ("REDIS://[::1]:6380/3", "redis://[::1]:6380/3"),
+        ("rediss://:p%40ss@host:6380", "rediss://:p%40ss@host:6380"),
+        ("rediss://me:p@host/?ssl_cert_reqs=none", "rediss://me:p@host/?ssl_cert_reqs=none"),
+        ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
+        ("unix://me:p@/run/redis.sock", "unix://me:p@/run/redis.sock"),
+    ],
+)
+def test_every_form_of_a_redis_is_taken_as_the_client_reads_it(given, read):
+    settings = Settings.from_mapping({"REDIS_URL": given})
+    assert settings.redis_url.get_secret_value() == read
+    assert "p" not in str(settings.redis_url)
+    assert redis.from_url(read).connection_pool is not None
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
 def test_both_spellings_of_postgres_mean_the_installed_driver(scheme):
     settings = Settings.from_mapping({"DATABASE_URL": f"{scheme}://u:p@host:5432/desk"})
@@ -95,6 +114,19 @@ def test_a_password_stands_where_it_is_hidden_however_it_was_given(given, read):
         ("DATABASE_URL", "mysql://host/desk?password=secret"),
         ("DATABASE_URL", "sqlite:///~/secret.db"),
         ("DATABASE_URL", "sqlite:///secret.db?mode=ro"),
+        ("REDIS_URL", "http://:secret@host:6379"),
+        ("REDIS_URL", "redis://:secret@"),
+        ("REDIS_URL", "redis://:secret@host:port/0"),
+        ("REDIS_URL", "redis://:secret@host:99999"),
+        ("REDIS_URL", "redis://:sec/secret@host/0"),
+        ("REDIS_URL", "redis://:sec#secret@host/0"),
+        ("REDIS_URL", "redis://:secret@host/one"),
+        ("REDIS_URL", "redis://:secret@host/0?db=-1"),
+        ("REDIS_URL", "redis://:secret@host/0?ssl_cert_reqs=none"),
+        ("REDIS_URL", "rediss://:secret@host/0?ssl_cert_reqs=never"),
+        ("REDIS_URL", "redis://:secret@host/0?socket_timeout=9"),
+        ("REDIS_URL", "unix://:secret@/"),
+        ("REDIS_URL", "unix://:secret@host/run/redis.sock"),
         ("BINANCE_WS_URL", "wss://me:secret@host:port"),
         ("BINANCE_REST_URL", "https://me:secret@host/?x"),
     ],

@@ -256,7 +256,10 @@ def test_a_replay_is_shown_and_marked_as_ended(workers: Workers, tmp_path: Path)
 
     wait_until(has_ended, "the recording has ended")
     assert len(workers.trades("BTCUSDT")) == 200
-    assert workers.reader.snapshot().meta["source"] == "replay"
+    meta = workers.reader.snapshot().meta
+    assert meta["source"] == "replay"
+    # The database has a name, so that web processes may share what follows from it.
+    assert len(meta["name"]) == 32
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(HANG_S) == 0
 

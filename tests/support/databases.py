@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite files, and a PostgreSQL server where one can be had."""
+"""Stores for tests: SQLite files, PostgreSQL and Redis servers where they can be had."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from ingest.store.engine import migrate
 from tests.support import postgres
+from tests.support.redis_server import NoRedis, RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,15 @@ def postgres_url(postgres_server: Engine) -> Iterator[str]:
     """An empty PostgreSQL database of the test's own, not migrated."""
     with postgres.database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of the test's own; the test is skipped where there can be none."""
+    try:
+        server = RedisServer(tmp_path)
+    except NoRedis as reason:
+        pytest.skip(str(reason))
+    server.start()
+    yield server
+    server.stop()

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -15,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
 
+from tests.support.processes import free_port
 from tests.support.waiting import HANG_S, wait_until
 
 OWNER = "postgres"
@@ -60,12 +60,6 @@ def _as_owner() -> list[str]:
     return [*command, "--reuid", OWNER, "--regid", OWNER, "--clear-groups"]
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def server() -> Iterator[Engine]:
     """Run a server with an empty data folder; gives its administrator's engine.
@@ -92,7 +86,7 @@ def server() -> Iterator[Engine]:
         )
         if done.returncode:
             raise NoPostgres(f"PostgreSQL makes no data folder: {done.stderr.strip()}")
-        port = _free_port()
+        port = free_port()
         command = [*as_owner, str(folder / "postgres"), "-D", str(data), "-p", str(port)]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]

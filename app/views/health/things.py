@@ -170,7 +170,16 @@ def _store(status: DeskStatus, trends: Trends) -> list[Thing]:
             ),
             high=CLOCK_MS, failing="This machine's clock is out",
         ),
+        *([] if status.redis == "off" else [_redis(status.redis)]),
     ]  # fmt: skip
+
+
+def _redis(state: str) -> Thing:
+    return Thing(
+        "Store", "Redis", state, "up", "normal" if state == "up" else "look",
+        "While it is away each web process limits clients and keeps answers by itself.",
+        failing="Redis is away",
+    )  # fmt: skip
 
 
 def _judging(status: DeskStatus, trends: Trends) -> list[Thing]:

@@ -20,6 +20,7 @@ from core.errors import StoreError
 from ingest.process.supervisor import STALE_S, HeartbeatWatch, KeptProcess, Role, Supervisor
 from ingest.store.heartbeats import LastBeat
 from ingest.store.reader import Reader
+from tests.support.processes import free_port
 from tests.support.waiting import ENDLESS_S, HANG_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,12 +34,6 @@ __file__ = {str(ROOT / "gunicorn.conf.py")!r}
 exec(compile(open(__file__).read(), __file__, "exec"))
 preload_app = False
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass

@@ -208,6 +208,22 @@ def test_status_and_meta_come_back_as_they_were_said(filled: Writer, reader: Rea
     assert not reader.has_imports()
 
 
+def test_a_database_has_one_name_for_good_and_no_other_one_has_it(
+    filled: Writer, reader: Reader, empty_database: bytes, tmp_path: Path
+) -> None:
+    other_path = tmp_path / "other.db"
+    other_path.write_bytes(empty_database)
+    other = Writer(open_engine(f"sqlite:///{other_path}"))
+    names = set()
+    for writer in (filled, other, filled):
+        with writer.transaction() as tx:
+            process.name_database(tx)
+            names.add(tx.run("SELECT value FROM meta WHERE key = 'name'").scalar_one())
+    other.close()
+    assert len(names) == 2
+    assert reader.snapshot().meta["name"] in names
+
+
 def test_size_of_the_database_and_its_log_are_told(filled: Writer, reader: Reader) -> None:
     info = reader.database()
     assert info.kind == "sqlite"
