@@ -137,13 +137,9 @@ class _FileImport:
         return lambda done: self._report(ImportProgress(self._dump.path, phase, done, total))
 
     def _check(self, total: int) -> Judge:
-        judge: Judge
-        if self._dump.timeframe_ms is None:
-            judge = TradeJudge(self._dump.symbol, self._now_ms)
-            collections.deque(self._trades(judge, self._on_bytes("checking", total)), maxlen=0)
-        else:
-            judge = KlineJudge(self._dump.symbol, self._dump.timeframe_ms, self._now_ms)
-            collections.deque(self._bars(judge, self._on_bytes("checking", total)), maxlen=0)
+        judge = self._judged(total)
+        if judge.first_row.denied_line:
+            judge = self._judged(total, judge.first_row.denied_line)
         account = judge.account
         if not account.taken:
             why = f" that can be taken: {account.words()}" if account.left_out else ""
@@ -154,6 +150,16 @@ class _FileImport:
                 f" {account.words()}; nothing of it was imported"
             )
         return judge
+
+    def _judged(self, total: int, denied_line: int = 0) -> Judge:
+        dump, on_bytes = self._dump, self._on_bytes("checking", total)
+        if dump.timeframe_ms is None:
+            trades = TradeJudge(dump.symbol, self._now_ms, denied_line=denied_line)
+            collections.deque(self._trades(trades, on_bytes), maxlen=0)
+            return trades
+        klines = KlineJudge(dump.symbol, dump.timeframe_ms, self._now_ms, denied_line)
+        collections.deque(self._bars(klines, on_bytes), maxlen=0)
+        return klines
 
     def _bars(self, judge: KlineJudge, on_bytes: OnBytes) -> Iterator[Bar]:
         columns: Columns | None = None
@@ -248,7 +254,12 @@ class _FileImport:
 
     def _write_klines(self, checked: KlineJudge, total: int) -> tuple[int, int]:
         assert self._dump.timeframe_ms is not None
-        judge = KlineJudge(self._dump.symbol, self._dump.timeframe_ms, self._now_ms)
+        judge = KlineJudge(
+            self._dump.symbol,
+            self._dump.timeframe_ms,
+            self._now_ms,
+            checked.first_row.denied_line,
+        )
         pending: list[Bar] = []
         for bar in self._bars(judge, self._on_bytes("writing", total)):
             pending.append(bar)
@@ -262,7 +273,9 @@ class _FileImport:
         assert checked.first is not None
         assert checked.last is not None
         head, tail, starts_whole, ends_whole = self._neighbours(checked.first, checked.last)
-        judge = TradeJudge(self._dump.symbol, self._now_ms, checked.leapt)
+        judge = TradeJudge(
+            self._dump.symbol, self._now_ms, checked.leapt, checked.first_row.denied_line
+        )
         trades: list[Trade] = []
         bars: list[Bar] = []
 

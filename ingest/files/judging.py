@@ -37,7 +37,8 @@ OFF_GRID = "off the grid of the timeframe"
 JUMPED = f"with a price {JUMP:.0f} times that of the row before, or a hundredth"
 STEPPED_BACK = f"more than {STEP_BACK_MS // 1_000} s earlier than trades before it"
 LEAPT = f"more than {STEP_BACK_MS // 1_000} s later than trades after them"
-DOUBTFUL = (JUMPED, STEPPED_BACK, LEAPT)
+DENIED = "with a price or time that the rows after it deny"
+DOUBTFUL = (JUMPED, STEPPED_BACK, LEAPT, DENIED)
 """A file of which more is doubtful than taken is the wrong file."""
 
 
@@ -148,11 +149,44 @@ class KnownPrice(NamedTuple):
         )
 
 
-class KlineJudge:
-    """Judges the rows of klines: any order, each bar once."""
+class FirstRow:
+    """Finds out whether it is a file's first row that is odd: the next two deny it, and agree.
 
-    def __init__(self, symbol: str, timeframe_ms: int, now_ms: int) -> None:
+    Parameters
+    ----------
+    denied_line : its line, where an earlier reading has found so.
+    """
+
+    def __init__(self, denied_line: int) -> None:
+        self.denied_line = denied_line
+        self._line = 0
+        self._denier: KnownPrice | None = None
+
+    def take(self, line: int, taken: int) -> None:
+        """Note a row that is taken, of so many."""
+        if taken == 1:
+            self._line = line
+        self._denier = None
+
+    def deny(self, time_ms: int, price: float, taken: int) -> None:
+        """Note a row that contradicts those before it."""
+        before, self._denier = self._denier, KnownPrice(time_ms, price)
+        if taken == 1 and before is not None and not before.denies(price, time_ms):
+            self.denied_line = self._line
+
+
+class KlineJudge:
+    """Judges the rows of klines: any order, each bar once.
+
+    Parameters
+    ----------
+    denied_line : of a first row that those after it deny, as an earlier reading found; 0 for none.
+    """
+
+    def __init__(self, symbol: str, timeframe_ms: int, now_ms: int, denied_line: int = 0) -> None:
         self.account = Account()
+        self.first_row = FirstRow(denied_line)
+        self._denied_line = denied_line
         self._symbol = symbol
         self._timeframe_ms = timeframe_ms
         self._now_ms = now_ms
@@ -176,8 +210,12 @@ class KlineJudge:
         if opens + length > self._now_ms:
             account.leave_out(NOT_OVER, number)
             return None
+        if number == self._denied_line:
+            account.leave_out(DENIED, number)
+            return None
         if self._known.denies(bar.open, opens):
             account.leave_out(JUMPED, number)
+            self.first_row.deny(opens, bar.open, account.taken)
             return None
         if account.taken:
             span = max(opens + length, account.end_ms) - min(opens, account.start_ms)
@@ -191,6 +229,7 @@ class KlineJudge:
             raise BadLine("the open time does not rise, and another row of it says otherwise")
         self._known = KnownPrice(opens, bar.close)
         account.take(opens, opens + length, bar.open, bar.close)
+        self.first_row.take(number, account.taken)
         return bar
 
     def holes(self) -> Iterator[Hole]:
@@ -218,10 +257,15 @@ class TradeJudge:
     Parameters
     ----------
     leapt : ids of the trades that an earlier reading found too late for the one after them.
+    denied_line : as for klines.
     """
 
-    def __init__(self, symbol: str, now_ms: int, leapt: Collection[int] = ()) -> None:
+    def __init__(
+        self, symbol: str, now_ms: int, leapt: Collection[int] = (), denied_line: int = 0
+    ) -> None:
         self.account = Account()
+        self.first_row = FirstRow(denied_line)
+        self._denied_line = denied_line
         self.first: Trade | None = None
         self.last: Trade | None = None
         self.id_holes: list[Hole] = []
@@ -255,17 +299,23 @@ class TradeJudge:
         if time_ms > self._now_ms:
             account.leave_out(STILL_TO_COME, number)
             return None
+        if number == self._denied_line:
+            account.leave_out(DENIED, number)
+            return None
         before = self._before_leap
         if before and before.latest_ms - STEP_BACK_MS <= time_ms < self._latest_ms - STEP_BACK_MS:
             account = self._take_back(before)
         if time_ms < self._latest_ms - STEP_BACK_MS:
             account.leave_out(STEPPED_BACK, number)
+            self.first_row.deny(time_ms, trade.price, account.taken)
             return None
         if trade.trade_id >= LISTING_IDS and self._known.denies(trade.price, time_ms):
             account.leave_out(JUMPED, number)
+            self.first_row.deny(time_ms, trade.price, account.taken)
             return None
         self._note_leap(number, time_ms)
         account.take(time_ms, time_ms + 1, trade.price, trade.price)
+        self.first_row.take(number, account.taken)
         if account.end_ms - account.start_ms > MAX_TRADES_SPAN_MS:
             raise BadLine(
                 f"the trades lie more than {MAX_TRADES_SPAN_MS // DAY_MS} days apart; a dump holds"

@@ -7,7 +7,7 @@ import pytest
 from core.errors import ImportFileError
 from core.types import Trade
 from ingest.files.importer import ImportedSymbol, import_files
-from ingest.files.judging import LEAPT, NOT_OVER, OFF_GRID, STEPPED_BACK, STILL_TO_COME
+from ingest.files.judging import DENIED, LEAPT, NOT_OVER, OFF_GRID, STEPPED_BACK, STILL_TO_COME
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult
 from ingest.store import market
@@ -210,6 +210,45 @@ def test_file_that_is_of_another_unit_for_the_most_part_is_refused(
     with pytest.raises(ImportFileError, match=r"only 3 rows would be taken: 7 with a price"):
         load(save("BTCUSDT-1h-2024-01.csv", rows))
     assert reader.symbols() == []
+
+
+@pytest.mark.parametrize("factor", [1_000, 1 / 1_000])
+def test_an_odd_first_price_is_the_one_left_out_and_not_the_file(
+    load: Load, save: Save, reader: Reader, factor: float
+) -> None:
+    rows = [hour(n, 100 * (factor if n == 0 else 1)) for n in range(6)]
+    (result,) = load(save("BTCUSDT-1h-2024-01.csv", rows))
+    assert opens(reader) == [1, 2, 3, 4, 5]
+    assert reader.bars("BTCUSDT", HOUR).close.tolist() == [100] * 5
+    assert result.account.left_out == {DENIED: (1, 1)}
+    (result,) = load(save("ETHUSDT-1h-2024-01.csv", [*reversed(rows)]))
+    assert result.account.words() == (
+        "1 with a price 100 times that of the row before, or a hundredth (line 6)"
+    )
+    prices = [100 * (factor if n == 0 else 1) for n in range(6)]
+    trades = [aggregate(1_000 + n, DAY + n * SECOND, price) for n, price in enumerate(prices)]
+    (result,) = load(save("SOLUSDT-aggTrades-2024-01-05.csv", trades))
+    assert (result.account.taken, result.account.left_out) == (5, {DENIED: (1, 1)})
+    assert reader.bars("SOLUSDT", SECOND).high.max() == 100
+
+
+def test_a_first_trade_of_a_later_hour_costs_none_of_those_after_it(
+    load: Load, save: Save, reader: Reader
+) -> None:
+    times = [DAY + n * SECOND for n in range(20)]
+    times[0] += 20 * HOUR
+    lines = [aggregate(100 + n, time_ms) for n, time_ms in enumerate(times)]
+    (result,) = load(save("BTCUSDT-aggTrades-2024-01-05.csv", lines))
+    assert (result.account.taken, result.account.left_out) == (19, {DENIED: (1, 1)})
+    bars = reader.bars("BTCUSDT", SECOND)
+    assert (bars.open_time_ms[0], bars.open_time_ms[-1]) == (DAY + SECOND, DAY + 19 * SECOND)
+
+
+def test_a_second_row_alone_does_not_outweigh_the_first(load: Load, save: Save) -> None:
+    for rest in ([100_000, 100], [100_000, 1]):
+        rows = [hour(n, price) for n, price in enumerate([100, *rest, 100, 100, 100])]
+        (result,) = load(save("BTCUSDT-1h-2024-01.csv", rows))
+        assert DENIED not in result.account.left_out
 
 
 def test_price_may_change_as_it_likes_over_a_long_time_and_at_a_listing(
