@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from flask import Request, Response, request
 from flask_smorest import Blueprint
-from marshmallow import Schema
+from marshmallow import Schema, missing
 from webargs.flaskparser import FlaskParser
 from werkzeug.routing import IntegerConverter, Map
 
@@ -27,7 +27,7 @@ _CONDITIONS = frozenset(
 """What an answer may be asked for on condition of; without any there is nothing to compare."""
 
 
-class QueryParser(FlaskParser):
+class StrictParser(FlaskParser):
     """Reads a query string strictly: a parameter given twice is an error, and so is an unknown."""
 
     DEFAULT_VALIDATION_STATUS = 400
@@ -44,6 +44,10 @@ class QueryParser(FlaskParser):
             )
         return req.args.to_dict()
 
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """A body as the desk reads JSON everywhere: nothing of it that can't be written down."""
+        return req.get_json() if req.get_data() else missing
+
 
 class StoredNumber(IntegerConverter):
     """A row's number in a path, as far as a database counts: beyond it there is nothing."""
@@ -55,7 +59,7 @@ class StoredNumber(IntegerConverter):
 class ApiBlueprint(Blueprint):
     """Routes that answer GET, with their parameters and problems in the documentation."""
 
-    ARGUMENTS_PARSER = QueryParser()
+    ARGUMENTS_PARSER = StrictParser()
 
     def problems(self, *statuses: int) -> Any:
         """Document which problems a route answers with."""

@@ -1,5 +1,6 @@
 """Rules by API: made, changed and found again with their reasons, by those who may."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,6 +68,25 @@ def own(database_url: str, own_writer: Writer, own_ids: dict[str, int]) -> Itera
     yield desk
     desk.reader.close()
     desk.book.close()
+
+
+def test_a_note_that_no_log_can_take_is_kept_as_one_that_can_be_written_down(own: OwnDesk) -> None:
+    made = own.client.post(
+        "/api/rules", data=json.dumps(RULE | {"note": "a\ud800\x1bb\u202ec"}),
+        headers=HOME, content_type="application/json",
+    )  # fmt: skip
+    assert (made.status_code, made.get_json()["note"]) == (201, "a\ufffd\ufffdb\ufffdc")
+
+
+@pytest.mark.parametrize("body", ["[" * 20_000 + "]" * 20_000, '{"kind": "data"', "{}{}", "\xff"])
+def test_a_body_that_is_no_good_json_is_refused_and_no_failure_inside(
+    own: OwnDesk, body: str
+) -> None:
+    answer = own.client.post(
+        "/api/rules", data=body.encode("latin-1"), headers=HOME, content_type="application/json"
+    )
+    assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
+    assert own.client.get("/api/rules").get_json()["rules"] == []
 
 
 def test_a_rule_is_made_at_the_forming_bar_with_every_parameter_as_used(own: OwnDesk) -> None:
