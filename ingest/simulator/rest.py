@@ -3,6 +3,7 @@
 Not offered: depth, avgPrice, uiKlines, ticker windows, the intervals 3d, 1w and 1M.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,8 @@ class RestApi:
         self._ledger = ledger
         self._faults = faults or Faults()
         self._meter = WeightMeter()
+        self.asked = Counter[str]()
+        """Questions by path, those that were refused too."""
         self._endpoints = {
             "/api/v3/ping": _Endpoint(_always(1), self._ping),
             "/api/v3/time": _Endpoint(_always(1), self._time),
@@ -66,6 +69,7 @@ class RestApi:
         address : whose weight budget it is.
         """
         endpoint = self._endpoints.get(path)
+        self.asked[path] += endpoint is not None
         if endpoint is None:
             return Answer(404, b"")
         now_ms = self._ledger.now_ms()

@@ -40,7 +40,7 @@ class SimulatedExchange:
         self.port = 0
         self.faults = Faults()
         self._limits = limits
-        self._rest = RestApi(ledger, self.faults)
+        self.rest = RestApi(ledger, self.faults)
         self._publisher = Publisher(ledger)
         self._connections: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="simulated-rest")
@@ -134,9 +134,9 @@ class SimulatedExchange:
         path, _, query = target.partition("?")
         loop = asyncio.get_running_loop()
         if path == _BURST and method in ("GET", "POST"):
-            return await loop.run_in_executor(self._threads, self._rest.burst, query)
+            return await loop.run_in_executor(self._threads, self.rest.burst, query)
         if path == _STANDSTILL and method in ("GET", "POST"):
-            return await loop.run_in_executor(self._threads, self._rest.stand_still, query)
+            return await loop.run_in_executor(self._threads, self.rest.stand_still, query)
         if path == _FAULTS and method in ("GET", "POST"):
             return self._control(query)
         if method != "GET":
@@ -145,9 +145,9 @@ class SimulatedExchange:
         if refusal is not None:
             return Answer(*refusal)
         if path in _LIGHT:
-            return self._rest.answer(path, query, time_unit, address)
+            return self.rest.answer(path, query, time_unit, address)
         return await loop.run_in_executor(
-            self._threads, self._rest.answer, path, query, time_unit, address
+            self._threads, self.rest.answer, path, query, time_unit, address
         )
 
     def _control(self, query: str) -> Answer:

@@ -34,6 +34,14 @@ class Processes:
     def trade(self, trades_per_s: float, seconds: float) -> None:
         self.ledger.burst(trades_per_s, seconds, list(SYMBOLS))
 
+    def made(self) -> int:
+        """How many trades the exchange has made of all symbols."""
+        return sum(self.ledger.newest_trades(name, 1)[-1].trade_id for name in SYMBOLS)
+
+    def pages_asked(self) -> int:
+        """How many pages of trades the exchange was asked for."""
+        return self.exchange.rest.asked["/api/v3/aggTrades"]
+
     def start(self) -> "subprocess.Popen[bytes]":
         environ = {
             "PATH": os.environ["PATH"],
