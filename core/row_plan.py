@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from core.blocks import block_rows, looks_back, run_in_rows
 from core.pair_spec import PairSpec
 
+MAX_ROWS_SINCE = 100_000
+"""Result rows that `since` may ask for: 69 days of minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:

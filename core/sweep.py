@@ -16,11 +16,11 @@ from numba import njit
 from core.backtest import COLUMNS, COSTS, ENTRY, EXIT, FLAT, GROSS, fill_rows
 from core.bars import align
 from core.errors import FieldError, ParameterErrors
-from core.grid_spec import AXES, MAX_CELLS
+from core.grid_spec import AXES, MAX_CELLS, follows_window, go_together
 from core.metrics import YEARLY_FROM_MS, period_ends
 from core.pair import Ready, ready_rows
 from core.pair_spec import PAIR_PARAMETERS, PairSpec, read_pair_spec
-from core.parameters import Derived, Values
+from core.parameters import Values
 from core.row_plan import plan_rows
 from core.settings import Settings
 from core.signals import START, decide_rows
@@ -159,16 +159,14 @@ def grid_of(values: Values, settings: Settings) -> Grid:
     asked = {
         name: values[f"{name}_values"] for name in AXES if values[f"{name}_values"] is not None
     }
-    own = PAIR_PARAMETERS["hedge_window"].default
-    if isinstance(own, Derived) and spec.hedge_window == own.value(values):
+    if follows_window(values):
         asked.setdefault("hedge_window", (None,))
     return read_grid(spec, asked, settings)
 
 
 def is_allowed(spec: PairSpec) -> bool:
     """Whether parameters that are each allowed go together, too."""
-    stop_z = math.inf if spec.stop_z is None else spec.stop_z
-    return spec.window <= spec.hedge_window and -spec.entry_z <= spec.exit_z < spec.entry_z < stop_z
+    return go_together(spec.window, spec.hedge_window, spec.entry_z, spec.exit_z, spec.stop_z)
 
 
 class Batch(NamedTuple):

@@ -86,7 +86,7 @@ def job_routes(desk: Desk) -> ApiBlueprint:
     @routes.post("")
     @routes.arguments(JobBody, location="json")
     @routes.response(202, JobAnswer)
-    @routes.problems(400, 403, 415, 429, 503)
+    @routes.problems(400, 403, 404, 415, 429, 503)
     def ask_job(given: dict[str, Any]) -> Response:
         """Have a job done; one that waits for the same already stands for it."""
         return json_answer(answer(desk.jobs.ask(given, rights().visitor().name or "")), 202)

@@ -73,7 +73,7 @@ def open_desk(
     shared = SharedStore(settings, monotonic)
     look = SharedLook(reader.snapshot, now_ms, TICK_LOOK_MS, monotonic)
     stock = SharedLook(lambda: take_stock(reader), now_ms, STATUS_LOOK_MS, monotonic)
-    jobs = JobService(settings, reader, now_ms, book)
+    jobs = JobService(settings, reader, look, now_ms, book)
     scans = ScanService(reader, now_ms, monotonic)
     kernels = Kernels(settings)
     pairs = PairService(settings, reader, look, now_ms, kernels)

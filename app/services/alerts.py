@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from app.services.looks import SharedLook, exchange_now_ms
-from app.services.refusals import NotThere, SymbolNotIngested, writable
+from app.services.refusals import NotThere, ingested, writable
 from core.errors import FieldError, ParameterErrors
 from core.pair_spec import PairSpec
 from core.paper import Position, Together, position_of, revive, together
@@ -153,10 +153,7 @@ class AlertService:
         if pair is None:
             return
         legs = {"symbol_a": pair.symbol_a, "symbol_b": pair.symbol_b}
-        unknown = {field: symbol for field, symbol in legs.items() if symbol not in look.symbols}
-        if unknown:
-            raise SymbolNotIngested(unknown)
-        a, b = (look.symbols[symbol] for symbol in legs.values())
+        a, b = ingested(legs, look.symbols)
         reason = Listing(a.quote, b.quote).no_common_money
         if spec.paper and reason:
             raise ParameterErrors([FieldError("paper", f"can't be traded: {reason}", "false")])

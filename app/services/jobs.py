@@ -3,21 +3,30 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.services.refusals import NotThere, TooManyJobs, writable
+from app.services.looks import SharedLook
+from app.services.refusals import NotThere, TooManyJobs, ingested, writable
 from core.job_spec import read_job_spec
 from core.settings import Settings
 from ingest.store.desk_book import DeskBook
-from ingest.store.reader import Reader, StoredJob
+from ingest.store.reader import Reader, Snapshot, StoredJob
+
+LEGS = ("symbol_a", "symbol_b")
 
 
 class JobService:
     """Asks for jobs and tells how they stand; the analyst has them done."""
 
     def __init__(
-        self, settings: Settings, reader: Reader, now_ms: Callable[[], int], book: DeskBook | None
+        self,
+        settings: Settings,
+        reader: Reader,
+        look: SharedLook[Snapshot],
+        now_ms: Callable[[], int],
+        book: DeskBook | None,
     ) -> None:
         self._settings = settings
         self._reader = reader
+        self._look = look
         self._now_ms = now_ms
         self._book = book
 
@@ -28,11 +37,16 @@ class JobService:
         ------
         ParameterErrors
             Names every bad parameter and what it allows.
+        SymbolNotIngested
+            Nothing comes of a leg.
         TooManyJobs
             Others have to be done or cancelled before.
         """
         book = writable(self._book)
-        job_id = book.ask_job(read_job_spec(given, self._settings), asked_by, self._now_ms())
+        spec = read_job_spec(given, self._settings)
+        legs = {name: spec.values[name] for name in LEGS if name in spec.values}
+        ingested(legs, self._look.value().symbols)
+        job_id = book.ask_job(spec, asked_by, self._now_ms())
         if job_id is None:
             raise TooManyJobs("so many jobs wait already that another one is not taken")
         return self.job(job_id)

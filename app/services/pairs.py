@@ -20,12 +20,12 @@ from app.services.pair_states import (
     state_of,
     without_bars,
 )
-from app.services.refusals import SymbolNotIngested
+from app.services.refusals import ingested
 from core import pair as pairs
 from core.errors import FieldError, PairdeskError, ParameterErrors
 from core.explain import Explanation, explain_zscore
 from core.pair_spec import PairSpec
-from core.row_plan import RowPlan, plan_rows
+from core.row_plan import MAX_ROWS_SINCE, RowPlan, plan_rows
 from core.settings import Settings
 from core.timeframes import Timeframe
 from core.types import Leg, Listing, PairResult
@@ -36,9 +36,6 @@ MOST_ANALYSES = 2
 """Results computed at once for whoever waits; ticks have a turn of their own beside them."""
 
 Value = TypeVar("Value")
-
-MAX_ROWS_SINCE = 100_000
-"""Result rows that `since` may ask for: 69 days of minutes."""
 
 
 class RowNotThere(PairdeskError):
@@ -352,8 +349,5 @@ class _FirstBar(NamedTuple):
 
 
 def _legs(look: Snapshot, spec: PairSpec) -> tuple[Freshness, Freshness]:
-    asked = {"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b}
-    unknown = {key: symbol for key, symbol in asked.items() if symbol not in look.symbols}
-    if unknown:
-        raise SymbolNotIngested(unknown)
-    return look.symbols[spec.symbol_a], look.symbols[spec.symbol_b]
+    a, b = ingested({"symbol_a": spec.symbol_a, "symbol_b": spec.symbol_b}, look.symbols)
+    return a, b

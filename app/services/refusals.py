@@ -1,7 +1,10 @@
 """Why a service can't give what it is asked for; `app.api.problems` makes answers of it."""
 
+from collections.abc import Mapping
+
 from core.errors import PairdeskError
 from ingest.store.desk_book import DeskBook
+from ingest.store.reader import Freshness
 
 
 class SymbolNotIngested(PairdeskError):
@@ -10,6 +13,14 @@ class SymbolNotIngested(PairdeskError):
     def __init__(self, fields: dict[str, str]) -> None:
         self.fields = fields
         super().__init__(", ".join(dict.fromkeys(fields.values())) + ": not ingested here")
+
+
+def ingested(asked: Mapping[str, str], symbols: Mapping[str, Freshness]) -> list[Freshness]:
+    """What is known of symbols asked for by parameter name; SymbolNotIngested names the others."""
+    unknown = {name: symbol for name, symbol in asked.items() if symbol not in symbols}
+    if unknown:
+        raise SymbolNotIngested(unknown)
+    return [symbols[symbol] for symbol in asked.values()]
 
 
 class NotThere(PairdeskError):

@@ -55,6 +55,11 @@ def work_off(job_id: int, settings: Settings, url: str) -> int:
             log.warning("a job can't be done", job=job_id, kind=stored.kind, reason=str(error))
             with writer.transaction() as tx:
                 jobs.fail(tx, job_id, stored.tries, words or type(error).__name__, _now_ms())
+        except Exception as error:  # a fault of ours: the same again would end the same way
+            log.exception("a job failed as nobody expected", job=job_id, kind=stored.kind)
+            words = f"an error that nobody expected ({type(error).__name__}); the log has more"
+            with writer.transaction() as tx:
+                jobs.fail(tx, job_id, stored.tries, words, _now_ms())
     finally:
         reader.close()
         writer.close()

@@ -2,12 +2,13 @@
 
 from core.errors import PairdeskError
 from core.pair_spec import PairSpec
+from core.row_plan import MAX_ROWS_SINCE
 from core.types import Leg
 from ingest.store.reader import Reader
 
 
 class NoSharedBars(PairdeskError):
-    """There are no bars that both legs have."""
+    """There are no bars that both legs have, or not those that are asked for."""
 
 
 def shared_bars(reader: Reader, spec: PairSpec) -> tuple[tuple[Leg, Leg], int, int]:
@@ -27,5 +28,9 @@ def shared_bars(reader: Reader, spec: PairSpec) -> tuple[tuple[Leg, Leg], int, i
     first_ms, last_ms = max(int(times[0]) for times in oldest), min(lasts)
     if last_ms < first_ms:
         raise NoSharedBars(f"{spec.symbol_a} and {spec.symbol_b} share no {spec.timeframe} bar")
+    if spec.since is not None and spec.since > last_ms:
+        raise NoSharedBars(f"since is after the last {spec.timeframe} bar")
+    if spec.since is not None and last_ms - spec.since >= MAX_ROWS_SINCE * step:
+        raise NoSharedBars(f"since must be within the last {MAX_ROWS_SINCE:,} bars")
     legs = tuple(reader.leg(symbol, step, first_ms, last_ms + step) for symbol in symbols)
     return (legs[0], legs[1]), first_ms, last_ms

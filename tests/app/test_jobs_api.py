@@ -71,6 +71,15 @@ def test_defaults_are_filled_in_and_bad_values_named(asking: FlaskClient) -> Non
         assert [error["field"] for error in refused.json["errors"]] == [field]
 
 
+def test_a_job_of_a_leg_that_nobody_ingests_is_refused_and_names_it(asking: FlaskClient) -> None:
+    for kind in ("sweep", "walk_forward", "report", "honesty"):
+        body = {"kind": kind, "symbol_b": "NOPEUSDT"}
+        refused = asking.post("/api/jobs", json=body, headers=HOME)
+        assert refused.status_code == 404
+        assert "symbol_b" in [error["field"] for error in refused.json["errors"]]
+    assert asking.get("/api/jobs").json["jobs"] == []
+
+
 def test_a_job_is_cancelled_and_one_that_has_ended_stays(
     asking: FlaskClient, own_writer: Writer
 ) -> None:

@@ -27,7 +27,7 @@ def read(**asked):
     ],
 )
 def test_values_of_an_axis_are_listed_or_ranged(given, values):
-    assert read(entry_z_values=given)["entry_z_values"] == values
+    assert read(entry_z_values=given, exit_z=0)["entry_z_values"] == values
 
 
 def test_none_stands_for_without_where_a_pair_may_do_without():
@@ -55,6 +55,38 @@ def test_a_grid_too_large_is_refused_before_it_runs():
         read(entry_z_values="1 to 9 by 0.01", window_values="10 to 109 by 1", bars=20_000)
     assert refused.value.errors[0].field == "bars"
     assert f"{MAX_CELL_ROWS // 80_100:,}" in str(refused.value.errors[0].allowed)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"entry_z_values": "1, 2", "exit_z_values": "2, 5"},
+        {"exit_z_values": [-5]},
+        {"stop_z_values": "1, 2"},
+        {"window_values": "200, 300", "hedge_window_values": "100, 150"},
+        {"window_values": "200, 300", "hedge_window": 150},
+    ],
+)
+def test_a_grid_of_which_no_combination_can_trade_is_refused_before_it_runs(given):
+    with pytest.raises(ParameterErrors) as refused:
+        read(**given)
+    (error,) = refused.value.errors
+    assert (error.field, error.message) == (
+        "entry_z_values", "no combination of them goes together",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"entry_z_values": "1, 2", "exit_z_values": "1.5, 5"},
+        {"stop_z_values": "1, none"},
+        {"window_values": "200, 2000"},  # the hedge window goes along
+        {"window_values": "200, 300", "hedge_window_values": "100, 200"},
+    ],
+)
+def test_a_grid_of_which_one_combination_can_trade_is_taken(given):
+    assert read(**given)
 
 
 def test_a_stored_sweep_is_read_as_the_same():

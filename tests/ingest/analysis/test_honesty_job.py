@@ -1,5 +1,7 @@
 """Honesty checks as a job: what is kept is what `core` finds on the stored bars."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
@@ -10,8 +12,9 @@ from core.pair_spec import read_pair_spec
 from core.row_plan import plan_rows
 from core.settings import Settings
 from core.stress import stress
-from ingest.analysis import honesty
+from ingest.analysis import honesty, job
 from ingest.analysis.honesty import check_pair
+from ingest.analysis.pair_bars import NoSharedBars
 from ingest.analysis.work import Work
 from ingest.store import jobs
 from tests.support.hours import END_MS, HOUR, Hours
@@ -22,18 +25,51 @@ ASKED = {
 }  # fmt: skip
 
 
+def work_on(hours: Hours, body: dict[str, Any]) -> Work:
+    asked = read_job_spec(body, Settings())
+    with hours.writer.transaction() as tx:
+        jobs.ask(tx, asked, "me", END_MS)
+        claimed = jobs.claim(tx, "lab", END_MS)
+    assert claimed is not None
+    return Work(Settings(), hours.reader, hours.writer, claimed[0], 1, asked)
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        (END_MS, "since is after the last 1h bar"),
+        (END_MS - 100_001 * HOUR, "since must be within the last 100,000 bars"),
+    ],
+)
+def test_rows_that_can_t_be_had_are_a_reason_and_no_crash(
+    hours: Hours, since: int, words: str
+) -> None:
+    hours.fill(rows=60)
+    with pytest.raises(NoSharedBars, match=words):
+        check_pair(work_on(hours, {**ASKED, "since": since}))
+
+
+def test_an_error_that_nobody_expected_is_told_and_not_tried_again(
+    hours: Hours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(work: Work) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(job, "WORK", {"honesty": broken})
+    work = work_on(hours, ASKED)
+    assert job.work_off(work.job_id, Settings(), hours.url) == 0
+    stored = hours.reader.job(work.job_id)
+    assert stored is not None
+    assert (stored.state, stored.tries) == ("failed", 1)
+    assert "ZeroDivisionError" in stored.message
+
+
 def test_a_check_keeps_its_verdict_with_every_number_behind_it(
     hours: Hours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(honesty, "RUNS", 20)
     hours.fill(rows=600)
-    asked = read_job_spec(ASKED, Settings())
-    with hours.writer.transaction() as tx:
-        jobs.ask(tx, asked, "me", END_MS)
-        claimed = jobs.claim(tx, "lab", END_MS)
-    assert claimed is not None
-    work = Work(Settings(), hours.reader, hours.writer, claimed[0], 1, asked)
-    told, words = check_pair(work)
+    told, words = check_pair(work_on(hours, ASKED))
 
     spec = read_pair_spec({name: ASKED[name] for name in ASKED if name != "kind"}, Settings())
     legs = [hours.reader.bars(symbol, HOUR) for symbol in ("ACOINUSDT", "BCOINUSDT")]
