@@ -27,7 +27,7 @@ def every(
     """Run a task at an interval, never beside itself.
 
     What the exchange or the database refuses is tried again the next time, and a defect in one
-    task leaves the others running.
+    task leaves the others running. One of the same name is replaced.
     """
 
     async def run() -> None:
@@ -40,4 +40,4 @@ def every(
         except Exception:  # the scheduler's edge: the other tasks go on
             log.exception("a task failed", task=name)
 
-    scheduler.add_job(run, "interval", seconds=seconds, id=name, name=name)
+    scheduler.add_job(run, "interval", seconds=seconds, id=name, name=name, replace_existing=True)

@@ -163,7 +163,7 @@ def read_symbol_list(body: bytes) -> SymbolList:
         per_minute = (rate.interval, rate.intervalNum) == ("MINUTE", 1)
         if rate.rateLimitType == "REQUEST_WEIGHT" and per_minute and rate.limit > 0:
             limit = rate.limit
-    return SymbolList(_read_rows(info.symbols, _decode_symbol, _symbol), limit)
+    return SymbolList(_all_but_odd(_read_rows(info.symbols, _decode_symbol, _symbol)), limit)
 
 
 def _symbol(row: _Symbol) -> SymbolInfo:
@@ -321,16 +321,15 @@ def read_aggregates(
     return _all_but_odd(rows)
 
 
-def read_quote_volumes(body: bytes) -> dict[str, float]:
-    """Read 24-hour tickers: symbol to quote volume."""
+def read_quote_volumes(body: bytes) -> list[tuple[str, float]]:
+    """Read 24-hour tickers: each symbol with its quote volume."""
 
     def volume(row: _Volume) -> tuple[str, float]:
         return row.symbol, parse_decimal(row.quoteVolume, MAX_QUOTE_VOLUME)
 
-    return dict(_read_rows(_decode_rows(body), _decode_volume, volume))
+    return _all_but_odd(_read_rows(_decode_rows(body), _decode_volume, volume))
 
 
-def read_newest_raw_ids(body: bytes) -> dict[str, int]:
-    """Read 24-hour tickers: symbol to the id of its newest raw trade."""
-    rows = _read_rows(_decode_rows(body), _decode_newest, lambda row: row)
-    return {row.symbol: row.lastId for row in rows}
+def read_newest_raw_ids(body: bytes) -> list[tuple[str, int]]:
+    """Read 24-hour tickers: each symbol with the id of its newest raw trade."""
+    return _read_rows(_decode_rows(body), _decode_newest, lambda row: (row.symbol, row.lastId))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -22,6 +22,8 @@ from ingest.binance.answers import (
     read_time,
 )
 from ingest.binance.failover import FailoverClient
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -181,7 +183,7 @@ class RestClient:
         """
         params = {"symbols": _json_list(symbols), "type": "MINI"}
         weight = _ticker_weight(len(symbols))
-        return await self._http.get("/api/v3/ticker/24hr", params, weight, read_newest_raw_ids)
+        return dict(await self._tickers(params, weight, read_newest_raw_ids))
 
     async def ticker_24h(self, symbols: Sequence[str] | None = None) -> dict[str, float]:
         """Fetch the quote volume of the last 24 hours by symbol."""
@@ -190,9 +192,16 @@ class RestClient:
         if symbols is not None and len(symbols) <= MAX_SYMBOLS_IN_URL:
             params["symbols"] = _json_list(symbols)
             weight = _ticker_weight(len(symbols))
-        volumes = await self._http.get("/api/v3/ticker/24hr", params, weight, read_quote_volumes)
+        volumes = dict(await self._tickers(params, weight, read_quote_volumes))
         wanted = volumes if symbols is None else set(symbols)
         return {symbol: volume for symbol, volume in volumes.items() if symbol in wanted}
+
+    async def _tickers(
+        self, params: Mapping[str, str], weight: int, read: Callable[[bytes], list[T]]
+    ) -> list[T]:
+        rows = await self._http.get("/api/v3/ticker/24hr", params, weight, read)
+        self._note_odd("tickers", "", rows)
+        return rows
 
     def _now_ms(self) -> int:
         return int(self._http.hold.exchange_clock() * 1_000)

@@ -14,7 +14,6 @@ from core.errors import ExchangeBlocked, ExchangeError
 from core.report import BackfillReport, FeedReport, ReconciliationReport, WorkerReport
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES
-from ingest.binance.answers import SymbolInfo
 from ingest.binance.failover import FailoverClient
 from ingest.binance.proxies import Proxies
 from ingest.binance.rest import RestClient
@@ -30,7 +29,7 @@ from ingest.live.repair import Repair
 from ingest.live.silence import SilenceWatch
 from ingest.live.standstill import Standstill
 from ingest.live.stored_bars import floor_to
-from ingest.live.symbols import choose_symbols
+from ingest.live.symbols import Choice, choose_symbols
 from ingest.live.trade_queue import TradeQueue
 from ingest.live.upkeep import HOUR_MS, Upkeep
 from ingest.live.writing_thread import Order, WritingThread
@@ -40,6 +39,12 @@ log = structlog.get_logger()
 
 CONNECT_S = 2.0
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+FIRST_LOOK_S, LONGEST_LOOK_S = 60.0, 3_600.0
+"""Waits before the exchange is asked again for symbols that were left out."""
+
+
+class _MoreSymbols(Exception):
+    """The exchange has come to list symbols that were left out."""
 
 
 class LiveFeed:
@@ -79,7 +84,7 @@ class LiveFeed:
         self.history = HistoryProgress()
         self._last_error: str | None = None
         self._is_blocked = False
-        self._left_out: list[str] = []
+        self._choice = Choice([], [])
 
     def after_batch(self) -> None:
         """What follows when a batch has been stored, in the thread that writes."""
@@ -106,16 +111,9 @@ class LiveFeed:
         """
         proxies = Proxies.of(self._settings)
         hold = Hold(lambda: self._clock.now_ms() / 1_000.0)
-        async with contextlib.aclosing(
-            RestClient(
-                FailoverClient(rest_urls, wall_clock=self._wall_clock, hold=hold, proxies=proxies)
-            )
-        ) as rest:
-            self._rest = rest
-            listings = await self._find_symbols(rest)
-            await writing.call(lambda: self.pipeline.start(listings), Order.URGENT)
-            symbols = [listing.symbol for listing in listings]
-            stream = self._stream = self._open_stream(
+
+        def open_stream(symbols: Sequence[str]) -> TradeStream:
+            return self._open_stream(
                 ws_urls,
                 symbols,
                 self._intake.take,
@@ -123,25 +121,54 @@ class LiveFeed:
                 wall_clock=self._clock.now_s,
                 proxies=proxies,
             )
-            backfill = Backfill(
-                rest,
-                writing.call,
-                self.pipeline,
-                symbols,
-                self._settings.backfill_days,
-                progress=self.history,
-                longer=longer_history(self._settings),
+
+        async with contextlib.aclosing(
+            RestClient(
+                FailoverClient(rest_urls, wall_clock=self._wall_clock, hold=hold, proxies=proxies)
             )
-            rest.on_odd_klines = lambda symbol, timeframe: backfill.doubt(
-                symbol, timeframe, self._clock.now_ms()
-            )
-            self._schedule(scheduler, writing, rest, stream, backfill)
-            self.state = "running"
+        ) as rest:
+            self._rest = rest
+            self._choice = await self._find_symbols(rest)
+            async with asyncio.TaskGroup() as group:
+                for task in beside:
+                    group.create_task(task())
+                while True:
+                    await self._feed(writing, scheduler, rest, open_stream)
+
+    async def _feed(
+        self,
+        writing: WritingThread,
+        scheduler: AsyncIOScheduler,
+        rest: RestClient,
+        open_stream: Callable[[Sequence[str]], TradeStream],
+    ) -> None:
+        """Feed until there are more symbols; with them it begins anew, as at every start."""
+        listings = self._choice.listings
+        await writing.call(lambda: self.pipeline.start(listings), Order.URGENT)
+        symbols = [listing.symbol for listing in listings]
+        stream = self._stream = open_stream(symbols)
+        self.history.done = 0
+        backfill = Backfill(
+            rest,
+            writing.call,
+            self.pipeline,
+            symbols,
+            self._settings.backfill_days,
+            progress=self.history,
+            longer=longer_history(self._settings),
+        )
+        rest.on_odd_klines = lambda symbol, timeframe: backfill.doubt(
+            symbol, timeframe, self._clock.now_ms()
+        )
+        self._schedule(scheduler, writing, rest, stream, backfill)
+        self.state = "running"
+        try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(stream.run())
                 group.create_task(self._fetch_history(backfill, stream))
-                for task in beside:
-                    group.create_task(task())
+                group.create_task(self._look_again(rest))
+        except* _MoreSymbols:
+            log.info("symbols that were left out are listed now: starting with them")
 
     def _schedule(
         self,
@@ -184,7 +211,25 @@ class LiveFeed:
                 await stream.connected.wait()
         await backfill.run(floor_to(self._clock.now_ms(), TIMEFRAMES["1m"]))
 
-    async def _find_symbols(self, rest: RestClient) -> list[SymbolInfo]:
+    async def _look_again(self, rest: RestClient) -> None:
+        """Look for symbols that were left out: an entry that could not be read may be one's own.
+
+        Raises
+        ------
+        _MoreSymbols
+            The exchange lists some of them now, and they are chosen.
+        """
+        delay_s = FIRST_LOOK_S
+        while self._choice.left_out:
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, LONGEST_LOOK_S)
+            with contextlib.suppress(ExchangeError):
+                listed = await rest.exchange_info(self._choice.left_out)
+                if listed:
+                    self._choice = self._choice.with_more(listed)
+                    raise _MoreSymbols
+
+    async def _find_symbols(self, rest: RestClient) -> Choice:
         """Ask the exchange which symbols there are; keep asking while it can't be reached."""
         tries = 0
         while True:
@@ -199,10 +244,13 @@ class LiveFeed:
                 tries += 1
                 log.warning("the exchange can't be reached", reason=str(error), delay_s=delay)
                 await asyncio.sleep(delay)
-        self._left_out = choice.left_out
         if choice.left_out:
-            log.warning("unknown symbols are left out", symbols=", ".join(choice.left_out))
-        return choice.listings
+            log.warning(
+                "symbols are left out: the exchange does not list them, or not so that it can be"
+                " read; it is asked again",
+                symbols=", ".join(choice.left_out),
+            )
+        return choice
 
     # -- what it says of itself ---------------------------------------------------------------
 
@@ -219,7 +267,7 @@ class LiveFeed:
             queue_depth=len(self.queue),
             dropped=self.queue.dropped_total,
             backfill=BackfillReport(self.history.done, self.history.total, self.history.message),
-            symbols_left_out=tuple(self._left_out),
+            symbols_left_out=tuple(self._choice.left_out),
             stalled_symbols=tuple(sorted(self._silence.stalled)) if self._silence else (),
             unjudged_symbols=tuple(sorted(self.pipeline.unjudged)),
             odd_rows=self._rest.odd_rows if self._rest else 0,

@@ -1,5 +1,6 @@
 """Which symbols to ingest: those of the settings that the exchange knows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.errors import SettingsError
@@ -18,6 +19,12 @@ class Choice:
 
     listings: list[SymbolInfo]
     left_out: list[str]
+
+    def with_more(self, listed: Iterable[SymbolInfo]) -> "Choice":
+        """The same with some that had been left out."""
+        listings = [*self.listings, *listed]
+        known = {item.symbol for item in listings}
+        return Choice(listings, [symbol for symbol in self.left_out if symbol not in known])
 
 
 async def choose_symbols(settings: Settings, rest: RestClient) -> Choice:

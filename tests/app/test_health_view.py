@@ -85,6 +85,7 @@ SYMBOL = SymbolStatus("ETCUSDT", 9, NOW_MS, 0, True, 8, 0, 1, 0, 0)
         (replace(WELL, symbols=(SYMBOL,)), "open gaps", "look"),
         (with_report(request_weight_share=0.8), "request weight", "normal"),
         (with_report(request_weight_share=0.81), "request weight", "look"),
+        (with_report(symbols_left_out=("ODDUSDT",)), "symbols left out", "look"),
         (with_report(queue_depth=1_001), "write queue", "look"),
         (with_report(quarantined=1), "quarantined frames", "look"),
         (with_report(paused=Pause("disk full", 1)), "database", "down"),

@@ -25,6 +25,8 @@ CLOCK_MS = 1_000
 LATE_MS = 1_000.0
 WEIGHT_PERCENT = 80.0
 TICK_MS = 150.0
+NAMED = 5
+"""Of symbols that are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,21 @@ def _feed(status: DeskStatus, trends: Trends) -> list[Thing]:
             trend=_figures(trends.worker, _weight_percent), high=WEIGHT_PERCENT,
             failing="The exchange is asked too often",
         ),
+        *_left_out(status.report.symbols_left_out),
+    ]  # fmt: skip
+
+
+def _left_out(symbols: Sequence[str]) -> list[Thing]:
+    if not symbols:
+        return []
+    named = ", ".join(symbols[:NAMED]) + (" …" if len(symbols) > NAMED else "")
+    return [
+        Thing(
+            "Feed", "symbols left out", _number(len(symbols)), "0", "look",
+            f"{named}: not listed by the exchange, or not so that it can be read. It is asked"
+            " again; see SYMBOLS.",
+            failing="Symbols are left out",
+        )
     ]  # fmt: skip
 
 

@@ -247,10 +247,15 @@ def test_one_odd_entry_of_the_list_of_symbols_or_of_the_tickers_is_passed_over(
         ],
     }
     desk = Desk(virtual_time, lambda asked: httpx.Response(200, json=answers[asked.url.path]))
-    found, volumes, ids = desk.run(
+
+    async def odd_so_far(client: RestClient) -> int:
+        return client.odd_rows
+
+    found, volumes, ids, odd = desk.run(
         lambda client: client.exchange_info(),
         lambda client: client.ticker_24h(),
         lambda client: client.newest_raw_ids(["AAAUSDT", "ODDUSDT"]),
+        odd_so_far,
     )
     assert [(item.symbol, item.status, item.price_decimals) for item in found] == [
         ("AAAUSDT", "TRADING", 5),
@@ -260,6 +265,7 @@ def test_one_odd_entry_of_the_list_of_symbols_or_of_the_tickers_is_passed_over(
     assert odd_rows(found) == 2
     assert volumes == {"AAAUSDT": 5.5}
     assert ids == {"AAAUSDT": 9}
+    assert odd == 2 + 2 + 2
 
 
 def test_ids_and_times_are_never_asked_for_together(virtual_time: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from ingest.binance.connection import open_socket
 from ingest.binance.stream import TradeStream
-from ingest.live import upkeep
+from ingest.live import feed, upkeep
 from ingest.live.stops import STOP_MS
 from ingest.simulator.conduct import Conduct
 from tests.support.gaps import missing_ids
@@ -261,6 +261,24 @@ async def a_symbol_that_is_halted(desks: Any) -> None:
 
 
 @scenario
+async def a_symbol_whose_entry_cannot_be_read_at_the_start(desks: Any) -> None:
+    """It is left out, and taken up while the other one goes on, as soon as it can be read."""
+
+    def mend(desk: Any) -> None:
+        assert desk.payload["symbols_left_out"] == ["ETHUSDT"]
+        assert desk.payload["odd_rows"] >= 1
+        desk.faults.statuses = {}
+
+    async with desks.open(faults={"statuses": {"ETHUSDT": ""}}, once_complete=mend) as desk:
+        assert desk.payload["symbols_left_out"] == []
+        assert desk.gap_count() == 0
+        await until(desk.is_complete, "its history is there")
+        connects = len(desk.faults.conduct.connects)
+        await asyncio.sleep(3.0)
+        assert len(desk.faults.conduct.connects) == connects  # it has begun anew once
+
+
+@scenario
 async def a_connection_that_falls_silent(desks: Any) -> None:
     watchful = partial(TradeStream, silence_limit_s=3.0)
     async with desks.open(open_stream=watchful) as desk:
@@ -327,6 +345,7 @@ def outcomes(request: pytest.FixtureRequest, desks: Any) -> dict[str, BaseExcept
     """How each selected scenario ended."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upkeep, "REFRESH_EVERY_S", 2.0)
+        patch.setattr(feed, "FIRST_LOOK_S", 1.0)
         return _outcomes(request, desks)
 
 
