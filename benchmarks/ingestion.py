@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from app import create_app
 from core.settings import Settings
+from core.timeframes import TIMEFRAMES
 from core.types import Trade
 from ingest.binance.answers import SymbolInfo
 from ingest.binance.frames import parse_frame
@@ -34,6 +35,7 @@ POLL_S = 0.03
 WARM_UP = 3
 """Bars until everything has been used once."""
 CAUGHT_UP_S = 20.0
+START_S = 60.0
 
 
 class Run(NamedTuple):
@@ -220,6 +222,42 @@ def measure_latency(
         return sorted(late[WARM_UP:])
 
 
+def measure_start() -> dict[str, float]:
+    """Seconds from a worker's start without any history to a z on the API, a timeframe each.
+
+    Of the default pair with default parameters; the exchange is the simulated one.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pairdesk-bench-"))
+    given = {"DATABASE_URL": f"sqlite:///{folder}/market.db", "SOURCE": "simulated"}
+    settings = Settings.from_mapping(given)
+    url = settings.resolved_database_url(ROOT)
+    migrate(url)
+    reader = Reader(url)
+    app = create_app(settings, reader)
+    app.server.extensions["pairdesk"].kernels.warm_up()
+    client, found = app.server.test_client(), dict[str, float]()
+    began = time.monotonic()
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "ingest"],
+        cwd=ROOT,
+        env=os.environ | given,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while len(found) < len(TIMEFRAMES) and time.monotonic() - began < START_S:
+            for timeframe in TIMEFRAMES.keys() - found.keys():
+                answer = client.get(f"/analytics/pair?timeframe={timeframe}&points=0")
+                if answer.status_code == 200 and answer.get_json()["zscore"] is not None:
+                    found[timeframe] = time.monotonic() - began
+            time.sleep(POLL_S)
+    finally:
+        worker.terminate()
+        worker.wait()
+        reader.close()
+        shutil.rmtree(folder)
+    return found
+
+
 def measure_twin(seconds: float = TWIN_S) -> float:
     """Trades a second when each one is parsed, inserted and committed by itself."""
     folder = Path(tempfile.mkdtemp(prefix="pairdesk-bench-"))
@@ -276,6 +314,11 @@ def measure_ingestion() -> Iterator[tuple[str, str]]:
         median, high = late[len(late) // 2], late[len(late) * 99 // 100]
         name = f"end of a 1s bar to /analytics/pair at {LATENCY_RATE:,} trades/s, p50 / p99"
         yield name, f"{median:,.0f} / {high:,.0f} ms"
+    started = measure_start()
+    for timeframe in TIMEFRAMES:
+        took_s = started.get(timeframe)
+        figure = f"not within {START_S:.0f} s" if took_s is None else f"{took_s:.1f} s"
+        yield f"a worker's start without history to a z at {timeframe} on the API", figure
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ async def take_turn(
 
 
 async def _wait_for(lock: RoleLock, role: Role, stop: asyncio.Event) -> bool:
-    told = False
+    found_held = 0
     while not stop.is_set():
         try:
             if lock.acquire():
@@ -56,9 +56,10 @@ async def _wait_for(lock: RoleLock, role: Role, stop: asyncio.Event) -> bool:
         except StoreError as error:
             log.warning("the database can't be reached", reason=str(error))
         else:
-            if not told:
+            found_held += 1
+            # Once is no news: each process that starts holds the locks while it checks the file.
+            if found_held == 2:
                 log.info(f"another {role} is at work; standing by")  # noqa: G004
-            told = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STANDBY_S):
                 await stop.wait()

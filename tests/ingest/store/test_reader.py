@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,19 @@ def test_bars_come_oldest_first_from_start_to_before_end(
         limit,
     )
     assert bars.open_time_ms.tolist() == [number * MINUTE for number in numbers]
+
+
+@pytest.mark.parametrize("name", ["timeframe", "start", "end", "limit"])
+def test_a_number_of_an_array_asks_for_the_same_bars_as_a_plain_one(
+    filled: Writer, reader: Reader, name: str
+) -> None:
+    """As blobs they would compare as larger than any time, and nothing would be found."""
+    asked: dict[str, Any] = {
+        "timeframe": MINUTE, "start": 12 * MINUTE, "end": 15 * MINUTE, "limit": 2
+    }  # fmt: skip
+    asked[name] = np.int64(asked[name])
+    bars = reader.bars("BTCUSDT", *asked.values())
+    assert bars.open_time_ms.tolist() == [12 * MINUTE, 13 * MINUTE]
 
 
 def test_columns_hold_what_was_written_in_their_own_types(filled: Writer, reader: Reader) -> None:
