@@ -22,8 +22,9 @@ KINDS = ("sweep", "report")
 KEPT = 2
 """Results that are kept as read: a large one takes a tenth of a second and tens of megabytes."""
 RUNS = 12
-CELL_ROWS_A_SECOND = 120_000_000
-"""Combinations times bars that two cores trade in a second."""
+START_S, CELL_S, CELL_ROW_S = 2.0, 5e-4, 1e-8
+"""What a run takes on two cores: its process and bars; of each combination what noise would do and
+the walk forward; and each of its bars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class LabService:
         """
         values = read_job_spec({**given, "kind": "sweep"}, self._settings).values
         cells = prod(len(values[f"{name}_values"] or (None,)) for name in AXES)
-        return Cost(cells, values["bars"], cells * values["bars"] / CELL_ROWS_A_SECOND)
+        seconds = START_S + cells * (CELL_S + values["bars"] * CELL_ROW_S)
+        return Cost(cells, values["bars"], seconds)
 
     def values(self, job: StoredJob) -> Mapping[str, Any] | None:
         """The parameters of a run; None where today's bounds refuse them."""

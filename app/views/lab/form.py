@@ -71,5 +71,5 @@ def cost_words(desk: Desk, asked: Asked) -> Any:
         ) else first.field  # fmt: skip
         return html_text([element("b", f"✕ {label}: {in_words(first.message)}", class_="bad")])
     words = f"{count(cost.combinations, 'combination')} × {count(cost.bars, 'bar')}"
-    about = duration_text(1_000 * max(0.1, cost.seconds))
+    about = duration_text(1_000 * cost.seconds)
     return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}")])
