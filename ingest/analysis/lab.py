@@ -32,6 +32,7 @@ from core.spread import break_even_z
 from core.sweep import FIGURES, Batch, Cells, Grid, Traded, grid_of, sweep
 from core.types import FloatArray, IntArray, Leg
 from core.walk_forward import Segment, WalkForward, ratio_by_fold, walk_forward
+from ingest.analysis.calendar_nets import by_calendar
 from ingest.analysis.executor import usable_cores
 from ingest.analysis.pair_bars import shared_bars
 from ingest.analysis.work import Answer, Work
@@ -258,6 +259,7 @@ def _walked(
         "segments": [_segment(grid, one) for one in found.segments],
         "equity": _curve(found.open_time_ms, found.equity - grid.spec.notional),
         "net": float(found.equity[-1] - grid.spec.notional),
+        "calendar": by_calendar(found.open_time_ms, found.equity),
         "trades": sum(one.tested_trades for one in found.segments),
         "hedges": hedges,
         "entries": entries,

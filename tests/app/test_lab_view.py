@@ -79,6 +79,10 @@ def test_the_view_says_what_the_sweep_found_and_a_cell_opens_it_in_live(
     assert "window=30&amp;entry_z=1.5" in framed
     for one in told["walk_forward"]["segments"]:
         assert f" · {one['oos_trades']}" in content[ids.WALK]
+    calendar = told["walk_forward"]["calendar"]
+    assert len(calendar["periods"]) > 1
+    left = plain(calendar["without_best"], "+,.0f")
+    assert f"earned; without the best {calendar['every']} {left}." in content[ids.WALK]
     assert f'data-value="{job_id}"' in content[ids.RUNS]
 
 

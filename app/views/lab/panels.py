@@ -87,8 +87,20 @@ def walk_panel(told: Told, spec: Told) -> Any:
         segments_drawing(walked["segments"]),
         curve_drawing(equity["time"], {"oos": equity["value"]}, "Net PnL of the tests alone", end),
         table(columns, rows, "walk", columns[:2]),
-        html.P(stays, className="notes"),
+        html.P(f"{stays}{_calendar_words(walked)}", className="notes"),
     ])  # fmt: skip
+
+
+def _calendar_words(walked: Told) -> str:
+    """Whether one lucky stretch made it all; nothing of a run from before that was told."""
+    told = walked.get("calendar")
+    if told is None or len(told["periods"]) < 2:
+        return ""
+    earned = sum(one["net"] > 0.0 for one in told["periods"])
+    return (
+        f" {earned} of {count(len(told['periods']), told['every'])} earned; without the best"
+        f" {told['every']} {plain(told['without_best'], '+,.0f')}."
+    )
 
 
 def entries_panel(told: Told, spec: Told) -> Any:

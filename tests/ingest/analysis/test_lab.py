@@ -63,6 +63,9 @@ def test_a_sweep_says_of_each_cell_what_core_says_and_judges_the_best(hours: Hou
     walked = told["walk_forward"]
     assert walked["segments"][0]["train_from"] == start
     assert walked["trades"] == sum(one["oos_trades"] for one in walked["segments"])
+    nets = [one["net"] for one in walked["calendar"]["periods"]]
+    assert sum(nets) == pytest.approx(walked["net"])
+    assert walked["calendar"]["without_best"] == pytest.approx(walked["net"] - max(nets))
     assert {one["hedge"] for one in walked["hedges"]} == {"ols", "ratio"}
     assert [one["entry_z"] for one in walked["entries"]] == list(grid.values["entry_z"])
     for one in walked["entries"]:
