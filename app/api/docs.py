@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from http import HTTPStatus
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -33,16 +35,31 @@ _PAGE = """<!DOCTYPE html>
 
 
 class DocumentedApi(Api):
-    """Collects the routes' documentation; errors are answered by `app.api.problems`."""
+    """Registers routes at once and describes them when asked: most processes never are.
+
+    Errors are answered by `app.api.problems`.
+    """
 
     DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def register_blueprint(self, blp: ApiBlueprint, **options: Any) -> None:
+        self._app.register_blueprint(blp, **options)
+
+    def described(self, blueprints: Sequence[ApiBlueprint]) -> dict[str, Any]:
+        """The OpenAPI document of registered routes; asked once."""
+        for blueprint in blueprints:
+            name = blueprint.name
+            blueprint.register_views_in_doc(self, self._app, self.spec, name=name, parameters=None)
+            self.spec.tag({"name": name, "description": blueprint.description})
+        document: dict[str, Any] = self.spec.to_dict()
+        return document
 
     def _register_error_handlers(self) -> None:
         """Leave the error handlers alone: flask-smorest's own answer in another shape."""
 
 
 def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
-    """Register routes and make their OpenAPI description."""
+    """Register routes, and one that describes them: made at its first request."""
     server.config.update(
         API_TITLE="Pairdesk",
         API_VERSION=API_VERSION,
@@ -59,17 +76,23 @@ def document_routes(server: Flask, blueprints: Sequence[ApiBlueprint]) -> None:
     api = DocumentedApi(server, spec_kwargs={"marshmallow_plugin": MarshmallowPlugin()})
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
-    names = {
-        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower()): name
-        for rule in server.url_map.iter_rules()
-        for name in [rule.endpoint.rpartition(".")[2]]
-        for method in rule.methods or ()
-    }
-    description = orjson.dumps(_completed(api.spec.to_dict(), names))
+    lock = Lock()
+
+    @cache
+    def description() -> bytes:
+        names = {
+            (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower()): name
+            for rule in server.url_map.iter_rules()
+            for name in [rule.endpoint.rpartition(".")[2]]
+            for method in rule.methods or ()
+        }
+        return orjson.dumps(_completed(api.described(blueprints), names))
 
     @server.get("/openapi.json")
     def openapi() -> Response:
-        return tagged(Response(description, content_type="application/json"))
+        with lock:  # one thread describes, whoever comes meanwhile waits for it
+            body = description()
+        return tagged(Response(body, content_type="application/json"))
 
     @server.get("/docs")
     def docs() -> Response:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +31,7 @@ class Heading(NamedTuple):
 
 def help_route(dash_app: Dash, views: Sequence[View], folder: Path) -> None:
     """Add the page to the server, made once of the documents in a folder."""
-    article, headings = rendered({name: (folder / name).read_text("utf-8") for name in DOCUMENTS})
+    article, headings = _read(folder)
     main = f'<main class="help"><nav aria-label="Contents">{_contents(headings)}</nav>'
     page = plain_html(
         dash_app,
@@ -43,6 +44,12 @@ def help_route(dash_app: Dash, views: Sequence[View], folder: Path) -> None:
         return tagged(Response(page, mimetype="text/html"))
 
     dash_app.server.add_url_rule(HELP, "help", show)
+
+
+@cache
+def _read(folder: Path) -> tuple[str, list[Heading]]:
+    """The documents of a folder, as they were when this process first asked."""
+    return rendered({name: (folder / name).read_text("utf-8") for name in DOCUMENTS})
 
 
 def rendered(documents: Mapping[str, str]) -> tuple[str, list[Heading]]:
