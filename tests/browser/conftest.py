@@ -4,9 +4,10 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -25,12 +26,13 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
 from app.views import VIEWS
+from app.views.live import callbacks
 from app.views.view import View
 from core.settings import Settings
 from core.types import Origin
 from ingest.store import market, process
 from ingest.store.desk_book import DeskBook
-from ingest.store.engine import migrate, open_engine
+from ingest.store.engine import open_engine
 from ingest.store.market import FeedCursor
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
@@ -40,6 +42,8 @@ from tests.support.waiting import HANG_S
 MINUTE = 60_000
 FIRST_CLOSE_MS = 1_795_401_000_000 // MINUTE * MINUTE
 BARS = 900
+FEW_RUNS = 20
+"""Of noise; the fewest that the API allows."""
 AXE = Path(__file__).parents[1] / "support/axe/axe-4.10.3.min.js"
 FLAGS = [
     "--headless",
@@ -50,6 +54,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",
     # Letters alike in every Chromium, for the pictures.
     "--font-render-hinting=none",
 ]
@@ -141,23 +146,34 @@ class LiveDesk:
             process.set_meta(tx, "source_reason", "no exchange answers here")
 
 
-@pytest.fixture(scope="session")
-def start_desk(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[..., LiveDesk]]:
-    """Starts desks, each over a store of its own, and stops them at the end."""
-    closing: list[Callable[[], object]] = []
+@pytest.fixture(scope="package", autouse=True)
+def few_noise_runs() -> Iterator[None]:
+    """Every page asks for random walks beside its numbers: here a tenth of them will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks, "RUNS", FEW_RUNS)
+        yield
 
-    def start(
+
+@pytest.fixture(scope="session")
+def served_desk(
+    empty_database: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractContextManager[LiveDesk]]:
+    """Serves desks, each over a store of its own, for as long as one asks."""
+    # One after another at the same address: what a browser has compiled of its scripts is of use.
+    free_ports: list[int] = []
+
+    @contextmanager
+    def serve_one(
         *,
         filled: bool = True,
         source: str = "binance",
         step_ms: int = MINUTE,
         views: Sequence[View] = VIEWS,
         settings: Mapping[str, str] | None = None,
-    ) -> LiveDesk:
-        database_url = f"sqlite:///{tmp_path_factory.mktemp('desk') / 'market.db'}"
-        migrate(database_url)
+    ) -> Iterator[LiveDesk]:
+        path = tmp_path_factory.mktemp("desk") / "market.db"
+        path.write_bytes(empty_database)
+        database_url = f"sqlite:///{path}"
         writer = Writer(open_engine(database_url))
         with writer.transaction() as tx:
             symbol_ids = market.ensure_symbols(
@@ -189,31 +205,40 @@ def start_desk(
 
             return server.server_port, stop
 
-        port, stop = serve(0)
+        port, desk.stop_serving = serve(free_ports.pop() if free_ports else 0)
         desk.url = f"http://127.0.0.1:{port}"
-        desk.stop_serving = stop
 
         def start_serving() -> None:
             _, desk.stop_serving = serve(port)
 
         desk.start_serving = start_serving
-        closing.append(lambda: (desk.stop_serving(), writer.close()))
-        return desk
+        yield desk
+        desk.stop_serving()
+        writer.close()
+        free_ports.append(port)
 
-    yield start
-    for stop in closing:
-        stop()
+    return serve_one
 
 
 @pytest.fixture(scope="session")
-def desk(start_desk: Callable[..., LiveDesk]) -> LiveDesk:
+def desk(served_desk: Callable[..., AbstractContextManager[LiveDesk]]) -> Iterator[LiveDesk]:
     """The desk that most tests share."""
-    return start_desk()
+    with served_desk() as desk:
+        yield desk
 
 
-# Not longer than a module: Playwright keeps an event loop running in this thread until it is
+@pytest.fixture
+def start_desk(
+    served_desk: Callable[..., AbstractContextManager[LiveDesk]],
+) -> Iterator[Callable[..., LiveDesk]]:
+    """Starts desks that only this test writes on."""
+    with ExitStack() as desks:
+        yield lambda **asked: desks.enter_context(served_desk(**asked))
+
+
+# Not longer than these tests: Playwright keeps an event loop running in this thread until it is
 # stopped, and no other test could run one of its own.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     # The same browser without a window to draw, which is a third of what a page costs.
     names = ("chromium-headless-shell", "chromium", "chromium-browser")
@@ -275,7 +300,8 @@ class Screen:
 
     def serious(self, within: str = "html") -> list[str]:
         """What axe finds of the two worst kinds, with the element that it is about."""
-        self.page.evaluate(AXE.read_text())
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
         found = self.page.evaluate("place => axe.run(place, {resultTypes: ['violations']})", within)
         return [
             f"{one['id']}: {node['html'][:160]}"
@@ -283,6 +309,15 @@ class Screen:
             if one["impact"] in ("serious", "critical")
             for node in one["nodes"]
         ]
+
+    def serious_in_both_themes(self, within: str = "html") -> list[str]:
+        """The same in the dark and in the light; leaves the page in the other theme."""
+        theme = "document.documentElement.dataset.theme"
+        before, found = self.page.evaluate(theme), self.serious(within)
+        # As its button does, which an open dialog would cover.
+        self.page.evaluate("document.getElementById('theme-toggle').click()")
+        assert {before, self.page.evaluate(theme)} == {"dark", "light"}
+        return found + self.serious(within)
 
     def count_answers(self, output: str) -> int:
         return sum(name.startswith(output) for name, _, _ in self.answers)
@@ -297,50 +332,79 @@ class Screen:
         )
 
 
-@pytest.fixture(scope="module")
-def used_profile(browser: Browser) -> BrowserContext:
-    """One that has read the page's scripts before, which is half of what a page costs."""
-    return browser.new_context()
+class Profile:
+    """One that has read the page's scripts before, which is most of what a page costs."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context = context
+        # All pages of a site share a process, and with the last one goes what it has compiled.
+        self._stays = context.new_page()
+        self._stays.goto(f"{url}/healthz")
+
+    def forget(self) -> None:
+        """Close what a test has opened and leave nothing that its pages kept but the scripts."""
+        pages = [page for page in self.context.pages if page is not self._stays]
+        origins = {urlsplit(page.url)._replace(path="", query="", fragment="").geturl()
+                   for page in pages if page.url.startswith("http")}  # fmt: skip
+        for page in pages:
+            page.close()
+        self.context.clear_cookies()
+        session = self.context.new_cdp_session(self._stays)
+        for origin in origins:
+            session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        session.detach()
 
 
-def _forget(context: BrowserContext) -> None:
-    """Close a profile's pages and leave nothing of what they kept but the scripts."""
-    origins = {urlsplit(page.url)._replace(path="", query="", fragment="").geturl()
-               for page in context.pages if page.url.startswith("http")}  # fmt: skip
-    for page in context.pages:
-        page.close()
-    context.clear_cookies()
-    page = context.new_page()
-    session = context.new_cdp_session(page)
-    for origin in origins:
-        session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
-    page.close()
+@pytest.fixture(scope="package")
+def profiles() -> dict[str, Profile]:
+    """Those that were used, by what was asked of them."""
+    return {}
 
 
 @pytest.fixture
-def open_screen(browser: Browser, used_profile: BrowserContext) -> Iterator[Callable[..., Screen]]:
-    """Opens pages; `context` options as playwright's.
+def open_screen(
+    browser: Browser, profiles: dict[str, Profile], desk: LiveDesk
+) -> Iterator[Callable[..., Screen]]:
+    """Opens pages, by the test's own clock if it asks so; `context` options as playwright's.
 
-    The first of a test has a profile that kept the scripts of earlier ones, if it asks for nothing
-    that a page can't have by itself; every other a fresh one, as with `is_new`.
+    The first of a test with the same options has a profile that kept the scripts of earlier ones;
+    every other a fresh one, as with `is_new`.
     """
-    contexts: list[BrowserContext] = []
-    is_used = False
+    fresh: list[BrowserContext] = []
+    used: dict[str, Profile] = {}
+
+    def context_for(has_clock: bool, options: dict[str, Any]) -> BrowserContext:
+        asked = repr((has_clock, sorted(options.items())))
+        if asked in used:
+            fresh.append(browser.new_context(**options))
+            return fresh[-1]
+        if asked not in profiles:
+            profiles[asked] = Profile(browser.new_context(**options), desk.url)
+        used[asked] = profiles[asked]
+        return used[asked].context
 
     def open_one(
-        width: int = 1440, height: int = 900, *, is_new: bool = False, **options: Any
+        width: int = 1440,
+        height: int = 900,
+        *,
+        is_new: bool = False,
+        has_clock: bool = False,
+        color_scheme: Literal["dark", "light"] | None = None,
+        reduced_motion: Literal["reduce"] | None = None,
+        **options: Any,
     ) -> Screen:
-        nonlocal is_used
         size: ViewportSize = {"width": width, "height": height}
-        if is_used or is_new or options.keys() - {"color_scheme"}:
-            context = browser.new_context(**options)
-            contexts.append(context)
+        if is_new:
+            fresh.append(browser.new_context(**options))
+            context = fresh[-1]
         else:
-            context, is_used = used_profile, True
+            context = context_for(has_clock, options)
         context.set_default_timeout(HANG_S * 1_000)
         page = context.new_page()
         page.set_viewport_size(size)
-        page.emulate_media(color_scheme=options.get("color_scheme"))
+        page.emulate_media(color_scheme=color_scheme, reduced_motion=reduced_motion)
+        if has_clock:
+            page.clock.install()
         screen = Screen(page)
 
         def keep_answer(response: Response) -> None:
@@ -356,9 +420,10 @@ def open_screen(browser: Browser, used_profile: BrowserContext) -> Iterator[Call
         return screen
 
     yield open_one
-    for context in contexts:
+    for context in fresh:
         context.close()
-    _forget(used_profile)
+    for profile in used.values():
+        profile.forget()
 
 
 def _body(response: Response) -> str:

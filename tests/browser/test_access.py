@@ -27,18 +27,17 @@ FOCUSED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
 def test_live_has_no_serious_finding(
-    desk: Any, open_screen: Callable[..., Any], theme: str, size: tuple[int, int]
+    desk: Any, open_screen: Callable[..., Any], size: tuple[int, int]
 ) -> None:
-    screen = open_screen(*size, color_scheme=theme).open(desk.url)
+    screen = open_screen(*size).open(desk.url)
     expect(screen.page.locator("#live-win-noise")).not_to_be_empty()
     if size[0] < 800:
         screen.page.click("#controls-fold")
     screen.page.click("#more-toggle")
     expect(screen.page.locator("#control-fee-bps")).to_be_visible()
-    assert screen.serious() == []
+    assert screen.serious_in_both_themes() == []
 
 
 def test_every_stop_of_the_tab_key_is_seen_and_none_is_a_trap(

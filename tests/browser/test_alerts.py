@@ -70,8 +70,7 @@ def test_the_page_asks_sooner_in_the_seconds_in_which_what_closed_is_judged(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
     """Else half a second more goes by on the average until a toast."""
-    page = open_screen().page
-    page.clock.install()
+    page = open_screen(has_clock=True).page
     page.goto(f"{desk.url}/alerts")
     expect(page.locator("#alerts-watchlist h2")).to_be_visible()
     page.evaluate(
@@ -144,26 +143,25 @@ def test_history_is_filtered_and_its_csv_is_the_api_s(
     assert screen.complaints == []
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
 def test_alerts_and_health_are_there_for_everybody(
-    watched: Watched, open_screen: Callable[..., Any], theme: str, size: tuple[int, int]
+    watched: Watched, open_screen: Callable[..., Any], size: tuple[int, int]
 ) -> None:
     watched.rule(paper=True)
     watched.close()
     watched.close(BTCUSDT=0.03)
-    screen = open_screen(*size, color_scheme=theme)
+    screen = open_screen(*size)
     page = screen.page
     page.goto(f"{watched.desk.url}/alerts#alert-1")
     expect(page.locator("#alerts-episode svg.episode")).to_be_visible()
     expect(page.locator("#live-badge")).to_have_text("LIVE · BINANCE")
-    assert screen.serious() == []
+    assert screen.serious_in_both_themes() == []
     page.get_by_role("button", name="New rule").click()
-    assert screen.serious() == []
+    assert screen.serious_in_both_themes() == []
     page.keyboard.press("Escape")
     page.click("nav a:has-text('Health')")
     expect(page.locator("#health-verdict strong")).to_contain_text("normal.")
-    assert screen.serious() == []
+    assert screen.serious_in_both_themes() == []
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, "the page itself scrolls sideways"
     assert screen.complaints == []

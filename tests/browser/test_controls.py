@@ -68,9 +68,8 @@ def test_every_control_changes_screen_and_link_and_its_link_opens_the_same_scree
 def test_an_open_page_goes_on_by_itself_once_a_restarted_server_answers(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
-    desk, screen = start_desk(), open_screen()
+    desk, screen = start_desk(), open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     screen.open(desk.url)
     desk.stop_serving()
     screen.until(

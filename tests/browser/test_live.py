@@ -69,8 +69,7 @@ def test_new_bar_arrives_as_a_small_delta_and_zoom_stays(
 def test_quiet_second_costs_next_to_nothing_and_a_hidden_tab_nothing(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
-    screen = open_screen()
-    screen.page.clock.install()
+    screen = open_screen(has_clock=True)
     screen.open(desk.url)
     screen.wait_for_answer("live-delta.data")
     screen.wait_for_answer("live-delta.data")

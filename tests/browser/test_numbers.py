@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Route, expect
 
+from app.views.live import callbacks
 from tests.browser.words import api, minus, number
 
 pytestmark = [
@@ -51,8 +52,9 @@ def test_large_sums_are_shown_whole(desk: Any, open_screen: Callable[..., Any]) 
 
 
 def test_verdict_says_the_api_s_own_numbers(desk: Any, open_screen: Callable[..., Any]) -> None:
+    screen = open_screen()
     for query in ("", "entry_z=1.25&exit_z=0.25&fee_bps=0&slippage_bps=0", "symbol_a=SOLUSDT"):
-        screen = open_screen().open(f"{desk.url}/?{query}")
+        screen.open(f"{desk.url}/?{query}")
         body = api(desk, query)
         record, trades = screen.text("live-verdict-figures"), body["backtest"]["total_trades"]
         net = 1e4 * body["backtest"]["avg_pnl"] / body["notional"]
@@ -161,7 +163,7 @@ def test_what_noise_gives_comes_after_the_screen_beside_each_number(
     for route in waiting:
         route.continue_()
     expect(screen.page.locator("#live-win-noise")).not_to_be_empty()
-    with urlopen(f"{desk.url}/analytics/pair/placebo?runs=200") as answer:
+    with urlopen(f"{desk.url}/analytics/pair/placebo?runs={callbacks.RUNS}") as answer:
         figures = json.load(answer)["figures"]
     low, high = (100 * figures["win_rate"][part] for part in ("low", "high"))
     assert screen.text("live-win-noise") == f"{low:.0f}–{high:.0f} %"

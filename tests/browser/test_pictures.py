@@ -5,7 +5,8 @@ REFERENCES=write renews the pictures, for somebody to look at before they are co
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,10 @@ COMPARE = """async ([taken, kept, width, height]) => {
 
 
 @pytest.fixture(scope="module")
-def still_desk(start_desk: Callable[..., Any]) -> Any:
+def still_desk(served_desk: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
     """One that no test changes."""
-    return start_desk()
+    with served_desk() as desk:
+        yield desk
 
 
 @pytest.mark.parametrize(

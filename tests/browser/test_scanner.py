@@ -114,11 +114,10 @@ def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
     assert [one for one in screen.complaints if "favicon" not in one] == []
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
 def test_a_phone_shows_the_whole_of_it_without_sliding_sideways(
-    start_desk: Callable[..., Any], open_screen: Callable[..., Any], theme: str
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
-    desk, screen = start_desk(), open_screen(390, 844, color_scheme=theme)
+    desk, screen = start_desk(), open_screen(390, 844)
     with desk.writer.transaction() as tx:
         jobs.ask(tx, read_job_spec(ASKED, Settings()), "me", desk.now_ms)
     do_scan(desk)
@@ -130,4 +129,4 @@ def test_a_phone_shows_the_whole_of_it_without_sliding_sideways(
     page.get_by_label("Thinner leg").press("Enter")
     expect(page.locator("#scanner-table tbody tr")).to_have_count(3)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert screen.serious() == []
+    assert screen.serious_in_both_themes() == []

@@ -205,18 +205,15 @@ def test_keys_press_what_the_sheet_says_and_are_silent_while_one_types(
     assert screen.complaints == []
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_both_dialogs_are_there_for_everybody(
-    desk: Any, open_screen: Callable[..., Any], theme: str
-) -> None:
-    screen = open_screen(color_scheme=theme)
+def test_both_dialogs_are_there_for_everybody(desk: Any, open_screen: Callable[..., Any]) -> None:
+    screen = open_screen()
     page = screen.page
     page.goto(f"{desk.url}/health")
     expect(page.locator("#live-badge")).to_have_text("LIVE · BINANCE")
     for key in ("?", "/"):
         page.keyboard.press(key)
         expect(page.locator("dialog[open]")).to_be_visible()
-        assert screen.serious("dialog[open]") == []
+        assert screen.serious_in_both_themes("dialog[open]") == []
         page.keyboard.press("Escape")
         expect(page.locator("dialog[open]")).to_have_count(0)
 

@@ -19,9 +19,8 @@ pytestmark = [
 def test_clock_runs_again_after_errors_and_silence(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
-    screen = open_screen()
+    screen = open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     screen.open(desk.url)
     answers: list[str] = []
 
@@ -63,9 +62,8 @@ def test_clock_runs_again_after_errors_and_silence(
 def test_a_server_that_is_gone_is_said_within_four_seconds_with_the_time_of_its_last_answer(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
-    desk, screen = start_desk(), open_screen()
+    desk, screen = start_desk(), open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     pending: set[Any] = set()
     page.on("request", lambda request: pending.add(request))
     page.on("requestfinished", lambda request: pending.discard(request))
@@ -100,9 +98,8 @@ def test_a_server_that_is_gone_is_said_within_four_seconds_with_the_time_of_its_
 
 
 def test_an_answer_without_content_is_an_answer(desk: Any, open_screen: Callable[..., Any]) -> None:
-    screen = open_screen()
+    screen = open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     screen.open(desk.url)
     page.route("**/_dash-update-component*", lambda route: route.fulfill(status=204))
     for _ in range(12):
@@ -115,9 +112,8 @@ def test_an_answer_without_content_is_an_answer(desk: Any, open_screen: Callable
 def test_a_slow_server_is_given_longer_each_time_until_it_answers(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
-    screen = open_screen()
+    screen = open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     screen.open(desk.url)
     held: list[Route] = []
 
@@ -138,9 +134,8 @@ def test_a_slow_server_is_given_longer_each_time_until_it_answers(
 def test_ages_go_on_between_answers_and_an_open_bar_ends(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
-    desk, screen = start_desk(), open_screen()
+    desk, screen = start_desk(), open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     screen.open(desk.url)
     expect(page.locator("#live-z-forming")).to_be_visible()
     first = float(screen.text("live-feed-age").removesuffix(" s"))
@@ -157,9 +152,8 @@ def test_ages_go_on_between_answers_and_an_open_bar_ends(
 def test_a_control_that_the_server_did_not_hear_says_so_and_is_asked_for_again(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
-    screen = open_screen()
+    screen = open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     screen.open(desk.url)
     page.route("**/_dash-update-component*", lambda route: route.abort())
     page.fill("#control-window", "77")
@@ -187,9 +181,8 @@ def test_a_control_that_the_server_did_not_hear_says_so_and_is_asked_for_again(
 def test_a_control_whose_value_cannot_be_had_goes_back_by_hand_and_by_itself(
     desk: Any, open_screen: Callable[..., Any]
 ) -> None:
-    screen = open_screen()
+    screen = open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     screen.open(desk.url)
 
     def refuse(route: Route) -> None:

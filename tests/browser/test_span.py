@@ -86,9 +86,8 @@ def test_zoom_outlives_thirty_bars_whole_screens_theme_and_hedge(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
     desk = start_desk()
-    screen = open_screen()
+    screen = open_screen(has_clock=True)
     page = screen.page
-    page.clock.install()
     query = "bars=560"  # of so many rows the oldest 128 leave at the 26th bar: a whole screen
     screen.open(f"{desk.url}/?{query}")
     z = "plot.data.find(t => t.meta.rows === 'z').rows"
