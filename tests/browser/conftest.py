@@ -373,9 +373,8 @@ def open_screen(
     fresh: list[BrowserContext] = []
     used: dict[str, Profile] = {}
 
-    def context_for(has_clock: bool, options: dict[str, Any]) -> BrowserContext:
-        asked = repr((has_clock, sorted(options.items())))
-        if asked in used:
+    def context_for(asked: str, is_new: bool, options: dict[str, Any]) -> BrowserContext:
+        if is_new or asked in used:
             fresh.append(browser.new_context(**options))
             return fresh[-1]
         if asked not in profiles:
@@ -394,11 +393,7 @@ def open_screen(
         **options: Any,
     ) -> Screen:
         size: ViewportSize = {"width": width, "height": height}
-        if is_new:
-            fresh.append(browser.new_context(**options))
-            context = fresh[-1]
-        else:
-            context = context_for(has_clock, options)
+        context = context_for(f"{has_clock} {options}", is_new, options)
         context.set_default_timeout(HANG_S * 1_000)
         page = context.new_page()
         page.set_viewport_size(size)

@@ -79,6 +79,17 @@ def open_desk(hours: Hours, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
 
 
 ENDLESS = f"time.sleep({ENDLESS_S})"
+DONE_SOON = """
+from core.settings import Settings
+from ingest.analysis.job import work_off
+work_off(int(sys.argv[2]), Settings(), os.environ["DATABASE_URL"])
+"""
+"""The job itself, which does not wait until nobody else wants to compute."""
+HANGS_MIDWAY = f"""
+from ingest.analysis import lab
+lab._judged = lambda *given: time.sleep({ENDLESS_S})
+{DONE_SOON}"""
+"""A sweep whose cells are traded, and that never gets any further."""
 
 
 def is_alive(pid: int) -> bool:
@@ -109,7 +120,7 @@ def test_a_scan_asked_for_is_done_in_a_process_of_its_own(
 
 
 def test_a_job_that_can_t_be_done_says_why(hours: Hours, open_desk: Callable[..., Desk]) -> None:
-    desk = open_desk()
+    desk = open_desk(DONE_SOON)
     job_id = desk.ask()
     desk.look_until(lambda: desk.desk.ended["failed"], "it fails")
     job = desk.job(job_id)
@@ -139,19 +150,9 @@ def test_a_job_that_ran_when_the_analyst_died_begins_again(
     first = open_desk(ENDLESS)
     job_id = first.ask()
     first.look_until(lambda: first.started(job_id), "a child")
-    second = open_desk()  # knows nothing of the first one's child
+    second = open_desk(DONE_SOON)  # knows nothing of the first one's child
     second.look_until(lambda: second.desk.ended["done"], "the second one has it done")
     assert (second.job(job_id).state, second.job(job_id).tries) == ("done", 2)
-
-
-HANGS_MIDWAY = f"""
-from core.settings import Settings
-from ingest.analysis import lab
-from ingest.analysis.job import work_off
-lab._judged = lambda *given: time.sleep({ENDLESS_S})
-work_off(int(sys.argv[2]), Settings(), os.environ["DATABASE_URL"])
-"""
-"""A sweep whose cells are traded, and that never gets any further."""
 
 
 def test_a_sweep_cut_off_midway_is_swept_again_and_finished_runs_stay(
@@ -162,7 +163,7 @@ def test_a_sweep_cut_off_midway_is_swept_again_and_finished_runs_stay(
         "kind": "sweep", "symbol_a": "ACOINUSDT", "symbol_b": "BCOINUSDT", "bars": 200,
         "window": 20, "entry_z_values": "1, 2", "train_bars": 100,
     }  # fmt: skip
-    whole = open_desk()
+    whole = open_desk(DONE_SOON)
     finished = whole.ask(**asked, name="before")
     whole.look_until(lambda: whole.desk.ended["done"], "the first one is done")
     kept = hours.reader.job_result(finished)
@@ -175,7 +176,7 @@ def test_a_sweep_cut_off_midway_is_swept_again_and_finished_runs_stay(
         os.kill(hanging.started(job_id)[-1], signal.SIGKILL)
         if tries == 1:
             hanging.look_until(lambda: len(hanging.started(job_id)) == 2, "it begins again")
-    after = open_desk()  # the analyst has died with its child, and another one begins
+    after = open_desk(DONE_SOON)  # the analyst has died with its child, and another one begins
     after.look_until(lambda: after.desk.ended["done"], "it is done at last")
     assert (after.job(job_id).state, after.job(job_id).tries) == ("done", 3)
     assert hours.reader.job_result(finished) == kept
