@@ -226,12 +226,13 @@ class Duties:
         """The channels, and the dead man's switch beside them: it takes nothing but tries."""
         from ingest.analysis.channels import open_channels, open_heartbeat
         from ingest.analysis.delivery import Courier
+        from ingest.binance.proxies import Proxies
 
         now_ms = self._clock.now_ms
         channels = open_channels(self._settings, lambda: now_ms() / 1_000)
         url = self._settings.heartbeat_url
         if url is not None:
-            channels[HEARTBEAT] = open_heartbeat(url.get_secret_value())
+            channels[HEARTBEAT] = open_heartbeat(url.get_secret_value(), Proxies.of(self._settings))
         return Courier(self._reader, self._writer, channels, self._settings.page_address, now_ms)
 
     def _evaluate(self, evaluation: "Evaluation") -> None:
@@ -248,8 +249,9 @@ class Duties:
             self._ping_error = "not asked: feed, store or evaluation are not well"
             return
         from ingest.analysis import channels
+        from ingest.binance.proxies import Proxies
 
-        reason = channels.ping(url)
+        reason = channels.ping(url, Proxies.of(self._settings))
         self._ping_ms, self._ping_error = int(self._wall_clock() * 1_000), reason or None
         if reason:
             log.warning("HEARTBEAT_URL did not answer", reason=reason)

@@ -12,7 +12,9 @@ import apprise
 import httpx
 import structlog
 
+from core.errors import SettingsError
 from core.settings import Settings
+from ingest.binance.proxies import Proxies
 
 log = structlog.get_logger()
 
@@ -45,15 +47,16 @@ class Channel(Protocol):
 
 def open_channels(settings: Settings, now_s: Callable[[], float]) -> dict[str, Channel]:
     """Make every channel of `ALERT_CHANNELS`; one that can't be made refuses what it is given."""
+    proxies = Proxies.of(settings)
     return {
-        name: _open(name, address.get_secret_value(), now_s)
+        name: _open(name, address.get_secret_value(), now_s, proxies)
         for name, address in settings.channels.items()
     }
 
 
-def _open(name: str, address: str, now_s: Callable[[], float]) -> Channel:
+def _open(name: str, address: str, now_s: Callable[[], float], proxies: Proxies) -> Channel:
     if address.startswith(WEBHOOK):
-        return Webhook(address.removeprefix(WEBHOOK), now_s)
+        return Webhook(address.removeprefix(WEBHOOK), now_s, proxies)
     plugin = apprise.Apprise.instantiate(address)
     if plugin is None:
         log.error("the address of a channel can't be used", channel=name)
@@ -83,16 +86,18 @@ class AppriseChannel:
 class Webhook:
     """POSTs every number as JSON; see docs/alerts.md for its fields."""
 
-    def __init__(self, url: str, now_s: Callable[[], float]) -> None:
+    def __init__(self, url: str, now_s: Callable[[], float], proxies: Proxies) -> None:
         self._url = url
         self._now_s = now_s
+        self._proxies = proxies
 
     def __call__(self, message: Message) -> Refusal | None:
         try:
-            answer = httpx.post(self._url, json=dict(message.content), timeout=TIMEOUT_S)
+            content = dict(message.content)
+            answer = self._proxies.request("POST", self._url, json=content, timeout=TIMEOUT_S)
         except httpx.TimeoutException:
             return Refusal("did not answer in time")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, SettingsError) as error:
             return Refusal(f"could not be reached ({type(error).__name__})")
         if answer.is_success:
             return None
@@ -112,20 +117,20 @@ def _retry_after_s(value: str, now_s: float) -> float:
     return min(max(wait_s, 0.0), LONGEST_WAIT_S)
 
 
-def ping(url: str) -> str:
+def ping(url: str, proxies: Proxies) -> str:
     """Ask the user's own dead man's switch; "" or why it did not answer, without its address."""
     try:
-        answer = httpx.get(url, timeout=TIMEOUT_S)
-    except httpx.HTTPError as error:
+        answer = proxies.request("GET", url, timeout=TIMEOUT_S)
+    except (httpx.HTTPError, SettingsError) as error:
         return type(error).__name__
     return "" if answer.is_success else f"answered {answer.status_code}"
 
 
-def open_heartbeat(url: str) -> Channel:
+def open_heartbeat(url: str, proxies: Proxies) -> Channel:
     """The dead man's switch as a channel that is only ever tried: whatever the message, it asks."""
 
     def ask(message: Message) -> Refusal | None:
-        reason = ping(url)
+        reason = ping(url, proxies)
         return Refusal(reason) if reason else None
 
     return ask

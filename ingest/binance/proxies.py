@@ -1,13 +1,16 @@
-"""Which proxy a request or a stream goes through: one rule for both, read from the settings."""
+"""Which proxy a request or a stream goes through: one rule for all, read from the settings."""
 
 import ipaddress
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from socksio import SOCKSError
 
+from core.errors import SettingsError
 from core.settings import Settings
 
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -56,10 +59,15 @@ class Proxies:
         Parameters
         ----------
         transport : instead of the network, in tests.
+
+        Raises
+        ------
+        SettingsError
+            The environment names certificates that can't be used.
         """
         if transport is not None:
             return httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout)
-        context = httpx.create_ssl_context()  # SSL_CERT_FILE and SSL_CERT_DIR count
+        context = _certificates()
         ways = {host: proxy for host in hosts if (proxy := self.for_url(host)) is not None}
         transports = {
             proxy: _ThroughProxy(verify=context, limits=limits, proxy=proxy)
@@ -71,6 +79,20 @@ class Proxies:
             trust_env=False,
             timeout=timeout,
         )
+
+    def request(self, method: str, url: str, **asked: Any) -> httpx.Response:
+        """Ask once, on the way to that URL; whatever goes wrong is an `httpx.HTTPError`.
+
+        Raises
+        ------
+        SettingsError
+            As for a client.
+        """
+        way, context = self.for_url(url), _certificates()
+        try:
+            return httpx.request(method, url, proxy=way, verify=context, trust_env=False, **asked)
+        except (SOCKSError, httpx.InvalidURL) as error:
+            raise httpx.UnsupportedProtocol(str(error)) from error
 
 
 DIRECT = Proxies()
@@ -84,6 +106,17 @@ class _ThroughProxy(httpx.AsyncHTTPTransport):
             return await super().handle_async_request(request)
         except SOCKSError as error:
             raise httpx.ProxyError(str(error), request=request) from error
+
+
+def _certificates() -> ssl.SSLContext:
+    """Certificates to trust: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise SettingsError(
+            "SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE names what can't be used"
+            f" ({error.strerror or error}); allowed: files and folders that are there, or nothing"
+        ) from None
 
 
 def is_loopback(url: str) -> bool:

@@ -12,6 +12,7 @@ LONGEST_WAIT_S = 3 * 86_400.0
 """The longest ban that the exchange documents; what is more is a mistake."""
 SHORTEST_WAIT_S = 1.0
 """A wait that is over already: whoever was just refused doesn't ask again in the same instant."""
+_SECONDS = re.compile(r"\s*\d+(\.\d*)?\s*", re.ASCII)
 _BANNED_UNTIL = re.compile(rb"\bbanned until (\d{13,16})\b")
 
 
@@ -26,7 +27,7 @@ def asked_wait_s(headers: Mapping[str, str], body: bytes, now_s: float) -> float
         it is until a date depends on whose clock says now.
     """
     retry_after = headers.get("Retry-After") or ""
-    waits = [float(part) for part in retry_after.split(",") if part.strip().isdecimal()]
+    waits = [float(part) for part in retry_after.split(",") if _SECONDS.fullmatch(part)]
     exchange_s = _date_s(headers.get("Date") or "")
     if exchange_s is None:
         exchange_s = now_s

@@ -5,8 +5,9 @@ from email.utils import formatdate
 import pytest
 
 from core.settings import Settings
-from ingest.analysis.channels import open_channels, ping
+from ingest.analysis.channels import open_channels, ping, trial
 from ingest.analysis.delivery import MOST_AT_ONCE, Courier, Parcel
+from ingest.binance.proxies import DIRECT, Proxies
 from ingest.store.reader import Reader
 from ingest.store.transaction import Writer
 from tests.ingest.analysis.test_evaluation import analyst
@@ -234,11 +235,48 @@ def test_mail_arrives_in_words_with_the_link_and_is_tried_again_where_it_is_refu
 
 def test_the_dead_man_s_switch_is_asked_and_tells_why_it_did_not_answer(sink: Sink) -> None:
     address = f"http://127.0.0.1:{sink.server_port}/{SECRET}"
-    assert ping(address) == ""
+    assert ping(address, DIRECT) == ""
     assert sink.asked == [f"/{SECRET}"]
     sink.answers = [(500, {})]
-    assert ping(address) == "answered 500"
-    assert ping("http://127.0.0.1:9/") == "ConnectError"
+    assert ping(address, DIRECT) == "answered 500"
+    assert ping("http://127.0.0.1:9/", DIRECT) == "ConnectError"
+
+
+# Ordinary on a company's machine; the HTTP library's own reading of it ends in errors.
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"NO_PROXY": "localhost,::1,fd00::/8,[fe80::1]:80,10.0.0.0/8"},
+        {"ALL_PROXY": "socks://127.0.0.1:9"},
+        {},
+    ],
+)
+def test_webhooks_and_the_dead_man_s_switch_go_the_way_that_the_environment_names(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    environment = {"HTTP_PROXY": f"127.0.0.1:{sink.server_port}"} | environment
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    hooked = {"ALERT_CHANNELS": "bot=webhook+http://hook.invalid/x"}
+    settings = Settings.from_mapping(environment | hooked)
+    assert open_channels(settings, lambda: 0.0)["bot"](trial("bot", "http://desk")) is None
+    ((path, body),) = sink.taken
+    assert (path, body["test"]) == ("http://hook.invalid/x", True)
+    assert ping("http://switch.invalid/y", Proxies.of(settings)) == ""
+    assert sink.asked == ["http://switch.invalid/y"]
+
+
+def test_certificates_that_are_not_there_are_told_and_no_message_is_taken_for_sent(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    hooked = {"ALERT_CHANNELS": f"bot={hook(sink)}"}
+    channels = open_channels(Settings.from_mapping(hooked), lambda: 0.0)
+    refusal = channels["bot"](trial("bot", "http://desk"))
+    assert refusal is not None
+    assert refusal.reason == "could not be reached (SettingsError)"
+    assert ping("https://switch.invalid/", DIRECT) == "SettingsError"
+    assert sink.taken == []
 
 
 def test_people_are_told_through_apprise_in_words_with_the_link(

@@ -107,6 +107,15 @@ def test_a_proxy_that_cannot_be_used_stops_the_start_in_words(key: str, value: s
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["/nowhere/ca.pem", "/", "/etc/hostname"])
+def test_certificates_that_cannot_be_used_stop_the_start_in_words(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", name)
+    with pytest.raises(SettingsError, match=r"SSL_CERT_FILE.* names what can't be used"):
+        asyncio.run(first_answering(("https://rest.invalid",), HANG_S, proxies=proxies()))
+
+
 def test_a_proxys_password_is_in_no_repr() -> None:
     settings = Settings.from_mapping({"ALL_PROXY": "http://me:secret@p:1"})
     assert "secret" not in repr(settings)
