@@ -141,6 +141,10 @@ def test_exit_of_the_newest_bar_says_what_to_trade_back(computed: PairResult) ->
     [
         ({}, "Nothing: z +0.62 is 1.38 below your entry."),
         ({"required_z": math.nan, "capture": -0.09}, "Never: no entry has paid for 24 bp of costs"),
+        (
+            {"required_z": 187.4, "avg_pnl": -23.7},
+            "Never: only z 187.4 would pay 24 bp of costs; here it reached 5.0.",
+        ),
         ({"required_z": math.nan, "trades": 11}, "Wait: too few trades here to tell"),
         ({"avg_pnl": -1.0}, "Wait: at entry 2.0 this pair has not paid for 24 bp of costs."),
         (

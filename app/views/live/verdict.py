@@ -7,6 +7,8 @@ pair's own record at this entry has paid for its costs.
 import math
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from app.views.text import amount, coin, duration_text, money, plain, quote_of, signed, time_text
 from core.spread import FEWEST_TRADES
 from core.types import PairResult, RoundTrip
@@ -105,6 +107,9 @@ def _idle(result: PairResult, zscore: float) -> str:
                 f" ({metrics.total_trades} of {FEWEST_TRADES})."
             )
         return f"Never: no entry has paid for {cost} here."
+    farthest = float(np.nanmax(np.abs(result.chosen.zscore)))
+    if required_z > max(farthest, spec.entry_z):
+        return f"Never: only z {required_z:,.1f} would pay {cost}; here it reached {farthest:.1f}."
     if spec.entry_z < required_z:
         return f"Wait: entry {spec.entry_z:.1f} is below what this pair needs ({required_z:.1f})."
     if not metrics.avg_pnl > 0.0:
