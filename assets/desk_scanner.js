@@ -1,11 +1,120 @@
-/* The Scanner's own keys and deeds: rows by arrow, scans asked for and cancelled, a pair watched. */
+/* The Scanner's grid and deeds: blocks of rows asked for as it is scrolled, a pair chosen by arrow or
+   click, scans asked for and cancelled, a pair watched. app/views/scanner/grid.py makes the rows. */
 (function () {
   "use strict";
 
   const IDS = {
-    table: "scanner-table",
+    block: "scanner-block.data",
+    grid: "scanner-grid",
+    pairs: "scanner-pairs",
+    request: "scanner-block-request.data",
   };
+  const AGAIN_MS = 1000;
+  const LOOK_MS = 1000;
+  const narrow = window.matchMedia("(max-width: 480px)");
+
+  let api = null;
+  let askBlock = null;
+  let newest = 0; // number of the last question: what was asked before it is of no use any more
+  let shown = null; // of which scan, bar and filters the rows are
+
   const alerts = () => window.pairdesk.alerts;
+  const watch = () => window.pairdesk.watch;
+
+  /** The grid is there: columns for this window, and the order and place of before. */
+  function begin() {
+    api = window.dash_ag_grid.getApi(IDS.grid);
+    askBlock = window.pairdesk.asker(IDS.block);
+    api.setGridOption("focusGridInnerElement", () => {
+      enter(0);
+      return true;
+    });
+    narrow.addEventListener("change", fit);
+    fit();
+    const { sort } = watch().asked();
+    if (sort) {
+      const order = { colId: sort.replace("-", ""), sort: sort.startsWith("-") ? "desc" : "asc" };
+      api.applyColumnState({ state: [order], defaultState: { sort: null } });
+    }
+    const { top } = history.state || {};
+    api.addEventListener("modelUpdated", function back() {
+      if (api.getDisplayedRowCount() > 1) {
+        api.removeEventListener("modelUpdated", back);
+        goTo(top || 0);
+      }
+    });
+  }
+
+  /** Show rows from this one on, where there are as many. */
+  function goTo(row) {
+    const last = api.getDisplayedRowCount() - 1;
+    if (last >= 0) {
+      api.ensureIndexVisible(Math.min(row, last), "top");
+    }
+  }
+
+  function fit() {
+    const wide = api.getColumns().filter((column) => column.getColDef().context.isWide);
+    api.setColumnsVisible(wide, !narrow.matches);
+  }
+
+  /** The order as it is asked for, of columns that have one. */
+  function orderOf(columns) {
+    const [{ colId, sort }] = columns.filter((column) => column.sort);
+    return (sort === "desc" ? "-" : "") + colId;
+  }
+
+  /** What decides which rows there are, but for their order. */
+  function keyOf(made, { row, sort, ...filters }) {
+    return JSON.stringify([made, filters]);
+  }
+
+  /** A block of rows, asked for until it comes: the grid itself would wait for ever. */
+  async function rows(request) {
+    if (!request) {
+      return window.pairdesk.shell.unchanged();
+    }
+    if (!api) {
+      begin();
+    }
+    newest += 1;
+    const mine = newest;
+    while (mine === newest) {
+      const asked = watch().asked();
+      const question = { ...asked, sort: orderOf(request.sortModel), offset: request.startRow };
+      const told = await askBlock({ [IDS.request]: question }, {}, true);
+      if (told) {
+        shown = keyOf(told.made, asked);
+        return told;
+      }
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+    return window.pairdesk.shell.unchanged();
+  }
+
+  /** Wherever its row is now. */
+  function markChosen() {
+    const node = api && api.getRowNode(watch().asked().row);
+    if (node && node.data && !node.isSelected()) {
+      node.setSelected(true, true);
+    }
+  }
+
+  /** Others are asked for where scan, bar or filters are others; the place stays but for filters. */
+  function renew() {
+    markChosen();
+    const head = document.querySelector(`#${IDS.pairs} [data-made]`);
+    const key = head && keyOf(head.dataset.made, watch().asked());
+    if (!api || shown === null || !key || key === shown) {
+      return;
+    }
+    const [, filters] = JSON.parse(shown);
+    if (JSON.stringify(filters) !== JSON.stringify(JSON.parse(key)[1])) {
+      goTo(0);
+    }
+    shown = key;
+    api.refreshInfiniteCache();
+  }
 
   async function scanNow({ timeframe, bars }) {
     const job = await alerts().write("POST", "/api/jobs", { kind: "scan", timeframe, bars: Number(bars) });
@@ -21,24 +130,28 @@
     watch: ({ query }) => alerts().watchPair(query),
   };
 
-  /** Choose the row above or below; Enter opens it in Live. */
+  /** Into the grid, to the pair that is chosen or one beside it; else to the first one. */
+  function enter(step) {
+    const [chosen] = api.getSelectedNodes();
+    const at = chosen ? Math.max(chosen.rowIndex + step, 0) : 0;
+    if (at < api.getDisplayedRowCount()) {
+      api.ensureIndexVisible(at);
+      api.setFocusedCell(at, "pair");
+    }
+  }
+
+  /** Arrows lead into the grid from anywhere, and are its own there; Enter opens the chosen pair. */
   function onKey(event) {
-    const table = document.getElementById(IDS.table);
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const isElsewhere = event.target.closest("input, select, textarea, dialog, [role=dialog]");
-    if (!table || isElsewhere || event.ctrlKey || event.metaKey || event.altKey) {
+    const isElsewhere = event.target.closest("input, select, textarea, dialog, [role=dialog], .ag-header");
+    if (!api || isElsewhere || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }
-    const rows = [...table.querySelectorAll("tr[data-value]")];
-    const at = rows.findIndex((row) => row.dataset.value === window.pairdesk.watch.asked().row);
-    if (step && rows.length) {
+    const [chosen] = api.getSelectedNodes();
+    if (/^Arrow(Up|Down)$/.test(event.key) && !event.target.closest(`#${IDS.grid}`)) {
       event.preventDefault();
-      const row = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
-      window.pairdesk.watch.ask({ row: row.dataset.value });
-      row.scrollIntoView({ block: "nearest" });
-      rows.forEach((one) => one.classList.toggle("on", one === row));
-    } else if (event.key === "Enter" && at >= 0 && !event.target.closest("a, button")) {
-      rows[at].cells[0].firstElementChild.click(); // its link
+      enter({ ArrowDown: 1, ArrowUp: -1 }[event.key]);
+    } else if (event.key === "Enter" && chosen && !event.target.closest("a, button")) {
+      location.assign(chosen.data.link);
     }
   }
 
@@ -50,4 +163,42 @@
     }
   });
   document.addEventListener("keydown", onKey);
+  document.addEventListener("pairdesk:told", renew);
+  setInterval(renew, LOOK_MS);
+
+  window.dashAgGridComponentFunctions = Object.assign(window.dashAgGridComponentFunctions || {}, {
+    /** A cell as the server made it, every text in it escaped; nothing while its block is under way. */
+    ScannerCell: ({ value }) => (
+      window.React.createElement("span", { dangerouslySetInnerHTML: { __html: value || "" } })
+    ),
+  });
+  window.dashAgGridFunctions = Object.assign(window.dashAgGridFunctions || {}, {
+    scannerFocused({ api: grid, rowIndex }) {
+      const node = grid.getDisplayedRowAtIndex(rowIndex);
+      if (node && node.data) {
+        node.setSelected(true, true);
+      }
+    },
+    scannerSelected({ api: grid }) {
+      const [node] = grid.getSelectedNodes();
+      if (node && node.id !== watch().asked().row) {
+        watch().ask({ row: node.id });
+      }
+    },
+    scannerSorted({ api: grid }) {
+      watch().ask({ sort: orderOf(grid.getColumnState()) });
+    },
+    scannerScrolled({ api: grid }) {
+      const { rowHeight } = grid.getSizesForCurrentTheme();
+      const top = Math.round(grid.getVerticalPixelRange().top / rowHeight);
+      history.replaceState({ ...history.state, top }, "");
+    },
+    scannerTab({ api: grid, backwards }) {
+      if (backwards) {
+        setTimeout(() => grid.setFocusedHeader("pair"), 0); // after the cell has got its focus back
+      }
+      return backwards;
+    },
+  });
+  window.dash_clientside = Object.assign({}, window.dash_clientside, { desk_scanner: { rows } });
 })();

@@ -23,7 +23,7 @@
 
   let begun = false;
   let askNow = null;
-  let asked = readHash();
+  let asked = { ...(history.state || {}).asked, ...readHash() }; // as it was before going elsewhere
   let marks = {};
   let texts = {};
   let aheadMs = 0; // of this machine's clock, the server's
@@ -74,9 +74,7 @@
     }
     const open = ["alert", "rule", "run"].find((name) => asked[name]);
     const hash = open ? `#${open}-${asked[open]}` : "";
-    if (location.hash !== hash) {
-      history.replaceState(history.state, "", location.pathname + location.search + hash);
-    }
+    history.replaceState({ ...history.state, asked }, "", location.pathname + location.search + hash);
     send();
   }
 
@@ -270,9 +268,6 @@
       changes[name === "alert" ? "rule" : "alert"] = null;
     } else if (name !== "before" && name !== "sort") {
       changes.before = null;
-    }
-    if (name !== "offset" && name !== "row") {
-      changes.offset = null;
     }
     ask(changes);
   }

@@ -27,7 +27,7 @@ WATCHED = (
 )
 """Low entries, so that some fire soon."""
 JOBS = (
-    ("scanner", {"kind": "scan", "timeframe": "1h"}, "#scanner-table tbody tr"),
+    ("scanner", {"kind": "scan", "timeframe": "1h"}, "#scanner-grid .ag-row a"),
     (
         "lab",
         {"kind": "sweep", "symbol_a": "SOLUSDT", "symbol_b": "LINKUSDT", "timeframe": "1h",

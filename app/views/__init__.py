@@ -5,7 +5,16 @@ from app.views.live.watch import WATCHED
 from app.views.view import View
 
 VIEWS = (
-    View("/", "Live", live.live_view, live.register, live.QUICK, WATCHED),
+    View(
+        "/",
+        "Live",
+        live.live_view,
+        live.register,
+        live.QUICK,
+        WATCHED,
+        assets=live.ASSETS,
+        components=("dash_bootstrap_components",),
+    ),
     View("/alerts", "Alerts", alerts.alerts_view, alerts.register, watched=alerts.WATCHED),
     View(
         "/scanner",
@@ -14,6 +23,7 @@ VIEWS = (
         scanner.register,
         watched=scanner.WATCHED,
         assets=("desk_scanner",),
+        components=("dash_ag_grid",),
     ),
     View(
         "/lab",

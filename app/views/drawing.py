@@ -24,17 +24,17 @@ def sparkline(values: Sequence[float] | FloatArray, entry_z: float, label: str) 
     known = z[np.isfinite(z)]
     reach = 1.1 * max([entry_z, *np.abs(known).tolist()])
 
-    def y(value: float) -> float:
+    def y(value: Any) -> Any:
         return height / 2 * (1 - value / reach)
 
     step = (width - 4) / max(1, len(z) - 1)
-    points = [(1 + row * step, y(float(value))) for row, value in enumerate(z)]
+    points = [(1 + row * step, value) for row, value in enumerate(y(z).tolist())]
     parts = [
         element("line", x1=0, x2=width, y1=px(y(level)), y2=px(y(level)), class_="entry")
         for level in (entry_z, -entry_z)
     ]
     parts.append(element("path", d=path(points), class_="line"))
-    if len(z) and math.isfinite(z[-1]):
+    if points and math.isfinite(points[-1][1]):
         parts.append(_dot(*points[-1]))
     return picture(width, height, label, "spark", parts)
 
@@ -146,10 +146,13 @@ def path(points: Iterable[tuple[float, float]]) -> str:
     """A line through points; one without a height breaks it."""
     said, is_down = [], False
     for x, y in points:
-        if math.isfinite(y):
-            said.append(f"{'L' if is_down else 'M'}{px(x)} {px(y)}")
-        is_down = math.isfinite(y)
-    return "".join(said)
+        is_there = math.isfinite(y)
+        if is_there:
+            said.append(f"{'L' if is_down else 'M'}{x:.1f} {y:.1f}")
+        is_down = is_there
+    # As `px` has it, for all of them at once: a table draws ten thousand of these.
+    whole = "".join(said).replace(".0 ", " ").replace(".0L", "L").replace(".0M", "M")
+    return whole.removesuffix(".0")
 
 
 def _ticks(low: float, high: float) -> list[float]:

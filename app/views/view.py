@@ -30,8 +30,8 @@ class View:
 
     The tree is built anew whenever the view is opened; callbacks are bound once, at the start.
     `quick` names the outputs of those that are answered before dash's own dispatch; `assets`
-    scripts and styles that only this view needs, by their names without an ending: no other page
-    names them.
+    scripts and styles that only this view needs, by their names without an ending, and
+    `components` packages of dash components likewise: no other page names them.
     """
 
     path: str
@@ -41,3 +41,4 @@ class View:
     quick: tuple[str, ...] = ()
     watched: Watched | None = None
     assets: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()

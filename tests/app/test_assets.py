@@ -46,6 +46,23 @@ def test_first_load_fits_in_a_megabyte(
     assert sum(sizes.values()) + FONTS + DATA < MOST_BYTES, sizes
 
 
+@pytest.mark.parametrize("encoding", ["br", "gzip"])
+def test_the_scanner_fits_in_a_megabyte_with_its_grid(client: FlaskClient, encoding: str) -> None:
+    """Of which no other view loads anything."""
+    named_by = {view.path: list(named(client.get(view.path).text)) for view in VIEWS}
+    own = [address.replace("&amp;", "&") for address in named_by.pop("/scanner")]
+    assert any("dash_ag_grid" in address for address in own)
+    assert not any("dash_ag_grid" in address for others in named_by.values() for address in others)
+    assert not any("plotly" in address for address in own), "it has no chart"
+    chunk = "/_dash-component-suites/dash_ag_grid/async-community.js"
+    sizes = {
+        address: len(client.get(address, headers={"Accept-Encoding": encoding}).data)
+        for address in (*own, chunk)
+    }
+    assert min(sizes.values()) > 0
+    assert sum(sizes.values()) + FONTS < MOST_BYTES, sizes
+
+
 def test_what_the_page_names_is_never_asked_for_again(
     client: FlaskClient, addresses: list[str]
 ) -> None:

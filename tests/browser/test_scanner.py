@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core.job_spec import read_job_spec
 from core.settings import Settings
@@ -24,6 +24,11 @@ pytestmark = [
 
 BARS = 800
 ASKED = {"kind": "scan", "timeframe": "1m", "bars": BARS}
+
+
+def ask_scan(desk: Any) -> None:
+    with desk.writer.transaction() as tx:
+        jobs.ask(tx, read_job_spec(ASKED, Settings()), "me", desk.now_ms)
 
 
 def do_scan(desk: Any) -> None:
@@ -43,15 +48,31 @@ def api(desk: Any, path: str) -> Any:
         return json.load(answer)
 
 
+def grid_rows(page: Page) -> Locator:
+    """Rows that are filled in."""
+    return page.locator("#scanner-grid .ag-row", has=page.locator("a"))
+
+
 def shown(page: Page) -> list[str]:
-    rows: list[str] = page.locator("#scanner-table tbody tr").evaluate_all(
-        "rows => rows.map(row => row.dataset.value)"
+    """Pairs from the top down: the grid's own order in the page is another."""
+    rows: list[str] = grid_rows(page).evaluate_all(
+        """rows => rows.sort((a, b) => a.getAttribute("row-index") - b.getAttribute("row-index"))
+            .map(row => row.getAttribute("row-id"))"""
     )
     return rows
 
 
+def header(page: Page, name: str) -> Locator:
+    return page.locator(f"#scanner-grid .ag-header-cell[col-id={name}]")
+
+
 def names(rows: list[dict[str, Any]]) -> list[str]:
     return [f"{row['symbol_a']}/{row['symbol_b']}" for row in rows]
+
+
+def turn(page: Page) -> Callable[[], None]:
+    """Give the page's events their turn."""
+    return lambda: page.wait_for_timeout(20)
 
 
 def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
@@ -77,22 +98,25 @@ def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
 
     page.get_by_role("button", name="Show thin pairs, too").click()
     query = f"timeframe=1m&bars={BARS}&min_quote_volume=0"
-    expect(page.locator("#scanner-table tbody tr")).to_have_count(3)
+    expect(grid_rows(page)).to_have_count(3)
     rows = api(desk, f"/analytics/scan?{query}")["rows"]
     assert shown(page) == names(rows)
     by_z = api(desk, f"/analytics/scan?{query}&sort=zscore")["rows"]
-    page.locator("#scanner-table").get_by_role("button", name="z", exact=True).click()
-    expect(page.locator("#scanner-table th[aria-sort=descending]")).to_have_text("z ↓")
-    assert shown(page) == names(by_z)
-    page.locator("#scanner-table").get_by_role("button", name="z ↓").click()
-    expect(page.locator("#scanner-table th[aria-sort=ascending]")).to_have_text("z ↑")
-    assert shown(page) == names(by_z[::-1])
+    header(page, "zscore").click()
+    expect(header(page, "zscore")).to_have_attribute("aria-sort", "descending")
+    expect(page.locator("#scanner-pairs h2")).to_contain_text("by z")
+    screen.until(lambda: shown(page) == names(by_z), "the largest z", turn(page))
+    header(page, "zscore").focus()
+    page.keyboard.press("Enter")
+    expect(header(page, "zscore")).to_have_attribute("aria-sort", "ascending")
+    screen.until(lambda: shown(page) == names(by_z[::-1]), "the smallest z", turn(page))
 
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV ↓").click()
     with urlopen(f"{desk.url}/analytics/scan/pairs.csv?{query}&sort=zscore&order=asc") as answer:
         assert download.value.path().read_bytes() == answer.read()
 
+    page.locator("#scanner-table h2").click()
     page.keyboard.press("ArrowDown")
     chosen = by_z[-1]
     expect(page.locator(".scan-chosen")).to_contain_text("p both over 1 scan")
@@ -104,6 +128,15 @@ def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
     assert (rule["timeframe"], rule["paper"]) == ("1m", False)
     assert screen.serious() == []
 
+    # The next scan takes neither the order away nor the choice.
+    ask_scan(desk)
+    do_scan(desk)
+    desk.now_ms += 2_000
+    expect(page.locator(".scan-chosen")).to_contain_text("p both over 2 scans")
+    assert shown(page) == names(by_z[::-1])
+    selected = page.locator("#scanner-grid .ag-row-selected")
+    expect(selected).to_have_attribute("row-id", names([chosen])[0])
+
     page.locator("#scanner-table h2").click()
     page.keyboard.press("Enter")
     page.wait_for_url("**/?*since=*")
@@ -111,6 +144,11 @@ def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
     own = api(desk, f"/analytics/pair?{urlsplit(page.url).query}&points=0")
     assert (asked["symbol_a"], asked["symbol_b"]) == (chosen["symbol_a"], chosen["symbol_b"])
     assert own["cointegration"]["pvalue"] == pytest.approx(chosen["pvalue"], rel=1e-9)
+
+    page.go_back()  # to what was asked for, in its order
+    expect(selected).to_have_attribute("row-id", names([chosen])[0])
+    expect(header(page, "zscore")).to_have_attribute("aria-sort", "ascending")
+    assert shown(page) == names(by_z[::-1])
     assert [one for one in screen.complaints if "favicon" not in one] == []
 
 
@@ -118,8 +156,7 @@ def test_a_phone_shows_the_whole_of_it_without_sliding_sideways(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
     desk, screen = start_desk(), open_screen(390, 844)
-    with desk.writer.transaction() as tx:
-        jobs.ask(tx, read_job_spec(ASKED, Settings()), "me", desk.now_ms)
+    ask_scan(desk)
     do_scan(desk)
     page = screen.page
     page.goto(f"{desk.url}/scanner")
@@ -127,6 +164,6 @@ def test_a_phone_shows_the_whole_of_it_without_sliding_sideways(
     page.get_by_role("textbox", name="Bars", exact=True).fill(str(BARS))
     page.get_by_label("Thinner leg").fill("0")
     page.get_by_label("Thinner leg").press("Enter")
-    expect(page.locator("#scanner-table tbody tr")).to_have_count(3)
+    expect(grid_rows(page)).to_have_count(3)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert screen.serious_in_both_themes() == []

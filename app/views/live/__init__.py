@@ -2,5 +2,6 @@
 
 from app.views.live.callbacks import QUICK, register
 from app.views.live.layout import live_view
+from app.views.live.scripts import ASSETS
 
-__all__ = ["QUICK", "live_view", "register"]
+__all__ = ["ASSETS", "QUICK", "live_view", "register"]

@@ -5,6 +5,13 @@ from dash import ClientsideFunction, Dash, Input, Output, State
 from app.views import ids as page_ids
 from app.views.live import ids
 
+ASSETS = (
+    "plotly-cartesian-4.1.1",
+    *("desk_candles", "desk_charts", "desk_crosshair", "desk_holes", "desk_lines", "desk_overlay"),
+    *("desk_picture", "desk_span", "desk_table"),
+)
+"""What draws the charts, and the table that leads to a place on them: no other view has any."""
+
 
 def _in_browser(name: str) -> ClientsideFunction:
     return ClientsideFunction(namespace="desk_live", function_name=name)

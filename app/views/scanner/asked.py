@@ -1,4 +1,4 @@
-"""What a client asks of the Scanner view: filters, order, page and the pair it has chosen."""
+"""What a client asks of the Scanner view: filters, order, block and the pair it has chosen."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,6 @@ from app.requests.scan import ScanParameters, asked_of
 from core.errors import ParameterErrors
 from core.scan_query import Asked
 
-ROWS = 20
 _FIELDS = ("timeframe", "bars", "max_q", "max_median", "max_half_life", "flags", "find", "offset")
 _MILLION = 1e6
 
@@ -17,6 +16,7 @@ class ScannerView(NamedTuple):
 
     asked: Asked
     offset: int = 0
+    """Of a block: where it begins."""
     chosen: tuple[str, str] | None = None
     refused: str = ""
     """What of it could not be used, and why."""

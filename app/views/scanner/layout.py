@@ -1,10 +1,11 @@
 """The Scanner view's tree: frames by id, which the page's tick fills in."""
 
-from dash import html
+from dash import dcc, html
 
 from app.services import Desk
 from app.views.markup import aria
 from app.views.scanner import ids
+from app.views.scanner.grid import pairs_grid
 
 
 def scanner_view(desk: Desk) -> html.Main:
@@ -20,7 +21,7 @@ def scanner_view(desk: Desk) -> html.Main:
             html.Div(
                 className="alerts-cols",
                 children=[
-                    html.Div(_frame(ids.TABLE, "Pairs")),
+                    html.Div(_pairs()),
                     html.Div(
                         [
                             _frame(ids.MAP, "Market map"),
@@ -31,6 +32,23 @@ def scanner_view(desk: Desk) -> html.Main:
                 ],
             ),
         ],
+    )
+
+
+def _pairs() -> html.Section:
+    """What the tick says above and below the grid, which fills itself in, block by block."""
+    return html.Section(
+        id=ids.TABLE,
+        className="panel-desk frame",
+        children=[
+            html.Div(id=ids.PAIRS),
+            html.Div(id=ids.NOTHING),
+            html.Div(pairs_grid(), className="scan-grid"),
+            html.Div(id=ids.CHOSEN),
+            dcc.Store(id=ids.BLOCK_REQUEST),
+            dcc.Store(id=ids.BLOCK),
+        ],
+        **aria(label="Pairs"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The Scanner's table: a page of pairs in order, and the one that was chosen."""
+"""What stands in and around the Scanner's grid: cells of a pair, and the one that was chosen."""
 
 import math
 from collections.abc import Sequence
@@ -13,30 +13,25 @@ from app.services.radar import Seen
 from app.services.scans import ScanTable
 from app.views.drawing import sparkline, trend
 from app.views.markup import aria, data, element, html_text
-from app.views.scanner.asked import ROWS, ScannerView
+from app.views.scanner import ids
+from app.views.scanner.asked import ScannerView
 from app.views.text import NONE, coin, count, plain, short, signed
-from core.scan_query import FLAGS, SORTS
+from core.scan_query import FLAGS
 from ingest.store.reader import StoredScan
 
 SHOWN_Z = 2.0
 _SMALL, _LIKELY = 0.05, 0.2
-COLUMNS: Sequence[tuple[str, str, str]] = (
-    ("pair, A on B", "", "left"),
-    ("p by quarter", "", "left"),
-    ("median", "p_quarters_median", ""),
-    ("p both", "pvalue", "wide"),
-    ("q", "qvalue", ""),
-    ("z", "zscore", ""),
-    ("120 bars", "", "wide"),
-    ("b/e z", "break_even_z", "wide"),
-    ("β", "hedge_ratio", "wide"),
-    ("half-life", "half_life_bars", ""),
-    ("corr.", "", "wide"),
-    ("thin leg, M/day", "quote_volume_24h", "wide"),
-    ("flags", "", "left wide"),
-    ("", "", "left wide acts"),
-)
-"""Words, what it is ordered by, and its look."""
+QUARTERS = tuple(f"p_quarter_{number}" for number in range(4))
+ORDERS = {
+    "p_quarters_median": "median p of four quarters: the least bad order measured out of sample",
+    "pvalue": "p",
+    "qvalue": "q",
+    "zscore": "z, by its size",
+    "break_even_z": "break-even z",
+    "hedge_ratio": "β",
+    "half_life_bars": "half-life",
+    "quote_volume_24h": "the thinner leg's volume",
+}
 
 
 def live_link(symbol_a: str, symbol_b: str, timeframe: str, start_ms: int) -> str:
@@ -45,40 +40,43 @@ def live_link(symbol_a: str, symbol_b: str, timeframe: str, start_ms: int) -> st
     return "/?" + urlencode(asked | {"since": start_ms})
 
 
-def pairs_panel(desk: Desk, table: ScanTable | None, seen: Seen | None, view: ScannerView) -> Any:
-    """A page of the pairs that were asked for."""
+def made_of(table: ScanTable | None, seen: Seen | None) -> str:
+    """Of which scan and which bar rows are; others have to be asked for anew."""
+    scan, bar = (0 if table is None else table.scan.scan_id), (0 if seen is None else seen.as_of_ms)
+    return f"{scan}/{bar}"
+
+
+def pairs_parts(
+    desk: Desk, table: ScanTable | None, seen: Seen | None, view: ScannerView
+) -> dict[str, Any]:
+    """What stands above the grid, in its place and below it."""
+    made = data(made=made_of(table, seen))
     if table is None:
         words = (
             "Every pair of the symbols here, tested both ways, stands here in the least bad order"
             " after a scan. Scan now asks for one."
         )
-        head = html.Div(html.H2("Pairs"), className="panel-head")
-        return html_text([head, html.Div(html.P(words), className="empty")])
-    chosen = desk.scans.chosen(table, view.asked)
-    shown = [int(row) for row in chosen[view.offset : view.offset + ROWS]]
-    refused = table.scan.head["pairs_refused"]
-    words = next(name for name, sort, _ in COLUMNS if sort == view.asked.sort)
-    if view.asked.sort == "p_quarters_median":
-        words = "median p of four quarters: the least bad order measured out of sample"
+        head = html.Div(html.H2("Pairs"), className="panel-head", **made)
+        nothing = html.Div(html.P(words), className="empty")
+        return {ids.PAIRS: html_text(head), ids.NOTHING: html_text(nothing), ids.CHOSEN: ""}
+    shown, refused = len(desk.scans.chosen(table, view.asked)), table.scan.head["pairs_refused"]
+    order = ORDERS.get(view.asked.sort, view.asked.sort)
     head = html.Div(
         className="panel-head",
         children=[
-            html.H2(["Pairs", html.Small(f"by {words}")]),
-            html.Small(f"{count(len(chosen), 'pair')} of {table.scan.pairs:,},"
-                       f" {refused:,} refused · ↑ ↓ and Enter open one in Live"),
+            html.H2(["Pairs", html.Small(f"by {order}")]),
+            html.Small(f"{count(shown, 'pair')} of {table.scan.pairs:,}, {refused:,} refused"),
         ],
+        **made,
     )  # fmt: skip
-    if not shown:
-        return html_text([head, _nothing(table, view)])
-    rows = [_row(desk, table, seen, row, view) for row in shown]
-    body = html.Div(
-        html.Table(
-            [html.Thead(html.Tr([_head(*column, view) for column in COLUMNS])), html.Tbody(rows)],
-            className="table-desk pairs",
-        ),
-        className="scrolls", tabIndex="0", role="region", **aria(label="Pairs"),
-    )  # fmt: skip
-    return html_text([head, body, _foot(desk, table, view, len(chosen))])
+    parts = [] if view.chosen is None else _chosen(desk, table, *view.chosen)
+    parts = parts or [html.Small("↑ ↓ or a click choose a pair, Enter opens it in Live")]
+    foot = html.Div(html.Div(parts, className="scan-chosen"), className="panel-foot")
+    return {
+        ids.PAIRS: html_text(head),
+        ids.NOTHING: html_text(None if shown else _nothing(table, view)),
+        ids.CHOSEN: html_text(foot),
+    }
 
 
 def _nothing(table: ScanTable, view: ScannerView) -> html.Div:
@@ -93,82 +91,42 @@ def _nothing(table: ScanTable, view: ScannerView) -> html.Div:
     return html.Div(html.P("No pair is like that."), className="empty")
 
 
-def _head(words: str, sort: str, look: str, view: ScannerView) -> html.Th:
-    if not sort:
-        return html.Th(words, scope="col", className=look or None)
-    is_sorted = sort == view.asked.sort
-    falls = SORTS[sort] if view.asked.order == "" else view.asked.order == "desc"
-    # Pressed again it turns round.
-    turned = (not falls) if is_sorted else SORTS[sort]
-    mark = (" ↓" if falls else " ↑") if is_sorted else ""
-    more = aria(sort="descending" if falls else "ascending") if is_sorted else {}
-    button = html.Button(
-        words + mark, className="plain", type="button",
-        **data(ask="sort", value=f"{'-' if turned else ''}{sort}"),
-    )  # fmt: skip
-    return html.Th(button, scope="col", className=look or None, **more)
-
-
-def _row(desk: Desk, table: ScanTable, seen: Seen | None, row: int, view: ScannerView) -> html.Tr:
+def row_cells(desk: Desk, table: ScanTable, seen: Seen | None, row: int) -> dict[str, str]:
+    """Html of a pair's cells by column, its `id` and its `link`."""
     a, b = table.symbols[int(table.leg_a[row])], table.symbols[int(table.leg_b[row])]
     name = f"{coin(a)} / {coin(b)}"
 
-    def cell(column: str, form: str) -> str:
-        return plain(float(table.values(column)[row]), form)
+    def value(column: str) -> float:
+        return float(table.values(column)[row])
 
-    line: Any = NONE
     recent = None if seen is None else desk.radar.recent_z(seen, a, b)
-    if recent is not None:
-        line = sparkline(recent, SHOWN_Z, f"z of {name}, {len(recent)} bars")
-    parts = tuple(float(table.columns[f"p_quarter_{number}"][row]) for number in range(4))
-    cells: list[Any] = [
-        html.A(name, href=live_link(a, b, table.scan.timeframe, table.scan.head["start_ms"])),
-        quarters(parts),
-        html.B(cell("p_quarters_median", ".3f")),
-        plain(min(1.0, 2.0 * float(table.columns["pvalue"][row])), ".3f"),
-        cell("qvalue", ".2f"),
-        html.B(signed(float(table.columns["zscore"][row]))),
-        line,
-        cell("break_even_z", ".2f"),
-        cell("hedge_ratio", ".2f"),
-        _bars(float(table.columns["half_life_bars"][row])),
-        cell("correlation", ".2f"),
-        plain(float(table.quote_volume_24h[row]) / 1e6, ",.1f"),
-        [html.Span(flag, className="tag", title=FLAGS[flag]) for flag in table.flags(row)],
-        _deeds(table.scan, a, b, ("Watch", "Paper"), name),
-    ]
-    return html.Tr(
-        [
-            html.Td(content, className=look or None)
-            for content, (_, _, look) in zip(cells, COLUMNS, strict=True)
+    link = live_link(a, b, table.scan.timeframe, table.scan.head["start_ms"])
+    cells = {
+        # Reached by arrows, and by Tab below the grid where its row is chosen.
+        "pair": element("a", name, href=link, tabindex="-1"),
+        "quarters": quarters([value(column) for column in QUARTERS]),
+        "p_quarters_median": element("b", plain(value("p_quarters_median"), ".3f")),
+        "pvalue": plain(min(1.0, 2.0 * value("pvalue")), ".3f"),
+        "qvalue": plain(value("qvalue"), ".2f"),
+        "zscore": element("b", signed(value("zscore"))),
+        "recent": NONE if recent is None
+        else sparkline(recent, SHOWN_Z, f"z of {name}, {len(recent)} bars"),
+        "break_even_z": plain(value("break_even_z"), ".2f"),
+        "hedge_ratio": plain(value("hedge_ratio"), ".2f"),
+        "half_life_bars": _bars(value("half_life_bars")),
+        "correlation": plain(value("correlation"), ".2f"),
+        "quote_volume_24h": plain(value("quote_volume_24h") / 1e6, ",.1f"),
+        "flags": [
+            element("span", flag, class_="tag", title=FLAGS[flag]) for flag in table.flags(row)
         ],
-        className="on" if view.chosen == (a, b) else None,
-        **data(ask="row", value=f"{a}/{b}", key=f"{a}/{b}"),
-    )
+        "deeds": _deeds(table.scan, a, b, ("Watch", "Paper"), name),
+    }  # fmt: skip
+    made = {column: str(html_text(cell)) for column, cell in cells.items()}
+    return {"id": f"{a}/{b}", "link": link} | made
 
 
 def _bars(value: float) -> str:
     return short(value) if math.isfinite(value) else NONE
-
-
-def _foot(desk: Desk, table: ScanTable, view: ScannerView, total: int) -> html.Div:
-    pages: list[Any] = []
-    if view.offset:
-        pages.append(_pager("← before", max(0, view.offset - ROWS)))
-    last = min(view.offset + ROWS, total)
-    pages.append(html.Span(f"{view.offset + 1:,}–{last:,} of {total:,}"))
-    if last < total:
-        pages.append(_pager("next →", last))
-    parts = [] if view.chosen is None else _chosen(desk, table, *view.chosen)
-    return html.Div(
-        [html.Div(parts, className="scan-chosen"), html.Div(pages, className="buttons")],
-        className="panel-foot",
-    )
-
-
-def _pager(words: str, offset: int) -> html.Button:
-    return html.Button(words, className="btn-small", type="button",
-                       **data(ask="offset", value=offset))  # fmt: skip
 
 
 def _chosen(desk: Desk, table: ScanTable, a: str, b: str) -> list[Any]:
@@ -198,17 +156,19 @@ def _chosen(desk: Desk, table: ScanTable, a: str, b: str) -> list[Any]:
     return parts
 
 
-def _deeds(
-    scan: StoredScan, a: str, b: str, words: tuple[str, str], of: str = ""
-) -> list[html.Button]:
-    """Make a rule of a pair, and one that trades on paper; `of` tells readers aloud whose."""
+def _deeds(scan: StoredScan, a: str, b: str, words: tuple[str, str], of: str = "") -> list[Markup]:
+    """Make a rule of a pair, and one that trades on paper; `of` tells readers aloud whose.
+
+    In a row they are pressed with a pointer: by keys the chosen row's own are reached.
+    """
     query = urlencode({"symbol_a": a, "symbol_b": b, "timeframe": scan.timeframe, "hedge": "ols"})
+    named = [{"aria-label": f"{name} {of}", "tabindex": "-1"} if of else {} for name in words]
     return [
-        html.Button(
-            name, className="btn-small", type="button", **data(scan="watch", query=query + more),
-            **(aria(label=f"{name} {of}") if of else {}),
+        element(
+            "button", name, class_="btn-small", type="button",
+            **data(scan="watch", query=query + more), **said,
         )
-        for name, more in zip(words, ("", "&paper=true"), strict=True)
+        for name, more, said in zip(words, ("", "&paper=true"), named, strict=True)
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from app.views.markup import aria, data, element, html_text
 from app.views.scanner import ids
 from app.views.scanner.asked import ScannerView
 from app.views.scanner.market_map import market_map
-from app.views.scanner.pairs import live_link, pairs_panel, quarters
+from app.views.scanner.pairs import live_link, pairs_parts, quarters
 from app.views.text import coin, count, duration_text, plain, signed, time_text
 from core.scan_query import FLAGS
 from core.timeframes import SCANNED
@@ -35,7 +35,7 @@ def parts(desk: Desk, view: ScannerView) -> dict[str, Any]:
         ids.CONTROLS: _controls(view),
         ids.VERDICT: _verdict(desk, table),
         ids.RADAR: _radar(desk, seen, table, view),
-        ids.TABLE: pairs_panel(desk, table, seen, view),
+        **pairs_parts(desk, table, seen, view),
         ids.MAP: market_map(table, desk.scans.chosen(table, asked) if table else None),
         ids.FOUND: _found(desk.scans.heads(asked.timeframe, asked.bars, HEADS)),
         ids.JOBS: _jobs(desk),

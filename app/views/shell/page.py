@@ -84,7 +84,7 @@ SERVER_HOOKS: RendererHooks = {
 
 
 class LeanDash(Dash):
-    """Dash, whose page names no script that its view has no use for: see `View.assets`."""
+    """Dash, whose page names no script that its view has no use for: see `View`."""
 
     def __init__(self, views: Sequence[View], **given: Any) -> None:
         super().__init__(**given)
@@ -94,6 +94,7 @@ class LeanDash(Dash):
         """Html of the page that the request at hand is for."""
         others = [view for view in self._views if view.path != request.path]
         spared = [f"/assets/{name}." for view in others for name in view.assets]
+        spared += [f"-suites/{name}/" for view in others for name in view.components]
         left_out = "|".join(map(re.escape, [*_SPARED, *spared]))
         script = rf'<script src="[^"]*(?:{left_out})[^"]*"></script>\n?'
         style = rf'<link rel="stylesheet" href="[^"]*(?:{left_out})[^"]*">\n?'
