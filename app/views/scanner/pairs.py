@@ -12,7 +12,7 @@ from app.services import Desk
 from app.services.radar import Seen
 from app.services.scans import ScanTable
 from app.views.drawing import sparkline, trend
-from app.views.markup import aria, data, element, html_text
+from app.views.markup import data, element, html_text
 from app.views.scanner import ids
 from app.views.scanner.asked import ScannerView
 from app.views.text import NONE, coin, count, plain, short, signed
