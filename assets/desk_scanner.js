@@ -4,10 +4,10 @@
   "use strict";
 
   const IDS = {
-    block: "scanner-block.data",
+    block: "scanner-block",
     grid: "scanner-grid",
     pairs: "scanner-pairs",
-    request: "scanner-block-request.data",
+    request: "scanner-block-request",
   };
   const AGAIN_MS = 1000;
   const LOOK_MS = 1000;
@@ -16,7 +16,7 @@
   let api = null;
   let askBlock = null;
   let newest = 0; // number of the last question: what was asked before it is of no use any more
-  let shown = null; // of which scan, bar and filters the rows are
+  let shown = null; // of which scan and bar the rows are, and by which filters
 
   const alerts = () => window.pairdesk.alerts;
   const watch = () => window.pairdesk.watch;
@@ -24,7 +24,7 @@
   /** The grid is there: columns for this window, and the order and place of before. */
   function begin() {
     api = window.dash_ag_grid.getApi(IDS.grid);
-    askBlock = window.pairdesk.asker(IDS.block);
+    askBlock = window.pairdesk.asker(`${IDS.block}.data`);
     api.setGridOption("focusGridInnerElement", () => {
       enter(0);
       return true;
@@ -64,9 +64,9 @@
     return (sort === "desc" ? "-" : "") + colId;
   }
 
-  /** What decides which rows there are, but for their order. */
-  function keyOf(made, { row, sort, ...filters }) {
-    return JSON.stringify([made, filters]);
+  /** What decides which rows there are: all that is asked for but their order and the chosen one. */
+  function filtersOf({ row, sort, ...filters }) {
+    return JSON.stringify(filters);
   }
 
   /** A block of rows, asked for until it comes: the grid itself would wait for ever. */
@@ -82,9 +82,9 @@
     while (mine === newest) {
       const asked = watch().asked();
       const question = { ...asked, sort: orderOf(request.sortModel), offset: request.startRow };
-      const told = await askBlock({ [IDS.request]: question }, {}, true);
+      const told = await askBlock({ [`${IDS.request}.data`]: question }, {}, true);
       if (told) {
-        shown = keyOf(told.made, asked);
+        shown = { made: told.made, filters: filtersOf(asked) };
         return told;
       }
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
@@ -104,16 +104,18 @@
   function renew() {
     markChosen();
     const head = document.querySelector(`#${IDS.pairs} [data-made]`);
-    const key = head && keyOf(head.dataset.made, watch().asked());
-    if (!api || shown === null || !key || key === shown) {
+    if (!shown || !head) {
       return;
     }
-    const [, filters] = JSON.parse(shown);
-    if (JSON.stringify(filters) !== JSON.stringify(JSON.parse(key)[1])) {
-      goTo(0);
+    const now = { made: head.dataset.made, filters: filtersOf(watch().asked()) };
+    const isOther = now.filters !== shown.filters;
+    if (isOther || now.made !== shown.made) {
+      shown = now;
+      if (isOther) {
+        goTo(0);
+      }
+      api.refreshInfiniteCache();
     }
-    shown = key;
-    api.refreshInfiniteCache();
   }
 
   async function scanNow({ timeframe, bars }) {
@@ -200,5 +202,9 @@
       return backwards;
     },
   });
-  window.dash_clientside = Object.assign({}, window.dash_clientside, { desk_scanner: { rows } });
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    desk_scanner: {
+      rows,
+    },
+  });
 })();

@@ -131,6 +131,7 @@ def test_every_function_that_a_callback_calls_in_the_browser_is_there(desk: Dash
         "desk_controls",
         "desk_picker",
         "desk_commands",
+        "desk_scanner",
         "desk_watch",
     }
     assert {namespace for namespace, _ in called} == namespaces
