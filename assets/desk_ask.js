@@ -41,7 +41,7 @@
     return told[id] && told[id][property];
   }
 
-  /** One question at a time: while one is under way no other is asked, unless it is urgent; one
+  /** One question at a time: while one is under way no other is asked (null), unless it is urgent; one
       without an answer is given up and asked again. Each time it is waited for twice as long: a server
       that is slow gets to answer. */
   function asker(output) {
@@ -49,7 +49,7 @@
     let patience = RETRY_MS;
     return async function ask(inputs, state, isUrgent = false) {
       if (waiting && !isUrgent && clock().own() < waiting.until) {
-        return undefined;
+        return null;
       }
       if (waiting) {
         waiting.controller.abort();

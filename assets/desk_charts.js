@@ -3,10 +3,11 @@
 (function () {
   "use strict";
 
+  const LOOK_MS = 50; // until a chart is there
   const BLANK = {
     data: [],
     layout: {
-      height: 1, paper_bgcolor: "--clear", plot_bgcolor: "--clear",
+      autosize: true, paper_bgcolor: "--clear", plot_bgcolor: "--clear",
       xaxis: { visible: false }, yaxis: { visible: false },
     },
   };
@@ -183,29 +184,42 @@
     return isInView && !(Math.abs(was - is) < 1);
   }
 
-  /** Bind once: after zooming in time, values fill the height again. */
-  function watch(id, tries = 100) {
-    const plot = plotOf(id);
+  const waiting = new Map(); // timers of charts that are not there yet
+
+  /** Draw a figure as a whole. Not through dash: it copies the figure, and has every component of the
+      page look for changes on the way. */
+  function show(id, source, isLinked = false) {
+    clearTimeout(waiting.get(id));
+    const plot = document.querySelector(`#${id} .js-plotly-plot:not(.dash-graph--pending)`);
     if (!plot) {
-      if (tries > 0) {
-        setTimeout(() => watch(id, tries - 1), 50);
-      }
+      waiting.set(id, setTimeout(() => show(id, source, isLinked), LOOK_MS));
       return;
     }
-    if (!plot.pairdeskWatched) {
-      plot.pairdeskWatched = true;
-      for (const event of ["plotly_afterplot", "plotly_relayouting"]) {
-        plot.on(event, () => after(plot));
+    if (!plot.pairdeskOwned) {
+      plot.pairdeskOwned = true;
+      plot.removeAllListeners(); // dash would draw what it knows, nothing, at each zoom
+      if (isLinked) {
+        watch(plot);
       }
-      plot.on("plotly_relayout", (change) => {
-        if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
-          span().moved(plot);
-        }
-        fit(plot);
-      });
     }
-    fit(plot);
-    after(plot);
+    const { data, layout } = figure(source, id);
+    window.Plotly.react(plot, data, layout);
+    if (isLinked && source) {
+      fit(plot);
+    }
+  }
+
+  /** After zooming in time, values fill the height again. */
+  function watch(plot) {
+    for (const event of ["plotly_afterplot", "plotly_relayouting"]) {
+      plot.on(event, () => after(plot));
+    }
+    plot.on("plotly_relayout", (change) => {
+      if (Object.keys(change).some((key) => key.startsWith("xaxis"))) {
+        span().moved(plot);
+      }
+      fit(plot);
+    });
   }
 
   /** What stands over a plot moves with it. */
@@ -278,6 +292,6 @@
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    charts: { figure, setEnds, append, redraw, watch, fit, plotOf },
+    charts: { setEnds, append, redraw, show, fit, plotOf },
   });
 })();

@@ -8,6 +8,7 @@
     back: "controls-back",
     field: (key) => `control-${key}-field`,
     retry: "controls-retry",
+    swap: "control-swap",
     value: (key) => `control-${key}`,
     words: "controls-words",
   };
@@ -15,7 +16,7 @@
   const RETRY_MS = 3000;
   const MOST_REFUSALS = 5; // answers without what was asked for, until it can't be had
 
-  let names = []; // [field, label]s in the order of the inputs
+  let names = []; // [field, label, what it means when it is not said]s in the order of the inputs
   let values = {}; // what the controls hold
   let search = ""; // what the address bar holds
   let judged = null; // the server's last word on both
@@ -108,6 +109,21 @@
     }
   }
 
+  /** Ask for the screen that the server will make of these values, if it takes them: it is on its way
+      while dash goes round. */
+  function expect(asked) {
+    const said = names.filter(([name, , implied]) => implied === null || (asked[name] && asked[name] !== implied));
+    if (settled !== null && said.every(([name]) => asked[name])) {
+      window.pairdesk.live.expect(new URLSearchParams(said.map(([name]) => [name, asked[name].trim()])).toString());
+    }
+  }
+
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest(`#${IDS.swap}`)) {
+      expect({ ...values, symbol_a: values.symbol_b, symbol_b: values.symbol_a });
+    }
+  });
+
   function back() {
     const open = unsettled();
     tries = 0;
@@ -130,9 +146,13 @@
       follow(newSearch, answer, ...rest) {
         const given = rest.slice(0, -1);
         [names] = rest.slice(-1);
+        const before = values;
         values = Object.fromEntries(names.map(([name], index) => [name, given[index]]));
         search = newSearch || "";
         judged = answer || null;
+        if (!isJudged() && names.some(([name]) => values[name] !== before[name])) {
+          expect(values);
+        }
         if (!watching) {
           watching = true;
           clock().every(tick);

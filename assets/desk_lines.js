@@ -22,19 +22,29 @@
     const rows = [];
     for (let left = begin - (begin % size); left < end; left += size) {
       const right = Math.min(left + size, y.length);
-      let [low, high] = [left, left];
       let isWhole = size < FEWEST || left === 0 || right === y.length;
-      for (let row = left; row < right; row++) {
-        low = y[row] < y[low] ? row : low;
-        high = y[row] > y[high] ? row : high;
-        isWhole = isWhole || y[row] === null;
+      let low = left;
+      let high = left;
+      let [least, most] = [y[left], y[left]];
+      for (let row = left; row < right && !isWhole; row++) {
+        const value = y[row];
+        if (value === null) {
+          isWhole = true;
+        } else if (value < least) {
+          [low, least] = [row, value];
+        } else if (value > most) {
+          [high, most] = [row, value];
+        }
       }
       if (isWhole) {
         for (let row = left; row < right; row++) {
           rows.push(row);
         }
       } else {
-        rows.push(...(low === high ? [low] : [Math.min(low, high), Math.max(low, high)]));
+        rows.push(Math.min(low, high));
+        if (low !== high) {
+          rows.push(Math.max(low, high));
+        }
       }
     }
     return rows;

@@ -19,6 +19,7 @@
     ...[1, 2, 3, 6, 12].map((count) => count * HOUR),
     ...[1, 2, 7, 14, 28, 91, 364].map((count) => count * DAY),
   ];
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   const FEWEST_BARS = 20; // no zoom goes further in
   const TICK_WIDTH = 96;
   const ROOM = 0.012; // right of the newest bar, for the open one
@@ -41,8 +42,7 @@
   /** The parts of a moment as the reader's clock shows them. */
   function parts(moment) {
     const iso = new Date(moment + offsetAt(moment)).toISOString();
-    const month = new Date(moment + offsetAt(moment)).toLocaleString("en-GB", { month: "short", timeZone: "UTC" });
-    return { day: `${iso.slice(8, 10)} ${month}`, year: iso.slice(0, 4), minute: iso.slice(11, 16), second: iso.slice(11, 19) };
+    return { day: `${iso.slice(8, 10)} ${MONTHS[iso.slice(5, 7) - 1]}`, year: iso.slice(0, 4), minute: iso.slice(11, 16), second: iso.slice(11, 19) };
   }
 
   function zoneName() {
@@ -87,7 +87,7 @@
     return { first, step, last: first + step * (y.length - 1), count: y.length };
   }
 
-  // Plotly keeps times as text, to the tenth of a millisecond.
+  // Plotly rounds what a box is dragged to.
   const isOther = (range, other) => range.some((moment, index) => Math.abs(moment - other[index]) > 1);
 
   const endOf = (whole, width) => whole.last + Math.max(2 * whole.step, ROOM * width);

@@ -5,7 +5,6 @@
 
   const IDS = {
     firing: "firing-count",
-    interval: "watch-interval",
     marks: "watch-marks",
     news: "watch-news",
     request: "watch-request",
@@ -13,7 +12,6 @@
   const EVERY_MS = 1000;
   const QUICK_MS = 350; // while what has just closed is judged
   const SOON_MS = 200; // until the view around what has fired is made
-  const HIDDEN_MS = 15000;
   const MINUTE_MS = 60000;
   const DUE_MS = 3000;
   const AWAY_MS = 300000;
@@ -30,7 +28,7 @@
   let away = null; // the last look before an absence that was not marked as seen
   let newest = { id: 0, at: 0 };
   let firing = 0;
-  let turn = null; // the timer of the next change of pace
+  let next = null; // the timer of the next beat
 
   const shell = () => window.pairdesk.shell;
   const now = () => Date.now() + aheadMs;
@@ -242,13 +240,25 @@
     }
   }
 
-  /** How often to ask: sooner in the first seconds of a minute, when bars have closed. */
-  function pace() {
+  /** How long until the next beat: not so long in the first seconds of a minute, when bars have closed. */
+  function pauseMs() {
     const past = window.pairdesk.clock.now() % MINUTE_MS;
-    const isDue = past < DUE_MS;
-    clearTimeout(turn);
-    turn = setTimeout(() => shell().set(IDS.interval, { interval: pace() }), (isDue ? DUE_MS : MINUTE_MS) - past);
-    return document.hidden ? HIDDEN_MS : isDue ? QUICK_MS : EVERY_MS;
+    return past < DUE_MS ? QUICK_MS : Math.min(EVERY_MS, MINUTE_MS - past);
+  }
+
+  /** The clock of an open page: its own tick, and Live's. Not a dcc.Interval, of whose beats each costs
+      ten times what comes of it: dash has every component look whether it has changed. That one goes on,
+      slowly, while nobody looks. */
+  function beat() {
+    clearTimeout(next);
+    if (document.hidden) {
+      return;
+    }
+    next = setTimeout(beat, pauseMs());
+    send(false);
+    if (window.pairdesk.live) {
+      window.pairdesk.live.beat();
+    }
   }
 
   function onAsk(event) {
@@ -293,6 +303,9 @@
     if (!document.hidden) {
       returned();
     }
+    if (begun) {
+      beat();
+    }
   });
   setInterval(() => {
     writeAges();
@@ -312,14 +325,14 @@
         return shell().unchanged();
       },
 
-      /** Called when the page is there, and whenever it is hidden or shown. */
-      pace() {
+      /** Called when the page is there, and whenever it is hidden or shown; without its clock the other goes on. */
+      begin() {
         if (!begun) {
           begun = true;
           returned();
-          setTimeout(send, 0);
+          setTimeout(beat, 0);
         }
-        return pace();
+        return !document.hidden;
       },
     },
   });

@@ -42,7 +42,7 @@ def controls(spec: PairSpec) -> html.Section:
         children=[
             dcc.Store(id=ids.JUDGED),
             dcc.Store(id=ids.RETRY),
-            dcc.Store(id=ids.LABELS, data=[[name, PAIR_PARAMETERS[name].label] for name in FIELDS]),
+            dcc.Store(id=ids.LABELS, data=_labels(spec)),
             html.Div(
                 id=ids.ASKED,
                 className="asked",
@@ -71,6 +71,16 @@ def controls(spec: PairSpec) -> html.Section:
             ),
         ],
     )
+
+
+def _labels(spec: PairSpec) -> list[tuple[str, str, str | None]]:
+    """Each field's name and label, and what of its control a query leaves unsaid: of the main ones
+    nothing."""
+    implied = dict.fromkeys(MAIN_FIELDS, None) | {
+        name: str(getattr(spec, name)) if isinstance(PAIR_PARAMETERS[name], Choice) else ""
+        for name in MORE_FIELDS
+    }
+    return [(name, PAIR_PARAMETERS[name].label, implied[name]) for name in FIELDS]
 
 
 def _bar(spec: PairSpec) -> html.Div:

@@ -100,3 +100,32 @@ def test_a_worker_that_died_is_said_and_numbers_are_of_then(
     assert screen.text("live-z") == z
     desk.report()
     expect(notices).not_to_contain_text("The worker is away")
+
+
+def test_a_changed_pair_is_asked_for_at_once_and_once(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    """The screen need not wait until dash has gone round to validate controls and link."""
+    screen = open_screen().open(f"{desk.url}/?fee_bps=5")
+    page, held = screen.page, []
+
+    def hold(route: Any) -> None:
+        if not held and "live-url.search" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/_dash-update-component*", hold)
+    screens = screen.count_answers("live-screen.data")
+    page.click("#control-swap")
+    expect(page.locator("#live-leg-a")).to_have_text("ETHUSDT")
+    body = api(desk, "symbol_a=ETHUSDT&symbol_b=BTCUSDT&fee_bps=5")
+    expect(page.locator("#live-z")).to_have_text(f"{body['zscore']:+.2f}".replace("-", "−"))
+    expect(page.locator("#control-symbol-a-input")).to_have_value("BTCUSDT")
+    held[0].continue_()
+    expect(page.locator("#control-symbol-a-input")).to_have_value("ETHUSDT")
+    page.wait_for_url("**symbol_a=ETHUSDT*fee_bps=5*")
+    expect(page.locator("html")).not_to_have_attribute("data-doubt", "")
+    screen.wait_for_answer("live-delta.data")
+    assert screen.count_answers("live-screen.data") == screens + 1
+    assert screen.complaints == []

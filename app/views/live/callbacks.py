@@ -81,18 +81,16 @@ def register(app: Dash, desk: Desk) -> None:
     parameters.register(app, desk)
     scripts.register(app)
 
+    # All asked by assets/desk_live.js, past dash's renderer: nothing sets their inputs there.
     @app.callback(
         Output(ids.SCREEN, "data"),
         Input(ids.REQUEST, "data"),
         Input(ids.RELOAD, "data"),
         prevent_initial_call=True,
-        running=[(Output(ids.MAIN, "className"), "live loading", "live")],
     )
     def screen(request: object, reload: object) -> Any:
         return load_screen(desk, request)
 
-    # Asked by assets/desk_live.js at every beat of the interval, past dash's renderer: nothing sets
-    # the cursor there.
     @app.callback(
         Output(ids.DELTA, "data"),
         Input(ids.CURSOR, "data"),
@@ -107,7 +105,6 @@ def register(app: Dash, desk: Desk) -> None:
             log.error("callback failed", error=repr(error), exc_info=error)
             return no_update
 
-    # Each by itself: the chart does not wait for two hundred runs on noise.
     @app.callback(
         Output(ids.EXPECTANCY, "data"), Input(ids.WORTH, "data"), prevent_initial_call=True
     )

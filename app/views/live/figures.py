@@ -21,6 +21,7 @@ TIME_LABELS = 34
 HEIGHT = sum(HEIGHTS.values()) + CAPTION * len(HEIGHTS) + TIME_LABELS
 EQUITY_HEIGHT = 84
 MANY_ROWS = 1_500
+HOVER_TIMES = {"1s": "%d %b %Y %H:%M:%S"}
 
 
 def pair_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
@@ -73,9 +74,11 @@ def equity_figure(result: PairResult, drawn: Drawn, key: str) -> Figure:
     spec = result.spec
     column = equity_columns(result, drawn.first_row(result))
     rows = _Rows(drawn, spec.timeframe_ms, column, 1.4)
-    layout = small_layout(key, view_of(spec), EQUITY_HEIGHT) | {
+    layout = small_layout(key, view_of(spec)) | {
         "margin": {"l": 46, "r": 8, "t": 4, "b": 4, "pad": 0},
-        "xaxis": _time_axis(drawn, spec.timeframe) | {"showticklabels": False, "anchor": "y2"},
+        "xaxis": _time_axis(drawn)
+        | {"type": "date", "hoverformat": HOVER_TIMES.get(spec.timeframe, "%d %b %Y %H:%M")}
+        | {"showticklabels": False, "anchor": "y2"},
         "yaxis": _value_axis((0.36, 1.0)) | {"tickformat": "~s", "nticks": 4},
         "yaxis2": _value_axis((0.0, 0.26))
         | {"ticksuffix": " %", "nticks": 2, "rangemode": "tozero", "tickformat": "~g"},
@@ -195,10 +198,9 @@ def base_layout(key: str, view: str) -> Figure:
     }
 
 
-def small_layout(key: str, view: str, height: int) -> Figure:
+def small_layout(key: str, view: str) -> Figure:
     """What the charts beside the linked ones have in common: values in a box under the pointer."""
     return base_layout(key, view) | {
-        "height": height,
         "hovermode": "x unified",
         "hoverlabel": {
             "bgcolor": "--panel-2",
@@ -222,7 +224,7 @@ def _pair_layout(drawn: Drawn, key: str, spec: PairSpec) -> Figure:
         "hovermode": False,
         # At the right edge is room for the labels.
         "margin": {"l": 52, "r": 82, "t": CAPTION, "b": TIME_LABELS, "pad": 0},
-        "xaxis": _time_axis(drawn, spec.timeframe) | {"anchor": "y4"},
+        "xaxis": _time_axis(drawn) | {"anchor": "y4"},
         "yaxis": _value_axis(domains["price"]) | percent,
         "yaxis2": _value_axis(domains["spread"]) | percent,
         "yaxis3": _value_axis(domains["z"]) | {"tickformat": "+~g", "nticks": 8},
@@ -233,16 +235,18 @@ def _pair_layout(drawn: Drawn, key: str, spec: PairSpec) -> Figure:
     }
 
 
-def _time_axis(drawn: Drawn, timeframe: str) -> Figure:
-    """Time; of the linked charts its range and times are the browser's (assets/desk_span.js)."""
+def _time_axis(drawn: Drawn) -> Figure:
+    """Time; of the linked charts its range and times are the browser's (assets/desk_span.js).
+
+    Milliseconds are plain numbers: of dates plotly would parse each.
+    """
     return {
-        "type": "date",
+        "type": "linear",
         "autorange": True,
         # Room for the newest points at the right edge only.
         "autorangeoptions": {"clipmin": drawn.first_ms},
         "showgrid": False,
         "zeroline": False,
-        "hoverformat": "%d %b %Y %H:%M:%S" if timeframe == "1s" else "%d %b %Y %H:%M",
         "tickangle": 0,
         "tickfont": {"size": 10},
         "ticks": "",

@@ -5,8 +5,11 @@ URL = "live-url"
 """The address bar. Each view has one of its own: dash runs a callback as soon as one of its outputs
 is on the page, and complains when the rest is not."""
 
-# What is on screen: the parameters as validated (a query), the whole screen, the newest delta and
-# how far the client has come.
+# What controls and link ask for: the parameters as validated, a query.
+REQUESTED = "live-requested"
+
+# Questions of assets/desk_live.js and their answers: whole screen, newest delta, and how far the
+# client has come. Nothing sets them in dash's renderer, so it asks none of them.
 REQUEST = "live-request"
 SCREEN = "live-screen"
 RELOAD = "live-reload"
@@ -17,9 +20,6 @@ CURSOR = "live-cursor"
 WORTH = "live-worth"
 EXPECTANCY = "live-expectancy"
 NOISE = "live-noise"
-
-# The clock.
-INTERVAL = "live-interval"
 
 PAIR_CHART = "live-pair-chart"
 OVERLAY = "live-overlay"

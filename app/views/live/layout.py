@@ -28,8 +28,9 @@ def live_view(desk: Desk) -> html.Div:
     )
 
 
-def _stores() -> list[dcc.Store | dcc.Interval]:
+def _stores() -> list[dcc.Store]:
     return [
+        dcc.Store(id=ids.REQUESTED),
         dcc.Store(id=ids.REQUEST),
         dcc.Store(id=ids.SCREEN),
         dcc.Store(id=ids.RELOAD),
@@ -38,7 +39,6 @@ def _stores() -> list[dcc.Store | dcc.Interval]:
         dcc.Store(id=ids.WORTH),
         dcc.Store(id=ids.EXPECTANCY),
         dcc.Store(id=ids.NOISE),
-        dcc.Interval(id=ids.INTERVAL, interval=1_000),
     ]
 
 

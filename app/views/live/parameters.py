@@ -9,7 +9,7 @@ from app.services import Desk
 from app.views import ids
 from app.views.controls import FIELDS
 from app.views.links import control_values, listed_symbols, query_of, read_controls, read_link
-from app.views.live.ids import REQUEST, URL
+from app.views.live.ids import REQUESTED, URL
 from app.views.text import in_words
 from core.errors import ParameterErrors
 from core.pair_spec import PairSpec
@@ -121,7 +121,7 @@ def register(app: Dash, desk: Desk) -> None:
             "controls": {field: Output(ids.control(field), "value") for field in FIELDS},
             "errors": {field: Output(ids.control_error(field), "children") for field in FIELDS},
             "looks": {field: Output(ids.control_field(field), "className") for field in FIELDS},
-            "request": Output(REQUEST, "data"),
+            "request": Output(REQUESTED, "data"),
             "judged": Output(ids.JUDGED, "data"),
         },
         inputs={
@@ -130,7 +130,7 @@ def register(app: Dash, desk: Desk) -> None:
             "retry": Input(ids.RETRY, "data"),
             "values": {field: Input(ids.control(field), "value") for field in FIELDS},
         },
-        state={"shown": State(REQUEST, "data"), "judged": State(ids.JUDGED, "data")},
+        state={"shown": State(REQUESTED, "data"), "judged": State(ids.JUDGED, "data")},
     )
     def parameters(
         search: object,

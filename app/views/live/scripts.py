@@ -20,25 +20,14 @@ def _in_browser(name: str) -> ClientsideFunction:
 def register(app: Dash) -> None:
     """Bind the functions of assets/desk_live.js."""
     app.clientside_callback(
-        _in_browser("draw"),
-        Output(ids.PAIR_CHART, "figure"),
-        Output(ids.EQUITY_CHART, "figure"),
-        Input(ids.SCREEN, "data"),
-        Input(page_ids.THEME, "data"),
+        _in_browser("show"),
+        Output(ids.SCREEN, "modified_timestamp"),
+        Input(ids.REQUESTED, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        _in_browser("beat"),
-        Output(ids.DELTA, "modified_timestamp"),
-        Input(ids.INTERVAL, "n_intervals"),
-        State(ids.REQUEST, "data"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        _in_browser("drawWorth"),
-        Output(ids.EXPECTANCY_CHART, "figure"),
-        Input(ids.EXPECTANCY, "data"),
-        Input(ids.NOISE, "data"),
+        _in_browser("paint"),
+        Output(ids.EXPECTANCY, "modified_timestamp"),
         Input(page_ids.THEME, "data"),
         prevent_initial_call=True,
     )
@@ -48,11 +37,6 @@ def register(app: Dash) -> None:
         Input(page_ids.FOLD, "n_clicks"),
         State(page_ids.FOLD, "aria-expanded"),
         prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        _in_browser("pause"),
-        Output(ids.INTERVAL, "disabled"),
-        Input(page_ids.HIDDEN, "data"),
     )
     app.clientside_callback(
         _in_browser("unfold"),
@@ -66,6 +50,5 @@ def register(app: Dash) -> None:
         _in_browser("copyLink"),
         Output(page_ids.COPY_LINK, "children"),
         Input(page_ids.COPY_LINK, "n_clicks"),
-        State(ids.REQUEST, "data"),
         prevent_initial_call=True,
     )

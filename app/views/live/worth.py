@@ -59,7 +59,7 @@ def noise_texts(spec: PairSpec, told: Placebo | None, reason: str) -> dict[str, 
 def expectancy_figure(spec: PairSpec, told: Expectancy | None, key: str) -> Figure:
     """Net per trade, bp of the notional, against the entry z, each half of the rows apart."""
     entries = [entry for entry in told.entries if entry.whole.trades] if told else []
-    layout = small_layout(key, view_of(spec), EXPECTANCY_HEIGHT) | {
+    layout = small_layout(key, view_of(spec)) | {
         "margin": {"l": 44, "r": 66, "t": 14, "b": 30, "pad": 0},
         "xaxis": _entry_axis(entries, spec.entry_z),
         "yaxis": {

@@ -22,8 +22,8 @@ def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        ClientsideFunction(namespace="desk_watch", function_name="pace"),
-        Output(ids.WATCH_INTERVAL, "interval"),
+        ClientsideFunction(namespace="desk_watch", function_name="begin"),
+        Output(ids.WATCH_INTERVAL, "disabled"),
         Input(ids.HIDDEN, "data"),
     )
     app.clientside_callback(

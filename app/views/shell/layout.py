@@ -17,6 +17,9 @@ from app.views.shell.page import HELP
 from app.views.text import NONE
 from app.views.view import View
 
+HIDDEN_MS = 15_000
+"""Between two beats while nobody looks; else assets/desk_watch.js has a clock of its own."""
+
 
 def asked_view(views: Sequence[View]) -> View:
     """The view whose page asks for its layout; the first one when it does not say.
@@ -63,7 +66,7 @@ def page_layout(desk: Desk, views: Sequence[View], shown: View, who: str | None 
             dcc.Store(id=ids.WATCH_REQUEST),
             dcc.Store(id=ids.WATCH_NEWS),
             dcc.Store(id=ids.WATCH_MARKS),
-            dcc.Interval(id=ids.WATCH_INTERVAL, interval=1_000),
+            dcc.Interval(id=ids.WATCH_INTERVAL, interval=HIDDEN_MS, disabled=True),
             html.Div(id=ids.TOASTS, className="toasts", role="status", **aria(label="News")),
             *dialogs(views),
         ],

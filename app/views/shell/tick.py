@@ -155,8 +155,7 @@ def register(app: Dash, desk: Desk, views: Sequence[View]) -> None:
     """Bind the tick."""
     tick = Tick(desk, views)
 
-    # Asked by assets/desk_watch.js at every beat of the interval, past dash's renderer: nothing
-    # sets the marks there.
+    # Asked by assets/desk_watch.js, past dash's renderer: nothing sets the marks there.
     @app.callback(
         Output(ids.WATCH_NEWS, "data"),
         Input(ids.WATCH_MARKS, "data"),
