@@ -132,6 +132,7 @@
     shownAt = Date.now();
     shell().write({ ...before, ...screen.texts });
     window.pairdesk.crosshair.draw(); // it names the legs
+    clock().setBar(span && span.last + span.step, screen.step_ms);
     shell().writeStrip(screen.strip);
     writeLooks(screen);
     shell().writeNotices(screen.notices);
@@ -145,7 +146,6 @@
     Object.assign(element(IDS.emptyLink), { textContent: words, href });
     element(IDS.tradesCsv).href = screen.links.trades;
     element(IDS.equityCsv).href = screen.links.equity;
-    clock().setBar(span && span.last + span.step, screen.step_ms);
     window.pairdesk.toasts.entered(screen.news);
     window.pairdesk.explain.onScreen(screen);
     clearTimeout(judging); // of the screen before

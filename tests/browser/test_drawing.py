@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.browser.words import api
+
 pytestmark = [
     pytest.mark.browser,
     # flask-compress leaves closing a streamed asset to the garbage collector.
@@ -86,9 +88,12 @@ def test_bar_far_beyond_what_is_in_view_is_drawn_at_once(
     start_desk: Callable[..., Any], open_screen: Callable[..., Any]
 ) -> None:
     desk = start_desk()
-    screen = open_screen().open(desk.url)
+    query = "fee_bps=0&slippage_bps=0&entry_z=9"
+    screen = open_screen().open(f"{desk.url}/?{query}")
     screen.page.evaluate(COUNTED)
-    desk.append_bar(BTCUSDT=0.2)
+    # Of both legs together: neither a mark nor a level that moves has the charts drawn.
+    hedge_ratio = api(desk, query)["hedge_ratio"]["ols"]
+    desk.append_bar(BTCUSDT=0.2, ETHUSDT=1.2 ** (1 / hedge_ratio) - 1)
     screen.until(
         lambda: screen.page.evaluate("window.drawnAnew") == 1,
         "the jump is drawn",

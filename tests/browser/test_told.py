@@ -56,13 +56,17 @@ def test_a_hidden_tab_notifies_once_and_only_after_it_was_allowed(
     screen = open_screen()
     page = screen.page
     page.add_init_script(HIDDEN)
+    page.clock.install()
     page.goto(f"{watched.desk.url}/alerts")
     notify = page.get_by_role("button", name="Notify")
     expect(notify).to_have_attribute("aria-pressed", "false")
     notify.click()
     expect(notify).to_have_attribute("aria-pressed", "true")
-    page.evaluate("window.isHidden = true")
+    page.evaluate(
+        "() => { isHidden = true; document.dispatchEvent(new Event('visibilitychange')); }"
+    )
     watched.close(BTCUSDT=0.03)
+    page.clock.run_for(15_000)  # until a tab that nobody sees asks again
     expect(page).to_have_title("(1) Alerts · Pairdesk")
     page.wait_for_function("() => told.length")
     ((heading, tag),) = page.evaluate("told")
