@@ -43,6 +43,8 @@ class Seen:
     radar: Radar
     elapsed_ms: float
     """Of the pairs, without reading their bars."""
+    places: dict[str, int]
+    """Of each symbol among the rows."""
     lines: dict[tuple[str, str], FloatArray]
     """z bar by bar of pairs that were asked for."""
 
@@ -117,7 +119,9 @@ class RadarService:
             return None
         began = self._elapsed()
         seen = radar(rows.logs, window=spec.window, hedge_window=spec.hedge_window)
-        return Seen(timeframe, rows, spec, seen, 1e3 * (self._elapsed() - began), {})
+        elapsed_ms = 1e3 * (self._elapsed() - began)
+        places = {symbol: place for place, symbol in enumerate(rows.symbols)}
+        return Seen(timeframe, rows, spec, seen, elapsed_ms, places, {})
 
     def far_out(
         self, seen: Seen, asked: Asked, min_z: float | None, limit: int
@@ -153,7 +157,7 @@ class RadarService:
 
     def recent_z(self, seen: Seen, symbol_a: str, symbol_b: str) -> FloatArray | None:
         """z of a pair over the last bars; None where a leg is not among those seen."""
-        if not {symbol_a, symbol_b} <= set(seen.rows.symbols):
+        if symbol_a not in seen.places or symbol_b not in seen.places:
             return None
         return _line(seen, symbol_a, symbol_b)[-RECENT_BARS:]
 
@@ -162,7 +166,7 @@ def _line(seen: Seen, symbol_a: str, symbol_b: str) -> FloatArray:
     """z of a pair bar by bar, by its own kernel; NaN where the rows before are not read."""
     found = seen.lines.get((symbol_a, symbol_b))
     if found is None:
-        legs = (seen.rows.logs[seen.rows.symbols.index(name)] for name in (symbol_a, symbol_b))
+        legs = (seen.rows.logs[seen.places[name]] for name in (symbol_a, symbol_b))
         spec = seen.spec
         found = rolling_hedge(
             *legs, first_index=0, hedge_window=spec.hedge_window, window=spec.window
@@ -181,8 +185,7 @@ def _pairs(
     if table is None:
         leg_a, leg_b = np.triu_indices(0 if asked.most else len(seen.rows.symbols), 1)
         return np.full(len(leg_a), -1), leg_a, leg_b
-    number = {symbol: place for place, symbol in enumerate(seen.rows.symbols)}
-    places = np.array([number.get(symbol, -1) for symbol in table.symbols])
+    places = np.array([seen.places.get(symbol, -1) for symbol in table.symbols])
     leg_a, leg_b = places[table.leg_a], places[table.leg_b]
     rows = np.flatnonzero((leg_a >= 0) & (leg_b >= 0) & table.passing(asked))
     return rows, leg_a[rows], leg_b[rows]

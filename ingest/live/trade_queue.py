@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from core.types import Trade
 
 LIMIT = 100_000
+"""Full once, it takes nothing more until half of it is written: one gap a symbol. A trade for each
+place that comes free would open a gap a trade, and the thread that is behind has to note, fetch and
+build every one."""
 LAG_SAMPLES = 2_000
 
 
@@ -22,6 +25,7 @@ class TradeQueue:
         self.put_count = 0
         self.written_count = 0
         self.dropped_total = 0
+        self._is_full = False
         self._monotonic = monotonic
         self._trades: deque[Trade] = deque()
         # Of some trades: how many were put until then, when, and how late they were by then.
@@ -36,11 +40,12 @@ class TradeQueue:
 
     def put(self, trade: Trade) -> None:
         """Queue a trade. When the queue is full it is dropped: its id will show as a gap."""
-        if len(self._trades) < LIMIT:
+        self._is_full = len(self._trades) >= (LIMIT // 2 if self._is_full else LIMIT)
+        if self._is_full:
+            self.dropped_total += 1
+        else:
             self._trades.append(trade)
             self.put_count += 1
-        else:
-            self.dropped_total += 1
 
     def mark(self, lag_ms: float) -> None:
         """Measure when the trade put next is stored; `lag_ms` is how late it came in."""

@@ -1,6 +1,7 @@
 """What the writing thread does while the database takes no writes, and what its log does."""
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -148,6 +149,30 @@ def test_what_does_not_fit_while_the_disk_is_full_is_dropped_and_shows_as_a_gap(
     desk.put(401, 402)  # the next ids show what was dropped
     wait_until(lambda: all(last == 402 for _, _, last in desk.stored()), "the newest are stored")
     assert sum(missing.missing for missing in missing_ids(desk.reader).values()) == dropped
+
+
+def test_a_writer_that_is_behind_for_long_leaves_few_gaps_and_not_one_for_each_trade(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each gap is work for the thread that is behind: a gap a trade, and it never catches up."""
+    monkeypatch.setattr(trade_queue, "LIMIT", 2_000)
+    queue, written = TradeQueue(time.monotonic), list[Trade]()
+    for trade_id in range(1, 1_001):
+        for number, symbol in enumerate(SYMBOLS):
+            queue.put(trade(symbol, trade_id))
+            assert len(queue) <= 2_000
+            if (20 * trade_id + number) % 7 == 0:  # of every seven trades five are written
+                written += queue.take(5)
+    written += queue.take(len(queue))
+    dropped = 20 * 1_000 - len(written)
+    assert queue.dropped_total == dropped > 2_000
+    for symbol in SYMBOLS:
+        ids = [one.trade_id for one in written if one.symbol == symbol]
+        assert ids == sorted(ids)
+        assert sum(later > earlier + 1 for earlier, later in itertools.pairwise(ids)) <= 4
+    for symbol in SYMBOLS:  # written at last, it takes what comes again
+        queue.put(trade(symbol, 1_001))
+    assert len(queue) == 20
 
 
 def test_a_full_disk_is_shown_and_the_worker_is_seen_to_live(desk: Desk) -> None:
