@@ -209,12 +209,14 @@ def test_an_entry_of_more_than_ten_minutes_ago_is_no_news(
 ) -> None:
     desk = start_desk()
     desk.append_bar(BTCUSDT=0.03)
+    screen = open_screen()
     for minutes, told in ((11, 0), (9, 1)):
         desk.now_ms = desk.close_ms + minutes * 60_000
         desk.report()
-        screen = open_screen().open(f"{desk.url}/?entry_z=4")
+        screen.open(f"{desk.url}/?entry_z=4")
         screen.wait_for_answer("live-delta.data")
         expect(screen.page.locator("#toast")).to_have_count(told)
+        screen.page.evaluate("localStorage.clear()")  # it has not been here before
 
 
 def test_theme_covers_charts_and_grid_and_is_remembered(
