@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from core import addresses
 from core.errors import SettingsError
@@ -228,6 +236,14 @@ class Settings(BaseModel):
         float, Field(ge=0, le=1000, allow_inf_nan=False, description="a number from 0 to 1000")
     ] = 2.0
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_utf8(cls, value: object) -> object:
+        """Refuse bytes of another encoding: they fail later, wherever they are written."""
+        if isinstance(value, str):
+            value.encode()
+        return value
+
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> "Settings":
         """Validate environment variables; unset and empty ones take their defaults.
@@ -255,6 +271,7 @@ class Settings(BaseModel):
             lines = []
             for key in dict.fromkeys(str(item["loc"][0]) for item in error.errors()):
                 allowed = cls.model_fields[key].description
+                allowed = f"{allowed}, in UTF-8" if not given[key].isascii() else allowed
                 shown = "(hidden)" if key in _SECRET else repr(given[key])
                 lines.append(f"{key.upper()}={shown} is not usable; allowed: {allowed}")
             raise SettingsError("\n".join(lines)) from None

@@ -47,6 +47,23 @@ def test_bad_value_is_named_with_what_is_allowed(key, value, allowed):
     assert allowed in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("DATABASE_URL", "sqlite:///data/b\udcf6rse.db"),
+        ("SOURCE", "replay:/data/b\udcf6rse.gz"),
+        ("NO_PROXY", "b\udcf6rse.example"),
+        ("ALERT_CHANNELS", "bot=webhook+https://host/b\udcf6rse"),
+        ("HEARTBEAT_URL", "https://host/b\udcf6rse"),
+        ("BINANCE_REST_URL", "https://b\udcf6rse.example"),
+    ],
+)
+def test_bytes_of_a_national_code_page_are_refused_in_words(key, value):
+    with pytest.raises(SettingsError, match=f"{key}=.* is not usable; allowed: .*, in UTF-8"):
+        Settings.from_mapping({key: value})
+    assert Settings.from_mapping({key: value.replace("\udcf6", "\u00f6")})
+
+
 def test_all_bad_values_are_named_at_once_and_passwords_are_not_shown():
     with pytest.raises(SettingsError) as caught:
         Settings.from_mapping({"PORT": "x", "DATABASE_URL": "mysql://me:secret@host/x"})
