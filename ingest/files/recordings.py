@@ -55,18 +55,25 @@ def find_recordings(where: str) -> list[Path]:
     Raises
     ------
     SettingsError
-        There is none.
+        There is none, or what is there can't be looked at.
     """
-    path = Path(where).expanduser()
-    if path.is_dir():
-        found = [item for item in path.iterdir() if item.is_file() and _is_recording(item)]
-    elif path.is_file():
-        found = [path]
-    else:
-        found = [Path(name) for name in glob.glob(str(path)) if Path(name).is_file()]
+    try:
+        found = _named(where)
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user who isn't one
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingsError(f"SOURCE=replay:{where} can't be looked at ({why})") from None
     if not found:
         raise SettingsError(f"SOURCE=replay:{where} names no file; allowed: a file, folder or glob")
     return sorted(found)
+
+
+def _named(where: str) -> list[Path]:
+    path = Path(where).expanduser()
+    if path.is_dir():
+        return [item for item in path.iterdir() if item.is_file() and _is_recording(item)]
+    if path.is_file():
+        return [path]
+    return [Path(name) for name in glob.glob(str(path)) if Path(name).is_file()]
 
 
 def read_frames(paths: Sequence[Path], unread: Unread | None = None) -> Iterator[RecordedFrame]:

@@ -159,6 +159,15 @@ def test_a_path_without_recordings_is_a_settings_error(tmp_path: Path) -> None:
         find_recordings(str(tmp_path / "*.gz"))
 
 
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [("~nobody-of-this-name/x.gz", "home directory"), ("/" + "n" * 300, "File name too long")],
+)
+def test_a_path_that_cannot_be_looked_at_is_a_settings_error(where: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"can't be looked at .*{words}"):
+        find_recordings(where)
+
+
 def test_the_command_replays_into_a_database_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "frames.txt"
     path.write_text("".join(f"{1_000 + i}.0 {frame(i, (1_000 + i) * 1_000)}\n" for i in range(70)))
