@@ -92,7 +92,8 @@ class _RateLimit(Struct):
 
 class _ExchangeInfo(Struct):
     symbols: list[msgspec.Raw]
-    rateLimits: list[_RateLimit] = []
+    # Read with care, too: a limit that can't be read is no reason to do without all symbols.
+    rateLimits: Any = None
 
 
 class _Kline(Struct, array_like=True, gc=False):
@@ -159,7 +160,8 @@ def read_symbol_list(body: bytes) -> SymbolList:
     """Read the list of symbols."""
     info = _decode_info(body)
     limit = None
-    for rate in info.rateLimits:
+    listed = info.rateLimits if isinstance(info.rateLimits, list) else ()
+    for rate in _read_rows(listed, lambda row: msgspec.convert(row, _RateLimit), lambda row: row):
         per_minute = (rate.interval, rate.intervalNum) == ("MINUTE", 1)
         if rate.rateLimitType == "REQUEST_WEIGHT" and per_minute and rate.limit > 0:
             limit = rate.limit

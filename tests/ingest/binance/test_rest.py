@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import ExchangeError, UnknownSymbols
 from core.types import Bar
-from ingest.binance.answers import SymbolInfo, odd_rows
+from ingest.binance.answers import SymbolInfo, odd_rows, read_symbol_list
 from ingest.binance.rest import RestClient
 from ingest.binance.weights import Hold
 from tests.support.rest_client import HOSTS, Answer, Desk, aggregate, refusal
@@ -275,6 +275,16 @@ def test_ids_and_times_are_never_asked_for_together(virtual_time: Any) -> None:
     with pytest.raises(ValueError, match="limit is 1001"):
         desk.run(lambda client: client.agg_trades("BTCUSDT", limit=1001))
     assert desk.requests == []
+
+
+@pytest.mark.parametrize("odd", [7, None, "none", {}, {"limit": "many"}, {"interval": None}])
+def test_an_odd_rate_limit_costs_neither_the_symbols_nor_the_other_limits(odd: Any) -> None:
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
+    entry = {"symbol": "AAAUSDT", "status": "TRADING", "baseAsset": "AAA", "quoteAsset": "USDT"}
+    for limits, expected in (([odd, weight | {"limit": 3_000}, odd], 3_000), (odd, None)):
+        read = read_symbol_list(json.dumps({"symbols": [entry], "rateLimits": limits}).encode())
+        assert [item.symbol for item in read.symbols] == ["AAAUSDT"]
+        assert read.weight_per_minute == expected
 
 
 def test_symbol_list_names_base_and_quote(virtual_time: Any) -> None:
