@@ -19,6 +19,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Imported after this file, so that it finds that folder.
 pytest_plugins = ["tests.support.databases"]
 
+WAITING = ("faults", "test_jobs.py", "test_supervision.py", "test_analyst.py", "test_worker.py")
+"""Files and folders whose tests wait for processes and exchanges more than they compute."""
+
 # How long an example takes tells of the machine, not of the code.
 slow = [HealthCheck.too_slow]
 settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
@@ -27,7 +30,11 @@ settings.load_profile("any machine")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what waits longest: all else is computed beside it."""
-    items.sort(key=lambda item: "faults" not in item.path.parts)
+
+    def rank(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(WAITING) if name in item.path.parts), len(WAITING))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
