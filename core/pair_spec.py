@@ -60,6 +60,12 @@ EXIT_RULES: Mapping[str, str] = MappingProxyType(
 MAX_HEDGE_WINDOW = 10_000
 MAX_BARS = 20_000
 
+OTHER_LEG = CrossCheck(
+    lambda symbol_b, given: symbol_b != given["symbol_a"],
+    "must differ from symbol_a",
+    f"{LISTED_SYMBOL}, other than symbol_a",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PairSpec:
@@ -74,11 +80,7 @@ class PairSpec:
             label="Leg B",
             about="Leg B, the explaining one (x)",
             default="ETHUSDT",
-            check=CrossCheck(
-                lambda symbol_b, given: symbol_b != given["symbol_a"],
-                "must differ from symbol_a",
-                f"{LISTED_SYMBOL}, other than symbol_a",
-            ),
+            check=OTHER_LEG,
         ),
     ]
     timeframe: Annotated[

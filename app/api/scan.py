@@ -147,7 +147,7 @@ def scan_routes(desk: Desk) -> ApiBlueprint:
     @routes.get("/scan/history")
     @routes.arguments(HistoryParameters, location="query")
     @routes.response(200, HistoryAnswer)
-    @routes.problems(400, 429, 503)
+    @routes.problems(400, 404, 429, 503)
     def scan_history(values: dict[str, Any]) -> Response:
         """What past scans found of one pair."""
         symbol_a, symbol_b = values["symbol_a"], values["symbol_b"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.requests.fields import parameters
 from core.job_spec import SCAN_PARAMETERS, SCANNED_BARS
+from core.pair_spec import OTHER_LEG
 from core.parameters import Choice, Number, Symbol, Text, WholeNumber
 from core.scan_query import FLAGS, SORTS, THIN_QUOTE_VOLUME, Asked
 
@@ -79,7 +80,7 @@ HistoryParameters = parameters(
     "HistoryParameters",
     {
         "symbol_a": Symbol(about="One leg", required=True),
-        "symbol_b": Symbol(about="The other", required=True),
+        "symbol_b": Symbol(about="The other", required=True, check=OTHER_LEG),
         "timeframe": _TIMEFRAME,
         "bars": SCAN_PARAMETERS["bars"],
     },

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.services.looks import STATUS_LOOK_MS, SharedLook, SharedLooks
+from app.services.refusals import SymbolNotIngested
 from core.scan_query import SORTS, THIN_QUOTE_VOLUME, Asked
 from core.types import BoolArray, FloatArray, IntArray
 from ingest.store.reader import PastScan, Reader, StoredScan
@@ -171,8 +172,19 @@ class ScanService:
         return found
 
     def past(self, timeframe: str, bars: int, symbol_a: str, symbol_b: str) -> list[PastScan]:
-        """What past scans found of a pair, oldest first."""
-        return self._reader.past_scans(timeframe, bars, symbol_a, symbol_b, MOST_PAST)
+        """What past scans found of a pair, oldest first.
+
+        Raises
+        ------
+        SymbolNotIngested
+            None has it, and the store doesn't know a leg either.
+        """
+        found = self._reader.past_scans(timeframe, bars, symbol_a, symbol_b, MOST_PAST)
+        legs = {"symbol_a": symbol_a, "symbol_b": symbol_b}
+        unknown = {name: leg for name, leg in legs.items() if self._reader.symbol(leg) is None}
+        if unknown and not found:
+            raise SymbolNotIngested(unknown)
+        return found
 
     def heads(self, timeframe: str, bars: int, limit: int) -> list[StoredScan]:
         """Heads of past scans, oldest first."""

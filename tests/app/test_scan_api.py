@@ -215,6 +215,20 @@ def test_the_past_of_a_pair_reads_the_same_from_either_side(scanned: Scanned) ->
     assert scanned.client.get("/analytics/scan/history?symbol_a=A").status_code == 400
 
 
+def test_the_past_of_what_is_no_pair_is_refused_and_not_another_pair_s(scanned: Scanned) -> None:
+    for symbol in scanned.get(f"/analytics/scan?{QUERY}")["symbols"]:
+        answer = scanned.client.get(
+            f"/analytics/scan/history?symbol_a={symbol}&symbol_b={symbol}&timeframe=1h"
+        )
+        assert answer.status_code == 400
+        assert answer.json["errors"][0]["message"] == "must differ from symbol_a"
+    answer = scanned.client.get("/analytics/scan/history?symbol_a=ACOINUSDT&symbol_b=NOUSDT")
+    assert answer.status_code == 404
+    assert [error["field"] for error in answer.json["errors"]] == ["symbol_b"]
+    known = "symbol_a=ACOINUSDT&symbol_b=BCOINUSDT&timeframe=5m"
+    assert scanned.get(f"/analytics/scan/history?{known}")["scans"] == []
+
+
 def test_without_a_scan_the_answer_says_so(scanned: Scanned) -> None:
     body = scanned.get("/analytics/scan?timeframe=15m")
     assert (body["as_of"], body["rows"], body["pairs_tested"]) == (None, [], 0)
