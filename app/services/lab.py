@@ -49,6 +49,8 @@ class Cost:
     """What a sweep would take."""
 
     combinations: int
+    values: Mapping[str, int]
+    """How many each axis takes, by its parameter."""
     bars: int
     seconds: float
 
@@ -90,9 +92,10 @@ class LabService:
             Names every bad parameter and what it allows.
         """
         values = read_job_spec({**given, "kind": "sweep"}, self._settings).values
-        cells = prod(len(values[f"{name}_values"] or (None,)) for name in AXES)
+        taken = {name: len(values[name] or (None,)) for name in (f"{axis}_values" for axis in AXES)}
+        cells = prod(taken.values())
         seconds = START_S + cells * (CELL_S + values["bars"] * CELL_ROW_S)
-        return Cost(cells, values["bars"], seconds)
+        return Cost(cells, taken, values["bars"], seconds)
 
     def values(self, job: StoredJob) -> Mapping[str, Any] | None:
         """The parameters of a run; None where today's bounds refuse them."""

@@ -217,6 +217,7 @@ def test_the_form_says_what_it_would_take_or_what_is_wrong(lab: Desk) -> None:
 
     words = said(window_values="20 to 200 by 10", entry_z_values="1 to 4 by 0.25", bars="2000")
     assert "247 combinations × 2,000 bars" in words
+    assert "· values: Window 19, Entry z 13<" in words
     assert "✕ Entry z: must be up to 1,000 values" in said(entry_z_values="1 to 40 by 1")
     assert "combinations are asked for" in said(
         entry_z_values="1 to 9 by 0.01", window_values="10 to 1000 by 1"

@@ -72,4 +72,11 @@ def cost_words(desk: Desk, asked: Asked) -> Any:
         return html_text([element("b", f"✕ {label}: {in_words(first.message)}", class_="bad")])
     words = f"{count(cost.combinations, 'combination')} × {count(cost.bars, 'bar')}"
     about = duration_text(1_000 * cost.seconds)
-    return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}")])
+    # A field is too narrow for a long list: how many it holds is said here.
+    lists = ", ".join(
+        f"{label.partition(',')[0]} {cost.values[name]}"
+        for name, (label, _) in AXES.items()
+        if cost.values.get(name, 1) > 1
+    )
+    held = f" · values: {lists}" if lists else ""
+    return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}{held}")])
