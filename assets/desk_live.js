@@ -211,7 +211,8 @@
       if (delta.trips) {
         window.pairdesk.table.change(delta.trips);
       }
-      const isMarked = Object.keys(delta.marks).length > 0 || Boolean(delta.trips);
+      // A trip that is open changes with every bar, and nothing of it on the charts but its area's end.
+      const isMarked = Object.keys(delta.marks).length > 0 || Boolean(delta.trips && delta.trips.add);
       charts().redraw(IDS.equityChart, isMarked);
       charts().redraw(IDS.pairChart, isMarked);
     }

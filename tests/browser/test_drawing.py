@@ -103,6 +103,28 @@ def test_bar_far_beyond_what_is_in_view_is_drawn_at_once(
     assert high > 15, "the axis reaches the jump, in per cent"
 
 
+def test_a_bar_of_an_open_position_goes_on_with_its_area_and_draws_nothing_anew(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    """Its row of the round trips changes with every bar; the charts were drawn anew for each."""
+    desk = start_desk()
+    screen = open_screen().open(f"{desk.url}/?fee_bps=0&slippage_bps=0")
+    rows = screen.rows()
+    desk.append_bar(BTCUSDT=0.03)
+    screen.until(lambda: screen.rows() > rows, "it", lambda: screen.page.wait_for_timeout(20))
+    add_bar(desk, screen)  # which fills the entry
+    assert "short" in screen.text("live-signal")
+    screen.page.evaluate(COUNTED)
+    last = "#live-round-trips tr:first-child"
+    before = screen.page.inner_text(last)
+    add_bar(desk, screen)
+    add_bar(desk, screen)
+    assert screen.page.inner_text(last) != before, "no trip is open"
+    assert screen.page.evaluate("window.drawnAnew") == 0
+    areas = "#live-overlay path.area[fill]"
+    assert screen.page.locator(areas).count() >= 3, "prices, spread and z"
+
+
 def fewest(y: Sequence[float | None], size: int) -> list[int]:
     """Rows that are drawn of so many to a column: plainly, one column after another."""
     rows: list[int] = []
