@@ -239,7 +239,8 @@ def start_desk(
 # Not longer than these tests: Playwright keeps an event loop running in this thread until it is
 # stopped, and no other test could run one of its own.
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    assert isinstance(request.node, pytest.Package), "it would last for the whole session"
     # The same browser without a window to draw, which is a third of what a page costs.
     names = ("chromium-headless-shell", "chromium", "chromium-browser")
     chromium = next(filter(None, map(shutil.which, names)), None)
