@@ -120,6 +120,7 @@ def test_link_reproduces_the_screen_and_back_returns_to_the_one_before(
     page.click("#control-swap")
     swapped = api(desk, changed.replace("_a=SOL", "_a=ETH").replace("_b=ETH", "_b=SOL"))
     expect(page.locator("#live-z")).to_have_text(minus(f"{swapped['zscore']:+.2f}"))
+    page.wait_for_url("**symbol_a=ETHUSDT*")  # the screen comes first, and one goes back from here
 
     page.go_back()
     page.go_back()
