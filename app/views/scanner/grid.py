@@ -36,13 +36,13 @@ COLUMNS = (
     Column("pvalue", "p both", 56),
     Column("qvalue", "q", 48, is_wide=False),
     Column("zscore", "z", 56, is_wide=False),
-    Column("recent", "120 bars", 92),
+    Column("recent", "120 bars", 88),
     Column("break_even_z", "b/e z", 54),
     Column("hedge_ratio", "β", 50),
     Column("half_life_bars", "half-life", 64, is_wide=False),
     Column("correlation", "corr.", 46),
-    Column("quote_volume_24h", "thin leg, M/day", 92),
-    Column("flags", "flags", 86, is_left=True),
+    Column("quote_volume_24h", "thin leg, M/day", 98),
+    Column("flags", "flags", 84, is_left=True),
     Column("deeds", "rule", 116, is_left=True),
 )
 _THEME = {

@@ -247,7 +247,7 @@ def _job(desk: Desk, job: StoredJob) -> html.Div:
     look = "bad" if job.state == "failed" else "muted"
     return html.Div(
         [html.Span(name), html.Span(f"{job.state}{ended}", className=look),
-         html.Small(job.message)],
+         None if job.message == job.state else html.Small(job.message)],
         className="scan-job", **data(key=f"job-{job.job_id}"),
     )  # fmt: skip
 
