@@ -102,7 +102,7 @@
     show(IDS.answered, answeredAt === null ? "" : `last answer ${timeOf(answeredMs())}`);
     showBar();
     const of = late ? (answeredAt === null ? null : answeredMs()) : frameMs;
-    show(IDS.cutOf, of === null ? "" : `z-score of ${timeOf(of)}`);
+    show(IDS.cutOf, of === null ? "z-score" : `z-score of ${timeOf(of)}`);
     showSilence(late);
     for (const listener of listeners) {
       listener({ late, own: own() });

@@ -228,7 +228,15 @@ def test_numbers_go_grey_while_the_feed_is_cut(
     expect(screen.page.locator("#live-verdict")).to_be_hidden()
     expect(screen.page.locator("#live-verdict-cut")).to_contain_text("Can't say: nothing comes in")
     expect(screen.page).to_have_title(re.compile(r"^\(cut\) z "))
-    assert screen.page.evaluate(z) != bright
+    grey = screen.page.evaluate(z)
+    assert grey != bright
+    labels = "[...document.querySelectorAll('#live-overlay text')]"
+    colours = screen.page.evaluate(f"{labels}.map(one => getComputedStyle(one).fill)")
+    assert len(colours) > 8
+    assert set(colours) == {grey}, "a chart's label stays bright"
+    # A feed that has never said anything has no time either.
+    screen.page.evaluate("pairdesk.clock.sync({frame_ms: null})")
+    expect(screen.page.locator(".card-z h2 .cut")).to_have_text("z-score")
     desk.state = "live"
     desk.report()
     expect(screen.page.locator("html")).to_have_attribute("data-feed", "live")
