@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from core.job_spec import read_job_spec
 from core.settings import Settings
@@ -15,6 +15,7 @@ from ingest.analysis.scanning import scan_market
 from ingest.analysis.work import Work
 from ingest.store import jobs
 from ingest.store.reader import Reader
+from tests.browser.test_stillness import MOST_MOVED, WATCH, moved
 
 pytestmark = [
     pytest.mark.browser,
@@ -159,11 +160,28 @@ def test_a_phone_shows_the_whole_of_it_without_sliding_sideways(
     ask_scan(desk)
     do_scan(desk)
     page = screen.page
+    lost: list[Route] = []
+
+    def lose_the_first_block(route: Route) -> None:
+        is_first = "scanner-block.data" in (route.request.post_data or "") and not lost
+        if is_first:
+            lost.append(route)
+            route.abort()
+        else:
+            route.fallback()
+
+    page.add_init_script(WATCH)
+    page.route("**/_dash-update-component", lose_the_first_block)
     page.goto(f"{desk.url}/scanner")
     page.get_by_role("button", name="1m", exact=True).click()
     page.get_by_role("textbox", name="Bars", exact=True).fill(str(BARS))
     page.get_by_label("Thinner leg").fill("0")
     page.get_by_label("Thinner leg").press("Enter")
-    expect(grid_rows(page)).to_have_count(3)
+    expect(grid_rows(page)).to_have_count(3)  # it was asked for again
+    assert len(lost) == 1
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert screen.serious_in_both_themes() == []
+
+    page.reload()  # what was asked for is kept, and nothing moves under it
+    expect(grid_rows(page)).to_have_count(3)
+    assert sum(value for value, _ in moved(screen)) < MOST_MOVED, moved(screen)

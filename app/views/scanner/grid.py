@@ -11,7 +11,7 @@ from app.views.scanner.asked import read_asked
 from app.views.scanner.pairs import made_of, row_cells
 from core.scan_query import SORTS
 
-BLOCK_ROWS = 100
+BLOCK_ROWS = 80
 _MOST_BLOCKS = 20
 _WAIT_MS = 60
 """Blocks that a scroll rushes past are not asked for."""
