@@ -115,6 +115,13 @@ def test_what_is_not_normal_is_told_first_and_with_what_to_do(
         assert one.failing in heading or one.name in words
 
 
+@pytest.mark.parametrize("state", ["replaying", "ended"])
+def test_a_recording_is_no_feed_that_was_cut(state: str) -> None:
+    status = with_feed(state=state, last_frame_ms=None, trades_per_s=0.0)
+    assert {row(status, name).state for name in ("last message", "trades a second")} == {"unknown"}
+    assert row(status, "last message").more == state
+
+
 def test_a_channel_that_is_down_is_worse_than_one_reconnect_too_many() -> None:
     health = ChannelHealth(1, NOW_MS + 40_000, NOW_MS - 60_000, "answered 503", None, 0, 0, 1)
     rows = things(with_feed(reconnects=9), NOTHING, [ChannelState("bot", True, health, None)])

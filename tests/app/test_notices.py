@@ -154,4 +154,7 @@ def test_a_healthy_desk_is_quiet_and_green() -> None:
     assert notices(status_of(), None) == []
     assert source_badge(status_of(), None).look == "ok"
     assert source_badge(status_of({"feed": feed_of("down")}), None).look == "bad"
+    for state in ("replaying", "ended"):
+        recorded = status_of({"feed": feed_of(state)}, source="replay")
+        assert not any(line.level == "bad" for line in notices(recorded, None)), state
     assert source_badge(status_of(source="simulated"), None).label == "SIMULATED"

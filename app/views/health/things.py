@@ -9,6 +9,7 @@ from app.services.status import DeskStatus
 from app.services.trends import Trends
 from app.services.web import Quantiles
 from app.views.alerts.channels import channel_words
+from app.views.shell.notices import NOT_CUT
 from app.views.text import NONE, count, duration_text, short
 from core.report import AnalystReport, WorkerReport
 
@@ -66,13 +67,13 @@ def _feed(status: DeskStatus, trends: Trends) -> list[Thing]:
     lost = sum(one.lost_ids for one in status.symbols)
     gaps = sum(one.open_gaps for one in status.symbols)
     weight = status.report.request_weight_share
-    is_cut = feed.state != "live"
+    is_cut, is_recorded = feed.state not in NOT_CUT, feed.state in ("replaying", "ended")
     return [
         Thing(
             "Feed", "last message", NONE if age_ms is None else _age(age_ms), "under 3 s",
             "down" if is_cut else _judged(age_ms, QUIET_MS),
             "Over 3 s: numbers grey out; it reconnects by itself.",
-            more="" if not is_cut else feed.state, failing="The feed is cut",
+            more="" if feed.state == "live" else feed.state, failing="The feed is cut",
         ),
         Thing(
             "Feed", "exchange to database", _ms(feed.total_lag_ms_p99), "p99 under 400 ms",
@@ -84,7 +85,11 @@ def _feed(status: DeskStatus, trends: Trends) -> list[Thing]:
         Thing(
             "Feed", "trades a second",
             NONE if feed.trades_per_s is None else short(feed.trades_per_s), "more than 0",
-            "unknown" if feed.trades_per_s is None else "normal" if feed.trades_per_s else "look",
+            "unknown"
+            if feed.trades_per_s is None or is_recorded
+            else "normal"
+            if feed.trades_per_s
+            else "look",
             "Zero on a live market: see last message.",
             trend=_figures(trends.worker, lambda one: one.feed.trades_per_s),
             failing="No trades come in",

@@ -139,10 +139,14 @@ def _analyst(status: DeskStatus) -> list[Notice]:
     ]
 
 
+NOT_CUT = ("live", "replaying", "ended")
+"""States of a feed that is as it should be; a recording is replayed, and then over."""
+
+
 def _feed(status: DeskStatus) -> list[Notice]:
     state, age_ms, error = status.feed.state, status.feed_age_ms, status.feed.last_error
-    if state == "live":
-        return []
+    if state in NOT_CUT:
+        return []  # how far a recording is says the line about history
     since = f" since {_clock(status, age_ms)}" if age_ms is not None else ""
     why = f" ({error})" if error else ""
     if state == "blocked":
