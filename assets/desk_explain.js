@@ -263,7 +263,7 @@
     } else if (ms !== null) {
       open(ms);
     }
-    lastClick = event.timeStamp;
+    lastClick = ms === null ? lastClick : event.timeStamp; // one elsewhere is no half of a double click
   }, true);
   document.addEventListener("pointercancel", () => { pressed = null; });
   document.addEventListener("click", ({ target }) => {
