@@ -59,9 +59,10 @@
     const held = heldAt(plot, moment);
     const [hedge] = plot.data.filter((one) => one.yaxis === "y4" && one.meta.rows).slice(-1);
     return {
-      price: ["a", "b"].map((leg) => [
-        `${window.pairdesk.shell.textOf(`leg-${leg}`)} ${priceWords(plot, leg, at)} (${written(valueOf(plot, leg, at), 2, " %")})`, `leg-${leg}`,
-      ]),
+      price: ["a", "b"].map((leg) => {
+        const look = `leg-${leg}`;
+        return [`${window.pairdesk.shell.textOf(look)} ${priceWords(plot, leg, at)} (${written(valueOf(plot, leg, at), 2, " %")})`, look];
+      }),
       spread: [[`${written(valueOf(plot, "spread", at), 2, " %")} · mean ${written(valueOf(plot, "mean", at), 2, " %")}`, ""]],
       z: [
         [`z ${written(valueOf(plot, "z", at), 2)}`, ""],

@@ -15,14 +15,12 @@
   const alerts = () => window.pairdesk.alerts;
   const part = (...given) => window.pairdesk.parts.part(...given);
 
-  /** Rules of the desk's own sheets; fonts stay behind, which are files of their own. */
-  function look() {
-    return [...document.styleSheets]
-      .filter((sheet) => /\/desk[^/]*\.css/.test(sheet.href || ""))
-      .flatMap((sheet) => [...sheet.cssRules])
-      .filter((rule) => !(rule instanceof CSSFontFaceRule))
-      .map((rule) => rule.cssText)
-      .join("\n");
+  /** The page's sheets as they were written: of rules as a browser tells them, fonts and sizes made of
+      variables are left out. Font files stay behind. */
+  async function look() {
+    const sheets = [...document.styleSheets].filter(({ href }) => href);
+    const texts = await Promise.all(sheets.map(async ({ href }) => (await fetch(href)).text()));
+    return texts.join("\n").replace(/@font-face\s*\{[^}]*\}/g, "");
   }
 
   /** What is shown without what is pressed; links lead back to the desk. */
@@ -53,14 +51,15 @@
     const pair = `${spec.symbol_a} / ${spec.symbol_b} ${spec.timeframe}`;
     const page = document.implementation.createHTMLDocument(`${pair} · Pairdesk`);
     page.documentElement.lang = "en";
-    page.documentElement.dataset.theme = document.documentElement.dataset.theme;
+    const { theme, bsTheme } = document.documentElement.dataset;
+    Object.assign(page.documentElement.dataset, { theme, bsTheme });
     page.head.append(
       part("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
-      part("style", { textContent: look() }),
+      part("style", { textContent: await look() }),
     );
     const head = part("header", { className: "lab" });
     head.append(
-      part("h1", { textContent: `${pair}${spec.name ? `: ${spec.name}` : ""}` }),
+      part("h1", { textContent: spec.name ? `${pair}: ${spec.name}` : pair }),
       part("p", {}, `Asked ${asked}, done ${ended}. `, part("a", { href: link, textContent: link })),
     );
     page.body.append(head, shown(), part("div", { className: "lab" }, parameters(spec)));

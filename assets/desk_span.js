@@ -47,8 +47,8 @@
 
   function zoneName() {
     const minutes = -new Date().getTimezoneOffset();
-    const hours = `${Math.floor(Math.abs(minutes) / 60)}${minutes % 60 ? `:${two(Math.abs(minutes) % 60)}` : ""}`;
-    return `UTC${minutes < 0 ? "−" : "+"}${hours}`;
+    const rest = minutes % 60 ? `:${two(Math.abs(minutes) % 60)}` : "";
+    return `UTC${minutes < 0 ? "−" : "+"}${Math.floor(Math.abs(minutes) / 60)}${rest}`;
   }
 
   function momentWords(moment, step) {

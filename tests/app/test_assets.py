@@ -17,6 +17,7 @@ from ingest.store.reader import Reader
 
 MOST_BYTES = 1_000_000
 FACES = Path(__file__).resolve().parents[2] / "assets/inter"
+SCRIPTS = FACES.parent
 FONTS = sum(face.stat().st_size for face in FACES.glob("*.woff2"))
 """What the style sheet loads besides: two faces, already compressed."""
 
@@ -115,3 +116,15 @@ def test_our_scripts_are_sent_without_their_comments_and_licences_stay(client: F
     assert "(LN(${a})-${alpha}-${beta}*LN(${b})-${mean})/${std}" in script
     assert "Copyright (c) 2014-present, Facebook" in sent("/assets/regenerator-runtime-0.14.1.js")
     assert "/* One z taken apart" in client.get("/assets/desk_explain.js").text, "the source itself"
+
+
+NOT_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|(`(?:\\.|[^`\\])*`)""", re.DOTALL)
+"""Comments, words, templates up to the next backtick: as what makes scripts slim reads them."""
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("desk_*.js")), ids=lambda path: path.name)
+def test_no_word_of_a_script_loses_its_spaces_on_the_way(script: Path) -> None:
+    """A template within a template is code to what makes scripts slim, its text loses spaces."""
+    templates = [found[1] for found in NOT_CODE.finditer(script.read_text()) if found[1]]
+    nested = [one for one in templates if one.count("${") > len(re.findall(r"\$\{[^`]*?\}", one))]
+    assert nested == []

@@ -25,6 +25,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
 ]
 
+LOOKS = ("backgroundColor", "boxSizing", "color", "fontFamily", "fontSize", "fontVariantNumeric")
+LOOK_OF_ALL = """look => [...document.querySelectorAll(
+    ".panel-desk:has(svg, .heat), .panel-desk:has(svg, .heat) :is(h2, p, svg, text, td)"
+)].map((one) => getComputedStyle(one)[look])"""
+"""One property of all that is drawn or said in frames that the report has."""
+
 
 def do_what_waits(desk: Any) -> JobSpec:
     """Do the newest job that the page has asked for, as the analyst's child would."""
@@ -153,9 +159,14 @@ def test_runs_are_named_compared_linked_and_saved_as_a_page_that_stands_alone(
     assert alone.locator("td:text-is('entry_z_values') + td").inner_text() == "1,2"
     back = alone.locator("header a").get_attribute("href")
     assert back == f"{desk.url}/lab{shown}"
-    panel = "document.querySelector('.panel-desk')"
-    looks = f"getComputedStyle({panel}).backgroundColor"
-    assert alone.evaluate(looks) == page.evaluate(looks)
+    for look in LOOKS:
+        assert alone.evaluate(LOOK_OF_ALL, look) == page.evaluate(LOOK_OF_ALL, look), look
+    assert alone.inner_text("h1") == "BTCUSDT / ETHUSDT 1m: dear fills"
+    for width in (390, 1440):
+        alone.set_viewport_size({"width": width, "height": 844})
+        assert alone.evaluate("document.documentElement.scrollWidth") == width
+    alone.emulate_media(media="print")
+    assert alone.evaluate("getComputedStyle(document.body).color") == "rgb(22, 28, 40)"
     again = alone.locator("text=Change and run again").get_attribute("href")
     page.goto(back)
     expect(page.locator("#lab-runs tr.on")).to_contain_text("dear fills")
