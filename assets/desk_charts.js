@@ -132,13 +132,13 @@
 
   /** Show new rows, and go on with the newest bar where it is followed. They are drawn over the charts
       as long as there is room for them: to draw all anew for each would cost a hundred times as much. */
-  function redraw(id, isMarked) {
+  function redraw(id) {
     const plot = plotOf(id);
     if (!plot) {
       return;
     }
     observer.observe(plot);
-    if (!unseen.has(plot) && (isMarked || isDue(plot))) {
+    if (!unseen.has(plot) && isDue(plot)) {
       drawAnew(plot);
     }
     span().describe(plot);

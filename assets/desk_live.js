@@ -211,10 +211,8 @@
       if (delta.trips) {
         window.pairdesk.table.change(delta.trips);
       }
-      // A trip that is open changes with every bar, and nothing of it on the charts but its area's end.
-      const isMarked = Object.keys(delta.marks).length > 0 || Boolean(delta.trips && delta.trips.add);
-      charts().redraw(IDS.equityChart, isMarked);
-      charts().redraw(IDS.pairChart, isMarked);
+      charts().redraw(IDS.equityChart);
+      charts().redraw(IDS.pairChart);
     }
     if (delta.ends || delta.forming) {
       drawOver({ ends: delta.ends || over.ends, forming: delta.forming || over.forming }, span);

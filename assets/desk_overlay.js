@@ -126,29 +126,31 @@
       `<circle class="${look} forming" cx="${end.toFixed(1)}" cy="${to.toFixed(1)}" r="2.5"/>`;
   }
 
-  /** What has come since plotly drew: lines, bands and the holding that is open go on to the newest row. */
+  /** What has come since plotly drew: lines, bands, holdings and marks go on to the newest row. */
   function tails(plot) {
     const { xaxis } = plot._fullLayout;
-    const { step, last } = span().wholeOf(plot);
+    const { x0, dx, drawn } = rowsNamed(plot, "z");
+    const since = x0 + (drawn.count - 1) * dx;
     const end = xaxis.d2l(xaxis.range[1]);
     const x = (moment) => (xaxis._offset + xaxis.l2p(moment)).toFixed(1);
+    const y = (axis, value) => (axis._offset + axis.l2p(value)).toFixed(1);
     let before = [];
     return plot.data.map((trace) => {
       const axis = axisOf(plot, trace);
-      if (trace.meta.as === "holding" && trace.x.length) {
-        const [from, to] = [last - step * behind(plot), Math.min(end, trace.x[2])];
-        return to > from
-          ? `<path class="area" fill="${trace.fillcolor}" d="M${x(from)} ${axis._offset}H${x(to)}v${axis._length}H${x(from)}z"/>`
-          : "";
+      if (trace.mode === "markers") {
+        return marks(trace, since, end, (moment, value) => [x(moment), y(axis, value)]);
       }
-      if (!trace.rows || !trace.rows.drawn.count) {
+      if (trace.fill === "toself") {
+        return areas(trace, axis, since + dx, end, x); // a holding was drawn to the end of its newest bar
+      }
+      if (!trace.rows) {
         return "";
       }
-      const { x0, dx, y, drawn } = trace.rows;
+      const { y: values } = trace.rows;
       const places = [];
-      for (let row = drawn.count - 1; row < y.length && x0 + row * dx <= end; row++) {
-        if (typeof y[row] === "number") {
-          places.push(`${x(x0 + row * dx)} ${(axis._offset + axis.l2p(y[row])).toFixed(1)}`);
+      for (let row = drawn.count - 1; row < values.length && x0 + row * dx <= end; row++) {
+        if (typeof values[row] === "number") {
+          places.push(`${x(x0 + row * dx)} ${y(axis, values[row])}`);
         }
       }
       const edge = before;
@@ -166,10 +168,33 @@
     }).join("");
   }
 
-  /** How many rows plotly has not drawn. */
-  function behind(plot) {
-    const { y, drawn } = rowsNamed(plot, "z");
-    return y.length - drawn.count;
+  /** Holdings after a moment: five corners each, the last of which parts it from the next. */
+  function areas(trace, axis, since, end, x) {
+    const pieces = [];
+    for (let corner = 0; corner < trace.x.length; corner += 5) {
+      const [from, to] = [Math.max(since, trace.x[corner]), Math.min(end, trace.x[corner + 2])];
+      if (to > from) {
+        pieces.push(`M${x(from)} ${axis._offset}H${x(to)}v${axis._length}H${x(from)}z`);
+      }
+    }
+    return pieces.length ? `<path class="area" fill="${trace.fillcolor}" d="${pieces.join("")}"/>` : "";
+  }
+
+  /** Entries and exits after a moment, in the forms that plotly gives them. */
+  function marks({ x: moments, y: values, marker }, since, end, placeOf) {
+    const half = marker.size / 2;
+    const side = ((2 * half) / Math.sqrt(3)).toFixed(2);
+    const forms = {
+      "triangle-up": `m-${side} ${half / 2}h${2 * side}l-${side} -${1.5 * half}z`,
+      "triangle-down": `m-${side} -${half / 2}h${2 * side}l-${side} ${1.5 * half}z`,
+      circle: `m-${half} 0a${half} ${half} 0 1 0 ${2 * half} 0a${half} ${half} 0 1 0 -${2 * half} 0z`,
+    };
+    const pieces = moments.flatMap((moment, index) => (moment > since && moment <= end
+      ? [`M${placeOf(moment, values[index]).join(" ")}${forms[marker.symbol]}`]
+      : []));
+    return pieces.length
+      ? `<path class="mark" fill="${marker.color}" stroke="${marker.line.color}" stroke-width="${marker.line.width}" d="${pieces.join("")}"/>`
+      : "";
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {

@@ -18,6 +18,7 @@
   };
 
   let rows = new Map();
+  let lines = new Map(); // on screen, by the row that each is of
   let sort = { column: "time", sign: -1 };
   let shownIn = null;
   let current = null; // the round trip that the charts were sent to
@@ -33,7 +34,6 @@
   function lineOf(row) {
     const line = document.createElement("tr");
     line.dataset.row = row.id;
-    line.toggleAttribute("aria-current", row.id === current);
     line.append(...Object.entries(CELLS).map(([column, words]) => {
       const cell = document.createElement("td");
       cell.className = `col-${column} ${LOOKS[column] ? LOOKS[column](row) : ""}`.trim();
@@ -53,6 +53,18 @@
     return line;
   }
 
+  /** Have just these lines in it, in their order. Those that stay are not touched: an open trip is
+      another row with every bar, and the others are hundreds. */
+  function put(body, wanted) {
+    const isWanted = new Set(wanted);
+    [...body.rows].filter((line) => !isWanted.has(line)).forEach((line) => line.remove());
+    wanted.forEach((line, place) => {
+      if (body.rows[place] !== line) {
+        body.insertBefore(line, body.rows[place] || null);
+      }
+    });
+  }
+
   function draw() {
     const body = document.getElementById(shownIn);
     if (!body) {
@@ -60,8 +72,12 @@
     }
     const shown = [...rows.values()].sort(order).slice(0, MOST);
     const held = body.contains(document.activeElement) ? document.activeElement.closest("tr").dataset.row : null;
-    body.replaceChildren(...shown.map(lineOf));
-    if (held !== null && body.querySelector(`[data-row="${held}"] button`)) {
+    lines = new Map(shown.map((row) => [row, lines.get(row) || lineOf(row)]));
+    put(body, [...lines.values()]);
+    for (const line of body.rows) {
+      line.toggleAttribute("aria-current", line.dataset.row === current);
+    }
+    if (held !== null && !body.contains(document.activeElement) && body.querySelector(`[data-row="${held}"] button`)) {
       body.querySelector(`[data-row="${held}"] button`).focus();
     }
     if (!shown.length) {

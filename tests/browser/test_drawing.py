@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.words import api
 
@@ -117,12 +118,48 @@ def test_a_bar_of_an_open_position_goes_on_with_its_area_and_draws_nothing_anew(
     screen.page.evaluate(COUNTED)
     last = "#live-round-trips tr:first-child"
     before = screen.page.inner_text(last)
+    lines = "[...document.querySelectorAll('#live-round-trips tr')]"
+    count = screen.page.evaluate(f"{lines}.map(line => (line.isOld = true)).length")
+    screen.page.focus(f"{last} button")
     add_bar(desk, screen)
     add_bar(desk, screen)
     assert screen.page.inner_text(last) != before, "no trip is open"
+    made = screen.page.evaluate(f"{lines}.map(line => !line.isOld)")
+    assert made == [True] + [False] * (count - 1), "lines that stay are made anew"
+    assert screen.page.evaluate("document.activeElement.closest('tr') !== null"), "focus is lost"
     assert screen.page.evaluate("window.drawnAnew") == 0
     areas = "#live-overlay path.area[fill]"
     assert screen.page.locator(areas).count() >= 3, "prices, spread and z"
+
+
+def test_an_entry_is_marked_over_the_charts_and_draws_nothing_anew(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk = start_desk()
+    query = "fee_bps=0&slippage_bps=0&entry_z=1.5"
+    told = api(desk, query)
+    assert abs(told["zscore"]) < 1.5, "nothing is held"
+    newest_ms = told["series"]["time"][-1]
+    sigma = api(desk, f"{query}&time={newest_ms}", "/explain")["spread_std"]
+    screen = open_screen().open(f"{desk.url}/?{query}")
+    entries = "plot.data.find(trace => trace.meta.marks === 'entry_short')"
+    before = screen.plot(f"{entries}.x.length")
+    screen.page.evaluate(COUNTED)
+    rows = screen.rows()
+    desk.append_bar(BTCUSDT=(1.7 - told["zscore"]) * sigma)
+    screen.until(lambda: screen.rows() > rows, "it", lambda: screen.page.wait_for_timeout(20))
+    assert screen.plot(f"{entries}.x.length") == before + 1
+    over = screen.page.locator("#live-overlay path.mark")
+    expect(over).to_have_count(1)
+    assert screen.page.evaluate("window.drawnAnew") == 0
+    # Where and as large as plotly itself draws it.
+    screen.plot("Plotly.redraw(plot).then(() => 1)")
+    uid = screen.plot("plot._fullData.find(trace => trace.meta.marks === 'entry_short').uid")
+    own = screen.page.locator(f"#live-pair-chart .trace{uid} .points path").last
+    boxes = [one.bounding_box() for one in (over, own)]
+    assert boxes[0] == pytest.approx(boxes[1], abs=0.6)
+    looks = [one.evaluate("one => getComputedStyle(one).fill") for one in (over, own)]
+    assert looks[0] == looks[1]
 
 
 def fewest(y: Sequence[float | None], size: int) -> list[int]:

@@ -5,8 +5,8 @@ from typing import Any
 from urllib.request import urlopen
 
 
-def api(desk: Any, query: str = "") -> dict[str, Any]:
-    with urlopen(f"{desk.url}/analytics/pair?{query}") as answer:
+def api(desk: Any, query: str = "", part: str = "") -> dict[str, Any]:
+    with urlopen(f"{desk.url}/analytics/pair{part}?{query}") as answer:
         body: dict[str, Any] = json.load(answer)
     return body
 
