@@ -20,7 +20,7 @@ from app.services.shared import SharedAnswers, SharedStore
 from app.services.status import StatusService, take_stock
 from app.services.trends import TrendService
 from app.services.watchlist import WatchlistService
-from app.services.web import TickTimes, WebProcesses
+from app.services.web import SCREENS_A_S, SCREENS_AT_ONCE, TickTimes, Turns, WebProcesses
 from app.services.worth import WorthService
 from core.settings import Settings
 from ingest.store.desk_book import DeskBook
@@ -48,6 +48,8 @@ class Desk:
     radar: RadarService
     web: WebProcesses
     ticks: TickTimes
+    screens: Turns
+    """Of clients whose rows were rewritten."""
     now_ms: Callable[[], int]
     """This machine's clock."""
     answers: ResultCache
@@ -98,6 +100,7 @@ def open_desk(
         RadarService(settings, reader, look, scans),
         WebProcesses(now_ms, monotonic),
         TickTimes(),
+        Turns(monotonic, SCREENS_A_S, SCREENS_AT_ONCE),
         now_ms,
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
         shared,

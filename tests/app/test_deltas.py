@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from dash import Dash, no_update
 
 from app.services import Desk
+from app.services.web import Turns
 from app.views.links import read_query
 from app.views.live.callbacks import load_newer, load_screen
 from app.views.live.client_cursor import ClientCursor, read_cursor
@@ -89,6 +91,32 @@ def test_rewritten_bars_ask_for_a_whole_screen(
         market.rise_revision(tx, own_ids["ETHUSDT"])
     own_desk[1]["now"] += 0.25
     assert load_newer(own_services, REQUEST, cursor)["reload"] is True
+
+
+def test_screens_that_all_clients_need_at_once_are_spread_and_each_gets_one(
+    own_services: Desk,
+    own_desk: tuple[Dash, dict[str, float]],
+    own_writer: Writer,
+    own_ids: dict[str, int],
+) -> None:
+    clock = {"s": 0.0}
+    desk = replace(own_services, screens=Turns(lambda: clock["s"], a_second=2.0, at_once=3.0))
+    cursor = as_sent(load_screen(desk, REQUEST))["cursor"]
+    rewritten = minute_bars(np.array([1_234.5]), LAST_OPEN_MS - 30 * MINUTE)
+    with own_writer.transaction() as tx:
+        market.upsert_bars(tx, own_ids["ETHUSDT"], MINUTE, rewritten, Origin.TRADES)
+        market.rise_revision(tx, own_ids["ETHUSDT"])
+    own_desk[1]["now"] += 0.25
+    waiting, told = 8, []
+    while waiting:
+        deltas = [load_newer(desk, REQUEST, cursor) for _ in range(waiting)]
+        told.append(sum(delta is not no_update and "reload" in delta for delta in deltas))
+        # Who waits is told no row of another result than the one he has drawn.
+        held = [delta for delta in deltas if delta is not no_update and "reload" not in delta]
+        assert all(delta.keys().isdisjoint({"rows", "forming"}) for delta in held)
+        waiting -= told[-1]
+        clock["s"] += 1.0
+    assert told == [3, 2, 2, 1]
 
 
 def test_bars_rewritten_where_a_screen_does_not_look_leave_it_as_it_is(

@@ -116,17 +116,21 @@ def newer(
     if pair is not None and pair.closed is not None:
         closed, first_ms = pair.closed, cursor.first_ms
         if _outdated(desk, cursor, closed):
-            # What was before the newest result may be older than what the client has.
-            return {"key": key, "reload": True} if pair.is_newest else None
-        standing = _standing(desk, closed, first_ms)
-        forming = _forming(pair, closed, standing)
-        cursor = _advanced(cursor, closed, standing, first_ms, forming)
-        note_texts = forming_texts(standing.note, pair.zscore_provisional)
-        if cursor.last_ms > told.last_ms:
-            rows = _newer_rows(desk, closed, told)
-            change |= rows | {"texts": rows["texts"] | note_texts, "forming": forming}
-        elif cursor.forming != told.forming:
-            change |= {"forming": forming, "texts": note_texts}
+            if not pair.is_newest:
+                return None  # this may be older than what the client has
+            # Where all clients' rows were rewritten, screens for all at once would hold up ticks.
+            if desk.screens.take():
+                return {"key": key, "reload": True}
+        else:
+            standing = _standing(desk, closed, first_ms)
+            forming = _forming(pair, closed, standing)
+            cursor = _advanced(cursor, closed, standing, first_ms, forming)
+            note_texts = forming_texts(standing.note, pair.zscore_provisional)
+            if cursor.last_ms > told.last_ms:
+                rows = _newer_rows(desk, closed, told)
+                change |= rows | {"texts": rows["texts"] | note_texts, "forming": forming}
+            elif cursor.forming != told.forming:
+                change |= {"forming": forming, "texts": note_texts}
     status = desk.status.view()
     lines = notices(status, pair, failure, note, _way_out(pair, desk.settings))
     change = _with_status(change, cursor, status, lines, pair, told)
