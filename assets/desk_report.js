@@ -15,12 +15,27 @@
   const alerts = () => window.pairdesk.alerts;
   const part = (...given) => window.pairdesk.parts.part(...given);
 
-  /** The page's sheets as they were written: of rules as a browser tells them, fonts and sizes made of
-      variables are left out. Font files stay behind. */
+  const textOf = async (address) => (await fetch(address)).text();
+
+  async function dataOf(address) {
+    const blob = await (await fetch(address)).blob();
+    return new Promise((resolve, reject) => {
+      const reader = Object.assign(new FileReader(), { onload: () => resolve(reader.result), onerror: reject });
+      reader.readAsDataURL(blob);
+    });
+  }
+
+  /** The page's sheets with their fonts in them, as they were written: of rules as a browser tells
+      them, fonts and sizes made of variables are left out. */
   async function look() {
-    const sheets = [...document.styleSheets].filter(({ href }) => href);
-    const texts = await Promise.all(sheets.map(async ({ href }) => (await fetch(href)).text()));
-    return texts.join("\n").replace(/@font-face\s*\{[^}]*\}/g, "");
+    const addresses = [...document.styleSheets].map(({ href }) => href).filter(Boolean);
+    const sheets = await Promise.all(addresses.map(async (address) => {
+      const text = await textOf(address);
+      const fonts = [...text.matchAll(/url\("([^"]+\.woff2)"\)/g)];
+      const told = await Promise.all(fonts.map(([, font]) => dataOf(new URL(font, address))));
+      return fonts.reduce((made, [, font], place) => made.replace(font, told[place]), text);
+    }));
+    return sheets.join("\n");
   }
 
   /** What is shown without what is pressed; links lead back to the desk. */
@@ -41,13 +56,15 @@
     const rows = Object.entries(spec)
       .filter(([, value]) => value !== null && value !== "")
       .map(([name, value]) => part("tr", {}, part("td", { className: "left", textContent: name }), part("td", { textContent: String(value) })));
-    return part("section", { className: "panel-desk frame" }, part("h2", { textContent: "Parameters" }), part("table", { className: "table-desk" }, ...rows));
+    const head = part("div", { className: "panel-head" }, part("h2", { textContent: "Parameters" }));
+    return part("section", { className: "panel-desk frame parameters" }, head, part("table", { className: "table-desk" }, ...rows));
   }
 
   async function save(id) {
     const answer = await fetch(`/api/jobs/${id}`);
     const { spec, asked, ended } = await answer.json();
     const link = `${location.origin}/lab#run-${id}`;
+    const [began, done] = [asked, ended].map((moment) => `${moment.slice(0, 16).replace("T", " ")} UTC`);
     const pair = `${spec.symbol_a} / ${spec.symbol_b} ${spec.timeframe}`;
     const page = document.implementation.createHTMLDocument(`${pair} · Pairdesk`);
     page.documentElement.lang = "en";
@@ -60,7 +77,7 @@
     const head = part("header", { className: "lab" });
     head.append(
       part("h1", { textContent: spec.name ? `${pair}: ${spec.name}` : pair }),
-      part("p", {}, `Asked ${asked}, done ${ended}. `, part("a", { href: link, textContent: link })),
+      part("p", {}, `Asked ${began}, done ${done}. `, part("a", { href: link, textContent: link })),
     );
     page.body.append(head, shown(), part("div", { className: "lab" }, parameters(spec)));
     page.head.prepend(Object.assign(page.createElement("meta"), { httpEquiv: "content-type", content: "text/html; charset=utf-8" }));

@@ -88,9 +88,10 @@ def _noise(placebo: Placebo | None, why: str) -> Check:
     found = placebo.figures[NET]
     if math.isnan(found.rank):
         return Check("noise", None, "Random walks under the same rules don't trade: no comparison.")
+    reach = f"{found.low:+,.0f} to {found.high:+,.0f} in nine of ten".replace("-", "−")
     words = (
         f"It earned more than {found.rank:.0f} % of {placebo.runs} pairs of random walks under the"
-        f" same rules ({found.low:+,.0f} to {found.high:+,.0f} of them in nine of ten)"
+        f" same rules ({reach})"
     )
     if found.rank >= NEWS_FROM:
         return Check("noise", True, f"{words}: that is rare for chance.")

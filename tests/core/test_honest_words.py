@@ -42,7 +42,7 @@ def test_what_stands_every_check_is_said_to_and_each_number_is_told():
     words = {check.name: check.words for check in told.checks}
     assert "cut off 20 times and 123,456 numbers" in words["future"]
     assert "more than 98 % of 200 pairs" in words["noise"]
-    assert "-300 to +250" in words["noise"]
+    assert "−300 to +250" in words["noise"]
     assert "+36.0 bp without any, +2.0 bp at twice" in words["costs"]
     assert "+9.0 bp when it leaves at the mean of its entry" in words["exits"]
     assert "+8.0 bp a trade when every fill comes a bar later" in words["late"]
