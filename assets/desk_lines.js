@@ -6,6 +6,26 @@
 
   const FEWEST = 3; // of two rows a column shows both
 
+  /** Make values of the steps that a server's figure comes with (app/views/live/packed.py). */
+  function unpack(figure) {
+    for (const trace of figure.data) {
+      for (const part of ["y", "customdata"]) {
+        if (trace[part] && trace[part].steps) {
+          trace[part] = valuesOf(trace[part]);
+        }
+      }
+    }
+  }
+
+  function valuesOf({ digits, steps }) {
+    const unit = 10 ** digits;
+    let whole = 0;
+    return steps.map((step) => {
+      whole += step; // nothing where a value is missing
+      return step === null ? null : whole / unit;
+    });
+  }
+
   /** All rows of a trace, of the server's figure or of a plot. */
   const rowsOf = (trace) => trace.rows || trace;
 
@@ -87,6 +107,6 @@
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    lines: { fill, isFilled, kept, picked, rowsOf },
+    lines: { fill, isFilled, kept, picked, rowsOf, unpack },
   });
 })();

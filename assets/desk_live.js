@@ -121,6 +121,7 @@
     shown = screen;
     cursor = screen.cursor;
     const span = screen.figures ? spanOf() : null;
+    Object.values(screen.figures || {}).forEach((figure) => window.pairdesk.lines.unpack(figure));
     // The charts come first: they measure the page, and what is written before is laid out for each look.
     window.pairdesk.candles.onScreen(screen);
     if (span) {

@@ -114,6 +114,7 @@ class _Market:
 
 
 def _bar(open_ms: int, close: float) -> Bar:
+    close = round(close, 2)  # as an exchange quotes prices of a hundred
     return Bar(open_ms, close, close, close, close, 1.0, close, 1, 0.5, True)
 
 

@@ -224,7 +224,7 @@ def test_a_whole_screen_is_what_dash_itself_would_answer(
         assert (quick.status_code, quick.mimetype) == (own.status_code, own.mimetype)
         assert quick.get_json() == own.get_json()
         traces = quick.get_json()["response"]["live-screen"]["data"]["figures"]["pair"]["data"]
-        z = next(trace["y"] for trace in traces if trace["name"] == "z")
+        z = next(trace["y"]["steps"] for trace in traces if trace["name"] == "z")
         assert (None in z, all(value is None for value in z)) == (True, window == 2_000)
 
 

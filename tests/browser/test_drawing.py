@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from app.views.live.packed import packed
 from tests.browser.words import api
 
 pytestmark = [
@@ -188,6 +189,24 @@ def test_lines_of_many_rows_keep_the_lowest_and_the_highest_of_every_pixel(
     for y in (walk, flat):
         for size in (1, 2, 3, 6, 7, 500, 5_000):
             assert screen.page.evaluate(picked, [y, size]) == fewest(y, size), size
+
+
+def test_rows_that_come_in_steps_are_the_very_numbers_that_were_sent(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    screen = open_screen().open(desk.url)
+    rng = np.random.default_rng(9)
+    column: list[float | None] = rng.normal(0, 40, 3_000).cumsum().round(3).tolist()
+    column[5], column[900:903] = None, [None] * 3
+    for sent in (column, [1.234e-5, None, 9.99e-6], [1 / 3]):
+        made = screen.page.evaluate(
+            "y => { const figure = { data: [{ y }, {}] }; pairdesk.lines.unpack(figure);"
+            " return figure.data[0].y; }",
+            packed(sent),
+        )
+        assert made == sent
+    closes = screen.plot("plot.data.find(trace => trace.meta.rows === 'a').rows.customdata")
+    assert closes[-500:] == pytest.approx(api(desk, "points=500")["series"]["close_a"], abs=1e-9)
 
 
 def test_a_zoomed_stretch_is_drawn_row_by_row_and_the_whole_in_few_points(

@@ -13,6 +13,7 @@ from app.views.controls import MORE_FIELDS
 from app.views.links import control_values, listed_symbols, pickable, query_of
 from app.views.live.client_cursor import ClientCursor, fingerprint
 from app.views.live.figures import equity_figure, pair_figure
+from app.views.live.packed import packed_figure
 from app.views.live.series import (
     Decimals,
     Drawn,
@@ -70,8 +71,8 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
         result, drawn = view.result, drawn_rows(view.result)
         standing = _standing(desk, view.closed, drawn.first_ms)
         screen["figures"] = {
-            "pair": pair_figure(result, drawn, key),
-            "equity": equity_figure(result, drawn, key),
+            "pair": packed_figure(pair_figure(result, drawn, key)),
+            "equity": packed_figure(equity_figure(result, drawn, key)),
         }
         screen["ends"] = ends(result, drawn, _decimals(view.closed))
         screen["labels"] = labels(spec)
