@@ -44,12 +44,14 @@ class State(NamedTuple):
     held: int = FLAT
     missing: int = 0  # rows in a row without the z that decides
     blocked: int = FLAT  # the side that has to re-arm
-    age: int = -1  # rows since the one whose open filled the entry; -1 while it waits for one
+    age: int = -1  # rows since the one whose open filled what is in the market
     # The spread as it stood when the position was decided on.
     intercept: float = math.nan
     hedge_ratio: float = math.nan
     mean: float = math.nan
     std: float = math.nan
+    # What fills have left in the market: an exit that could not be filled is not over.
+    filled: int = FLAT
 
 
 START = State()
@@ -70,8 +72,12 @@ BORN = Progress()
 
 def revive(stored: Sequence[Any]) -> Progress:
     """Make a progress of what came back from the store as plain lists."""
-    state, still_a, still_b = stored
-    return Progress(State(*state), still_a, still_b)
+    values, still_a, still_b = stored
+    state = State(*values)
+    if len(values) < len(State._fields) and state.age >= 0:
+        # Of a version that did not keep it: there an age was that of the position held.
+        state = state._replace(filled=state.held)
+    return Progress(state, still_a, still_b)
 
 
 def conditions(
@@ -154,8 +160,9 @@ def decide_positions(
     -----
     Flat enters short at entry_z ≤ z < stop_z and long at −stop_z < z ≤ −entry_z, where the row
     may enter. A short leaves at z ≤ exit_z, a long at z ≥ −exit_z. In this order: break, halted,
-    stop (|z| ≥ stop_z on the position's side), reversion, time (max_hold_bars between fills), no
-    data (more than MAX_MISSING_ROWS rows without z). Nothing enters on the row that leaves. After
+    stop (|z| ≥ stop_z on the position's side), reversion, time (max_hold_bars between fills: an
+    exit taken back before it could be filled has ended nothing), no data (more than
+    MAX_MISSING_ROWS rows without z). Nothing enters on the row that leaves. After
     a stop, time or no-data exit that side waits until z is back inside exit_z: else a stop
     re-enters at once, again and again.
 
@@ -228,15 +235,18 @@ def decide_rows(  # type: ignore[no-untyped-def]
     tradable, may_enter, halted, breaks,
     entry_z, exit_z, stop_z, max_hold, anchored, state, start, position, exit_code,
 ):  # fmt: skip
-    held, missing, blocked, age, own_intercept, own_ratio, own_mean, own_std = state
+    held, missing, blocked, age, own_intercept, own_ratio, own_mean, own_std, filled = state
     for row in range(start, len(zscore)):
         z = zscore[row]
+        age += 1
+        if breaks[row]:
+            filled = FLAT
+        elif tradable[row] and filled != held:
+            filled, age = held, 0
         if held != FLAT:
             if anchored:
                 z = (y[row] - own_intercept - own_ratio * x[row] - own_mean) / own_std
             missing = missing + 1 if math.isnan(z) else 0
-            if age >= 0 or tradable[row]:
-                age += 1
             outward = -held * z  # how far z stands out on the position's own side
             code = 0
             if breaks[row]:
@@ -247,13 +257,13 @@ def decide_rows(  # type: ignore[no-untyped-def]
                 code = _STOP
             elif outward <= exit_z:
                 code = _REVERT
-            elif max_hold > 0 and age >= 0 and age + 1 >= max_hold:
+            elif max_hold > 0 and filled == held and age + 1 >= max_hold:
                 code = _TIME
             elif missing > MAX_MISSING_ROWS:
                 code = _NO_DATA
             if code:
                 blocked = held if code == _STOP or code >= _TIME else FLAT
-                held, age = FLAT, -1
+                held = FLAT
                 exit_code[row] = code
         else:
             if blocked != FLAT and -blocked * z <= exit_z:
@@ -268,4 +278,4 @@ def decide_rows(  # type: ignore[no-untyped-def]
                 own_intercept, own_ratio = intercept[row], hedge_ratio[row]
                 own_mean, own_std = spread_mean[row], spread_std[row]
         position[row] = held
-    return State(held, missing, blocked, age, own_intercept, own_ratio, own_mean, own_std)
+    return State(held, missing, blocked, age, own_intercept, own_ratio, own_mean, own_std, filled)

@@ -1,10 +1,19 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given as given_examples
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from core.signals import EXIT_REASONS, Conditions, conditions, decide_positions
+from core.signals import (
+    BORN,
+    EXIT_REASONS,
+    Conditions,
+    conditions,
+    decide_positions,
+    revive,
+)
 from core.types import HedgeSeries, PairRows
 
 
@@ -34,14 +43,17 @@ def twin(z, entry_z, exit_z, stop_z, max_hold, facts=None, anchored=None):
     """The rules in plain words; `anchored(d, row)` is the z of row with everything as at d."""
     facts = given(len(z)) if facts is None else facts
     positions, reasons = [], []
-    side, decided, filled, blocked, missing = 0, 0, None, 0, 0
+    side, decided, blocked, missing = 0, 0, 0, 0
+    market, bought = 0, 0  # what fills have left there, and the row of the last one
     for row, now in enumerate(z):
         reason, value = None, now
+        if facts.breaks[row]:
+            market = 0
+        elif facts.tradable[row] and market != side:
+            market, bought = side, row
         if side:
             value = anchored(decided, row) if anchored else now
             missing = missing + 1 if np.isnan(value) else 0
-            if filled is None and facts.tradable[row]:
-                filled = row
             short, known = side == -1, not np.isnan(value)
             if facts.breaks[row]:
                 reason = "break"
@@ -51,7 +63,7 @@ def twin(z, entry_z, exit_z, stop_z, max_hold, facts=None, anchored=None):
                 reason = "stop"
             elif known and (value <= exit_z if short else value >= -exit_z):
                 reason = "revert"
-            elif max_hold is not None and filled is not None and row + 1 - filled >= max_hold:
+            elif max_hold is not None and market == side and row + 1 - bought >= max_hold:
                 reason = "time"
             elif missing > 5:
                 reason = "no_data"
@@ -65,9 +77,9 @@ def twin(z, entry_z, exit_z, stop_z, max_hold, facts=None, anchored=None):
             if not facts.may_enter[row]:
                 pass
             elif entry_z <= value < top and blocked != -1:
-                side, decided, filled, missing = -1, row, None, 0
+                side, decided, missing = -1, row, 0
             elif -top < value <= -entry_z and blocked != 1:
-                side, decided, filled, missing = 1, row, None, 0
+                side, decided, missing = 1, row, 0
         positions.append(side)
         reasons.append(reason)
     return positions, reasons
@@ -170,6 +182,37 @@ def test_time_stop_starts_when_the_entry_could_fill(spec):
     tradable = [True, False, False, True, True, True, True]
     position, _ = decide(spec, [2.5] * 7, tradable, max_hold_bars=2)
     assert position == [-1, -1, -1, -1, 0, 0, 0]
+
+
+NEVER_LEFT = (
+    [2.5, 2.5, 0.1, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5],
+    [True, True, True, False, True, True, True, True, True],
+)
+"""Filled at row 1; row 2 decides to leave, which row 3 can't fill, and row 3 enters again."""
+
+
+def test_time_stop_goes_on_counting_where_an_exit_was_never_filled(spec):
+    """Of four bars between the fills at rows 1 and 5; counted from the second entry it were 8."""
+    position, reason = decide(spec, *NEVER_LEFT, max_hold_bars=4)
+    assert position == [-1, -1, 0, -1, 0, 0, 0, 0, 0]
+    assert [at for at, why in enumerate(reason) if why == "time"] == [4]
+
+
+def test_time_stop_begins_anew_with_a_fill_on_the_other_side(spec):
+    """Left at row 2 and short at row 3 before anything could be filled: row 4 fills that."""
+    z = [-2.5, -2.5, 0.1, 2.5, 2.5, 2.5, 2.5, 2.5]
+    position, reason = decide(spec, z, NEVER_LEFT[1][:8], max_hold_bars=3)
+    assert position == [1, 1, 0, -1, -1, -1, 0, 0]
+    assert reason[6] == "time"
+
+
+def test_state_of_an_earlier_version_goes_on_with_the_age_that_it_knew():
+    """It was stored without what fills had left; a position that had been filled still is."""
+    kept = [-1, 0, 0, 7, 0.1, 1.0, 0.0, 0.02]
+    progress = revive([kept, 3, 0])
+    assert (progress.state.filled, progress.state.age, progress.still_a) == (-1, 7, 3)
+    assert revive([[-1, 0, 0, -1, 0.1, 1.0, 0.0, 0.02], 0, 0]).state.filled == 0
+    assert repr(revive(json.loads(json.dumps(BORN)))) == repr(BORN)
 
 
 def test_stop_goes_before_reversion_before_time(spec):
