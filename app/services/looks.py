@@ -15,6 +15,9 @@ Question = TypeVar("Question", bound=Hashable)
 
 TICK_LOOK_MS = 250
 """A tick is a second long: what it shows of the store is at most this old."""
+PHASE_MS = 300
+"""Of the looks, against the second: by then a 1s bar is stored, and the look that follows at once
+has it. Taken at any time of the second, looks had it wait for as much as another quarter."""
 STATUS_LOOK_MS = 1_000
 """What people read of worker and feed, ages aside, is at most this old."""
 
@@ -30,11 +33,12 @@ def exchange_now_ms(look: Snapshot, now_ms: int) -> int:
 
 
 class SharedLook(Generic[Value]):
-    """Reads at most once in `every_ms`, in whichever thread asks first; the others share it.
+    """Reads at most once in each `every_ms`, in whichever thread asks first; the others share it.
 
-    While one thread reads, the rest go on with the look before. A store that can't be read is not
-    asked more often either: its error is shared as well. `now_ms` is the desk's own clock: when it
-    is set, what was seen before is looked at again.
+    They are those of `now_ms`, the desk's own clock, `PHASE_MS` behind its full seconds; when it
+    is set, what was seen before is looked at again. While one thread reads, the rest go on with
+    the look before. A store that can't be read is not asked more often either: its error is shared
+    as well.
     """
 
     def __init__(
@@ -75,7 +79,10 @@ class SharedLook(Generic[Value]):
 
     def _is_old(self, taken: "_Taken[Value]") -> bool:
         waited_ms = 1_000 * (self._monotonic() - taken.at_s)
-        return max(waited_ms, abs(self._now_ms() - taken.now_ms)) >= self._every_ms
+        return waited_ms >= self._every_ms or self._turn(self._now_ms()) != self._turn(taken.now_ms)
+
+    def _turn(self, now_ms: int) -> int:
+        return (now_ms - PHASE_MS) // self._every_ms
 
     def _renewed(self, before: "_Taken[Value] | None") -> "_Taken[Value]":
         if not self._reading.acquire(blocking=before is None) and before is not None:

@@ -22,8 +22,9 @@ from ingest.store.transaction import Transaction, Writer
 
 log = structlog.get_logger()
 
-GRACE_MS = 200
-"""How long after a second's end its last trades may still come in."""
+GRACE_MS = 50
+"""How long after a second's end its last trades may still come in. A symbol's ids come in order and
+its trades are told within a millisecond or two: what is overtaken by more rewrites its bar."""
 SYMBOLS_PER_TRANSACTION = 40
 BARS_PER_TRANSACTION = 2_000
 KLINES_PER_TRANSACTION = 1_000

@@ -51,6 +51,19 @@ def test_everyone_shares_a_look_until_it_is_a_quarter_of_a_second_old() -> None:
     assert [look.value() for _ in range(500)] == [2] * 500
 
 
+def test_a_bar_that_is_stored_early_in_its_second_is_seen_at_the_next_quarter() -> None:
+    """Asked every 10 ms for three seconds, it looks right behind 0.05, 0.3, 0.55 and 0.8 s."""
+    moments = Moments()
+    look = moments.look()
+    began_ms, seen = moments.now_ms, dict[int, int]()
+    for waited_ms in range(4, 3_000, 10):
+        moments.now_ms, moments.monotonic_s = began_ms + waited_ms, 100.0 + waited_ms / 1_000
+        seen.setdefault(look.value(), waited_ms)
+    first, *later = seen.values()
+    assert first == 4
+    assert later == [1_000 * second + at for second in range(3) for at in (54, 304, 554, 804)]
+
+
 @pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
 def test_a_clock_that_is_set_does_not_keep_an_old_look_alive(step_ms: int) -> None:
     moments = Moments()
