@@ -67,7 +67,7 @@ def create_app(
     guard_hosts(server, settings)
     limit_bodies(server)
     limit_requests(server, desk.shared)
-    guard_rights(server, settings, Accounts(settings))
+    guard_rights(server, settings, Accounts(settings, shared=desk.shared), desk.sessions)
     limit_analyses(server)
     Compress(server)
     keep_assets(server)

@@ -13,6 +13,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from app.api.problems import is_api_path, problem
 from app.services.accounts import Accounts
+from app.services.sessions import Sessions
 from core.settings import Settings
 
 SIGN_IN, SIGN_OUT, ME = "/login", "/logout", "/api/me"
@@ -44,8 +45,9 @@ class Visitor:
 class Rights:
     """What a visitor may do here."""
 
-    def __init__(self, settings: Settings, accounts: Accounts) -> None:
+    def __init__(self, settings: Settings, accounts: Accounts, sessions: Sessions) -> None:
         self.accounts = accounts
+        self._sessions = sessions
         self._host = settings.host
         self._is_local = _is_loopback(settings.host)
 
@@ -61,9 +63,22 @@ class Rights:
         if kind.lower() == "bearer":
             name, scope = self.accounts.holder(key.strip()) or (None, "")
             return Visitor(name, scope)
-        if self.accounts.users and session.get("name") in self.accounts.users:
-            return Visitor(session["name"])
+        name = session.get("name")
+        if name in self.accounts.users and self._sessions.is_open(name, _begun_ms()):
+            return Visitor(name)
         return Visitor()
+
+    def begin_session(self, name: str) -> None:
+        """Let the browser at hand be a user's from now on."""
+        session.clear()
+        session["name"], session["begun_ms"] = name, self._sessions.begin(name)
+        session.permanent = True
+
+    def end_session(self) -> None:
+        """Let the browser at hand be nobody's, nor any other that its user had signed in with."""
+        if self.visitor().name is not None and "name" in session:
+            self._sessions.end(session["name"], _begun_ms())
+        session.clear()
 
     def why_not_read(self, path: str) -> Refused | None:
         """Why the visitor may not read what is at a path; None where he may."""
@@ -142,9 +157,9 @@ def signed_in() -> str | None:
     return visitor.name if visitor.scope is None else None
 
 
-def guard_rights(server: Flask, settings: Settings, accounts: Accounts) -> None:
+def guard_rights(server: Flask, settings: Settings, accounts: Accounts, sessions: Sessions) -> None:
     """Refuse who may not: 401 or 403, the page's reader to where he signs in, 415 for no JSON."""
-    own = server.extensions["rights"] = Rights(settings, accounts)
+    own = server.extensions["rights"] = Rights(settings, accounts, sessions)
     server.secret_key = accounts.session_key
     server.session_interface = _Sessions()
     server.config.update(
@@ -198,6 +213,12 @@ class _Sessions(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:
         """Over TLS the cookie goes nowhere else; told by the request, whatever is in front."""
         return request.is_secure
+
+
+def _begun_ms() -> int:
+    """When the session at hand began; 0 of one that an earlier version has signed."""
+    begun_ms: int = session.get("begun_ms", 0)
+    return begun_ms
 
 
 def _answer(refused: Refused) -> Response:

@@ -16,6 +16,7 @@ from app.services.market import MarketService
 from app.services.pairs import PairService
 from app.services.radar import RadarService
 from app.services.scans import ScanService
+from app.services.sessions import Sessions
 from app.services.shared import SharedAnswers, SharedStore
 from app.services.status import StatusService, take_stock
 from app.services.trends import TrendService
@@ -57,6 +58,8 @@ class Desk:
     shared: SharedStore
     """What other web processes know too."""
     shared_answers: SharedAnswers
+    sessions: Sessions
+    """Who has signed out, and when."""
 
 
 def open_desk(
@@ -105,4 +108,5 @@ def open_desk(
         answers or ResultCache(BoundedCache(ANSWER_BYTES)),
         shared,
         SharedAnswers(shared, look),
+        Sessions(look, now_ms, book),
     )

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from app.services.shared import SharedStore
 from core.errors import PairdeskError
 from core.settings import Settings
 
@@ -56,12 +57,25 @@ class Accounts:
     """The desk's users and keys; safe between threads.
 
     Passwords are looked at one at a time: whoever guesses takes one core at most.
+
+    Parameters
+    ----------
+    shared : where wrong passwords are counted for all processes, by minutes of the clock. Without
+        it, or while it is away, each process counts its own.
     """
 
-    def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        monotonic: Callable[[], float] = time.monotonic,
+        shared: SharedStore | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.users = settings.users
         self._keys = settings.keys
         self._monotonic = monotonic
+        self._shared = shared
+        self._clock = clock
         self._turn = threading.Lock()
         self._wrong: dict[str, deque[float]] = {}
 
@@ -94,11 +108,22 @@ class Accounts:
                 wrong.popleft()
             if len(wrong) >= TRIES:
                 raise TooManyTries(int(wrong[0] + TRIES_S - now_s) + 1)
+            if self._count_wrong(address, 0) >= TRIES:
+                raise TooManyTries(int(TRIES_S - self._clock() % TRIES_S) + 1)
             if is_password(password, self.users.get(name, NOBODY)):
                 self._wrong.pop(address, None)
                 return True
+            self._count_wrong(address, 1)
             if len(self._wrong) >= MOST_ADDRESSES:
                 self._wrong.clear()
             self._wrong[address] = wrong
             wrong.append(now_s)
             return False
+
+    def _count_wrong(self, address: str, more: int) -> int:
+        """Tell the other processes of wrong passwords; how many all have told in this minute."""
+        if self._shared is None:
+            return 0
+        key = f"pairdesk:wrong:{address}:{int(self._clock() // TRIES_S)}"
+        sums = self._shared.add(key, {"wrong": more}, 2 * int(TRIES_S))
+        return sums[0] if sums else 0

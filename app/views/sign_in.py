@@ -4,7 +4,7 @@ from html import escape
 from urllib.parse import urlsplit
 
 from dash import Dash
-from flask import Response, request, session
+from flask import Response, request
 
 from app.api.limits import client_address
 from app.api.rights import SIGN_IN, SIGN_OUT, Rights, is_same_origin
@@ -39,13 +39,12 @@ def sign_in_routes(dash_app: Dash, own: Rights) -> None:
             answer = show(f"Too many tries. Again in {error.wait_s} s.", 429)
             answer.headers["Retry-After"] = str(error.wait_s)
             return answer
-        session.clear()
-        session["name"], session.permanent = name, True
+        own.begin_session(name)
         return _to(_next())
 
     def sign_out() -> Response:
         if is_same_origin(request):
-            session.clear()
+            own.end_session()
         return _to(SIGN_IN)
 
     dash_app.server.add_url_rule(SIGN_IN, "sign_in", sign_in, methods=["GET", "POST"])

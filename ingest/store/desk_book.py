@@ -4,12 +4,17 @@ import threading
 
 from core.job_spec import JobSpec
 from core.rule_spec import RuleSpec
-from ingest.store import channels, jobs, rules
+from ingest.store import channels, jobs, process, rules
 from ingest.store.transaction import durable_writer
+
+SIGNED_OUT = "signed_out."
+"""Of the key in `meta` that tells when a user has signed out last, before his name."""
 
 
 class DeskBook:
-    """What the web writes: rules, acknowledgements, tries of channels, jobs; safe between threads.
+    """What the web writes: rules, acknowledgements, tries of channels, jobs, sign-outs.
+
+    Safe between threads.
 
     Nothing is opened before the first use, so a process may fork between.
     """
@@ -54,6 +59,11 @@ class DeskBook:
         """End a job that has not ended, see `ingest.store.jobs`."""
         with self._lock, self._writer.transaction() as tx:
             return jobs.cancel(tx, job_id, now_ms)
+
+    def end_sessions(self, name: str, ended_ms: int) -> None:
+        """Let no session of a user that began by then be good for anything any more."""
+        with self._lock, self._writer.transaction() as tx:
+            process.set_meta(tx, SIGNED_OUT + name, str(int(ended_ms)))
 
     def close(self) -> None:
         """Give every connection back."""

@@ -17,7 +17,7 @@ from app.services.accounts import (
     hash_password,
     is_password,
 )
-from core.errors import SettingsError
+from core.errors import SettingsError, StoreError
 from core.settings import Settings
 from tests.app.test_rules_api import HOME, RULE, OwnDesk
 from tests.app.test_rules_api import own as own
@@ -212,6 +212,63 @@ def test_a_session_is_the_browser_s_alone_and_ends_with_the_password(own: OwnDes
         client = own.open(DASHBOARD_USERS=users)
         client.set_cookie(name, value)
         assert client.get("/api/status").status_code == 401
+
+
+def copy_of(client: FlaskClient, reader: FlaskClient) -> FlaskClient:
+    """Another browser with the same cookie."""
+    cookie = client.get_cookie("pairdesk_session")
+    assert cookie is not None
+    reader.set_cookie("pairdesk_session", cookie.value)
+    return reader
+
+
+def may_read(client: FlaskClient) -> bool:
+    return client.get("/api/status").status_code == 200
+
+
+def test_a_copied_cookie_reads_nothing_once_its_owner_has_signed_out(own: OwnDesk) -> None:
+    users = f"{ADA},{ADA.replace('ada:', 'bob:')}"
+    client = own.open(DASHBOARD_USERS=users)
+    sign_in(client)
+    thief = copy_of(client, client.application.test_client())
+    elsewhere = copy_of(client, own.open(DASHBOARD_USERS=users))  # in another web process
+    bob = client.application.test_client()
+    sign_in(bob, name="bob")
+    assert all(map(may_read, (client, thief, elsewhere, bob)))
+    client.post("/logout", headers={"Origin": "http://evil.example"})
+    assert may_read(thief)
+    client.post("/logout", headers=HOME)
+    assert not may_read(client)
+    assert not may_read(thief)
+    own.now_ms += 250  # the other process looks at the store again
+    assert not may_read(elsewhere)
+    restarted = own.open(DASHBOARD_USERS=users)
+    restarted.set_cookie("pairdesk_session", elsewhere.get_cookie("pairdesk_session").value)  # type: ignore[union-attr]
+    assert not may_read(restarted)
+    assert may_read(bob)
+    # Nor does a clock that was set back open an old session, or keep its owner out.
+    own.now_ms -= 3_600_000
+    assert not may_read(thief)
+    sign_in(client)
+    assert may_read(client)
+    assert not may_read(thief)
+    client.post("/logout", headers=HOME)
+    assert may_read(client) is False
+
+
+def test_a_sign_out_that_can_t_be_stored_ends_the_session_here(
+    own: OwnDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = own.open(DASHBOARD_USERS=ADA)
+    sign_in(client)
+    thief = copy_of(client, client.application.test_client())
+
+    def refuse(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(own.book, "end_sessions", refuse)
+    assert client.post("/logout", headers=HOME).status_code == 303
+    assert not may_read(thief)
 
 
 def test_a_hash_is_of_its_password_alone_and_salted() -> None:

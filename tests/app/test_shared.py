@@ -16,6 +16,7 @@ from app import create_app
 from app.api import limits
 from app.api import pair as routes
 from app.services import shared
+from app.services.accounts import TRIES, Accounts, TooManyTries, hash_password
 from app.services.looks import SharedLook
 from app.services.shared import SharedAnswers, SharedStore
 from app.views.health.things import Thing, things
@@ -114,6 +115,35 @@ def test_work_that_one_process_does_for_a_client_counts_in_the_others(
     asked = [client.get("/api/nope").status_code for client in (first, second, first, second)]
     assert asked == [404, 404, 429, 429]
     assert "more work" in second.get("/api/nope").get_json()["detail"]
+
+
+def test_passwords_are_guessed_no_more_often_where_there_are_more_processes(
+    redis_server: RedisServer,
+) -> None:
+    clock = [6_000.0]
+    users = {"DASHBOARD_USERS": f"ada:{hash_password('right', cost=(14, 8, 1))}"}
+
+    def process() -> Accounts:
+        store, settings = SharedStore(with_redis(redis_server.url)), Settings.from_mapping(users)
+        return Accounts(settings, lambda: clock[0], store, lambda: clock[0])
+
+    first, second = process(), process()
+    for one in (first, second, first, second, first):
+        assert not one.is_user("ada", "wrong", "10.0.0.1")
+    for one in (first, second, process()):
+        with pytest.raises(TooManyTries) as caught:
+            one.is_user("ada", "right", "10.0.0.1")
+        assert caught.value.wait_s == 61
+    assert second.is_user("ada", "right", "10.9.9.9")
+    clock[0] += 61
+    assert second.is_user("ada", "right", "10.0.0.1")
+    # While it is away each counts its own.
+    redis_server.stop()
+    for _ in range(TRIES):
+        assert not first.is_user("ada", "wrong", "10.0.0.1")
+    with pytest.raises(TooManyTries):
+        first.is_user("ada", "right", "10.0.0.1")
+    assert second.is_user("ada", "right", "10.0.0.1")
 
 
 def test_an_answer_is_made_once_for_all_processes_and_is_the_same_to_the_byte(

@@ -33,6 +33,7 @@ def same_as_statsmodels(coint_with_lag):
         assert reason is None
         assert got.statistic == pytest.approx(expected.coint_t, abs=1e-8)
         assert got.pvalue == pytest.approx(expected.pvalue, abs=1e-6)
+        assert got.pvalue_both == pytest.approx(min(1.0, 2 * expected.pvalue), abs=2e-6)
         assert got.critical_5pct == pytest.approx(expected.critical_values[1], abs=1e-9)
         assert (got.lags, got.direction) == (lags, direction)
 
@@ -69,6 +70,18 @@ def test_recorded_pairs_of_the_usual_length_equal_statsmodels(
     recorded_logs, same_as_statsmodels, a, b
 ):
     same_as_statsmodels(*(leg[-1440:] for leg in recorded_logs(a, b)))
+
+
+def test_the_better_of_two_directions_is_paid_for_twice_and_never_above_one(log_pair):
+    """Whoever looks both ways and takes the better one has had two tries."""
+    tied, _ = engle_granger(*log_pair(600, 3))
+    assert tied.pvalue_both == 2 * tied.pvalue < 0.05
+    walks = np.cumsum(np.random.default_rng(4).normal(0, 1, (60, 2, 120)), axis=2)
+    found = [engle_granger(y, x)[0] for y, x in walks]
+    assert {one.pvalue_both for one in found if one.pvalue > 0.5} == {1.0}
+    assert any(one.pvalue > 0.5 for one in found)
+    # Of legs that nothing ties one in twenty passes at 5 %; by one direction's p it were more.
+    assert sum(one.pvalue_both < 0.05 for one in found) <= 6
 
 
 def test_critical_value_is_that_of_two_series_not_of_one(log_pair):
