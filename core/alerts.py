@@ -30,6 +30,7 @@ from core.episodes import (
 from core.pair_spec import PairSpec
 from core.rule_spec import MEASURES, Bound, RuleSpec, Watch
 from core.signals import EXIT_REASONS, Conditions, Progress, decide_on
+from core.timeframes import MINUTE_MS
 from core.types import BoolArray, FloatArray, HedgeSeries, IntArray, PairRows
 
 SPREAD = "spread"
@@ -242,7 +243,7 @@ def judge_data(
     """
     asked = rule.data
     assert asked is not None, "a data rule says what it watches"
-    bench = Bench(rule, version, now_ms // 60_000 * 60_000, math.nan, state, False, seen)
+    bench = Bench(rule, version, now_ms // MINUTE_MS * MINUTE_MS, math.nan, state, False, seen)
     is_stale = facts.feed_age_s is None or facts.feed_age_s > asked.stale_after_s
     age = "never" if facts.feed_age_s is None else f"for {facts.feed_age_s:.0f} s"
     wrong: list[str] = []

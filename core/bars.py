@@ -5,10 +5,9 @@ from math import fsum
 
 import numpy as np
 
-from core.timeframes import TIMEFRAMES
+from core.timeframes import SECOND_MS, TIMEFRAMES
 from core.types import Bar, BoolArray, FloatArray, Leg, PairRows, Trade
 
-SECOND_MS = 1_000
 STEP_BACK_MS = 10_000
 """How much earlier than trades of lower ids a trade may lie: ids give the order, not times."""
 

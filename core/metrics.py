@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from core.timeframes import DAY_MS, HOUR_MS
 from core.types import FloatArray, IntArray, Metrics
 
-HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
 DAILY_FROM_MS = 60 * DAY_MS
 """From this span on returns are taken by day instead of by hour."""
 YEARLY_FROM_MS = 30 * DAY_MS

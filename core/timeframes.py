@@ -1,6 +1,8 @@
-"""The lengths that a bar can have."""
+"""Lengths of time, and those that a bar can have."""
 
 from typing import Literal, TypeAlias
+
+SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 
 Timeframe: TypeAlias = Literal["1s", "1m", "5m", "15m", "1h"]
 

@@ -10,9 +10,8 @@ import numpy as np
 from core.bars import BREAK_FACTOR
 from core.presence import PRESENT_SHARE
 from core.regression import log_prices
+from core.timeframes import DAY_MS
 from core.types import Bars, Closes, FloatArray, Leg
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

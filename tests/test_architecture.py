@@ -27,6 +27,7 @@ PLANTS = [
     ("ingest/live/repair.py", "import sqlalchemy", "sqlalchemy"),
     ("ingest/live/repair.py", "import sqlite3", "sqlite3"),
     ("ingest/live/repair.py", "import dash", "dash"),
+    ("ingest/live/repair.py", "from ingest.binance import rest", "ingest.binance.rest"),
     ("ingest/files/rows.py", "from ingest.process import lifeline", "ingest.process.lifeline"),
     ("ingest/files/rows.py", "import pandas", "pandas"),
     ("ingest/schedule.py", "from app import create_app", "app"),

@@ -11,12 +11,12 @@ from core.pair_spec import PairSpec
 from core.paper import Position, Together, position_of, revive, together
 from core.rule_spec import RuleSpec, read_rule_spec, rule_body
 from core.settings import Settings
+from core.timeframes import MINUTE_MS
 from core.types import Listing
 from ingest.store.desk_book import DeskBook
 from ingest.store.reader import Reader, Snapshot, Standing, StoredEpisode
 from ingest.store.rules import StoredRule
 
-MINUTE_MS = 60_000
 MOST_FIRING = 1_000
 
 

@@ -8,10 +8,10 @@ from app.services.looks import SharedLook
 from app.services.refusals import NotThere, writable
 from core.rule_spec import HEARTBEAT
 from core.settings import Settings
+from core.timeframes import DAY_MS
 from ingest.store.desk_book import DeskBook
 from ingest.store.reader import ChannelHealth, ChannelTest, Reader
 
-DAY_MS = 86_400_000
 State: TypeAlias = Literal["unused", "well", "waiting", "down"]
 
 

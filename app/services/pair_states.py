@@ -8,7 +8,7 @@ from typing import NamedTuple
 from core import pair as pairs
 from core.pair_spec import PairSpec
 from core.row_plan import RowPlan
-from core.timeframes import Timeframe
+from core.timeframes import MINUTE_MS, Timeframe
 from core.types import FloatArray, Listing, NextRow, PairResult
 from ingest.store.reader import Freshness, StoredGap
 
@@ -160,7 +160,7 @@ def state_of(
     spec, warnings = closed.spec, list[str]()
     stale = now_ms > closed.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
     if stale:
-        minutes = (now_ms - closed.as_of_ms) / 60_000
+        minutes = (now_ms - closed.as_of_ms) / MINUTE_MS
         warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
     closes, reason = forming_closes(legs, closed)
     if closes and now_ms > last_current_ms(closed):

@@ -5,10 +5,10 @@ from typing import NamedTuple, TypeVar
 
 from app.services.looks import SharedLook
 from core.report import AnalystReport, WorkerReport, from_mapping
+from core.timeframes import DAY_MS
 from ingest.store.reader import Reader, StoredGap
 
 LOOK_MS = 30_000
-DAY_MS = 86_400_000
 SLOT_MS = 300_000
 SLOTS = DAY_MS // SLOT_MS
 

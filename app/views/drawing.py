@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from app.views.markup import element
 from app.views.text import signed, time_text
+from core.timeframes import DAY_MS
 from core.types import FloatArray
 
 SPARK = (120, 24)
@@ -139,7 +140,7 @@ def episode_chart(
 def _short_time(time_ms: int, span_ms: int) -> str:
     """A time on an axis: of more than two days only the date."""
     moment = time_text(time_ms)
-    return moment[:6] if span_ms > 2 * 86_400_000 else moment
+    return moment[:6] if span_ms > 2 * DAY_MS else moment
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:

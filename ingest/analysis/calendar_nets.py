@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from core.timeframes import DAY_MS
 from core.types import FloatArray, IntArray
 
-DAY_MS = 86_400_000
 EVERY = ((120 * DAY_MS, "month", "MS"), (21 * DAY_MS, "week", "W-MON"), (0, "day", "D"))
 """From which length on what is told of: months, weeks that begin on Mondays, days; all of UTC."""
 

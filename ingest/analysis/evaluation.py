@@ -11,6 +11,7 @@ import structlog
 from core.episodes import NO_DATA, Episode
 from core.pair_spec import PairSpec
 from core.rule_spec import RuleSpec
+from core.timeframes import DAY_MS, MINUTE_MS
 from ingest.analysis.figures import Figures
 from ingest.analysis.judge import Judge, Judged, Watched
 from ingest.analysis.radar_sky import RadarSky
@@ -18,19 +19,17 @@ from ingest.analysis.revisions import mark_revised
 from ingest.store import episodes, paper, rules
 from ingest.store.reader import Freshness, Reader, Snapshot
 from ingest.store.rules import StoredRule
-from ingest.store.transaction import Transaction, Writer
+from ingest.store.transaction import WRITE_PAUSE_S, Transaction, Writer
 
 log = structlog.get_logger()
 
 CHUNK = 50
 """Judged bars a transaction: others want to write, too."""
-PAUSE_S = 0.02
 LOOK_S = 1.0
 """After so long a look ends and the next one goes on: the process has to say that it lives."""
 QUIET_BARS = 10_000
 """A week of minutes."""
 MOST_PRUNED = 1_000
-MINUTE_MS, DAY_MS = 60_000, 86_400_000
 GRACE_S = 5.0
 """A bar may be so late before it counts as one that has not closed."""
 DELAYS_S = 900.0
@@ -118,7 +117,7 @@ class Evaluation:
                 chunk = []
                 if self._steady_s() - started_s > LOOK_S:
                     return count
-                self._pause(PAUSE_S)
+                self._pause(WRITE_PAUSE_S)
         count += self._record(chunk)
         self._mark_revised(fresh)
         return count

@@ -22,10 +22,10 @@ from ingest.analysis.scan_times import is_history_whole, newest_bars
 from ingest.analysis.work import Work
 from ingest.store import scans
 from ingest.store.reader import Reader
+from ingest.store.transaction import WRITE_PAUSE_S
 
 BEHIND = 100
 """Rows before the newest bar that the last row may be at, for a lack of complete bars."""
-PAUSE_S = 0.02
 
 
 class NothingToScan(PairdeskError):
@@ -169,14 +169,14 @@ def keep(work: Work, found: Scan, head: ScanHead, timeframe: str, bars: int) -> 
     for save in pieces:
         with work.writer.transaction() as tx:
             save(tx)
-        time.sleep(PAUSE_S)
+        time.sleep(WRITE_PAUSE_S)
     with work.writer.transaction() as tx:
         scans.complete(tx, scan_id)
     is_more = True
     while is_more:
         with work.writer.transaction() as tx:
             is_more = scans.prune_one(tx, timeframe)
-        time.sleep(PAUSE_S)
+        time.sleep(WRITE_PAUSE_S)
     return scan_id
 
 

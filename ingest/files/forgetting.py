@@ -9,10 +9,9 @@ from core.timeframes import TIMEFRAMES
 from ingest.store import imports
 from ingest.store.lock import role_lock
 from ingest.store.reader import Holdings, Reader
-from ingest.store.transaction import Writer
+from ingest.store.transaction import WRITE_PAUSE_S, Writer
 
 ROWS_PER_TRANSACTION = 5_000
-PAUSE_S = 0.02
 TOLD_FILES = 5
 TOLD_SYMBOLS = 20
 
@@ -98,7 +97,7 @@ def _remove(
             if not count:
                 return total
             total += count
-            sleep(PAUSE_S)
+            sleep(WRITE_PAUSE_S)
 
     bars = 0
     for length in TIMEFRAMES.values():

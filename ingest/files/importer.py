@@ -10,13 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from core.bars import PARENTS, SECOND_MS, STEP_BACK_MS, roll_up
+from core.bars import PARENTS, STEP_BACK_MS, roll_up
 from core.errors import ImportFileError
 from core.symbols import split_symbol
+from core.timeframes import DAY_MS, SECOND_MS
 from core.types import Bar, Origin, Trade
 from ingest.files.dumps import DumpFile, OnBytes, describe, read_lines, size_bytes, state
 from ingest.files.judging import (
-    DAY_MS,
     TOLD_HOLES,
     Account,
     Hole,
@@ -29,11 +29,10 @@ from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult, RefusedFile, iso_time
 from ingest.store import gaps, imports, market
 from ingest.store.market import BarChanges
-from ingest.store.transaction import Transaction, Writer
+from ingest.store.transaction import WRITE_PAUSE_S, Transaction, Writer
 
 WRITE_S = 0.05
 """What a transaction aims at; other processes wait for the lock while it lasts."""
-PAUSE_S = 0.02
 TRADES_PER_TRANSACTION = 10_000
 HOLES_PER_TRANSACTION = 200
 
@@ -250,7 +249,7 @@ class _FileImport:
                             tx, self._symbol_id, *ids, *times, "imported", self._now_ms
                         )
                         gaps.close_gap(tx, gap_id, "unfillable", reason, self._now_ms)
-            self._sleep(PAUSE_S)
+            self._sleep(WRITE_PAUSE_S)
 
     def _write_klines(self, checked: KlineJudge, total: int) -> tuple[int, int]:
         assert self._dump.timeframe_ms is not None
@@ -347,7 +346,7 @@ class _FileImport:
                     tx, market.upsert_bars(tx, self._symbol_id, parent, bars, origin, imported=True)
                 )
         if children:  # a file full of holes has thousands of stretches without
-            self._sleep(PAUSE_S)
+            self._sleep(WRITE_PAUSE_S)
 
     def _write(
         self, trades: list[Trade], timeframe_ms: int, bars: list[Bar], origin: Origin
@@ -364,7 +363,7 @@ class _FileImport:
             )
         took = time.perf_counter() - began
         self._chunk = max(200, min(10_000, int(rows * WRITE_S / max(took, 1e-6))))
-        self._sleep(PAUSE_S)
+        self._sleep(WRITE_PAUSE_S)
 
     def _count(self, tx: Transaction, changes: BarChanges) -> None:
         changed = changes.appended + changes.rewritten

@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from core.bars import STEP_BACK_MS
+from core.timeframes import DAY_MS
 from core.types import Bar, Trade
 from ingest.files import rows
 from ingest.files.rows import BadLine, Columns
 
-DAY_MS = 86_400_000
 JUMP = 100.0
 """From one row to the next no price rises or falls so many times over: another unit or symbol."""
 JUMP_MS = 31 * DAY_MS

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from core.bars import SECOND_MS, STEP_BACK_MS, flat_bar, fold_trades
+from core.bars import STEP_BACK_MS, flat_bar, fold_trades
+from core.timeframes import SECOND_MS
 from core.types import Bar, Trade
 
 LONGEST_SILENCE_MS = 86_400_000

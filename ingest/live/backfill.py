@@ -17,10 +17,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core.errors import ExchangeError, RequestRefused, StoreError, UnknownSymbols
 from core.pair_spec import read_pair_spec
 from core.settings import Settings
-from core.timeframes import LONGER, TIMEFRAMES
-from ingest.binance.rest import PAGE_LIMIT
+from core.timeframes import DAY_MS, LONGER, TIMEFRAMES
 from ingest.live.pipeline import Pipeline
-from ingest.live.ports import Exchange, Store, ask_trades
+from ingest.live.ports import PAGE_LIMIT, Exchange, Store, ask_trades
 from ingest.live.stored_bars import floor_to
 from ingest.schedule import every
 
@@ -37,7 +36,6 @@ AWAY_S = 60.0
 LATER_EVERY_S = 5.0
 FIRST_LATER_S, LONGEST_LATER_S = 30.0, 3_600.0
 TAIL_S = (1.0, 1.0, 2.0, 3.0, 5.0, 10.0)
-DAY_MS = 86_400_000
 LOG_EVERY = 100
 COMPLETE = "complete"
 

@@ -1,12 +1,14 @@
-"""The id chain of one symbol: how far it can be trusted, the gaps in it, its open bars."""
+"""The id chain of one symbol: how far it can be trusted, what it takes, its open bars."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from core.bars import SECOND_MS, STEP_BACK_MS, BarBuilder
+from core.bars import STEP_BACK_MS, BarBuilder
+from core.timeframes import SECOND_MS
 from core.types import Trade
+from ingest.live.open_gap import OpenGap
 from ingest.store.gaps import Gap
 from ingest.store.market import FeedCursor
 
@@ -38,33 +40,6 @@ class Verdict(Enum):
     """It knows nothing from there on: its database lags, or its ids have begun again."""
     FOREIGN = auto()
     """The exchange counts otherwise now."""
-
-
-@dataclass(slots=True)
-class OpenGap:
-    """Missing ids, both ends inclusive, and the times of the trades on either side of them."""
-
-    gap_id: int
-    from_id: int
-    to_id: int
-    from_ms: int
-    to_ms: int
-    # Ids inside that came by themselves, out of order.
-    received: set[int] = field(default_factory=set)
-
-    def trim(self) -> bool:
-        """Leave out what came by itself at either end; True when nothing is missing any more."""
-        while self.from_id in self.received:
-            self.from_id += 1
-        while self.to_id > self.from_id and self.to_id in self.received:
-            self.to_id -= 1
-        return self.from_id > self.to_id
-
-    def cut_before(self, trade: Trade) -> "OpenGap":
-        """Begin with this trade; what lay before it is a gap of its own."""
-        head = OpenGap(0, self.from_id, trade.trade_id - 1, self.from_ms, trade.trade_time_ms)
-        self.from_id, self.from_ms = trade.trade_id, trade.trade_time_ms
-        return head
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core.errors import ExchangeBlocked, ExchangeError
 from core.report import BackfillReport, FeedReport, ReconciliationReport, WorkerReport
 from core.settings import Settings
-from core.timeframes import TIMEFRAMES
+from core.timeframes import HOUR_MS, TIMEFRAMES
 from ingest.binance.failover import FailoverClient
 from ingest.binance.proxies import Proxies
 from ingest.binance.rest import RestClient
@@ -31,7 +31,7 @@ from ingest.live.standstill import Standstill
 from ingest.live.stored_bars import floor_to
 from ingest.live.symbols import Choice, choose_symbols
 from ingest.live.trade_queue import TradeQueue
-from ingest.live.upkeep import HOUR_MS, Upkeep
+from ingest.live.upkeep import Upkeep
 from ingest.live.writing_thread import Order, WritingThread
 from ingest.store.transaction import Writer
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from core.types import Trade
-from ingest.live.chain import OpenGap, SymbolChain
+from ingest.live.chain import SymbolChain
+from ingest.live.open_gap import OpenGap
 from ingest.live.stored_chains import StoredChains
 from ingest.store import gaps, market
 

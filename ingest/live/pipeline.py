@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from core.bars import SECOND_MS
-from core.timeframes import TIMEFRAMES
+from core.timeframes import DAY_MS, MINUTE_MS, SECOND_MS, TIMEFRAMES
 from core.types import Bar, Origin, Trade
 from ingest.live import stored_bars
 from ingest.live.chain import SymbolChain
@@ -28,7 +27,7 @@ its trades are told within a millisecond or two: what is overtaken by more rewri
 SYMBOLS_PER_TRANSACTION = 40
 BARS_PER_TRANSACTION = 2_000
 KLINES_PER_TRANSACTION = 1_000
-RETAIN_MS = 24 * 3_600_000
+RETAIN_MS = DAY_MS
 
 
 class Pipeline:
@@ -223,7 +222,7 @@ class Pipeline:
             with self._chains.transaction() as tx:
                 part = bars[first : first + KLINES_PER_TRANSACTION]
                 stored_bars.store_klines(tx, chain, length, part)
-                if length == stored_bars.MINUTE_MS:
+                if length == MINUTE_MS:
                     end_ms = part[-1].open_time_ms + length
                     stored_bars.roll_up_minutes(tx, chain, part[0].open_time_ms, end_ms)
 
@@ -243,9 +242,7 @@ class Pipeline:
         """Minutes of [start, end) that were built from complete ids."""
         chain = self.chains[symbol]
         with self._chains.reading() as tx:
-            stored = market.bars_between(
-                tx, chain.symbol_id, stored_bars.MINUTE_MS, start_ms, end_ms
-            )
+            stored = market.bars_between(tx, chain.symbol_id, MINUTE_MS, start_ms, end_ms)
         return [bar for bar, origin in stored if origin is Origin.TRADES and bar.complete]
 
     def mend_minute(self, symbol: str, open_ms: int, trades: Sequence[Trade]) -> Bar | None:
@@ -255,8 +252,8 @@ class Pipeline:
             with self._chains.transaction() as tx:
                 market.insert_trades(tx, chain.symbol_id, trades)
         anchor_id = trades[0].trade_id if trades else chain.last_id or 0
-        self._chains.rebuild(chain, open_ms, open_ms + stored_bars.MINUTE_MS - 1, anchor_id)
-        return next(iter(self.own_minutes(symbol, open_ms, open_ms + stored_bars.MINUTE_MS)), None)
+        self._chains.rebuild(chain, open_ms, open_ms + MINUTE_MS - 1, anchor_id)
+        return next(iter(self.own_minutes(symbol, open_ms, open_ms + MINUTE_MS)), None)
 
     def miss(self, symbol: str, start_ms: int, end_ms: int) -> None:
         """Leave out our flat bars of [start, end), of which the exchange has none."""

@@ -1,12 +1,26 @@
-"""What history, repair, silence and reconciliation have of the outside: an exchange and a store."""
+"""What live ingestion has of the outside: an exchange and a store.
+
+Only here and where the feed is put together does it know whose exchange that is.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from core.types import Bar, Trade
 from ingest.binance.answers import odd_rows
-from ingest.binance.rest import PAGE_LIMIT
+from ingest.binance.rest import PAGE_LIMIT, SETTLE_MS
 from ingest.live.chain import TradePage
+from ingest.store.market import SymbolListing
+
+__all__ = [
+    "PAGE_LIMIT",
+    "SETTLE_MS",
+    "Exchange",
+    "Store",
+    "SymbolList",
+    "ask_trades",
+    "odd_rows",
+]
 
 T = TypeVar("T")
 
@@ -33,6 +47,16 @@ class Exchange(Protocol):
     ) -> list[Trade]: ...
 
     async def newest_raw_ids(self, symbols: Sequence[str]) -> dict[str, int]: ...
+
+
+class SymbolList(Protocol):
+    """What an exchange lists of its symbols, and how much they trade."""
+
+    async def exchange_info(
+        self, symbols: Sequence[str] | None = None
+    ) -> Sequence[SymbolListing]: ...
+
+    async def ticker_24h(self) -> dict[str, float]: ...
 
 
 class Store(Protocol):

@@ -9,13 +9,12 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
+from core.timeframes import MINUTE_MS
 from core.types import Bar, Trade
-from ingest.binance.answers import odd_rows
-from ingest.binance.rest import PAGE_LIMIT
 from ingest.live.backfill import PAGE
 from ingest.live.pipeline import Pipeline
-from ingest.live.ports import Exchange, Store, ask_trades
-from ingest.live.stored_bars import MINUTE_MS, floor_to
+from ingest.live.ports import PAGE_LIMIT, Exchange, Store, ask_trades, odd_rows
+from ingest.live.stored_bars import floor_to
 from ingest.schedule import every
 
 log = structlog.get_logger()

@@ -9,10 +9,9 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
-from ingest.binance.rest import SETTLE_MS
 from ingest.live.chain import Verdict
 from ingest.live.pipeline import Pipeline
-from ingest.live.ports import Exchange, Store, ask_trades
+from ingest.live.ports import SETTLE_MS, Exchange, Store, ask_trades
 from ingest.schedule import every
 
 log = structlog.get_logger()

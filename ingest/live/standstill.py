@@ -8,9 +8,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from core.timeframes import TIMEFRAMES
-from ingest.binance.rest import SETTLE_MS
 from ingest.live.backfill import Backfill
 from ingest.live.pipeline import Pipeline
+from ingest.live.ports import SETTLE_MS
 from ingest.live.stops import STOP_MS
 from ingest.schedule import every
 

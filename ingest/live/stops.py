@@ -6,7 +6,7 @@ from itertools import pairwise
 import structlog
 
 from core.types import Trade
-from ingest.live.chain import OpenGap
+from ingest.live.open_gap import OpenGap
 
 log = structlog.get_logger()
 

@@ -5,14 +5,12 @@ Every function works inside a transaction that its caller holds.
 
 from collections.abc import Iterable
 
-from core.bars import PARENTS, SECOND_MS, flat_bar, fold_trades, roll_up
-from core.timeframes import TIMEFRAMES
+from core.bars import PARENTS, flat_bar, fold_trades, roll_up
+from core.timeframes import MINUTE_MS, SECOND_MS, TIMEFRAMES
 from core.types import Bar, Origin, Trade
 from ingest.live.chain import SymbolChain
 from ingest.store import market
 from ingest.store.transaction import Transaction
-
-MINUTE_MS = 60_000
 
 
 def floor_to(time_ms: int, length_ms: int) -> int:

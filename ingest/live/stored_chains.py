@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 import structlog
 
-from core.bars import SECOND_MS
+from core.timeframes import HOUR_MS, SECOND_MS
 from ingest.live import stored_bars
-from ingest.live.chain import OpenGap, SymbolChain
+from ingest.live.chain import SymbolChain
+from ingest.live.open_gap import OpenGap
 from ingest.live.stops import Stops
 from ingest.store import gaps, market, pruning
 from ingest.store.gaps import Gap
@@ -91,7 +92,7 @@ class StoredChains:
     @property
     def too_old(self) -> str:
         """Why a gap is given up that nobody fills any more."""
-        return f"older than the {self.retain_ms // 3_600_000} h of trades that are kept"
+        return f"older than the {self.retain_ms // HOUR_MS} h of trades that are kept"
 
     # -- bars and trades ----------------------------------------------------------------------
 

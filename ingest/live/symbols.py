@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from core.errors import SettingsError
 from core.settings import Settings
 from core.symbols import is_symbol
-from ingest.binance.answers import SymbolInfo
-from ingest.binance.rest import RestClient
+from ingest.live.ports import SymbolList
+from ingest.store.market import SymbolListing
 
 QUOTE = "USDT"
 """`TOP:n` compares volumes in one currency."""
@@ -17,17 +17,17 @@ QUOTE = "USDT"
 class Choice:
     """Symbols to ingest, and those asked for that the exchange doesn't know."""
 
-    listings: list[SymbolInfo]
+    listings: list[SymbolListing]
     left_out: list[str]
 
-    def with_more(self, listed: Iterable[SymbolInfo]) -> "Choice":
+    def with_more(self, listed: Iterable[SymbolListing]) -> "Choice":
         """The same with some that had been left out."""
         listings = [*self.listings, *listed]
         known = {item.symbol for item in listings}
         return Choice(listings, [symbol for symbol in self.left_out if symbol not in known])
 
 
-async def choose_symbols(settings: Settings, rest: RestClient) -> Choice:
+async def choose_symbols(settings: Settings, exchange: SymbolList) -> Choice:
     """Look the configured symbols up, or pick the top ones by 24 h quote volume.
 
     Raises
@@ -38,13 +38,13 @@ async def choose_symbols(settings: Settings, rest: RestClient) -> Choice:
         It can't be reached, which says nothing about the symbols.
     """
     if settings.top_symbols is None:
-        known = {item.symbol: item for item in await rest.exchange_info(settings.symbol_list)}
+        known = {item.symbol: item for item in await exchange.exchange_info(settings.symbol_list)}
         wanted = settings.symbol_list
     else:
-        volumes = await rest.ticker_24h()
+        volumes = await exchange.ticker_24h()
         known = {
             item.symbol: item
-            for item in await rest.exchange_info()
+            for item in await exchange.exchange_info()
             if item.quote == QUOTE
             and item.status == "TRADING"
             and item.symbol in volumes

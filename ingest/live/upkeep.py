@@ -9,11 +9,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
 from core.settings import Settings
-from core.timeframes import LONGER, TIMEFRAMES
-from ingest.binance.answers import odd_rows
-from ingest.binance.rest import RestClient
+from core.timeframes import DAY_MS, HOUR_MS, LONGER, TIMEFRAMES
 from ingest.live.backfill import Backfill
 from ingest.live.pipeline import Pipeline
+from ingest.live.ports import SymbolList, odd_rows
 from ingest.live.stored_bars import floor_to
 from ingest.live.writing_thread import WritingThread
 from ingest.schedule import every
@@ -31,7 +30,6 @@ FAILURES_IN_A_ROW = 4
 """Then it isn't a symbol that can't be asked for, but the exchange."""
 UNLISTED = "UNLISTED"
 """Status of a symbol that the exchange no longer lists; our own word."""
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
 @dataclass(slots=True)
@@ -48,7 +46,7 @@ class Upkeep:
     writing: WritingThread
     pipeline: Pipeline
     backfill: Backfill
-    rest: RestClient
+    exchange: SymbolList
     clock_ms: Callable[[], int]
 
     def schedule(self, scheduler: AsyncIOScheduler) -> None:
@@ -115,7 +113,7 @@ class Upkeep:
     async def refresh_symbols(self) -> None:
         """Follow what the exchange lists of the symbols, such as a halt."""
         names = list(self.pipeline.chains)
-        listings = await self.rest.exchange_info(names)
+        listings = await self.exchange.exchange_info(names)
         # An entry that can't be read may be any symbol's.
         gone = (
             set() if odd_rows(listings) else set(names).difference(item.symbol for item in listings)

@@ -23,12 +23,12 @@ from core.report import Pause
 from ingest.live.pipeline import Pipeline
 from ingest.live.trade_queue import TradeQueue
 from ingest.store.checkpoints import LogKeeper
+from ingest.store.transaction import WRITE_PAUSE_S
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 GATHER_S = 0.05
-PAUSE_S = 0.02
 BATCH_S = 0.08
 SMALLEST_BATCH, LARGEST_BATCH = 500, 20_000
 RECOVERY_S = 1.0
@@ -55,7 +55,7 @@ class Pauses:
 
     def __call__(self) -> None:
         if not self._is_hurried:
-            time.sleep(PAUSE_S)
+            time.sleep(WRITE_PAUSE_S)
 
     def end(self) -> None:
         """From now on nothing waits: the process is ending."""

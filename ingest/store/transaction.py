@@ -16,6 +16,10 @@ from core.errors import StoreError
 from ingest.store.engine import open_engine, store_error
 from ingest.store.lock import Role
 
+WRITE_PAUSE_S = 0.02
+"""What a process that has more to write waits after each transaction: who writes on end starves the
+others past their busy timeout."""
+
 
 class Writer:
     """The one way to write; used from one thread at a time."""

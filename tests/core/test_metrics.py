@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.metrics import HOUR_MS, YEARLY, Trips, drawdown, measure, period_returns, sharpe_stderr
+from core.metrics import YEARLY, Trips, drawdown, measure, period_returns, sharpe_stderr
+from core.timeframes import HOUR_MS
 
 MINUTE = 60_000
 

@@ -28,6 +28,7 @@ from app.views.text import NONE, coin, count, duration_text, money, plain, signe
 from core.pair_spec import HEDGES
 from core.paper import Together
 from core.rule_spec import Z_KINDS
+from core.timeframes import HOUR_MS
 from ingest.store.reader import StoredEpisode
 
 COLUMNS = (
@@ -37,7 +38,6 @@ COLUMNS = (
 _ORDER = ("firing", "recovering", "pending", "no_data", "normal", "", "paused")
 MOST_CARDS = 6
 """What fires at once may be fifty pairs of a radar, and the watchlist stands below."""
-HOUR_MS = 3_600_000
 MUTES = (("1 hour", HOUR_MS), ("8 hours", 8 * HOUR_MS), ("1 day", 24 * HOUR_MS))
 
 

@@ -12,6 +12,7 @@ from app.views.alerts.channels import channel_words
 from app.views.shell.notices import NOT_CUT
 from app.views.text import NONE, count, duration_text, short
 from core.report import AnalystReport, WorkerReport
+from core.timeframes import DAY_MS
 
 State = Literal["normal", "look", "down", "unknown"]
 Report = TypeVar("Report", WorkerReport, AnalystReport)
@@ -288,7 +289,7 @@ def _growth_words(per_day: float | None) -> str:
 def _space_words(free: int | None, days_left: float | None) -> str:
     if free is None:
         return "How much is free is not known here."
-    lasts = "" if days_left is None else f": full in {duration_text(days_left * 86_400_000)}"
+    lasts = "" if days_left is None else f": full in {duration_text(days_left * DAY_MS)}"
     return f"{bytes_text(free)} free{lasts if days_left is not None and days_left < 3_650 else ''}."
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ingest.analysis.calendar_nets import DAY_MS, by_calendar
+from core.timeframes import DAY_MS
+from ingest.analysis.calendar_nets import by_calendar
 
 BEGIN_MS = int(datetime(2026, 1, 28, 22, tzinfo=UTC).timestamp() * 1_000)
 
