@@ -93,29 +93,36 @@ def test_rewritten_bars_ask_for_a_whole_screen(
     assert load_newer(own_services, REQUEST, cursor)["reload"] is True
 
 
-def test_screens_that_all_clients_need_at_once_are_spread_and_each_gets_one(
+def test_screens_that_all_clients_need_at_once_are_spread_and_what_is_newest_is_not(
     own_services: Desk,
-    own_desk: tuple[Dash, dict[str, float]],
+    close_bar: Callable[[float], None],
     own_writer: Writer,
     own_ids: dict[str, int],
 ) -> None:
     clock = {"s": 0.0}
     desk = replace(own_services, screens=Turns(lambda: clock["s"], a_second=2.0, at_once=3.0))
-    cursor = as_sent(load_screen(desk, REQUEST))["cursor"]
+    cursors = [as_sent(load_screen(desk, REQUEST))["cursor"]] * 8
     rewritten = minute_bars(np.array([1_234.5]), LAST_OPEN_MS - 30 * MINUTE)
     with own_writer.transaction() as tx:
         market.upsert_bars(tx, own_ids["ETHUSDT"], MINUTE, rewritten, Origin.TRADES)
         market.rise_revision(tx, own_ids["ETHUSDT"])
-    own_desk[1]["now"] += 0.25
-    waiting, told = 8, []
-    while waiting:
-        deltas = [load_newer(desk, REQUEST, cursor) for _ in range(waiting)]
-        told.append(sum(delta is not no_update and "reload" in delta for delta in deltas))
-        # Who waits is told no row of another result than the one he has drawn.
-        held = [delta for delta in deltas if delta is not no_update and "reload" not in delta]
-        assert all(delta.keys().isdisjoint({"rows", "forming"}) for delta in held)
-        waiting -= told[-1]
+    close_bar(1e-3)
+    told = []
+    while cursors:
+        deltas = [as_sent(load_newer(desk, REQUEST, cursor)) for cursor in cursors]
+        waiting = [
+            cursor | delta["cursor"]
+            for cursor, delta in zip(cursors, deltas, strict=True)
+            if "reload" not in delta
+        ]
+        told.append(len(cursors) - len(waiting))
+        cursors = waiting
+        view = desk.pairs.view(read_query(REQUEST["query"], desk.settings))
+        assert view.result is not None
+        newest = [delta["rows"]["z"] for delta in deltas if "reload" not in delta]
+        assert newest == [[round(float(view.result.chosen.zscore[-1]), 3)]] * len(cursors)
         clock["s"] += 1.0
+        close_bar(-1e-3)
     assert told == [3, 2, 2, 1]
 
 

@@ -116,13 +116,15 @@ def newer(
     pair, failure = asked_of(lambda asked: desk.pairs.state(asked, ahead), spec)
     if pair is not None and pair.closed is not None:
         closed, first_ms = pair.closed, cursor.first_ms
-        if _outdated(desk, cursor, closed):
+        is_other = _is_other(cursor, closed)
+        is_rewritten = not is_other and _is_rewritten(desk, cursor, closed)
+        if is_other or is_rewritten:
             if not pair.is_newest:
                 return None  # this may be older than what the client has
-            # Where all clients' rows were rewritten, screens for all at once would hold up ticks.
+            # All clients need one at the same moment, and for all at once ticks would wait.
             if desk.screens.take():
                 return {"key": key, "reload": True}
-        else:
+        if not is_other:
             standing = _standing(desk, closed, first_ms)
             forming = _forming(pair, closed, standing)
             cursor = _advanced(cursor, closed, standing, first_ms, forming)
@@ -132,6 +134,14 @@ def newer(
                 change |= rows | {"texts": rows["texts"] | note_texts, "forming": forming}
             elif cursor.forming != told.forming:
                 change |= {"forming": forming, "texts": note_texts}
+        if is_rewritten:
+            # What is newest is right already; what was drawn before still has to be drawn anew.
+            cursor = replace(
+                cursor,
+                revision_a=told.revision_a,
+                revision_b=told.revision_b,
+                drawn=told.drawn,
+            )
     status = desk.status.view()
     lines = notices(status, pair, failure, note, _way_out(pair, desk.settings))
     change = _with_status(change, cursor, status, lines, pair, told)
@@ -148,7 +158,7 @@ def _way_out(pair: PairState | None, settings: Settings) -> tuple[str, str] | No
 
 def _newer_parts(desk: Desk, closed: Closed, told: ClientCursor) -> None:
     """Have ready what clients at a cursor will get of a result, while all of it is at hand."""
-    if not _outdated(desk, told, closed):
+    if not _is_other(told, closed):
         _standing(desk, closed, told.first_ms)
         if closed.last_open_ms > told.last_ms:
             _newer_rows(desk, closed, told)
@@ -257,17 +267,20 @@ def asked_of(ask: Callable[[PairSpec], Answer], spec: PairSpec) -> tuple[Answer 
         return None, f"The database can't be read: {error.public}"
 
 
-def _outdated(desk: Desk, cursor: ClientCursor, closed: Closed) -> bool:
-    """Whether rows that the client has drawn are no longer those of the result."""
+def _is_other(cursor: ClientCursor, closed: Closed) -> bool:
+    """Whether a client's rows are of another result: nothing of this one can be added to them."""
     step = closed.spec.timeframe_ms
-    if (
+    return (
         cursor.start_ms != closed.start_ms
         or cursor.last_ms > closed.last_open_ms
         or not closed.start_ms <= cursor.first_ms <= cursor.last_ms
         or (cursor.last_ms - closed.start_ms) % step != 0
         or (cursor.first_ms - closed.start_ms) % step != 0
-    ):
-        return True
+    )
+
+
+def _is_rewritten(desk: Desk, cursor: ClientCursor, closed: Closed) -> bool:
+    """Whether rows that the client has drawn are others now."""
     if (cursor.revision_a, cursor.revision_b) == closed.key.revision:
         return False
     drawn = Drawn(cursor.first_ms, cursor.last_ms)
