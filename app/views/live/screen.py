@@ -159,6 +159,7 @@ def _way_out(pair: PairState | None, settings: Settings) -> tuple[str, str] | No
 def _newer_parts(desk: Desk, closed: Closed, told: ClientCursor) -> None:
     """Have ready what clients at a cursor will get of a result, while all of it is at hand."""
     if not _is_other(told, closed):
+        _is_rewritten(desk, told, closed)
         _standing(desk, closed, told.first_ms)
         if closed.last_open_ms > told.last_ms:
             _newer_rows(desk, closed, told)
