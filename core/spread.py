@@ -18,6 +18,9 @@ FEWEST_TRADES = 20
 HURST_LAGS = np.arange(2, 21)
 """Rows that the differences span which a Hurst exponent is taken from."""
 
+A_WALK = "cannot be told from a random walk"
+"""How the reason begins where a spread has no half-life, for there is nothing that comes back."""
+
 
 class HalfLife(NamedTuple):
     """Bars that a deviation needs to halve, and the 90 % interval; NaN with the reason why."""
@@ -61,7 +64,7 @@ def half_life(spread: FloatArray) -> HalfLife:
         words = f"under {FEWEST_ROWS} rows" if few else "the spread does not move by chance"
         return HalfLife(math.nan, math.nan, math.nan, words)
     if not pvalue < REVERTING_PVALUE:
-        told = f"cannot be told from a random walk over {len(spread)} bars (p {pvalue:.2g})"
+        told = f"{A_WALK} over {len(spread)} bars (p {pvalue:.2g})"
         return HalfLife(math.nan, math.nan, math.nan, told)
     before, after = before[present], after[present]
     centred = before - before.mean()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,7 +19,7 @@ from app.views.alerts.form import FIRST, SET_ELSEWHERE
 from app.views.alerts.history import z_around
 from app.views.alerts.parts import parts
 from app.views.alerts.watchlist import ordered
-from app.views.alerts.words import rule_words
+from app.views.alerts.words import half_life, rule_words
 from app.views.drawing import path, sparkline
 from app.views.markup import element, html_text
 from app.views.shell.news import away_since
@@ -26,6 +27,7 @@ from app.views.shell.tick import Tick
 from core.pair_spec import read_pair_spec
 from core.rule_spec import RULE_PARAMETERS, read_rule_spec
 from core.settings import Settings
+from core.spread import half_life as half_life_of
 from tests.app.conftest import MINUTE, NOW_MS, Clocked
 from tests.support.waiting import wait_until
 
@@ -219,9 +221,26 @@ def test_all_paper_is_one_book_with_its_largest_leg_and_it_says_when_a_bar_was_j
     name, value = max(("BTC", btc), ("ETH", eth), key=lambda leg: abs(leg[1]))
     told = f"one book: {open_:+.1f} USDT open, largest leg {name} {value:+,.0f}".replace("-", "−")
     assert f"3 rules, 2 on paper · {told}" in words
+    assert " p both paper, USDT 120 bars" in words
     at = datetime.fromtimestamp(clocked.now_s, UTC).strftime("%d %b %H:%M:%S")
     after_s = clocked.now_s - (clocked.last_ms + MINUTE) / 1_000
     assert f"judged {at}, {after_s:.0f} s after its bar" in words
+
+
+def test_a_half_life_that_noise_has_as_well_is_told_as_such_and_not_left_blank() -> None:
+    """Whoever reads "–" looks for what is broken; nothing is."""
+    walk = half_life_of(np.cumsum(np.random.default_rng(3).normal(0, 1e-3, 600)))
+
+    def watched(bars: float, reason: str) -> Any:
+        closed = SimpleNamespace(
+            figures=SimpleNamespace(half_life_bars=bars), reasons={"half_life_bars": reason}
+        )
+        rule = SimpleNamespace(spec=SimpleNamespace(pair=SimpleNamespace(timeframe_ms=MINUTE)))
+        return SimpleNamespace(pair=SimpleNamespace(closed=closed), rule=rule)
+
+    assert half_life(watched(walk.bars, walk.words)) == "like a walk"
+    assert half_life(watched(np.nan, "comes back within a bar")) == "–"
+    assert half_life(watched(30.0, "")) == "30 min"
 
 
 def test_the_form_has_every_parameter_that_is_not_set_elsewhere(clocked: Clocked) -> None:

@@ -24,15 +24,26 @@ from app.views.alerts.words import (
 from app.views.drawing import sparkline
 from app.views.markup import aria, data, html_text, table
 from app.views.shell.news import direction_words, mark_of, pair_words
-from app.views.text import NONE, coin, count, duration_text, money, plain, signed, time_text
+from app.views.text import (
+    NONE,
+    coin,
+    count,
+    duration_text,
+    money,
+    plain,
+    quote_of,
+    signed,
+    time_text,
+)
 from core.pair_spec import HEDGES
 from core.paper import Together
 from core.rule_spec import Z_KINDS
 from core.timeframes import HOUR_MS
 from ingest.store.reader import StoredEpisode
 
+PAPER = "paper"
 COLUMNS = (
-    "rule", "state", "z", "forming", "distance", "needed", "half-life", "p both", "paper",
+    "rule", "state", "z", "forming", "distance", "needed", "half-life", "p both", PAPER,
     "120 bars, entry lines",
 )  # fmt: skip
 _ORDER = ("firing", "recovering", "pending", "no_data", "normal", "", "paused")
@@ -158,9 +169,18 @@ def watchlist_table(desk: Desk, asked: Asked, rules: Sequence[WatchedRule]) -> A
     )
     if not rules:
         return html_text([head, _no_rule()])
-    rows = [_row(one, asked.subject.rule_id) for one in ordered(rules, asked.sort)]
+    money_of = {
+        quote_of(one.rule.spec.pair.symbol_a)
+        for one in rules
+        if one.rule.spec.paper and one.rule.spec.pair is not None
+    }
+    is_one = len(money_of) == 1
+    columns = [
+        f"{PAPER}, {min(money_of)}" if is_one and name == PAPER else name for name in COLUMNS
+    ]
+    rows = [_row(one, asked.subject.rule_id, not is_one) for one in ordered(rules, asked.sort)]
     return html_text(
-        [head, table(COLUMNS, rows, "watchlist", ("rule", "state"), sorted_by=asked.sort)]
+        [head, table(columns, rows, "watchlist", ("rule", "state"), sorted_by=asked.sort)]
     )
 
 
@@ -180,7 +200,8 @@ def ordered(rules: Iterable[WatchedRule], sort: str) -> list[WatchedRule]:
     return sorted(rules, key=key)
 
 
-def _row(one: WatchedRule, chosen: int | None) -> html.Tr:
+def _row(one: WatchedRule, chosen: int | None, has_money: bool) -> html.Tr:
+    """A rule; its paper with the money it is in, where the heading does not say it."""
     rule, spec = one.rule, one.rule.spec
     pair, closed, state = spec.pair, one.pair.closed if one.pair else None, state_of(one)
     episode = one.firing[0] if one.firing else None
@@ -219,7 +240,7 @@ def _row(one: WatchedRule, chosen: int | None) -> html.Tr:
             html.Td(needed(one)),
             html.Td(half_life(one), className="muted"),
             html.Td(plain(p_both, ".3f")),
-            html.Td(_paper(one)),
+            html.Td(_paper(one, has_money)),
             html.Td(line),
         ],
     )  # fmt: skip
@@ -266,10 +287,12 @@ def _notes(one: WatchedRule) -> list[Any]:
     return notes
 
 
-def _paper(one: WatchedRule) -> str:
-    if not one.rule.spec.paper:
+def _paper(one: WatchedRule, has_money: bool) -> str:
+    pair = one.rule.spec.pair
+    if not one.rule.spec.paper or one.position is None or pair is None:
         return NONE
-    return NONE if one.position is None else money(one.position.pnl_open, "+")
+    own = f" {quote_of(pair.symbol_a)}" if has_money else ""
+    return f"{money(one.position.pnl_open, '+')}{own}"
 
 
 def _summary(desk: Desk, rules: Sequence[WatchedRule]) -> str:

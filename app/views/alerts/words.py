@@ -7,6 +7,7 @@ from app.views.text import NONE, coin, count, duration_text, plain, signed, time
 from core.pair_spec import HEDGES
 from core.radar_spec import RadarWatch
 from core.rule_spec import MEASURES, Z_KINDS, RuleSpec
+from core.spread import A_WALK
 from ingest.store.reader import StoredEpisode
 
 STATES = {
@@ -100,14 +101,15 @@ def distance(one: WatchedRule) -> tuple[float, str]:
 
 
 def half_life(one: WatchedRule) -> str:
-    """In time; a spread that does not come back is like a walk."""
+    """In time; like a walk where the spread can't be told from one."""
     closed, pair = one.pair.closed if one.pair else None, one.rule.spec.pair
     if closed is None or pair is None:
         return NONE
     bars = closed.figures.half_life_bars
-    if math.isnan(bars):
-        return NONE
-    return "like a walk" if math.isinf(bars) else duration_text(bars * pair.timeframe_ms)
+    if math.isfinite(bars):
+        return duration_text(bars * pair.timeframe_ms)
+    is_walk = closed.reasons.get("half_life_bars", "").startswith(A_WALK)
+    return "like a walk" if is_walk else NONE
 
 
 def needed(one: WatchedRule) -> str:

@@ -21,7 +21,7 @@ from app.views.text import (
 )
 from core.blocks import looks_back
 from core.pair_spec import HEDGES, Hedge
-from core.spread import FEWEST_TRADES
+from core.spread import A_WALK, FEWEST_TRADES
 from core.types import PairResult, RoundTrip
 
 _USUAL: tuple[Hedge, ...] = ("ols", "kalman", "returns")
@@ -226,7 +226,7 @@ def _half_life(result: PairResult) -> dict[str, str]:
         walk, _, pvalue = reason.partition(" (p ")
         if not pvalue:
             return {"half-life": NONE, "half-life-note": reason}
-        note = f"p {pvalue.rstrip(')')}{walk.removeprefix('cannot be told from a random walk')}"
+        note = f"p {pvalue.rstrip(')')}{walk.removeprefix(A_WALK)}"
         return {"half-life": "like a walk", "half-life-note": note}
     most = f"{short(high)}" if math.isfinite(high) else "no end"
     span = duration_text(bars * result.spec.timeframe_ms)
