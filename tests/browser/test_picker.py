@@ -18,7 +18,7 @@ MARKET = [["BTC", "USDT"], ["ETH", "USDT"], ["SOL", "BTC"], ["SOL", "USDT"], ["S
 
 
 def offered(screen: Any) -> list[str]:
-    words: list[str] = screen.page.locator(f"{LIST} [role=option]").all_inner_texts()
+    words: list[str] = screen.page.locator(f"{LIST} [role=option]").all_text_contents()
     return words
 
 

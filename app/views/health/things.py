@@ -262,7 +262,8 @@ def verdict_words(rows: Sequence[Thing]) -> tuple[str, str]:
         return f"All {len(known)} are normal.", "Feed, store and judging are well."
     heading = f"{len(known) - len(odd)} of {len(known)} are normal. {odd[0].failing}."
     also = f" Also: {', '.join(one.name for one in odd[1:])}." if odd[1:] else ""
-    return heading, f"{odd[0].advice}{also}"
+    advice = odd[0].advice.rstrip(".")
+    return heading, f"{advice[:1].upper()}{advice[1:]}.{also}"
 
 
 def _judged(value: float | None, most: float) -> State:

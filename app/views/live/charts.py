@@ -50,11 +50,11 @@ CAPTIONS: dict[str, tuple[Any, list[Any]]] = {
             " long spread · ",
             html.Span("▼", className="short"),
             " short spread · ○ exit · ",
+            explain_newest(),  # before what is cut first where there is no room
+            " · ",
             term("dotted: pays costs if it reverts in full", "/help#break-even-z"),
             " · ",
             term("dash-dot: needed at this pair's own capture", "/help#needed-z"),
-            " · ",
-            explain_newest(),
         ],
     ),
     "hedge": (
