@@ -123,6 +123,19 @@ def test_unknown_symbol_is_said_on_screen(services: Desk) -> None:
     assert "NOPE: not ingested here" in json.dumps(screen["notices"])
 
 
+def test_a_first_start_says_what_is_awaited_and_not_that_the_pair_is_wrong(
+    settings: Settings, empty_database: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "market.db"
+    path.write_bytes(empty_database)
+    reader = Reader(f"sqlite:///{path}")
+    texts = load_screen(open_desk(settings, reader), {"query": "", "note": ""})["texts"]
+    reader.close()
+    assert texts["verdict"] == "Can't say: nothing is stored yet."
+    assert texts["empty"] == "Nothing is stored yet."
+    assert "Health says what to do" in texts["empty-help"]
+
+
 def test_pair_without_common_bars_waits_in_words(services: Desk) -> None:
     request = {"query": "symbol_a=DOGEUSDT&symbol_b=ETHUSDT", "note": ""}
     screen = as_sent(load_screen(services, request))

@@ -92,6 +92,13 @@ def whole_screen(desk: Desk, spec: PairSpec, note: str = "") -> dict[str, Any]:
 
 def _empty_texts(status: DeskStatus, view: PairState | None, failure: str) -> dict[str, str]:
     """What the view says while there is nothing to draw."""
+    if view is None and not status.symbols and not status.database.error:
+        return {
+            "verdict": "Can't say: nothing is stored yet.",
+            "empty": "Nothing is stored yet.",
+            "empty-help": "The exchange is asked for its symbols and their history; the charts come"
+            " by themselves. If nothing comes, Health says what to do.",
+        }
     if view is None:
         empty = f"{failure[:1].upper()}{failure[1:]}."
         return {"verdict": f"Can't say: {failure}.", "empty": empty, "empty-help": ""}
