@@ -10,7 +10,7 @@ from app.api.blueprint import ApiBlueprint, json_answer
 from app.api.values import choice, finite, iso, moment, number, text
 from app.requests.scan import RadarParameters, radar_asked
 from app.services import Desk
-from core.timeframes import TIMEFRAMES
+from core.timeframes import SCANNED
 
 FarOutAnswer = Schema.from_dict(
     {
@@ -28,7 +28,7 @@ FarOutAnswer = Schema.from_dict(
 RadarAnswer = Schema.from_dict(
     {
         "as_of": moment("close of the bar", null=True),
-        "timeframe": choice(TIMEFRAMES),
+        "timeframe": choice(SCANNED),
         "pairs": fields.Integer(metadata={"description": "that were looked over"}),
         "far_out": fields.Integer(metadata={"description": "of them, `limit` aside"}),
         "elapsed_ms": number(),

@@ -17,7 +17,7 @@ from app.requests.scan import (
 )
 from app.services import Desk
 from app.services.scans import ScanTable
-from core.timeframes import TIMEFRAMES
+from core.timeframes import SCANNED
 from ingest.store.reader import PastScan
 
 MOST_REFUSED = 500
@@ -54,7 +54,7 @@ ScanAnswer = Schema.from_dict(
     {
         "as_of": moment("close of the last row", null=True),
         "start": moment("open time of the first row", null=True),
-        "timeframe": choice(TIMEFRAMES),
+        "timeframe": choice(SCANNED),
         "bars": fields.Integer(),
         "age_s": number("since that close"),
         "symbols": fields.List(text()),
@@ -96,7 +96,7 @@ HistoryAnswer = Schema.from_dict(
     {
         "symbol_a": text(),
         "symbol_b": text(),
-        "timeframe": choice(TIMEFRAMES),
+        "timeframe": choice(SCANNED),
         "bars": fields.Integer(),
         "scans": fields.List(fields.Nested(PastAnswer), metadata={"description": "oldest first"}),
     },

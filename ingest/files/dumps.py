@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader, RawIOBase
+from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path, PurePosixPath
 from typing import Literal, cast
 
@@ -22,6 +22,9 @@ MAX_BLANK_LINES = 100
 """As many may end a file."""
 MAX_TEXT_BYTES = 32 * 2**30
 """Text of one file; a month of the busiest symbol's trades is some 8 GB."""
+MAX_ZIP_HEAD_BYTES = 2**20
+"""A zip's list of members: one dump and a little litter have some hundred bytes. It is read at one
+go, and a million names take 650 MB."""
 REPORT_LINES = 8_192
 
 _NAME = re.compile(
@@ -130,7 +133,7 @@ def size_bytes(dump: DumpFile) -> int:
         if not _is_zip(dump.path):
             size = status.st_size
         else:
-            with zipfile.ZipFile(dump.path) as archive:
+            with _archive(dump.path) as archive:
                 size = _member(dump, archive).file_size
     if size > MAX_TEXT_BYTES:
         raise ImportFileError(f"{dump.path}: holds {size / 2**30:,.0f} GB of text")
@@ -185,9 +188,24 @@ def _opened(dump: DumpFile) -> Iterator[BufferedReader]:
         with dump.path.open("rb") as plain:
             yield plain
         return
-    with zipfile.ZipFile(dump.path) as archive, archive.open(_member(dump, archive)) as packed:
+    with _archive(dump.path) as archive, archive.open(_member(dump, archive)) as packed:
         # The zip's own reader looks for the end of a line byte by byte once there is a limit.
         yield BufferedReader(cast("RawIOBase", packed))
+
+
+class _ShortReads(FileIO):
+    """Refuses to read much at once: of a zip that is its list of members, however it is told."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_ZIP_HEAD_BYTES:
+            raise zipfile.BadZipFile("its list of members is too long")
+        return super().read(size)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _ShortReads(path) as file, zipfile.ZipFile(file) as archive:
+        yield archive
 
 
 def _is_zip(path: Path) -> bool:

@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 
 from core.pair_spec import Hedge
 from core.rule_spec import Measure
-from core.timeframes import Timeframe
+from core.timeframes import SCANNED, Timeframe
 from core.types import ExitReason, Side, Signal
 
 PAIR = "window=30&hedge_window=60&bars=60"
@@ -120,12 +120,14 @@ def test_closed_sets_are_told_value_by_value(document: dict[str, Any]) -> None:
         "hedge": set(get_args(Hedge)),
         "measure": set(get_args(Measure)),
     }
+    scanned = {"Scan", "ScanHistory", "Radar"}
     open_ended = {"Worker", "Analyst", "Feed"}  # a newer worker may have a word more
     seen = set()
     for name, schema in document["components"]["schemas"].items():
         for key, told in schema.get("properties", {}).items():
             if key in words and told.get("type") == "string" and "Body" not in name:
-                assert set(told.get("enum", ())) - {None} == words[key], (name, key)
+                whole = set(SCANNED) if name in scanned and key == "timeframe" else words[key]
+                assert set(told.get("enum", ())) - {None} == whole, (name, key)
                 assert (None in told["enum"]) is told.get("nullable", False), (name, key)
                 seen.add(key)
             if key == "state" and name not in open_ended:
@@ -135,6 +137,28 @@ def test_closed_sets_are_told_value_by_value(document: dict[str, Any]) -> None:
     assert seen >= {"timeframe", "side", "exit_reason", "signal", "hedge"}
     pair = document["components"]["schemas"]["Pair"]["properties"]
     assert set(pair["source"]["enum"]) == {"binance", "simulated", "replay", "import", None}
+
+
+def _pascal(name: str) -> str:
+    return re.sub(r"(?:^|_)([a-z0-9])", lambda found: found[1].upper(), name)
+
+
+def test_a_closed_set_has_one_meaning_wherever_clients_call_it_the_same(
+    document: dict[str, Any],
+) -> None:
+    """Generators name sets by operation or schema; of two that differ they leave out one."""
+    named: dict[str, list[tuple[str, ...]]] = {}
+    for _, _, operation in operations(document):
+        for parameter in operation["parameters"]:
+            name = _pascal(operation["operationId"]) + _pascal(parameter["name"])
+            named.setdefault(name, []).append(tuple(parameter["schema"].get("enum", ())))
+    parameters = set(named)
+    for schema, described in document["components"]["schemas"].items():
+        for name, value in described.get("properties", {}).items():
+            named.setdefault(schema + _pascal(name), []).append(tuple(value.get("enum", ())))
+    shared = {name: set(sets) for name, sets in named.items() if name in parameters}
+    assert len(shared["ScanTimeframe"]) == 1
+    assert [name for name, sets in shared.items() if len(sets - {()}) > 1] == []
 
 
 def times_by_name(answer: Any, name: str = "") -> Iterator[str]:

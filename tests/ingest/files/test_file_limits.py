@@ -3,6 +3,7 @@
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,24 @@ def test_two_trades_weeks_apart_make_no_million_bars(
     day, weeks = 20 * 3_600, 20 * 86_400
     assert made == [*range(day + 1), *range(weeks - 10, weeks + 1)]
     assert seconds.close[[0, day, -1]].tolist() == [100.0, 101.0, 102.0]
+
+
+def test_a_zip_of_very_many_members_is_not_listed(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+
+    class Listing(zipfile.ZipInfo):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            listed.append(self.filename)
+
+    members = {f"{number:0200}.csv": "" for number in range(5_000)}
+    path = pack(tmp_path / "BTCUSDT-1h-2024-01.zip", members)
+    monkeypatch.setattr(zipfile, "ZipInfo", Listing)
+    with pytest.raises(ImportFileError, match="its list of members is too long"):
+        load(path)
+    assert listed == []
 
 
 def test_endless_line_in_a_zip_is_not_read_to_its_end(
