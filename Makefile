@@ -12,6 +12,10 @@ PY := $(VENV)/bin/python
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
+# Python keeps what it has compiled, whatever else the machine wants: a test run starts hundreds of
+# processes, and each would compile the libraries anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: run test check bench load soak lock chromium postgres redis
 .DEFAULT_GOAL := run
 
