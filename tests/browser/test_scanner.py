@@ -24,6 +24,19 @@ pytestmark = [
 ]
 
 BARS = 800
+FOCUSED = """() => {
+    const one = document.activeElement;
+    const named = one.getAttribute("aria-label") || one.closest("label")?.firstChild.textContent;
+    const column = one.getAttribute("col-id");
+    const kind = one.getAttribute("role") === "gridcell" ? "cell" : "heading";
+    return column ? `${kind} ${column}` : named || one.innerText.split("\\n")[0];
+}"""
+"""The name of what has the focus; in the grid its column."""
+BY_TAB = [
+    "Bars", "Thinner leg ≥, M/day", "q ≤", "Quarters median ≤", "Half-life ≤, bars", "Flags",
+    "Find", "CSV ↓", "Scan now", "cell pair", "Open in Live", "Watch", "Trade on paper",
+]  # fmt: skip
+"""From the timeframes on; the grid is one stop, the pair that is chosen, before its deeds."""
 ASKED = {"kind": "scan", "timeframe": "1m", "bars": BARS}
 
 
@@ -69,6 +82,15 @@ def header(page: Page, name: str) -> Locator:
 
 def names(rows: list[dict[str, Any]]) -> list[str]:
     return [f"{row['symbol_a']}/{row['symbol_b']}" for row in rows]
+
+
+def tabbed(page: Page, key: str, times: int) -> list[str]:
+    """What a key leads to, each time that it is pressed, by name."""
+    led: list[str] = []
+    for _ in range(times):
+        page.keyboard.press(key)
+        led.append(page.evaluate(FOCUSED))
+    return led
 
 
 def turn(page: Page) -> Callable[[], None]:
@@ -128,6 +150,10 @@ def test_a_scan_is_asked_for_read_and_its_pair_opened_with_the_same_p(
     assert (rule["symbol_a"], rule["symbol_b"]) == (chosen["symbol_a"], chosen["symbol_b"])
     assert (rule["timeframe"], rule["paper"]) == ("1m", False)
     assert screen.serious() == []
+    page.get_by_role("button", name="1h", exact=True).focus()
+    assert tabbed(page, "Tab", len(BY_TAB)) == BY_TAB
+    back = ["Watch", "Open in Live", "cell pair", "heading pair", *BY_TAB[8::-1]]
+    assert tabbed(page, "Shift+Tab", len(back)) == back
 
     # The next scan takes neither the order away nor the choice.
     ask_scan(desk)
