@@ -55,7 +55,10 @@ class LibrarySocket:
         await self._inner.send(message)
 
     async def close(self) -> None:
-        await self._inner.close()
+        try:
+            await self._inner.close()
+        finally:
+            self._inner.transport.abort()  # who waits no longer leaves no open socket behind
 
 
 async def open_socket(
@@ -206,9 +209,11 @@ class Connection:
     async def close(self) -> None:
         """Stop reading and close the socket."""
         self.task.cancel()
-        await asyncio.wait((self.task,))
-        with contextlib.suppress(*NETWORK_ERRORS):
-            await self._socket.close()
+        try:
+            await asyncio.wait((self.task,))
+        finally:
+            with contextlib.suppress(*NETWORK_ERRORS):
+                await self._socket.close()
 
     async def _run(self) -> None:
         parts = [asyncio.create_task(part()) for part in (self._read, self._watch, self._ask)]

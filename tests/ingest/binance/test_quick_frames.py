@@ -161,3 +161,16 @@ def test_a_reader_that_stops_reading_stops_the_network_instead_of_filling_memory
             await socket.close()
 
     asyncio.run(run())
+
+
+def test_a_close_that_nobody_waits_for_any_more_leaves_no_socket_open() -> None:
+    async def run() -> None:
+        async with server(b"", 1_000, []) as url:
+            socket = await open_socket(url)
+            closing = asyncio.create_task(socket.close())
+            await asyncio.sleep(0)  # it has said goodbye, and waits for the other side's
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+            assert socket._inner.transport.is_closing()  # type: ignore[attr-defined]
+
+    asyncio.run(run())
