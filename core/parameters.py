@@ -104,7 +104,7 @@ class Parameter(ABC):
         return None if isinstance(self.default, Derived | DeskDefault) else self.default
 
     def read(self, value: object) -> Any:
-        """Judge what was given for it.
+        """Judge what was given for it; it may be empty where its default is "".
 
         Raises
         ------
@@ -113,6 +113,8 @@ class Parameter(ABC):
         """
         if value is None and self.plain_default is None and not self.required:
             return None
+        if value == "" and self.default == "":
+            return ""
         if value in ("", None):
             raise ValueError("must not be empty")
         try:
@@ -180,7 +182,7 @@ class Choice(Parameter):
 
     @property
     def takes(self) -> str:
-        return "one of " + ", ".join(self.choices)
+        return "one of " + ", ".join(filter(None, self.choices))
 
     def convert(self, value: object) -> str:
         if isinstance(value, str) and value in self.choices:
@@ -253,18 +255,13 @@ class Flag(Parameter):
 
 @dataclass(frozen=True)
 class Text(Parameter):
-    """Words of the user's own, kept as they are; a default of "" means that they may be empty."""
+    """Words of the user's own, kept as they are."""
 
     longest: int = 200
 
     @property
     def takes(self) -> str:
         return f"text of at most {self.longest} characters"
-
-    def read(self, value: object) -> str:
-        if value == "" and self.default == "":
-            return ""
-        return str(super().read(value))
 
     def convert(self, value: object) -> str:
         if isinstance(value, str) and len(value) <= self.longest and value.isprintable():

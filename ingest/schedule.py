@@ -1,6 +1,7 @@
 """What a process does again and again beside its main work; each subject schedules itself."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -13,12 +14,18 @@ log = structlog.get_logger()
 
 def start_scheduler() -> AsyncIOScheduler:
     """A scheduler whose tasks skip what they are late for instead of catching up."""
+    logging.getLogger("apscheduler.executors.default").addFilter(_is_failure)
     scheduler = AsyncIOScheduler(
         timezone="UTC",
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 30},
     )
     scheduler.start()
     return scheduler
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """A task that is due when the process ends has not failed: it never began."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def every(

@@ -139,6 +139,22 @@ def test_closed_sets_are_told_value_by_value(document: dict[str, Any]) -> None:
     assert set(pair["source"]["enum"]) == {"binance", "simulated", "replay", "import", None}
 
 
+def test_a_default_can_be_given_as_well(client: FlaskClient, document: dict[str, Any]) -> None:
+    """A client that is generated sends all of them."""
+    asked = set()
+    for path, method, operation in operations(document):
+        schemas = {one["name"]: one["schema"] for one in operation["parameters"]}
+        defaults = {name: one["default"] for name, one in schemas.items() if "default" in one}
+        if method == "get" and defaults:
+            answer = client.get(re.sub(r"{.*?}", "1", path), query_string={**defaults, "colour": 1})
+            assert answer.status_code == 400
+            told = {error["field"] for error in answer.get_json()["errors"]}
+            assert "colour" in told, path
+            assert not told & set(defaults), path
+            asked.add(path)
+    assert {"/analytics/pair", "/analytics/scan", "/api/rules"} <= asked
+
+
 def _pascal(name: str) -> str:
     return re.sub(r"(?:^|_)([a-z0-9])", lambda found: found[1].upper(), name)
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,19 @@ def test_the_architecture_page_tells_of_every_task() -> None:
     told = re.findall(r"^\| ([a-z' ]+)", page, re.MULTILINE)
     assert len(tasks) >= 11
     assert [name for name in sorted(tasks) if not any(row.startswith(name) for row in told)] == []
+
+
+def test_a_task_that_is_due_at_the_end_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    due = Subject()
+
+    async def end() -> None:
+        scheduler = start_scheduler()
+        every(scheduler, "due", 60.0, due.run_once)
+        scheduler.get_job("due").modify(next_run_time=datetime.now(UTC))
+        scheduler.shutdown(wait=False)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    asyncio.run(end())
+    assert due.runs == 0
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
