@@ -6,7 +6,7 @@ import structlog
 
 from app.services.looks import SharedLook
 from core.errors import StoreError
-from ingest.store.desk_book import SIGNED_OUT, DeskBook
+from ingest.store.desk_book import DeskBook, signed_out_key
 from ingest.store.reader import Snapshot
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Sessions:
 
     def _ended_ms(self, name: str) -> int:
         try:
-            told = int(self._look.value().meta.get(SIGNED_OUT + name, -1))
+            told = int(self._look.value().meta.get(signed_out_key(name), -1))
         except StoreError:
             told = -1  # what is known here still holds
         return max(told, self._ended_here.get(name, -1))

@@ -1,5 +1,6 @@
 """The one thing that the web writes: what its users ask for."""
 
+import hashlib
 import threading
 
 from core.job_spec import JobSpec
@@ -7,8 +8,10 @@ from core.rule_spec import RuleSpec
 from ingest.store import channels, jobs, process, rules
 from ingest.store.transaction import durable_writer
 
-SIGNED_OUT = "signed_out."
-"""Of the key in `meta` that tells when a user has signed out last, before his name."""
+
+def signed_out_key(name: str) -> str:
+    """Key in `meta` of when a user has signed out last: as long for any name, which it hides."""
+    return f"signed_out.{hashlib.sha256(name.encode()).hexdigest()[:24]}"
 
 
 class DeskBook:
@@ -63,7 +66,7 @@ class DeskBook:
     def end_sessions(self, name: str, ended_ms: int) -> None:
         """Let no session of a user that began by then be good for anything any more."""
         with self._lock, self._writer.transaction() as tx:
-            process.set_meta(tx, SIGNED_OUT + name, str(int(ended_ms)))
+            process.set_meta(tx, signed_out_key(name), str(int(ended_ms)))
 
     def close(self) -> None:
         """Give every connection back."""
