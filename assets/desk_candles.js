@@ -86,9 +86,8 @@
   }
 
   /** How long a candle takes: a round time of whole bars that is wide enough to be seen. */
-  function lengthOf(plot) {
+  function lengthOf(plot, [from, to]) {
     const { step } = span().wholeOf(plot);
-    const [from, to] = span().inView(plot);
     const least = (SLOT * (to - from)) / plot._fullLayout.xaxis._length;
     return span().STEPS.find((one) => one % step === 0 && one >= least) || step;
   }
@@ -104,10 +103,9 @@
     return customdata[y.findIndex((value) => value !== null)];
   }
 
-  /** Candles in view, in per cent: [begin, open, high, low, close] each. */
-  function candlesOf(plot, leg, length) {
+  /** Candles of a stretch of time, in per cent: [begin, open, high, low, close] each. */
+  function candlesOf(plot, leg, length, [from, to]) {
     const { first, last, step } = span().wholeOf(plot);
-    const [from, to] = span().inView(plot);
     const base = baseOf(plot, leg);
     const percent = (price) => 100 * (price / base - 1);
     const found = [];
@@ -156,14 +154,15 @@
       return "";
     }
     const { xaxis: x, yaxis: y } = plot._fullLayout;
-    const length = lengthOf(plot);
+    const inView = span().inView(plot);
+    const length = lengthOf(plot, inView);
     const { step } = span().wholeOf(plot);
     const slot = x.l2p(length) - x.l2p(0);
     const half = Math.max(0.5, (BODY * slot) / 2);
     const paths = [];
     for (const [leg, shift] of Object.entries(LEGS)) {
       const looks = { up: [], down: [] };
-      for (const [at, ...levels] of candlesOf(plot, leg, length)) {
+      for (const [at, ...levels] of candlesOf(plot, leg, length, inView)) {
         // A bar's point stands where it opens; that of several in their middle.
         const middle = x._offset + x.l2p(at + (length - step) / 2) + shift * slot;
         const [open, high, low, close] = levels.map((level) => y._offset + y.l2p(level));
@@ -178,18 +177,18 @@
         paths.push(`<path class="candle ${leg} ${look}" d="${pieces.join("")}"/>`);
       }
     }
-    document.getElementById(IDS.note).textContent = `· candles of ${lengthWords(length)}`;
+    document.getElementById(IDS.note).textContent = ` · candles of ${lengthWords(length)}`;
     return `<clipPath id="candles"><rect x="${x._offset}" y="${y._offset}" width="${x._length}" height="${y._length}"/></clipPath>` +
       `<g clip-path="url(#candles)">${paths.join("")}</g>`;
   }
 
-  /** Lowest and highest of what is in view; nothing where lines are drawn. */
-  function reach(plot) {
+  /** Lowest and highest of a stretch that is about to be in view; nothing where lines are drawn. */
+  function reach(plot, stretch) {
     if (!isShown(plot)) {
       return [];
     }
-    const length = lengthOf(plot);
-    return Object.keys(LEGS).flatMap((leg) => candlesOf(plot, leg, length).flatMap(([, , high, low]) => [low, high]));
+    const length = lengthOf(plot, stretch);
+    return Object.keys(LEGS).flatMap((leg) => candlesOf(plot, leg, length, stretch).flatMap(([, , high, low]) => [low, high]));
   }
 
   document.addEventListener("click", ({ target }) => {

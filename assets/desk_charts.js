@@ -259,7 +259,7 @@
       if (layout[axis].visible === false) {
         continue;
       }
-      const more = axis === "yaxis" ? window.pairdesk.candles.reach(plot) : [];
+      const more = axis === "yaxis" ? window.pairdesk.candles.reach(plot, [from, to]) : [];
       const range = isWhole && !more.length ? null : valuesWithin(plot, axis.replace("axis", ""), from, to, more);
       const { range: now, autorange } = layout[axis];
       if (!range && autorange === false) {

@@ -39,18 +39,26 @@
     return loaded(`data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`);
   }
 
+  /** Every piece of a caption's text where it stands, in the look of what it stands in. */
   function drawWords(context, element, frame) {
-    for (const part of element.querySelectorAll("h2, span")) {
-      if (part.children.length) {
-        continue;
-      }
-      const box = part.getBoundingClientRect();
-      const look = getComputedStyle(part);
-      if (box.width && part.textContent) {
+    const place = document.createRange();
+    for (const part of element.children) {
+      const { left, top, width, height } = part.getBoundingClientRect();
+      context.save();
+      context.beginPath();
+      context.rect(left - frame.left, top - frame.top, width, height); // what is cut on screen is cut here
+      context.clip();
+      const texts = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const words = texts.currentNode;
+        const look = getComputedStyle(words.parentElement);
+        place.selectNodeContents(words);
+        const box = place.getBoundingClientRect();
         context.fillStyle = look.color;
         context.font = `${look.fontWeight} ${look.fontSize} ${look.fontFamily}`;
-        context.fillText(part.textContent, box.left - frame.left, box.top + box.height / 2 - frame.top);
+        context.fillText(words.data, box.left - frame.left, box.top + box.height / 2 - frame.top);
       }
+      context.restore();
     }
   }
 

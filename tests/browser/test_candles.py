@@ -64,6 +64,9 @@ def test_candles_are_the_api_s_bars_and_go_on_with_the_newest(
     page.click(".ranges button:text-is('all')")
     expect(page.locator("#live-candles-note")).to_have_text(re.compile("candles of (5|10|15) min"))
     page.click(".ranges button:text-is('1 h')")
+    ends = [level for leg in "ab" for _, *levels in page.evaluate(LEVELS, leg) for level in levels]
+    low, high = screen.plot("plot._fullLayout.yaxis.range")
+    assert high - low < 1.3 * (max(ends) - min(ends)), "the axis keeps to candles out of view"
     desk.append_bar(BTCUSDT=0.004)
     top = bars(desk, "BTCUSDT", desk.close_ms - 60_000)[0][2]
     base = screen.plot("plot.data.find(trace => trace.meta.rows === 'a').rows.customdata[0]")

@@ -276,6 +276,14 @@ def test_the_picture_holds_what_is_on_screen(
     desk: Any, open_screen: Callable[..., Any], tmp_path: Path
 ) -> None:
     screen = open_screen().open(desk.url)
+    screen.page.evaluate(
+        """() => { window.written = [];
+            const kind = CanvasRenderingContext2D.prototype, own = kind.fillText;
+            kind.fillText = function (words, ...place) {
+                written.push(words.trim());
+                own.call(this, words, ...place);
+            }; }"""
+    )
     with screen.page.expect_download(timeout=HANG_S * 1_000) as download:
         screen.page.click("[data-do=picture]")
     assert download.value.suggested_filename == "BTCUSDT-ETHUSDT-1m.png"
@@ -284,4 +292,7 @@ def test_the_picture_holds_what_is_on_screen(
     wide, high = struct.unpack(">II", path.read_bytes()[16:24])
     box = screen.page.locator("#live-plots").bounding_box()
     assert (wide, high) == pytest.approx((2 * box["width"], 2 * box["height"]), abs=2)
+    written = set(screen.page.evaluate("window.written"))
+    assert {"Prices", "Spread", "z-score", "Hedge ratio β"} <= written
+    assert {"change since left edge ·", "BTCUSDT", "ETHUSDT", "▲"} <= written
     assert screen.complaints == []
