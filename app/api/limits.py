@@ -64,30 +64,30 @@ def limit_bodies(server: Flask) -> None:
 
 def limit_requests(server: Flask, shared: SharedStore | None = None) -> None:
     """Answer 429 to a client that takes too much; registered before what answers are packed by."""
-    accounts = Accounts(shared)
+    tallies = Tallies(shared)
 
     def begin() -> None:
         kind = _kind(request.path)
         if kind is None:
             return
         g.begun_s = time.thread_time()
-        g.account = accounts.account(kind, client_address(request.remote_addr), time.time())
-        refused = g.account.exceeded
+        g.tally = tallies.tally(kind, client_address(request.remote_addr), time.time())
+        refused = g.tally.exceeded
         if refused is not None:
             words, wait_s = refused
             raise TooManyRequests(words, retry_after=wait_s)
 
     def settle(response: Response) -> Response:
-        account: Account | None = g.get("account")
-        if account is not None:
+        tally: Tally | None = g.get("tally")
+        if tally is not None:
             spent_ms = 1_000 * (time.thread_time() - g.begun_s)
-            accounts.charge(account, min(spent_ms, _MOST_MS_COUNTED))
-            left = max(0, account.allowance.per_second - account.in_second)
+            tallies.charge(tally, min(spent_ms, _MOST_MS_COUNTED))
+            left = max(0, tally.allowance.per_second - tally.in_second)
             response.headers.extend(
                 {
-                    "X-RateLimit-Limit": str(account.allowance.per_second),
+                    "X-RateLimit-Limit": str(tally.allowance.per_second),
                     "X-RateLimit-Remaining": str(left),
-                    "X-RateLimit-Reset": str(account.second + 1),
+                    "X-RateLimit-Reset": str(tally.second + 1),
                 }
             )
         return response
@@ -97,7 +97,7 @@ def limit_requests(server: Flask, shared: SharedStore | None = None) -> None:
 
 
 @dataclass(slots=True)
-class Account:
+class Tally:
     """What a client took in this minute, of one kind of request."""
 
     allowance: Allowance
@@ -121,63 +121,61 @@ class Account:
         return None
 
 
-class Accounts:
-    """The accounts of all clients; each minute of the clock begins a new one.
+class Tallies:
+    """The tallies of all clients; each minute of the clock begins a new one.
 
     Parameters
     ----------
     shared : where the other processes count as well. Without it, or while it is away, a client has
-        an account with each process.
+        a tally with each process.
     """
 
     def __init__(self, shared: SharedStore | None = None) -> None:
         self._shared = shared
         self._lock = threading.Lock()
         self._minute = 0
-        self._accounts: dict[tuple[str, str], Account] = {}
+        self._tallies: dict[tuple[str, str], Tally] = {}
 
-    def account(self, kind: str, client: str, now_s: float) -> Account:
-        """The client's account, this request counted."""
+    def tally(self, kind: str, client: str, now_s: float) -> Tally:
+        """The client's tally, this request counted."""
         second = int(now_s)
         with self._lock:
             if second // 60 != self._minute:
-                self._minute, self._accounts = second // 60, {}
-            account = self._accounts.get((kind, client))
-            if account is None:
-                account = self._accounts[kind, client] = Account(ALLOWANCES[kind])
-            if second != account.second:
-                account.second, account.in_second = second, 0
-            account.in_second += 1
-            account.in_minute += 1
+                self._minute, self._tallies = second // 60, {}
+            tally = self._tallies.get((kind, client))
+            if tally is None:
+                tally = self._tallies[kind, client] = Tally(ALLOWANCES[kind])
+            if second != tally.second:
+                tally.second, tally.in_second = second, 0
+            tally.in_second += 1
+            tally.in_minute += 1
         if self._shared is not None and self._shared.state != "off":
-            self._count_together(self._shared, f"{kind}:{client}", account, second)
-        return account
+            self._count_together(self._shared, f"{kind}:{client}", tally, second)
+        return tally
 
-    def _count_together(
-        self, shared: SharedStore, whose: str, account: Account, second: int
-    ) -> None:
+    def _count_together(self, shared: SharedStore, whose: str, tally: Tally, second: int) -> None:
         """Take in what the client took of the other processes, and tell them of this one."""
         with self._lock:
-            told_ms = int(account.untold_ms)
-            account.untold_ms -= told_ms
+            told_ms = int(tally.untold_ms)
+            tally.untold_ms -= told_ms
         amounts = {f"{second % 60}": 1, "minute": 1, "work": told_ms}
         sums = shared.add(f"pairdesk:limit:{whose}:{second // 60}", amounts, COUNTED_S)
         # What was counted here alone stays counted: it was away, or has forgotten.
         with self._lock:
             if sums is None:
-                account.untold_ms += told_ms
+                tally.untold_ms += told_ms
                 return
             in_second, in_minute, work_ms = sums
-            if account.second == second:
-                account.in_second = max(account.in_second, in_second)
-            account.in_minute = max(account.in_minute, in_minute)
-            account.work_ms = max(account.work_ms, work_ms)
+            if tally.second == second:
+                tally.in_second = max(tally.in_second, in_second)
+            tally.in_minute = max(tally.in_minute, in_minute)
+            tally.work_ms = max(tally.work_ms, work_ms)
 
-    def charge(self, account: Account, work_ms: float) -> None:
+    def charge(self, tally: Tally, work_ms: float) -> None:
         """Add what a request took."""
         with self._lock:
-            account.work_ms += work_ms
-            account.untold_ms += work_ms
+            tally.work_ms += work_ms
+            tally.untold_ms += work_ms
 
 
 def limit_analyses(server: Flask, most: int = ANALYSES) -> None:

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.api import limits
-from app.api.limits import Accounts, limit_analyses
+from app.api.limits import Tallies, limit_analyses
 from app.api.problems import register_problems
 from tests.support.waiting import HANG_S
 
@@ -98,22 +98,22 @@ def test_one_client_has_a_whole_net_of_addresses(desk: Dash) -> None:
 
 
 def test_what_was_too_much_is_forgotten_when_it_was_said_to_be() -> None:
-    accounts, now_s = Accounts(), 6_000.0
+    tallies, now_s = Tallies(), 6_000.0
     for _ in range(51):
-        account = accounts.account("api", "one", now_s)
-    assert account.exceeded == ("50 per second", 1)
-    assert accounts.account("api", "one", now_s + 1).exceeded is None
+        tally = tallies.tally("api", "one", now_s)
+    assert tally.exceeded == ("50 per second", 1)
+    assert tallies.tally("api", "one", now_s + 1).exceeded is None
     for second in range(2, 26):
         for _ in range(48):
-            account = accounts.account("api", "one", now_s + second)
-    assert account.exceeded == ("1200 per minute", 35)
-    account = accounts.account("page", "one", now_s + 30)
-    assert account.exceeded is None
-    accounts.charge(account, 30_000.0)
-    words, wait_s = accounts.account("page", "one", now_s + 31).exceeded or ("", 0)
+            tally = tallies.tally("api", "one", now_s + second)
+    assert tally.exceeded == ("1200 per minute", 35)
+    tally = tallies.tally("page", "one", now_s + 30)
+    assert tally.exceeded is None
+    tallies.charge(tally, 30_000.0)
+    words, wait_s = tallies.tally("page", "one", now_s + 31).exceeded or ("", 0)
     assert ("work" in words, wait_s) == (True, 29)
-    assert accounts.account("page", "one", now_s + 31 + wait_s).exceeded is None
-    assert accounts.account("api", "one", now_s + 60).exceeded is None
+    assert tallies.tally("page", "one", now_s + 31 + wait_s).exceeded is None
+    assert tallies.tally("api", "one", now_s + 60).exceeded is None
 
 
 @pytest.mark.parametrize(
