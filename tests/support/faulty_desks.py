@@ -193,6 +193,7 @@ class Desks:
             source="binance",
             symbols=",".join(symbols),
             backfill_days=1,
+            retain_bars_days=2,  # of the long timeframes too: what is judged here is minutes old
             binance_rest_url=exchange.rest_url,
             binance_ws_url=exchange.ws_url,
         )
