@@ -1,12 +1,14 @@
 """Waiting for something to come true, however busy the machine is."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-HANG_S = 300.0
-"""After so long a wait is taken for a hang. It judges no speed: `make soak` and `make bench` do."""
+HANG_S = 300.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+"""After so long a wait is taken for a hang: longer where many share the cores from the start, for
+a job gives way to all of them. It judges no speed: `make soak` and `make bench` do."""
 ENDLESS_S = 4 * HANG_S
 """How long a child lives that a test has to end: far longer than anybody waits for its end."""
 
