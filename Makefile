@@ -12,8 +12,8 @@ PY := $(VENV)/bin/python
 # uv is quick; pip does the same where uv can't reach the index that pip is set up for.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) -r $(1) 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check -r $(1)
 
-# Python keeps what it has compiled, whatever else the machine wants: a test run starts hundreds of
-# processes, and each would compile the libraries anew.
+# Python keeps what it has compiled, whatever the environment says: a test run starts hundreds of
+# processes, and each would compile the libraries anew, and five of them every test.
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: run test check bench load soak lock chromium postgres redis
@@ -27,10 +27,9 @@ run: $(VENV)/.compiled
 
 # Five files at a time on two cores, in order: what waits longest comes first, and all else is
 # computed beside it.
-# Compiled before: three processes at once would each compile the same kernels. Python keeps what it
-# has compiled, whatever the environment says: rewriting each test anew was half of a collection.
+# Compiled before: five processes at once would each compile the same kernels.
 test: $(VENV)/.installed-dev $(VENV)/.compiled chromium postgres redis
-	unset PYTHONDONTWRITEBYTECODE; $(PY) -m pytest -n 5 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
