@@ -1,6 +1,7 @@
 """The whole computation of one pair: bars of two legs in, everything shown of them out."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -19,6 +20,7 @@ from core.reasons import (
     why_no_correlation,
     why_no_effectiveness,
     why_no_entry,
+    why_stopped,
     why_undefined,
 )
 from core.regression import full_sample_ols
@@ -100,7 +102,7 @@ def analyse_pair(
     if why_never:
         reasons["required_z"] = reasons.get("backtest", why_never)
     told = half_life(chosen.held_out)
-    hedge_ratio = float(series.hedge_ratio[-1])
+    stopped = why_stopped(spec, ready.rows, ready.given, listing)
     result = PairResult(
         spec=spec,
         history_start_ms=plan.history_start_ms,
@@ -110,14 +112,14 @@ def analyse_pair(
         chosen=_own(series, skip),
         hedge_ratios=fitted.ratios,
         kalman_stderr=fitted.stderr,
-        hedges=fitted.now,
+        hedges=_held_back(fitted.now) if stopped else fitted.now,
         next_row=chosen.next_row,
         position=position.copy(),
         ols_full_sample=full_sample_ols(y, x),
         break_even_z=even,
         required_z=needed,
         signal=_signal(int(position[-1]), float(series.zscore[-1])),
-        signal_note=why_no_entry(spec, ready.rows, ready.given, hedge_ratio, listing),
+        signal_note=why_no_entry(stopped, float(series.hedge_ratio[-1])),
         correlation=_correlation(spec, computed, course),
         half_life_bars=told.bars,
         half_life_interval=(told.low, told.high),
@@ -126,6 +128,7 @@ def analyse_pair(
         backtest=backtest,
         reasons={},
         wait=_wait(spec, course, fitted),
+        stopped=stopped,
     )
     reasons |= explain_missing(
         result, fitted.why, course, begin, chosen.held_out, told.words, plan.missing_rows
@@ -368,6 +371,11 @@ def _entries_that_pay(
     even = break_even_z(spec.exit_z, hedge_ratio, std, spec.fee_bps, spec.slippage_bps)
     needed = required_z(spec.exit_z, even, metrics.reversion_capture, metrics.total_trades)
     return even, *needed
+
+
+def _held_back(now: Mapping[Hedge, HedgeNow]) -> dict[Hedge, HedgeNow]:
+    """The same without z: a leg that has stopped has no price to take one at."""
+    return {hedge: replace(of_hedge, zscore=math.nan) for hedge, of_hedge in now.items()}
 
 
 def _signal(position: int, zscore: float) -> Signal:

@@ -82,12 +82,14 @@ def explain_missing(
     reasons = {
         name: chosen[name] for name in ("spread", "zscore", "break_even_z") if name in chosen
     }
+    if result.stopped:
+        reasons |= dict.fromkeys(("zscore", "zscore_provisional"), result.stopped)
     for hedge, of_hedge in why.items():
         for name in ("hedge_ratio", "intercept"):
             if name in of_hedge:
                 reasons[f"{name}.{hedge}"] = of_hedge[name]
-        if "zscore" in of_hedge:
-            reasons[f"zscores.{hedge}"] = of_hedge["zscore"]
+        if "zscore" in of_hedge or result.stopped:
+            reasons[f"zscores.{hedge}"] = result.stopped or of_hedge["zscore"]
         if math.isnan(result.hedges[hedge].effectiveness):
             reasons[f"hedge_effectiveness.{hedge}"] = why_no_effectiveness(spec, course)
     if math.isnan(result.kalman_stderr[-1]):
@@ -134,24 +136,29 @@ def name_breaks(spec: PairSpec, rows: PairRows, breaks: BoolArray) -> dict[str, 
     return {"breaks": f"{', '.join(told)}: no window, fit or position reaches over it"}
 
 
-def why_no_entry(
-    spec: PairSpec, rows: PairRows, given: Conditions, hedge_ratio: float, listing: Listing
-) -> str | None:
+def why_stopped(spec: PairSpec, rows: PairRows, given: Conditions, listing: Listing) -> str:
+    """Which leg has stopped by the last row, and since when; "" where both trade."""
+    if not given.halted[-1]:
+        return ""
+    legs = zip(
+        (spec.symbol_a, spec.symbol_b),
+        last_traded(rows),
+        (listing.status_a, listing.status_b),
+        strict=True,
+    )
+    # Both may have traded in the last bar: it is the suspended one that will not again.
+    symbol, time_ms, status = min(legs, key=lambda leg: (is_listed(leg[2]), leg[1]))
+    listed = "" if is_listed(status) else f" (listed as {status})"
+    if time_ms < 0:
+        return f"{symbol} has not traded in these rows{listed}"
+    moment = datetime.fromtimestamp((time_ms + spec.timeframe_ms) / 1000, UTC)
+    return f"{symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC{listed}"
+
+
+def why_no_entry(stopped: str, hedge_ratio: float) -> str | None:
     """Why nothing is entered at the last row, whatever its z is; None where something may be."""
-    if given.halted[-1]:
-        legs = zip(
-            (spec.symbol_a, spec.symbol_b),
-            last_traded(rows),
-            (listing.status_a, listing.status_b),
-            strict=True,
-        )
-        # Both may have traded in the last bar: it is the suspended one that will not again.
-        symbol, time_ms, status = min(legs, key=lambda leg: (is_listed(leg[2]), leg[1]))
-        listed = "" if is_listed(status) else f" (listed as {status})"
-        if time_ms < 0:
-            return f"no entry: {symbol} has not traded in these rows{listed}"
-        moment = datetime.fromtimestamp((time_ms + spec.timeframe_ms) / 1000, UTC)
-        return f"no entry: {symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC{listed}"
+    if stopped:
+        return f"no entry: {stopped}"
     if hedge_ratio <= 0.0:
         return (
             f"no entry: the hedge ratio {hedge_ratio:.4g} is not positive, "

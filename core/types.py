@@ -1,5 +1,6 @@
 """The domain's vocabulary: what flows from the exchange through the store to the screen."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -345,3 +346,10 @@ class PairResult:
     reasons: dict[str, str]
     wait: Wait | None = None
     """What z waits for where there is none; nothing where more bars would not help."""
+    stopped: str = ""
+    """Which leg has not traded for long, and since when; nothing where both trade."""
+
+    @property
+    def zscore(self) -> float:
+        """At the close of the last bar; NaN while a leg has stopped: it has no price now."""
+        return math.nan if self.stopped else float(self.chosen.zscore[-1])

@@ -114,13 +114,13 @@ class Ahead(NamedTuple):
 
 def figures_of(result: PairResult) -> Figures:
     """Take from a result what a watchlist says of it."""
-    zscore, found = result.chosen.zscore, result.cointegration
+    found = result.cointegration
     return Figures(
-        zscore=float(zscore[-1]),
+        zscore=result.zscore,
         half_life_bars=result.half_life_bars,
         pvalue_both=math.nan if found is None else found.pvalue_both,
         required_z=result.required_z,
-        recent_z=zscore[-RECENT_BARS:].copy(),
+        recent_z=result.chosen.zscore[-RECENT_BARS:].copy(),
     )
 
 
@@ -165,7 +165,9 @@ def state_of(
     closes, reason = forming_closes(legs, closed)
     if closes and now_ms > last_current_ms(closed):
         closes, reason = None, "the bar after the last closed one is over"
-    provisional = pairs.provisional_zscore(closed, *closes) if closes else math.nan
+    provisional = math.nan
+    if closes and "zscore_provisional" not in closed.reasons:
+        provisional = pairs.provisional_zscore(closed, *closes)
     if not math.isfinite(provisional):
         why = reason or closed.reasons.get("zscore_provisional", "undefined")
         warnings.append(f"zscore_provisional: {why}")

@@ -95,12 +95,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 def test_leg_that_has_stopped_is_named_and_nothing_is_entered(served: httpx.Client) -> None:
     asked = "symbol_a=AAAUSDT&symbol_b=HALTUSDT&timeframe=1h&window=60&hedge_window=120&bars=300"
     answer = served.get(f"/analytics/pair?{asked}&entry_z=0.5&exit_z=0.1").json()
-    words = "no entry: HALTUSDT has not traded since 2024-01-13 12:00:00 UTC"
-    assert answer["signal_note"] == words
+    stopped = "HALTUSDT has not traded since 2024-01-13 12:00:00 UTC"
+    assert answer["signal_note"] == f"no entry: {stopped}"
     assert answer["signal"] == "flat"
+    assert answer["zscore"] is None
+    assert answer["zscore_provisional"] is None
+    assert set(answer["zscores"].values()) == {None}
+    assert f"zscore: {stopped}" in answer["warnings"]
     series, trades = answer["series"], answer["backtest"]["trades"]
     halted = STILL - HALTED_ROWS
-    # z goes on over the leg that stands still, and nobody may act on it.
+    # The rows' z goes on over the leg that stands still, and nobody may act on it.
     assert max(abs(z) for z in series["zscore"][-halted:]) > 0.5
     assert set(series["position"][-halted:]) == {0}
     assert trades

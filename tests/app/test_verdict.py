@@ -148,7 +148,7 @@ def test_exit_of_the_newest_bar_says_what_to_trade_back(computed: PairResult) ->
         ({"required_z": math.nan, "trades": 11}, "Wait: too few trades here to tell"),
         ({"avg_pnl": -1.0}, "Wait: at entry 2.0 this pair has not paid for 24 bp of costs."),
         (
-            {"signal_note": "no entry: ETCUSDT has not traded since 2024-09-05 03:41:00 UTC"},
+            {"stopped": "ETCUSDT has not traded since 2024-09-05 03:41:00 UTC"},
             "Can't say: ETCUSDT has not traded since 2024-09-05 03:41:00 UTC.",
         ),
     ],

@@ -191,7 +191,7 @@ def ends(result: PairResult, drawn: Drawn, decimals: Decimals = (None, None)) ->
         "a": price_text(_last(result.rows.close_a), decimals[0]),
         "b": price_text(_last(result.rows.close_b), decimals[1]),
         "spread": plain(100 * float(result.chosen.spread[-1]), "+.2f", " %"),
-        "z": signed(float(result.chosen.zscore[-1])),
+        "z": signed(result.zscore),
         "entry": f"{spec.entry_z:.1f}",
         "even": plain(result.break_even_z, ".2f"),
         "need": plain(result.required_z, ".1f"),

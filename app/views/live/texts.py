@@ -105,8 +105,7 @@ class EntryNote(NamedTuple):
 
 def entry_note(result: PairResult) -> EntryNote:
     """What the line below the confirmed z says until the next bar closes."""
-    zscore, spec, side = result.chosen.zscore, result.spec, int(result.position[-1])
-    last = float(zscore[-1])
+    last, spec, side = result.zscore, result.spec, int(result.position[-1])
     if not math.isfinite(last):
         until = wait_words(result)[1:]
         return EntryNote("", until[0] if until else _reason(result, "zscore", "spread"))
@@ -163,7 +162,7 @@ def _day(result: PairResult) -> str:
 
 def _cards(result: PairResult) -> dict[str, str]:
     return {
-        "z": signed(float(result.chosen.zscore[-1])),
+        "z": signed(result.zscore),
         **_break_even(result),
         **_hedge(result),
         **_half_life(result),

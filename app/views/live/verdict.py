@@ -60,7 +60,7 @@ def can_pay(result: PairResult) -> bool:
 
 def verdict(result: PairResult) -> Verdict:
     """What to do now."""
-    zscore, now = float(result.chosen.zscore[-1]), holding_of(result)
+    zscore, now = result.zscore, holding_of(result)
     rule = _rule(result, now)
     unknown = _unknown(result, zscore)
     if unknown:
@@ -77,9 +77,8 @@ def verdict(result: PairResult) -> Verdict:
 
 def _unknown(result: PairResult, zscore: float) -> str:
     """Why nothing can be said; empty where something can."""
-    note = result.signal_note or ""
-    if "not traded" in note:
-        return note.removeprefix("no entry: ")
+    if result.stopped:
+        return result.stopped
     if not math.isfinite(zscore):
         why = result.reasons.get("zscore") or result.reasons.get("spread", "there is no z")
         return "; ".join(wait_words(result)) or why
