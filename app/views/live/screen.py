@@ -291,6 +291,8 @@ def _is_rewritten(desk: Desk, cursor: ClientCursor, closed: Closed) -> bool:
     """Whether rows that the client has drawn are others now."""
     if (cursor.revision_a, cursor.revision_b) == closed.key.revision:
         return False
+    if cursor.last_ms == closed.last_open_ms:
+        return cursor.drawn != _standing(desk, closed, cursor.first_ms).drawn
     drawn = Drawn(cursor.first_ms, cursor.last_ms)
     now: int = desk.pairs.shown(closed, ("print", drawn), lambda result: print_of(result, drawn))
     return cursor.drawn != now
