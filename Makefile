@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE =
 
 run: $(VENV)/.compiled
 	@# What only jobs need is compiled beside the desk's first minutes, before there is history to scan.
-	@[ -e $(VENV)/.compiled-all ] || $(PY) -m ingest compile >/dev/null 2>&1 &
+	@$(MAKE) -s $(VENV)/.compiled-jobs >/dev/null 2>&1 &
 	@# gunicorn reads this one itself, before our settings, and would answer with a traceback.
 	@case "$$WEB_CONCURRENCY" in *[!0-9]*) \
 	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac
@@ -29,7 +29,7 @@ run: $(VENV)/.compiled
 
 # Five files at a time on two cores, in order: what waits longest comes first, and all else is
 # computed beside it.
-test: $(VENV)/.compiled-all chromium postgres redis
+test: $(VENV)/.compiled-tests chromium postgres redis
 	$(PY) -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev
@@ -94,11 +94,14 @@ $(VENV)/.compiled: $(wildcard core/*.py) $(VENV)/.installed
 	@# A bad setting is for the start itself to explain.
 	@if $(PY) -c "import wsgi; wsgi.server.extensions['pairdesk'].kernels.warm_up()" >/dev/null 2>&1; then touch $@; fi
 
+$(VENV)/.compiled-jobs: $(VENV)/.compiled
+	@if $(PY) -m ingest compile; then touch $@; fi
+
 # Once before the tests, on a core each: the kernels of jobs, and all tests' bytecode, which each of five
 # processes would make for itself.
-$(VENV)/.compiled-all: $(VENV)/.installed-dev $(VENV)/.compiled
+$(VENV)/.compiled-tests: $(VENV)/.installed-dev $(VENV)/.compiled
 	@echo "Compiling what the tests need"
-	@$(PY) -m ingest compile >/dev/null 2>&1 & $(PY) -m pytest --collect-only -q >/dev/null 2>&1; wait
+	@$(MAKE) -s $(VENV)/.compiled-jobs >/dev/null 2>&1 & $(PY) -m pytest --collect-only -q >/dev/null 2>&1; wait
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
