@@ -82,16 +82,17 @@ def explain_missing(
     reasons = {
         name: chosen[name] for name in ("spread", "zscore", "break_even_z") if name in chosen
     }
-    if result.stopped:
-        reasons |= dict.fromkeys(("zscore", "zscore_provisional"), result.stopped)
     for hedge, of_hedge in why.items():
         for name in ("hedge_ratio", "intercept"):
             if name in of_hedge:
                 reasons[f"{name}.{hedge}"] = of_hedge[name]
-        if "zscore" in of_hedge or result.stopped:
-            reasons[f"zscores.{hedge}"] = result.stopped or of_hedge["zscore"]
+        if "zscore" in of_hedge:
+            reasons[f"zscores.{hedge}"] = of_hedge["zscore"]
         if math.isnan(result.hedges[hedge].effectiveness):
             reasons[f"hedge_effectiveness.{hedge}"] = why_no_effectiveness(spec, course)
+    if result.stopped:
+        held_back = ("zscore", "zscore_provisional", *(f"zscores.{hedge}" for hedge in why))
+        reasons |= dict.fromkeys(held_back, result.stopped)
     if math.isnan(result.kalman_stderr[-1]):
         reasons["hedge_ratio.kalman_stderr"] = why["kalman"].get(
             "break_even_z", "the filter's errors are too persistent for a band"
