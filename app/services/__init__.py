@@ -20,8 +20,9 @@ from app.services.sessions import Sessions
 from app.services.shared import SharedAnswers, SharedStore
 from app.services.status import StatusService, take_stock
 from app.services.trends import TrendService
+from app.services.turns import SCREENS_A_S, SCREENS_AT_ONCE, Turns
 from app.services.watchlist import WatchlistService
-from app.services.web import SCREENS_A_S, SCREENS_AT_ONCE, TickTimes, Turns, WebProcesses
+from app.services.web import TickTimes, WebProcesses
 from app.services.worth import WorthService
 from core.settings import Settings
 from ingest.store.desk_book import DeskBook

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from core.bars import STEP_BACK_MS, flat_bar, fold_trades
-from core.timeframes import SECOND_MS
+from core.timeframes import DAY_MS, SECOND_MS
 from core.types import Bar, Trade
 
-LONGEST_SILENCE_MS = 86_400_000
+LONGEST_SILENCE_MS = DAY_MS
 """A market that is silent for longer stands still: it has no bars of that time, and two lines of a
 file make no millions."""
 

@@ -10,7 +10,7 @@ import pytest
 from dash import Dash, no_update
 
 from app.services import Desk
-from app.services.web import Turns
+from app.services.turns import Turns
 from app.views.links import read_query
 from app.views.live.callbacks import load_newer, load_screen
 from app.views.live.client_cursor import ClientCursor, read_cursor
