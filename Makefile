@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE =
 
 run: $(VENV)/.compiled
 	@# What only jobs need is compiled beside the desk's first minutes, before there is history to scan.
-	@$(MAKE) -s $(VENV)/.compiled-jobs >/dev/null 2>&1 &
+	@nice -n 10 $(MAKE) -s $(VENV)/.compiled-jobs >/dev/null 2>&1 &
 	@# gunicorn reads this one itself, before our settings, and would answer with a traceback.
 	@case "$$WEB_CONCURRENCY" in *[!0-9]*) \
 	  echo "WEB_CONCURRENCY='$$WEB_CONCURRENCY' is not usable; allowed: a whole number from 1 to 64" >&2; exit 78;; esac

@@ -207,7 +207,6 @@ def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) 
 
 def _compile(settings: Settings, environ: MutableMapping[str, str]) -> int:
     _keep_kernels(settings, environ)
-    os.nice(NICE)
     from ingest.analysis.warming import compile_kernels
 
     compile_kernels()
