@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, FileIO, RawIOBase
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal, cast
 
 from core.errors import ImportFileError
@@ -30,6 +30,8 @@ REPORT_LINES = 8_192
 _NAME = re.compile(
     r"(?P<symbol>.+)-(?P<kind>[A-Za-z0-9]+)-\d{4}-\d{1,2}(-\d{1,2})?\.(csv|zip)", re.IGNORECASE
 )
+_CONTRACT = re.compile(r".+(_PERP|_\d{6}|-\d{6}-.+)")
+"""Coin-margined, dated and option contracts; a name of spot has no such end."""
 _EXAMPLES = (
     "BTCUSDT-1h-2024-01.csv, BTCUSDT-1m-2024-01-05.zip or BTCUSDT-aggTrades-2024-01-05.zip do"
 )
@@ -95,10 +97,11 @@ def describe(path: Path, symbol: str | None = None, timeframe: str | None = None
             f"{path}: the name must tell what is inside, as {_EXAMPLES}; of another CSV with a"
             " heading say it with --symbol and --timeframe"
         )
-    folders = [part.lower() for part in path.absolute().parent.parts]
-    if "futures" in folders and {"um", "cm"} & set(folders):
+    if _is_of_futures(path.absolute()):
         raise ImportFileError(f"{path}: lies in a folder of futures dumps; only spot is imported")
     name, kind = _checked(path, named[0]), named[1]
+    if _CONTRACT.fullmatch(name):
+        raise ImportFileError(f"{path}: {name} is a futures or options contract, not spot")
     if kind == "aggTrades":
         return DumpFile(path, name, "aggTrades", None)
     if kind not in TIMEFRAMES:
@@ -113,6 +116,11 @@ def _named(name: str) -> tuple[str, str] | None:
     """Symbol and kind that a name tells after Binance's fashion."""
     match = _NAME.fullmatch(name)
     return None if match is None else (match["symbol"].upper(), match["kind"])
+
+
+def _is_of_futures(path: PurePath) -> bool:
+    folders = {part.lower() for part in path.parent.parts}
+    return "futures" in folders and bool({"um", "cm"} & folders)
 
 
 def _checked(path: Path, symbol: str) -> str:
@@ -222,8 +230,10 @@ def _member(dump: DumpFile, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise ImportFileError(f"{dump.path}: the zip is encrypted")
     if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ImportFileError(f"{dump.path}: the zip is packed by a method that dumps don't use")
-    inside = _named(PurePosixPath(names[0]).name)
-    if inside is not None and inside != (dump.symbol, dump.what):
+    held_path = PurePosixPath(names[0].replace("\\", "/"))  # some of Windows' zips
+    inside = _named(held_path.name)
+    is_foreign = inside is not None and inside != (dump.symbol, dump.what)
+    if is_foreign or (dump.is_dump and _is_of_futures(held_path)):
         raise ImportFileError(f"{dump.path}: the zip holds {names[0]!r}, which is another thing")
     return members[0]
 

@@ -24,7 +24,7 @@ from ingest.files.judging import (
     KnownPrice,
     TradeJudge,
 )
-from ingest.files.rows import DUMP_COLUMNS, BadLine, Columns, is_trade_heading, kline_columns
+from ingest.files.rows import DUMP_COLUMNS, BadLine, Columns, is_note, is_trade_heading, kline_columns
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult, RefusedFile, iso_time
 from ingest.store import gaps, imports, market
@@ -148,6 +148,11 @@ class _FileImport:
                 f"{self._dump.path}: only {account.taken:,} rows would be taken:"
                 f" {account.words()}; nothing of it was imported"
             )
+        if self._dump.is_dump and isinstance(judge, KlineJudge) and judge.is_in_contracts:
+            raise ImportFileError(
+                f"{self._dump.path}: its volumes are contracts and coins, as those of coin-margined"
+                " futures: another market; nothing of it was imported"
+            )
         return judge
 
     def _judged(self, total: int, denied_line: int = 0) -> Judge:
@@ -165,6 +170,8 @@ class _FileImport:
         heading = None
         for number, line in read_lines(self._dump, on_bytes):
             with self._naming(number):
+                if number == 1 and not self._dump.is_dump and is_note(line):
+                    continue
                 if columns is None:
                     columns = kline_columns(line, self._dump.symbol, self._dump.is_dump)
                     if columns is not None:

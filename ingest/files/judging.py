@@ -192,6 +192,16 @@ class KlineJudge:
         self._now_ms = now_ms
         self._seen = SeenRows(MAX_SLOTS // _PAGE + 2)
         self._known = KnownPrice(0, 0.0)
+        self._are_contracts = True
+        self._contract_prices: set[float] = set()
+
+    @property
+    def is_in_contracts(self) -> bool:
+        """Whether every bar that was traded has volumes of coin-margined futures.
+
+        Made-up volumes that are all the same may seem to; prices that they tell do not move.
+        """
+        return self._are_contracts and len(self._contract_prices) > 1
 
     def judge(self, number: int, line: bytes, columns: Columns) -> Bar | None:
         """Give the bar of a row that is taken.
@@ -228,6 +238,11 @@ class KlineJudge:
         if found == "other":
             raise BadLine("the open time does not rise, and another row of it says otherwise")
         self._known = KnownPrice(opens, bar.close)
+        if bar.volume and self._are_contracts:
+            price = rows.contract_price(bar)
+            self._are_contracts = price is not None
+            if price is not None and len(self._contract_prices) < 2:
+                self._contract_prices.add(price)
         account.take(opens, opens + length, bar.open, bar.close)
         self.first_row.take(number, account.taken)
         return bar

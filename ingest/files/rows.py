@@ -22,7 +22,9 @@ _FUTURES_KLINES = (
     b"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,"
     b"taker_buy_quote_volume,ignore"
 )
-"""The heading of futures dumps, to the letter; spot dumps have none."""
+"""The heading of futures dumps; spot dumps have none."""
+_CONTRACT_USD = (10, 100)
+"""What a contract of coin-margined futures is worth."""
 _NAMES = {
     "open_time": ("opentime", "time", "timestamp", "unix", "unixtime", "datetime", "date"),
     "open": ("open", "openprice"),
@@ -78,7 +80,7 @@ def kline_columns(first: bytes, symbol: str, is_dump: bool) -> Columns | None:
     cells = [cell.strip().strip(b'"') for cell in first.split(b",")]
     if re.match(rb"[+-]?[0-9]", cells[0]):
         return None
-    if is_dump and b",".join(cells) == _FUTURES_KLINES:
+    if is_dump and b",".join(cells).lower() == _FUTURES_KLINES:
         raise BadLine(
             "the heading is that of Binance's futures dumps, spot dumps have none; if it is spot"
             " all the same, say so with --symbol and --timeframe"
@@ -100,6 +102,23 @@ def kline_columns(first: bytes, symbol: str, is_dump: bool) -> Columns | None:
     if lacking:
         raise BadLine(f"not a number, nor a heading: it names no {', '.join(lacking)}")
     return Columns(is_dump, len(cells), **found)
+
+
+def is_note(first: bytes) -> bool:
+    """Tell a first line that is about the file, not of it: a link, `sep=,`, a remark."""
+    return first.startswith(b"#") or b"," not in first.strip(b",")
+
+
+def contract_price(bar: Bar) -> float | None:
+    """The mean price if the volume counts contracts and the quote volume coins; else None.
+
+    So have it the klines of coin-margined futures, which may have neither heading nor folder.
+    """
+    for contract in _CONTRACT_USD if bar.quote_volume else ():
+        price = contract * bar.volume / bar.quote_volume
+        if bar.low * 0.999 <= price <= bar.high * 1.001:  # volumes are rounded
+            return price
+    return None
 
 
 def is_trade_heading(first: bytes) -> bool:

@@ -123,6 +123,8 @@ def test_futures_never_come_under_a_spot_name(
 ) -> None:
     with pytest.raises(ImportFileError, match=r"line 1: the heading is that of .*futures"):
         load(save("BTCUSDT-1h-2024-01.csv", [FUTURES_KLINES, hour(0)]))
+    with pytest.raises(ImportFileError, match=r"line 1: the heading is that of .*futures"):
+        load(save("BTCUSDT-1h-2024-01.csv", [FUTURES_KLINES.upper(), hour(0)]))
     seven = aggregate(0, DAY).rsplit(",", 1)[0]
     with pytest.raises(ImportFileError, match=r"line 1: 7 columns .*another market"):
         load(save("BTCUSDT-aggTrades-2024-01-05.csv", [seven]))
@@ -131,7 +133,52 @@ def test_futures_never_come_under_a_spot_name(
     (folder / "BTCUSDT-1h-2024-01.csv").write_text(hour(0))
     with pytest.raises(ImportFileError, match="folder of futures dumps"):
         load(folder / "BTCUSDT-1h-2024-01.csv")
+    inside = {"data/futures/um/daily/BTCUSDT-1h-2024-01.csv": hour(0)}
+    with pytest.raises(ImportFileError, match="which is another thing"):
+        load(pack(tmp_path / "BTCUSDT-1h-2024-01.zip", inside))
+    for contract in ("BTCUSD_PERP", "BTCUSDT_240329", "BTC-240329-50000-C"):
+        with pytest.raises(ImportFileError, match=f"{contract} is a futures or options contract"):
+            load(save(f"{contract}-1h-2024-01.csv", [hour(0)]))
     assert reader.symbols() == []
+
+
+@pytest.mark.parametrize("contract_usd", [10, 100])
+def test_volumes_in_contracts_give_coin_margined_futures_away(
+    load: Load, save: Save, reader: Reader, contract_usd: int
+) -> None:
+    def row(number: int, price: float, volume: float, quote_volume: float) -> str:
+        cells = hour(number, price).split(",")
+        cells[5], cells[7], cells[9] = f"{volume:.8f}", f"{quote_volume:.8f}", "0"
+        return ",".join(cells)
+
+    prices = [7.0, 7.05, 7.1]
+    volumes = [(number, p, 900, 900 * contract_usd / p) for number, p in enumerate(prices)]
+    contracts = [row(*each) for each in volumes]
+    still = row(3, 7.1, 0, 0)
+    with pytest.raises(ImportFileError, match="coin-margined futures: another market"):
+        load(save("LINKUSDT-1h-2024-01.csv", [*contracts, still]))
+    assert reader.symbols() == []
+    # One bar of spot tells that it is none; so do volumes that say nothing of any price.
+    load(save("LINKUSDT-1h-2024-01.csv", [*contracts, hour(3, 7.1)]))
+    load(save("TESTUSDT-1h-2024-01.csv", [row(n, contract_usd, 1, 1) for n in range(3)]))
+    assert opens(reader, "LINKUSDT") == [0, 1, 2, 3]
+    assert opens(reader, "TESTUSDT") == [0, 1, 2]
+
+
+def test_a_zip_made_on_windows_holds_the_file_of_its_name(
+    load: Load, tmp_path: Path, reader: Reader
+) -> None:
+    load(pack(tmp_path / "BTCUSDT-1h-2024-01.zip", {"data\\BTCUSDT-1h-2024-01.csv": hour(0)}))
+    assert opens(reader) == [0]
+
+
+@pytest.mark.parametrize("note", ["https://www.CryptoDataDownload.com", "sep=,", "# mine, all"])
+def test_a_line_above_the_heading_that_is_about_the_file_is_passed_over(
+    load: Load, save: Save, reader: Reader, note: str
+) -> None:
+    lines = [note, "time,open,high,low,close", f"{DAY},100,110,90,105"]
+    load(save("my prices.csv", lines), symbol="BTCUSDT", timeframe="1h")
+    assert opens(reader) == [0]
 
 
 @pytest.mark.parametrize(
