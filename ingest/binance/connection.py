@@ -234,7 +234,7 @@ class Connection:
                 self._last_trade_at = clock()
                 if not self.first_trade.is_set():
                     self.first_trade.set()
-            elif arrived is not None:
+            elif arrived is not None and not self.replace.is_set():
                 _log.info("server is shutting down", host=host_name(self.host))
                 self.replace.set()
 

@@ -24,7 +24,14 @@ from ingest.files.judging import (
     KnownPrice,
     TradeJudge,
 )
-from ingest.files.rows import DUMP_COLUMNS, BadLine, Columns, is_note, is_trade_heading, kline_columns
+from ingest.files.rows import (
+    DUMP_COLUMNS,
+    BadLine,
+    Columns,
+    is_note,
+    is_trade_heading,
+    kline_columns,
+)
 from ingest.files.seconds import second_bars
 from ingest.files.summary import ImportResult, RefusedFile, iso_time
 from ingest.store import gaps, imports, market

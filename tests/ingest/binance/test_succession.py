@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.fake_stream import (
     HOUR,
@@ -143,6 +144,23 @@ def test_a_second_shutdown_soon_after_the_first_finds_no_delay(exchange: FakeExc
             await exchange.time.advance(6.0)
 
     play(exchange.stream(), script)
+
+
+def test_a_server_that_says_over_and_over_that_it_shuts_down_fills_no_log(
+    exchange: FakeExchange,
+) -> None:
+    async def script() -> None:
+        await exchange.time.settle()
+        for trade_id in range(10):
+            exchange.sockets[0].feed(frame(trade_id))
+            await exchange.time.advance(10.0)
+        exchange.sockets[0].feed(*[SHUTDOWN] * 50)
+        await exchange.time.settle()
+        assert len(exchange.sockets) == 2
+
+    with capture_logs() as lines:
+        play(exchange.stream(), script)
+    assert [line["event"] for line in lines].count("server is shutting down") == 1
 
 
 @pytest.mark.parametrize("closes_after_s", [None, 0.1])
