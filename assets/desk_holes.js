@@ -1,39 +1,48 @@
-/* Stretches without bars: hatched over all charts, and what a z that is not there waits for. It is reached
-   as window.pairdesk.holes. */
+/* Stretches without bars, and since when a leg has stopped: hatched over all charts, and what a z that is
+   not there waits for. It is reached as window.pairdesk.holes. */
 (function () {
   "use strict";
 
   const span = () => window.pairdesk.span;
 
-  /** Stretches without a bar of a leg are hatched over all charts; the newest says how much. */
+  /** Stretches without a bar of a leg are hatched over all charts; the newest says how much. So is the
+      time since a leg has stopped. */
   function drawn(plot, ends) {
     const whole = span().wholeOf(plot);
     const { xaxis: x, yaxis: first, yaxis2: second, yaxis4: last } = plot._fullLayout;
     const [from, to] = span().inView(plot);
     const parts = [];
-    let note = "";
-    for (const [begin, end] of missing(plot)) {
-      const [left, right] = [whole.first + begin * whole.step, whole.first + end * whole.step]
-        .map((moment) => x._offset + x.l2p(Math.min(to, Math.max(from, moment))));
+    const hatch = (...moments) => {
+      const [left, right] = moments.map((moment) => x._offset + x.l2p(Math.min(to, Math.max(from, moment))));
       if (right > left) {
         parts.push(`<rect class="hole" x="${left.toFixed(1)}" y="${first._offset}" width="${Math.max(2, right - left).toFixed(1)}" height="${last._offset + last._length - first._offset}"/>`);
+      }
+      return [left, right];
+    };
+    const end = whole.last + whole.step;
+    const stopped = ends && ends.stopped ? ends.stopped : end;
+    hatch(stopped, end);
+    let note = "";
+    for (const [begin, after] of missing(plot)) {
+      const [left, right] = hatch(whole.first + begin * whole.step, Math.min(stopped, whole.first + after * whole.step));
+      if (right > left) {
         const isRight = left - x._offset > x._length / 2;
-        const count = end - begin;
+        const count = after - begin;
         note = `<text class="t" x="${(isRight ? left - 6 : right + 6).toFixed(1)}" y="${second._offset + 8}" text-anchor="${isRight ? "end" : "start"}">` +
           `${count.toLocaleString("en-US")} ${count === 1 ? "bar" : "bars"} missing</text>`;
       }
     }
     const hatched = parts.length ? `${HATCH}${parts.join("")}${note}` : "";
-    return hatched + countdown(plot, whole, (ends && ends.waits) || []);
+    return hatched + countdown(plot, Math.min(stopped, whole.last), (ends && ends.waits) || []);
   }
 
-  /** What z waits for, and how long, beside its newest place. */
-  function countdown(plot, whole, words) {
+  /** What z waits for, and how long, beside where it ends. */
+  function countdown(plot, moment, words) {
     const { xaxis: x, yaxis3: axis } = plot._fullLayout;
-    const place = x._offset + Math.min(x._length, Math.max(0, x.l2p(whole.last)));
+    const place = x._offset + Math.min(x._length, Math.max(0, x.l2p(moment)));
     const isRight = place - x._offset > x._length / 2;
     return words.map((line, row) => `<text class="${row ? "m" : "t strong"}" x="${(isRight ? place - 6 : place + 6).toFixed(1)}" ` +
-      `y="${axis._offset + 10 + 14 * row}" text-anchor="${isRight ? "end" : "start"}">${line}</text>`).join("");
+      `y="${axis._offset + 10 + 14 * row}" text-anchor="${isRight ? "end" : "start"}">${window.pairdesk.overlay.escaped(line)}</text>`).join("");
   }
 
   const HATCH = '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">' +

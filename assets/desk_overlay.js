@@ -198,6 +198,6 @@
   }
 
   window.pairdesk = Object.assign(window.pairdesk || {}, {
-    overlay: { draw, again: () => again(), axisOf, said: (what) => saidNow[what] },
+    overlay: { draw, again: () => again(), axisOf, escaped, said: (what) => saidNow[what] },
   });
 })();

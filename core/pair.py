@@ -17,10 +17,10 @@ from core.reasons import (
     SPREAD_STILL,
     explain_missing,
     name_breaks,
+    stopped_leg,
     why_no_correlation,
     why_no_effectiveness,
     why_no_entry,
-    why_stopped,
     why_undefined,
 )
 from core.regression import full_sample_ols
@@ -102,7 +102,7 @@ def analyse_pair(
     if why_never:
         reasons["required_z"] = reasons.get("backtest", why_never)
     told = half_life(chosen.held_out)
-    stopped = why_stopped(spec, ready.rows, ready.given, listing)
+    stopped = stopped_leg(spec, ready.rows, ready.given, listing)
     result = PairResult(
         spec=spec,
         history_start_ms=plan.history_start_ms,

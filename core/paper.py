@@ -93,6 +93,8 @@ class Position(NamedTuple):
 
     side: Side | None
     entry_time_ms: int | None
+    next_fill_ms: int | None
+    """Open of the bar at which what the last close decided is filled; None where nothing waits."""
     quantity_a: float
     quantity_b: float
     mark_a: float
@@ -308,6 +310,7 @@ def position_of(spec: PairSpec, state: PaperState) -> Position:
     return Position(
         side=_side(book.side) if is_held else None,
         entry_time_ms=_time(spec, state.since_ms, book.entry_row) if is_held else None,
+        next_fill_ms=_time(spec, state.since_ms, book.rows) if book.target != book.side else None,
         quantity_a=book.quantity_a if is_held else 0.0,
         quantity_b=book.quantity_b if is_held else 0.0,
         mark_a=book.mark_a,

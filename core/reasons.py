@@ -11,7 +11,15 @@ from core.hedges import Course
 from core.pair_spec import Hedge, PairSpec
 from core.regression import CHANGE_ROWS, changes
 from core.signals import Conditions, last_traded
-from core.types import BoolArray, FloatArray, Listing, PairResult, PairRows, is_listed
+from core.types import (
+    BoolArray,
+    FloatArray,
+    Listing,
+    PairResult,
+    PairRows,
+    Stopped,
+    is_listed,
+)
 
 NO_BAR = "the last bar is missing or incomplete in one leg"
 TOO_SHORT = "too few stored bars to fill the windows"
@@ -92,7 +100,7 @@ def explain_missing(
             reasons[f"hedge_effectiveness.{hedge}"] = why_no_effectiveness(spec, course)
     if result.stopped:
         held_back = ("zscore", "zscore_provisional", *(f"zscores.{hedge}" for hedge in why))
-        reasons |= dict.fromkeys(held_back, result.stopped)
+        reasons |= dict.fromkeys(held_back, result.stopped.words)
     if math.isnan(result.kalman_stderr[-1]):
         reasons["hedge_ratio.kalman_stderr"] = why["kalman"].get(
             "break_even_z", "the filter's errors are too persistent for a band"
@@ -137,10 +145,12 @@ def name_breaks(spec: PairSpec, rows: PairRows, breaks: BoolArray) -> dict[str, 
     return {"breaks": f"{', '.join(told)}: no window, fit or position reaches over it"}
 
 
-def why_stopped(spec: PairSpec, rows: PairRows, given: Conditions, listing: Listing) -> str:
-    """Which leg has stopped by the last row, and since when; "" where both trade."""
+def stopped_leg(
+    spec: PairSpec, rows: PairRows, given: Conditions, listing: Listing
+) -> Stopped | None:
+    """Which leg has stopped by the last row, and since when; None where both trade."""
     if not given.halted[-1]:
-        return ""
+        return None
     legs = zip(
         (spec.symbol_a, spec.symbol_b),
         last_traded(rows),
@@ -151,15 +161,17 @@ def why_stopped(spec: PairSpec, rows: PairRows, given: Conditions, listing: List
     symbol, time_ms, status = min(legs, key=lambda leg: (is_listed(leg[2]), leg[1]))
     listed = "" if is_listed(status) else f" (listed as {status})"
     if time_ms < 0:
-        return f"{symbol} has not traded in these rows{listed}"
-    moment = datetime.fromtimestamp((time_ms + spec.timeframe_ms) / 1000, UTC)
-    return f"{symbol} has not traded since {moment:%Y-%m-%d %H:%M:%S} UTC{listed}"
+        since_ms, since = int(rows.open_time_ms[0]), "in these rows"
+    else:
+        since_ms = time_ms + spec.timeframe_ms
+        since = f"since {datetime.fromtimestamp(since_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return Stopped(symbol, since_ms, f"{symbol} has not traded {since}{listed}")
 
 
-def why_no_entry(stopped: str, hedge_ratio: float) -> str | None:
+def why_no_entry(stopped: Stopped | None, hedge_ratio: float) -> str | None:
     """Why nothing is entered at the last row, whatever its z is; None where something may be."""
     if stopped:
-        return f"no entry: {stopped}"
+        return f"no entry: {stopped.words}"
     if hedge_ratio <= 0.0:
         return (
             f"no entry: the hedge ratio {hedge_ratio:.4g} is not positive, "

@@ -179,6 +179,16 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A leg that has not traded for long, or is listed as not trading."""
+
+    symbol: str
+    since_ms: int
+    """Close of the last bar that it traded in; the first row where it never did."""
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subwindows:
     """How many equal parts of the rows pass a test by themselves."""
 
@@ -346,8 +356,8 @@ class PairResult:
     reasons: dict[str, str]
     wait: Wait | None = None
     """What z waits for where there is none; nothing where more bars would not help."""
-    stopped: str = ""
-    """Which leg has not traded for long, and since when; nothing where both trade."""
+    stopped: Stopped | None = None
+    """The leg that has not traded for long; None where both trade."""
 
     @property
     def zscore(self) -> float:

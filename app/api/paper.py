@@ -36,6 +36,10 @@ PositionAnswer = Schema.from_dict(
         "born": moment("open time of its first bar"),
         "side": choice(SIDES, "null while nothing is held", null=True),
         "entry_time": moment(null=True),
+        "next_fill": moment(
+            "open of the bar at which the last close's decision is filled; null while none waits",
+            null=True,
+        ),
         **{name: number() for name in ("quantity_a", "quantity_b", "mark_a", "mark_b")},
         "pnl_open": number("net of what its entry cost"),
         "pnl_realised": number("net of all four fills of each closed trip"),
@@ -168,5 +172,6 @@ def _position(rule: StoredRule, position: Position) -> dict[str, Any]:
         "timeframe": pair.timeframe,
         "born": iso(rule.born_ms),
         "entry_time": iso(told.pop("entry_time_ms")),
+        "next_fill": iso(told.pop("next_fill_ms")),
         **told,
     }

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from app.services.looks import STATUS_LOOK_MS, TICK_LOOK_MS, SharedLook, SharedLooks
+from core.timeframes import DAY_MS
 from ingest.store.reader import Decided, Reader, StoredEpisode
 from ingest.store.rules import StoredRule
 
 NEWEST = 50
 """Episodes that a page is told of by itself; the history has the rest."""
+COUNTED_MS = 30 * DAY_MS
 MOST_QUESTIONS = 64
 WHY_BARS = 40
 
@@ -20,6 +22,14 @@ class Page(NamedTuple):
     symbols: tuple[str, str] | None = None
     before: int | None = None
     limit: int = 20
+
+
+class History(NamedTuple):
+    """A page of the history, newest first, with one episode more where it goes on."""
+
+    episodes: tuple[StoredEpisode, ...]
+    lately: int
+    """How many of its kind and pair fired within `COUNTED_MS`."""
 
 
 class Judged(NamedTuple):
@@ -43,9 +53,9 @@ class FoundService:
     def __init__(
         self, reader: Reader, now_ms: Callable[[], int], monotonic: Callable[[], float]
     ) -> None:
-        self._reader = reader
+        self._reader, self._now_ms = reader, now_ms
         self._newest = SharedLook(self._read_newest, now_ms, TICK_LOOK_MS, monotonic)
-        self._pages = SharedLooks[Page, tuple[StoredEpisode, ...]](
+        self._pages = SharedLooks[Page, History](
             lambda page: SharedLook(
                 lambda: self._read_page(page), now_ms, STATUS_LOOK_MS, monotonic
             ),
@@ -68,8 +78,8 @@ class FoundService:
         """
         return self._newest.value()
 
-    def page(self, page: Page) -> tuple[StoredEpisode, ...]:
-        """One page of the history, newest first, and one episode more where it goes on."""
+    def page(self, page: Page) -> History:
+        """One page of the history, and how much of the kind fired lately."""
         return self._pages.value(page)
 
     def judged(self, subject: Subject) -> Judged:
@@ -79,14 +89,18 @@ class FoundService:
     def _read_newest(self) -> tuple[StoredEpisode, ...]:
         return tuple(self._reader.alerts(limit=NEWEST))
 
-    def _read_page(self, page: Page) -> tuple[StoredEpisode, ...]:
-        return tuple(
-            self._reader.alerts(
-                kind=page.kind,
-                symbols=page.symbols,
-                before_id=page.before,
-                limit=page.limit + 1,
-            )
+    def _read_page(self, page: Page) -> History:
+        since_ms = self._now_ms() - COUNTED_MS
+        return History(
+            tuple(
+                self._reader.alerts(
+                    kind=page.kind,
+                    symbols=page.symbols,
+                    before_id=page.before,
+                    limit=page.limit + 1,
+                )
+            ),
+            self._reader.count_alerts(page.kind, page.symbols, since_ms),
         )
 
     def _read_judged(self, subject: Subject) -> Judged:

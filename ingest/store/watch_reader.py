@@ -136,12 +136,15 @@ class ChannelTest(NamedTuple):
     error: str | None
 
 
+_OF_RULES = (
+    "FROM episodes JOIN rule_versions"
+    " ON rule_versions.rule_id = episodes.rule_id AND rule_versions.version = episodes.version"
+)
 _EPISODE = (
     "SELECT episodes.id, episodes.rule_id, episodes.version, direction, start_ms, end_ms,"
     " episodes.state, outcome, value_at_start, value_peak, value_at_end, words, told_ms,"
     " acknowledged_by, acknowledged_ms, late, revised, kind, symbol_a, symbol_b, timeframe,"
-    " born_ms, values_at_start FROM episodes JOIN rule_versions"
-    " ON rule_versions.rule_id = episodes.rule_id AND rule_versions.version = episodes.version"
+    f" born_ms, values_at_start {_OF_RULES}"
 )
 _DECIDED = "version, open_time_ms, shown, words, judged_values, eventful, late"
 
@@ -194,25 +197,10 @@ class WatchReader(ReadConnections):
         still_open : those that have not resolved.
         before_id : the last id of the page before; the next page begins after it.
         """
-        where, values = ["1 = 1"], list[Any]()
-        for condition, value in (
-            ("episodes.rule_id = ?", rule_id),
-            ("kind = ?", kind),
-            ("start_ms >= ?", since_ms),
-            ("episodes.id < ?", before_id),
-        ):
-            if value is not None:
-                where.append(condition)
-                values.append(value)
-        if symbols is not None:
-            legs = "/".join(symbols)
-            where.append(
-                "((symbol_a = ? AND symbol_b = ?) OR (kind = 'radar' AND direction IN (?, ?)))"
-            )
-            values += [*symbols, f"long_spread:{legs}", f"short_spread:{legs}"]
+        where, values = _asked(rule_id, kind, symbols, since_ms, before_id)
         if still_open:
-            where.append("episodes.state <> 'resolved'")
-        sql = f"{_EPISODE} WHERE {' AND '.join(where)} ORDER BY episodes.id DESC LIMIT ?"
+            where += " AND episodes.state <> 'resolved'"
+        sql = f"{_EPISODE} {where} ORDER BY episodes.id DESC LIMIT ?"
         with self._reading() as connection:
             rows: Sequence[Any] = run(connection, sql, *values, int(limit)).all()
             sent = defaultdict(list)
@@ -225,6 +213,13 @@ class WatchReader(ReadConnections):
                 ):
                     sent[episode_id].append(Sent(*columns))
         return [_episode(row, sent[row[0]]) for row in rows]
+
+    def count_alerts(self, kind: str | None, symbols: tuple[str, str] | None, since_ms: int) -> int:
+        """How many episodes of a kind and pair fired at or after a time."""
+        where, values = _asked(None, kind, symbols, since_ms, None)
+        with self._reading() as connection:
+            (found,) = run(connection, f"SELECT COUNT(*) {_OF_RULES} {where}", *values).one()
+        return int(found)
 
     def alert(self, episode_id: int) -> StoredEpisode | None:
         """One episode."""
@@ -374,6 +369,33 @@ class WatchReader(ReadConnections):
                 int(since_ms),
             ).all()
         return [(row[0], row[1]) for row in rows]
+
+
+def _asked(
+    rule_id: int | None,
+    kind: str | None,
+    symbols: tuple[str, str] | None,
+    since_ms: int | None,
+    before_id: int | None,
+) -> tuple[str, list[Any]]:
+    """The condition that picks episodes, and its values; None where any will do."""
+    where, values = ["1 = 1"], list[Any]()
+    for condition, value in (
+        ("episodes.rule_id = ?", rule_id),
+        ("kind = ?", kind),
+        ("start_ms >= ?", since_ms),
+        ("episodes.id < ?", before_id),
+    ):
+        if value is not None:
+            where.append(condition)
+            values.append(value)
+    if symbols is not None:
+        legs = "/".join(symbols)
+        where.append(
+            "((symbol_a = ? AND symbol_b = ?) OR (kind = 'radar' AND direction IN (?, ?)))"
+        )
+        values += [*symbols, f"long_spread:{legs}", f"short_spread:{legs}"]
+    return f"WHERE {' AND '.join(where)}", values
 
 
 def _episode(row: Any, sent: Sequence[Sent]) -> StoredEpisode:

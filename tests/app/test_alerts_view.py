@@ -227,6 +227,45 @@ def test_all_paper_is_one_book_with_its_largest_leg_and_it_says_when_a_bar_was_j
     assert f"judged {at}, {after_s:.0f} s after its bar" in words
 
 
+def test_paper_that_waits_for_its_fill_says_at_which_open(clocked: Clocked) -> None:
+    clocked.rule(paper=True)
+
+    def row() -> tuple[str, str]:
+        opens = datetime.fromtimestamp((clocked.last_ms + MINUTE) / 1_000, UTC).strftime("%H:%M")
+        return text_of(parts(clocked.desk, Asked())["alerts-watchlist"]), opens
+
+    clocked.close()
+    clocked.close(0.03)
+    words, opens = row()
+    assert f" fills {opens} " in words, "its entry is decided, and not yet filled"
+    clocked.close()
+    words, _ = row()
+    assert " fills " not in words
+    (position,) = clocked.desk.alerts.record().positions.values()
+    assert f" {position.pnl_open:+.1f} ".replace("-", "−") in words
+    clocked.close(-0.03)
+    words, opens = row()
+    assert f", leaves {opens} " in words
+
+
+def test_history_says_how_much_of_what_is_asked_for_fired_in_30_days(clocked: Clocked) -> None:
+    clocked.rule()
+    clocked.close()
+    clocked.close(0.03)
+
+    def heading(**given: str) -> str:
+        shown = parts(clocked.desk, read_asked(given))["alerts-history"]
+        return text_of(shown).split(" all ")[0].strip()
+
+    assert heading() == "History 1 in 30 days"
+    assert heading(kind="data") == "History 0 in 30 days"
+    assert heading(pair="ETHUSDT/BTCUSDT") == "History 0 in 30 days"
+    assert heading(pair="BTCUSDT/ETHUSDT") == "History 1 in 30 days"
+    clocked.now_s += 31 * 86_400
+    assert heading() == "History 0 in 30 days"
+    assert "sell BTC, buy ETH" in text_of(parts(clocked.desk, Asked())["alerts-history"])
+
+
 def test_a_half_life_that_noise_has_as_well_is_told_as_such_and_not_left_blank() -> None:
     """Whoever reads "–" looks for what is broken; nothing is."""
     walk = half_life_of(np.cumsum(np.random.default_rng(3).normal(0, 1e-3, 600)))

@@ -15,7 +15,7 @@ from core.pair import analyse_pair
 from core.pair_spec import PairSpec, read_pair_spec
 from core.row_plan import plan_rows
 from core.settings import Settings
-from core.types import Bars, PairResult
+from core.types import Bars, PairResult, Stopped
 
 MINUTE = 60_000
 START_MS = 1_795_392_000_000
@@ -234,6 +234,17 @@ def test_labels_beside_the_charts_say_the_result_s_own_numbers(
     hedges = {label[1]: label[3:] for label in labels if label[0] == "y4"}
     assert hedges.pop("shrunk") == ["t", True]
     assert hedges == {name: ["m", False] for name in ("ols", "kalman", "ratio", "returns")}
+
+
+def test_a_leg_that_has_stopped_is_named_beside_the_time_since_when_it_has(
+    closes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    result = result_of(closes, 800, spec_of())
+    assert series.ends(result, series.drawn_rows(result))["stopped"] is None
+    stopped = Stopped("ETHUSDT", 1_725_570_840_000, "words for the API")
+    ends = series.ends(replace(result, stopped=stopped), series.drawn_rows(result))
+    assert ends["stopped"] == 1_725_570_840_000
+    assert ends["waits"] == ["ETH has not traded", "since 05 Sep 21:14"]
 
 
 @pytest.mark.parametrize("hedge", ["ols", "kalman", "ratio", "shrunk", "returns"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -212,12 +213,20 @@ def test_a_report_shows_the_honesty_check_and_a_sweep_asks_for_one(
 
 
 def test_the_form_says_what_it_would_take_or_what_is_wrong(lab: Desk) -> None:
+    def told(**form: str) -> dict[str, Any]:
+        return parts(lab, read_asked({"form": {"symbol_a": "BTCUSDT", **form}}))
+
     def said(**form: str) -> str:
-        return str(parts(lab, read_asked({"form": {"symbol_a": "BTCUSDT", **form}}))[ids.COUNT])
+        return str(told(**form)[ids.COUNT])
 
     words = said(window_values="20 to 200 by 10", entry_z_values="1 to 4 by 0.25", bars="2000")
     assert "247 combinations × 2,000 bars" in words
-    assert "· values: Window 19, Entry z 13<" in words
+    held = told(window_values="20 to 200 by 10", entry_z_values="1, 2, 3")["texts"]
+    assert held["lab-held-window_values"] == " · 19", "a long list is cut in its field"
+    assert held["lab-held-entry_z_values"] == " · 3"
+    assert held["lab-held-stop_z_values"] == " · 1"
+    wrong = told(entry_z_values="1 to 40 by 1, ?")["texts"]
+    assert set(wrong.values()) == {""}, "of a list that can't be used no number is said"
     assert "✕ Entry z: must be up to 1,000 values" in said(entry_z_values="1 to 40 by 1")
     assert "combinations are asked for" in said(
         entry_z_values="1 to 9 by 0.01", window_values="10 to 1000 by 1"

@@ -147,7 +147,7 @@ def test_thin_pairs_are_left_out_unless_asked_for_and_that_is_said(scanned: Scan
 
 def test_the_map_shows_every_pair_once_on_each_side(scanned: Scanned) -> None:
     drawn = str(parts(scanned.desk, read_asked(THIN))[ids.MAP])
-    assert len(re.findall(r"M\d+ \d+h13v13h-13z", drawn)) == 2 * 28
+    assert len(re.findall(r"M\d+ \d+h31v31h-31z", drawn)) == 2 * 28
     assert "Median p and correlation of" in drawn
 
 

@@ -16,7 +16,7 @@ from core.pair import analyse_pair
 from core.pair_spec import read_pair_spec
 from core.row_plan import plan_rows
 from core.settings import Settings
-from core.types import Bars, PairResult, Wait
+from core.types import Bars, PairResult, Stopped, Wait
 
 HOUR = 3_600_000
 START_MS = 497_000 * HOUR
@@ -148,7 +148,11 @@ def test_exit_of_the_newest_bar_says_what_to_trade_back(computed: PairResult) ->
         ({"required_z": math.nan, "trades": 11}, "Wait: too few trades here to tell"),
         ({"avg_pnl": -1.0}, "Wait: at entry 2.0 this pair has not paid for 24 bp of costs."),
         (
-            {"stopped": "ETCUSDT has not traded since 2024-09-05 03:41:00 UTC"},
+            {
+                "stopped": Stopped(
+                    "ETCUSDT", 0, "ETCUSDT has not traded since 2024-09-05 03:41:00 UTC"
+                )
+            },
             "Can't say: ETCUSDT has not traded since 2024-09-05 03:41:00 UTC.",
         ),
     ],

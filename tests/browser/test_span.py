@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from app.views.text import time_text
+from core.types import Origin
+from ingest.store import market
 from tests.browser.conftest import MINUTE
 from tests.browser.words import api, minus
+from tests.support.market import plain_bar
 from tests.support.waiting import HANG_S
 
 pytestmark = [
@@ -253,6 +257,43 @@ def test_a_hole_is_hatched_over_all_charts_and_says_what_is_missing(
         "8 bars missing"
     )
     expect(screen.page.locator("#live-overlay text:has-text('needed, ')")).to_have_count(0)
+
+
+def test_the_time_since_a_leg_has_stopped_is_hatched_and_says_so(
+    start_desk: Callable[..., Any], open_screen: Callable[..., Any]
+) -> None:
+    desk, still = start_desk(), 30
+    last = desk.closes["ETHUSDT"][-still - 1]
+    first_ms = desk.close_ms - still * MINUTE
+    bars = [
+        plain_bar(first_ms + row * MINUTE, last, last)._replace(
+            volume=0.0, quote_volume=0.0, trade_count=0, taker_buy_volume=0.0
+        )
+        for row in range(still)
+    ]
+    with desk.writer.transaction() as tx:
+        market.upsert_bars(tx, desk.symbol_ids["ETHUSDT"], MINUTE, bars, Origin.TRADES)
+    screen = open_screen()
+    screen.page.goto(desk.url)
+    hatched = screen.page.locator("#live-overlay .hole")
+    expect(hatched).to_have_count(1)
+    since = time_text(first_ms)
+    said = screen.page.locator("#live-overlay text:has-text('has not traded')")
+    expect(said).to_have_text("ETH has not traded")
+    expect(screen.page.locator("#live-overlay text:has-text('since')")).to_have_text(
+        f"since {since}"
+    )
+    left, width = screen.page.evaluate(
+        """moment => {
+            const x = document.querySelector("#live-pair-chart .js-plotly-plot")._fullLayout.xaxis;
+            return [x._offset + x.l2p(moment), x.l2p(x.d2l(x.range[1])) - x.l2p(moment)];
+        }""",
+        first_ms,
+    )
+    assert float(hatched.get_attribute("x") or 0) == pytest.approx(left, abs=0.1)
+    assert 0.5 * width < float(hatched.get_attribute("width") or 0) <= width + 0.1
+    expect(screen.page.locator("#live-verdict")).to_contain_text("ETHUSDT has not traded since")
+    expect(screen.page.locator("#live-verdict-figures")).to_contain_text("No entry.")
 
 
 def test_a_z_that_waits_for_bars_says_for_how_many_and_how_long(

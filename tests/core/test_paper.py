@@ -136,6 +136,14 @@ def test_hedge_drift_is_what_leg_b_made_beyond_the_hedge_ratio_of_each_bar(spec)
     assert left.price_pnl == pytest.approx(quantity * 3.0 - drift)
 
 
+def test_a_decision_says_at_which_open_it_is_filled_until_it_is(spec):
+    rows, hedge, breaks = simple([1.0] * 6)
+    marks = papers(spec(), rows, hedge, breaks, [6])
+    # Row 1's close enters, row 4's leaves.
+    told = [position_of(spec(), mark.state).next_fill_ms for mark in marks]
+    assert told == [None, 2 * 60_000, None, None, 5 * 60_000, None]
+
+
 def test_a_hedge_ratio_that_stands_still_has_no_drift(spec):
     rows, hedge, breaks = simple([0.7] * 6)
     marks = papers(spec(), rows, hedge, breaks, [2, 3, 6])

@@ -9,7 +9,7 @@ import numpy as np
 from dash import html
 
 from app.services import Desk
-from app.services.found import Judged, Page
+from app.services.found import COUNTED_MS, History, Judged, Page
 from app.services.refusals import SymbolNotIngested
 from app.services.watchlist import WatchedRule
 from app.views.alerts.watchlist import mute_menu, side_look
@@ -20,7 +20,7 @@ from app.views.shell.news import direction_words, mark_of, pair_words
 from app.views.text import money, plain
 from core.errors import ParameterErrors
 from core.rule_spec import KINDS, Z_KINDS, RuleSpec
-from core.timeframes import TIMEFRAMES
+from core.timeframes import DAY_MS, TIMEFRAMES
 from core.types import FloatArray, PairResult
 from ingest.store.reader import StoredEpisode
 from ingest.store.rules import StoredRule
@@ -31,10 +31,10 @@ AROUND_BARS = 60
 MOST_POINTS = 400
 
 
-def history_table(page: Page, found: Sequence[StoredEpisode], rules: Sequence[WatchedRule],
+def history_table(page: Page, found: History, rules: Sequence[WatchedRule],
                   chosen: int | None) -> Any:  # fmt: skip
     """A page of the history under its filters."""
-    shown = found[: page.limit]
+    shown = found.episodes[: page.limit]
     query = {"kind": page.kind or ""} | dict(
         zip(("symbol_a", "symbol_b"), page.symbols or (), strict=False)
     )
@@ -55,7 +55,7 @@ def history_table(page: Page, found: Sequence[StoredEpisode], rules: Sequence[Wa
     head = html.Div(
         className="panel-head",
         children=[
-            html.H2("History"),
+            html.H2(["History", html.Small(f"{found.lately:,} in {COUNTED_MS // DAY_MS} days")]),
             html.Div(
                 [
                     html.Button(
@@ -76,7 +76,7 @@ def history_table(page: Page, found: Sequence[StoredEpisode], rules: Sequence[Wa
     if not rows:
         words = "Nothing like that fired." if asked else "Nothing has fired yet."
         body = html.Div([html.P(words)], className="empty")
-    foot = html.Div(className="panel-foot", children=[*_paging(page, found)])
+    foot = html.Div(className="panel-foot", children=[*_paging(page, found.episodes)])
     return html_text([head, body, foot])
 
 

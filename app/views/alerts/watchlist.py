@@ -292,7 +292,11 @@ def _paper(one: WatchedRule, has_money: bool) -> str:
     if not one.rule.spec.paper or one.position is None or pair is None:
         return NONE
     own = f" {quote_of(pair.symbol_a)}" if has_money else ""
-    return f"{money(one.position.pnl_open, '+')}{own}"
+    held = f"{money(one.position.pnl_open, '+')}{own}"
+    if one.position.next_fill_ms is None:
+        return held
+    at = moment(one.position.next_fill_ms, pair.timeframe).rpartition(" ")[2]
+    return f"{held}, leaves {at}" if one.position.side else f"fills {at}"
 
 
 def _summary(desk: Desk, rules: Sequence[WatchedRule]) -> str:

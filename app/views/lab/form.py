@@ -13,12 +13,12 @@ from core.pair_spec import HEDGES
 from core.types import TIMEFRAMES
 
 AXES = {
-    "window_values": ("Window, bars", "40, 60, 80, 100, 120, 160, 200, 240"),
+    "window_values": ("Window", "40, 60, 80, 100, 120, 160, 200, 240"),
     "entry_z_values": ("Entry z", "1 to 4 by 0.25"),
     "exit_z_values": ("Exit z", "-0.5, 0, 0.5"),
     "stop_z_values": ("Stop z", "none"),
     "exit_rule_values": ("Exits look at", "moving"),
-    "max_hold_bars_values": ("Longest hold, bars", "none"),
+    "max_hold_bars_values": ("Longest hold", "none"),
     "hedge_values": ("Hedge", ", ".join(HEDGES)),
 }
 PAIR = ("symbol_a", "symbol_b", "timeframe", "bars", "train_bars", "name")
@@ -53,7 +53,8 @@ def form(desk: Desk) -> Any:
         about = f"{SWEEP_PARAMETERS[name].about}: listed, or as 1 to 4 by 0.25"
         control = element("input", value=value, class_="in", autocomplete="off", title=about,
                           **data(lab_field=name))  # fmt: skip
-        fields.append(element("label", label, control, class_="lab-field axis"))
+        held = element("span", id=held_id(name), **data(kept=""))
+        fields.append(element("label", label, held, control, class_="lab-field axis"))
     run = element("button", "Run", type="button", class_="btn-small primary", **data(lab_do="run"))
     return html_text([*fields, run])
 
@@ -72,11 +73,21 @@ def cost_words(desk: Desk, asked: Asked) -> Any:
         return html_text([element("b", f"✕ {label}: {in_words(first.message)}", class_="bad")])
     words = f"{count(cost.combinations, 'combination')} × {count(cost.bars, 'bar')}"
     about = duration_text(1_000 * cost.seconds)
-    # A field is too narrow for a long list: how many it holds is said here.
-    lists = ", ".join(
-        f"{label.partition(',')[0]} {cost.values[name]}"
-        for name, (label, _) in AXES.items()
-        if cost.values.get(name, 1) > 1
-    )
-    held = f" · values: {lists}" if lists else ""
-    return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}{held}")])
+    return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}")])
+
+
+def held_words(desk: Desk, asked: Asked) -> dict[str, str]:
+    """How many values each axis holds, by the id beside its label: a long list is cut in its field.
+
+    Of fields that can't be used nothing is said here: the line below them says what is wrong.
+    """
+    try:
+        values = desk.lab.cost(dict(asked.form)).values if asked.form else {}
+    except ParameterErrors:
+        values = {}
+    return {held_id(name): f" · {values[name]}" if name in values else "" for name in AXES}
+
+
+def held_id(name: str) -> str:
+    """Of the words beside the label of an axis."""
+    return f"lab-held-{name}"

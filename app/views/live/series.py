@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.views.live.verdict import wait_words
-from app.views.text import plain, signed
+from app.views.text import coin, plain, signed, time_text
 from core.pair_spec import HEDGES, PairSpec
 from core.types import FloatArray, HedgeSeries, NextRow, PairResult
 
@@ -179,7 +179,7 @@ def ends(result: PairResult, drawn: Drawn, decimals: Decimals = (None, None)) ->
     """What moves as a whole with the newest row, as the browser expects it.
 
     A level is a number, drawn at ±; an open holding is [from, to] or empty; `said` are the values
-    of labels, in words; `waits` says what z waits for.
+    of labels, in words; `waits` says what z waits for; `stopped` since when a leg has not traded.
     """
     first, spec = drawn.first_row(result), result.spec
     levels = _levels(result, first)
@@ -198,8 +198,17 @@ def ends(result: PairResult, drawn: Drawn, decimals: Decimals = (None, None)) ->
         "stop": stop,
         **hedges,
     }
-    waits = list(wait_words(result))
-    return {"said": said, "waits": waits, **levels, **_open_holding(result, first)}
+    waits, stopped = list(wait_words(result)), result.stopped
+    if stopped:
+        since = time_text(stopped.since_ms, spec.timeframe == "1s")
+        waits = [f"{coin(stopped.symbol)} has not traded", f"since {since}"]
+    return {
+        "said": said,
+        "waits": waits,
+        "stopped": stopped and stopped.since_ms,
+        **levels,
+        **_open_holding(result, first),
+    }
 
 
 def bases(result: PairResult, drawn: Drawn) -> tuple[float, float]:

@@ -17,6 +17,9 @@ Look = Literal["", "go", "no"]
 """Grey: nothing to do. Accent: act, or hold what was entered so. Red: nothing can be said."""
 
 
+UNTIL_IT_TRADES = "No entry. A held position is left at the next bar in which both legs trade."
+
+
 class Verdict(NamedTuple):
     """The sentence, the figures that it rests on, and what the rule itself does."""
 
@@ -64,7 +67,8 @@ def verdict(result: PairResult) -> Verdict:
     rule = _rule(result, now)
     unknown = _unknown(result, zscore)
     if unknown:
-        return Verdict("no", f"Can't say: {unknown}.", _record(result), rule)
+        figures = UNTIL_IT_TRADES if result.stopped else _record(result)
+        return Verdict("no", f"Can't say: {unknown}.", figures, rule)
     if can_pay(result) and (now.side or now.before):
         return _act(result, now, zscore)
     hedge_ratio = float(result.chosen.hedge_ratio[-1])
@@ -78,7 +82,7 @@ def verdict(result: PairResult) -> Verdict:
 def _unknown(result: PairResult, zscore: float) -> str:
     """Why nothing can be said; empty where something can."""
     if result.stopped:
-        return result.stopped
+        return result.stopped.words
     if not math.isfinite(zscore):
         why = result.reasons.get("zscore") or result.reasons.get("spread", "there is no z")
         return "; ".join(wait_words(result)) or why

@@ -15,7 +15,8 @@ from core.types import FloatArray, IntArray
 MOST_SYMBOLS = 27
 FIRST_PAIRS = 200
 LEVELS = 5
-_CELL, _LABEL = 14, 44
+_WIDTH, _LABEL, _WIDEST_CELL = 404, 52, 32
+"""Pixels, one to one: letters keep their size whether six symbols are drawn or twenty-seven."""
 
 
 def market_map(table: ScanTable | None, chosen: IntArray | None) -> Any:
@@ -71,6 +72,8 @@ def _together(correlation: FloatArray) -> list[int]:
 def _drawing(names: Sequence[str], median: FloatArray, correlation: FloatArray) -> Any:
     """One path a shade: a rectangle a cell would be the largest part of the page."""
     size = len(names)
+    cell = min(_WIDEST_CELL, (_WIDTH - _LABEL) // size)
+    inner = cell - 1
     shades: dict[tuple[str, int], list[str]] = {}
     with np.errstate(invalid="ignore"):
         found = np.clip(np.ceil(LEVELS * (1.0 - median / 0.25)), 0, LEVELS)
@@ -80,17 +83,18 @@ def _drawing(names: Sequence[str], median: FloatArray, correlation: FloatArray) 
             cells, look = (found, "found") if column < row else (alike, "alike")
             level = cells[row, column]
             if row != column and np.isfinite(level):
-                at = f"M{_LABEL + column * _CELL} {row * _CELL}h13v13h-13z"
+                at = f"M{_LABEL + column * cell} {row * cell}h{inner}v{inner}h-{inner}z"
                 shades.setdefault((look, int(level)), []).append(at)
     drawn = [
         element("path", d="".join(places), class_=f"{look} l{level}")
         for (look, level), places in sorted(shades.items())
     ]
     labels = [
-        element("text", name[:7], x=_LABEL - 4, y=row * _CELL + 7) for row, name in enumerate(names)
+        element("text", name[:7], x=_LABEL - 4, y=row * cell + inner / 2)
+        for row, name in enumerate(names)
     ]
     named = {"aria-label": f"Median p and correlation of {', '.join(names)}"}
     return element(
-        "svg", *labels, *drawn, viewBox=f"0 0 {_LABEL + size * _CELL} {size * _CELL}",
-        class_="market-map", role="img", **named,
+        "svg", *labels, *drawn, viewBox=f"0 0 {_LABEL + size * cell} {size * cell}",
+        width=_LABEL + size * cell, class_="market-map", role="img", **named,
     )  # fmt: skip

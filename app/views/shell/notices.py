@@ -66,13 +66,18 @@ def notices(
 
 
 def notice_line(lines: Sequence[Notice]) -> list[Component]:
-    """The line above the page, which never grows: the worst, and the rest behind a count."""
-    divs = [html.Div(_said(line), className=f"notice {line.level}") for line in _worst_first(lines)]
-    if len(divs) < 2:
-        return [*divs]
-    count = html.Summary(f"{len(divs) - 1} more")
-    rest = html.Div(divs[1:], className="rest")
-    return [divs[0], html.Details([count, rest], className="more-notices")]
+    """The line above the page, which never grows: the worst, and the rest behind a count.
+
+    A phone has room for a part of the worst: there the rest begins with all of it.
+    """
+    ordered = _worst_first(lines)
+    if not ordered:
+        return []
+    worst, *others = (html.Div(_said(line), className=f"notice {line.level}") for line in ordered)
+    in_full = html.Div(_said(ordered[0]), className=f"notice {ordered[0].level} in-full")
+    count = html.Summary(f"{len(others)} more" if others else "all")
+    rest = html.Div([in_full, *others], className="rest")
+    return [worst, html.Details([count, rest], className="more-notices")]
 
 
 def _said(line: Notice) -> list[str | Component]:
