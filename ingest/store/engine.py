@@ -176,7 +176,8 @@ def place(url: str | URL) -> str:
 
 def store_error(error: SQLAlchemyError, url: str | URL) -> StoreError:
     """Say in plain words what a database error means to whoever runs the desk."""
-    detail = masked(str(error.orig if isinstance(error, DBAPIError) else error).strip())
+    text = str(error.orig if isinstance(error, DBAPIError) else error)
+    detail = masked(" ".join(text.split()))  # PostgreSQL gives advice on lines of its own
     said = detail.lower()
     meaning = next(one for one in _MEANINGS if any(part in said for part in one.fragments))
     return meaning.kind(
@@ -205,7 +206,8 @@ def migrate(url: str) -> None:
     Raises
     ------
     SettingsError
-        The database was made by a newer version, or its folder can't be made.
+        The database was made by a newer version, the file is something else, or its folder
+        can't be made.
     StoreError
         It is broken, unreachable or held by another process.
     """
@@ -219,6 +221,9 @@ def migrate(url: str) -> None:
             raise SettingsError(f"DATABASE_URL: {path} is a folder, not a database file")
         if path.exists() and not path.is_file():
             raise SettingsError(f"DATABASE_URL: {path} is no file")
+        if path.exists() and path.stat().st_size and not is_ours(path):
+            # Before its rights are changed and locks come to lie beside it.
+            raise SettingsError(f"DATABASE_URL: {path} is no SQLite database; it is left as it is")
         path.parent.mkdir(parents=True, exist_ok=True)
         # Before the lock, which waits a minute for a file that can't be made.
         make_private(path)
@@ -270,7 +275,7 @@ def _replace_if_damaged(path: Path, engine: Engine, url: str) -> None:
         damage = find_damage(path)
         if damage is None:
             suspect(path).unlink(missing_ok=True)
-        elif is_ours(path):
+        else:
             aside = set_aside(path)
             _upgrade(engine, url)
             kept = salvage(aside, path)

@@ -128,11 +128,14 @@ def test_file_in_place_of_the_folder_is_a_settings_error(tmp_path: Path) -> None
         migrate(f"sqlite:///{tmp_path}/data/market.db")
 
 
-def test_broken_file_is_called_broken(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_a_settings_error_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "market.db"
     path.write_bytes(b"not a database, whatever its name says" * 100)
-    with pytest.raises(StoreError, match="broken"):
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match=r"market\.db is no SQLite database"):
         migrate(f"sqlite:///{path}")
+    assert list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
     with pytest.raises(StoreError, match="broken"):
         Reader(f"sqlite:///{path}").symbols()
 
@@ -142,6 +145,7 @@ def test_password_is_not_in_the_message_of_an_unreachable_server() -> None:
         migrate("postgresql+psycopg://desk:secret@127.0.0.1:1/desk?sslpassword=secret")
     assert "secret" not in str(caught.value)
     assert "desk:***@127.0.0.1:1/desk can't be reached" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
     assert caught.value.public == "The database can't be reached."
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import StoreError
+from core.errors import SettingsError, StoreError
 from core.types import Bar, Origin, Trade
 from ingest.store import imports, market, process
 from ingest.store.backup import back_up
@@ -126,7 +126,7 @@ def test_a_file_without_its_header_is_replaced_and_a_foreign_file_never(
 ) -> None:
     with path.open("r+b") as file:
         file.write(b"\xff" * PAGE)
-    with pytest.raises(StoreError, match="is no database"):
+    with pytest.raises(SettingsError, match="is no SQLite database"):
         migrate(database_url)  # nothing says that this was ever a database
     assert asides(path) == []
     Pulse(path).prepare()
