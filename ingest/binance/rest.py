@@ -46,6 +46,7 @@ class RestClient:
         self._clock = http.clock
         # Rows that could not be used, and who is told of klines among them.
         self.odd_rows = 0
+        self._told_odd: dict[tuple[str, str], str] = {}
         self.on_odd_klines: Callable[[str, str], None] = lambda symbol, timeframe: None
         self._server_offset_ms: float | None = None
         self._server_offset_at = 0.0
@@ -214,10 +215,12 @@ class RestClient:
         return at * 1_000.0 + (self._server_offset_ms or 0.0)
 
     def _note_odd(self, what: str, symbol: str, rows: Sequence[Any]) -> int:
-        """Count the rows of an answer that were passed over, and tell of the first each time."""
+        """Count the rows of an answer that were passed over, and tell of the first; of the same
+        one once, however often it is asked for."""
         odd = rows.odd if isinstance(rows, Rows) else ()
         self.odd_rows += len(odd)
-        if odd:
+        if odd and self._told_odd.get((what, symbol)) != odd[0]:
+            self._told_odd[what, symbol] = odd[0]
             _log.warning(
                 "rows are passed over", what=what, symbol=symbol, rows=len(odd), first=odd[0][:200]
             )

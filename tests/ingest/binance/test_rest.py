@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from core.errors import ExchangeError, UnknownSymbols
 from core.types import Bar
@@ -251,12 +252,14 @@ def test_one_odd_entry_of_the_list_of_symbols_or_of_the_tickers_is_passed_over(
     async def odd_so_far(client: RestClient) -> int:
         return client.odd_rows
 
-    found, volumes, ids, odd = desk.run(
-        lambda client: client.exchange_info(),
-        lambda client: client.ticker_24h(),
-        lambda client: client.newest_raw_ids(["AAAUSDT", "ODDUSDT"]),
-        odd_so_far,
-    )
+    with capture_logs() as told:
+        found, volumes, ids, again, odd = desk.run(
+            lambda client: client.exchange_info(),
+            lambda client: client.ticker_24h(),
+            lambda client: client.newest_raw_ids(["AAAUSDT", "ODDUSDT"]),
+            lambda client: client.newest_raw_ids(["AAAUSDT", "ODDUSDT"]),
+            odd_so_far,
+        )
     assert [(item.symbol, item.status, item.price_decimals) for item in found] == [
         ("AAAUSDT", "TRADING", 5),
         ("BBBUSDT", "TRADING", None),
@@ -264,8 +267,10 @@ def test_one_odd_entry_of_the_list_of_symbols_or_of_the_tickers_is_passed_over(
     ]
     assert odd_rows(found) == 2
     assert volumes == {"AAAUSDT": 5.5}
-    assert ids == {"AAAUSDT": 9}
-    assert odd == 2 + 2 + 2
+    assert ids == again == {"AAAUSDT": 9}
+    assert odd == 2 + 2 + 2 + 2
+    # The same row of an answer that is asked for every second fills no log.
+    assert [line["what"] for line in told] == ["exchangeInfo", "tickers", "tickers"]
 
 
 def test_ids_and_times_are_never_asked_for_together(virtual_time: Any) -> None:
