@@ -129,7 +129,9 @@ class AnalystReport:
 
     rules: int = 0
     late_ms_p99: float | None = None
-    """From a bar's end to its judgement being stored."""
+    """From a bar's end to its judgement being stored: until it was known, too."""
+    judging_ms_p99: float | None = None
+    """Of that, from when the bar was there to be judged."""
     judged: int = 0
     judged_late: int = 0
     """When newer bars had closed already."""

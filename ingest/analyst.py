@@ -285,6 +285,7 @@ class Duties:
                 report,
                 rules=tally.rules,
                 late_ms_p99=self._evaluation.late_ms_p99,
+                judging_ms_p99=self._evaluation.judging_ms_p99,
                 judged=tally.judged,
                 judged_late=tally.late,
                 fired=tally.fired,

@@ -43,7 +43,10 @@ AnalystAnswer = Schema.from_dict(
     {
         **WorkerAnswer().fields,
         "rules": fields.Integer(metadata={"description": "that are judged"}),
-        "late_ms_p99": number("from a bar's end to its judgement being stored"),
+        "late_ms_p99": number(
+            "from a bar's end to its judgement being stored; a quiet symbol's bar is known late"
+        ),
+        "judging_ms_p99": number("of that, from when the bar was there to be judged"),
         "judged": fields.Integer(metadata={"description": "bars since its start, a rule each"}),
         "judged_late": fields.Integer(metadata={"description": "when newer ones had closed"}),
         "fired": fields.Integer(),

@@ -60,13 +60,21 @@ class _Status(Collector):
 
 def _gauges(status: DeskStatus) -> tuple[_Row, ...]:
     report, database, space = status.report, status.database, status.report.space
-    late_ms = status.analysis.late_ms_p99
-    late_s = None if late_ms is None else late_ms / 1_000
+    analysis = status.analysis
     return (
         ("worker_up", "Whether the worker lives", status.worker_lives),
         ("analyst_up", "Whether the analyst lives", status.analyst.is_alive),
         ("rules", "Rules that are judged", status.analysis.rules),
-        ("judged_late_seconds_p99", "From a bar's end to its judgement", late_s),
+        (
+            "judged_late_seconds_p99",
+            "From a bar's end to its judgement",
+            _seconds(analysis.late_ms_p99),
+        ),
+        (
+            "judging_seconds_p99",
+            "From when a bar was there to its judgement",
+            _seconds(analysis.judging_ms_p99),
+        ),
         ("paused", "Whether writing pauses", report.paused is not None),
         ("database_readable", "Whether the store can be read", database.error is None),
         (
@@ -165,5 +173,5 @@ def _symbols(rows: list[SymbolStatus]) -> Iterator[Metric]:
     yield gaps
 
 
-def _seconds(time_ms: int | None) -> float | None:
+def _seconds(time_ms: float | None) -> float | None:
     return None if time_ms is None else time_ms / 1_000

@@ -47,6 +47,15 @@ class Tally:
     """Bars that were judged when newer ones had closed already."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Delay:
+    """How long a bar waited for its judgement."""
+
+    at_s: float
+    since_end_ms: float
+    since_there_ms: float
+
+
 class Evaluation:
     """Judges every stored rule over the bars of the store; used from one thread.
 
@@ -79,7 +88,9 @@ class Evaluation:
         self._watched: dict[int, Watched] = {}
         self._pruned = 0
         self._failed: dict[int, int] = {}
-        self._delays = deque[tuple[float, float]](maxlen=1_000)  # when, and by how many ms
+        self._delays = deque[_Delay](maxlen=1_000)
+        self._looked_ms = 0
+        """When the last look began that judged all there was."""
         self.tally = Tally()
 
     @property
@@ -87,12 +98,23 @@ class Evaluation:
         """From a bar's end to its judgement being stored, of the last quarter of an hour.
 
         Of a hundred bars 99 took less; the newest one's alone where nothing has closed since.
+        What it takes until the bar of a quiet symbol is known is in it.
         """
+        return _p99([one.since_end_ms for one in self._recent()])
+
+    @property
+    def judging_ms_p99(self) -> float | None:
+        """Of the same bars, from when they were there to be judged: what the analyst itself takes.
+
+        Counted from the look before, which did not have the bar yet: too much by one look at most.
+        """
+        return _p99([one.since_there_ms for one in self._recent()])
+
+    def _recent(self) -> deque[_Delay]:
         since_s = self._steady_s() - DELAYS_S
-        while len(self._delays) > 1 and self._delays[0][0] < since_s:
+        while len(self._delays) > 1 and self._delays[0].at_s < since_s:
             self._delays.popleft()
-        delays = sorted(delay_ms for _, delay_ms in self._delays)
-        return delays[math.ceil(0.99 * len(delays)) - 1] if delays else None
+        return self._delays
 
     def look(self) -> int:
         """Judge what has closed since the last look; return how many bars that were.
@@ -102,6 +124,7 @@ class Evaluation:
         StoreError
             Nothing of the last chunk is stored; the next look judges it again.
         """
+        began_ms = self._now_ms()
         self._reload()
         if not self._watched:
             return 0
@@ -119,6 +142,7 @@ class Evaluation:
                     return count
                 self._pause(WRITE_PAUSE_S)
         count += self._record(chunk)
+        self._looked_ms = began_ms
         self._mark_revised(fresh)
         return count
 
@@ -270,14 +294,25 @@ class Evaluation:
                 self.tally.late += judgement.is_late
                 if not judgement.is_late:
                     end_ms = judgement.open_time_ms + watched.rule.spec.timeframe_ms
-                    delay_ms = max(0.0, self._now_ms() - end_ms)
-                    self._delays.append((watched.moved_s, delay_ms))
+                    stored_ms = self._now_ms()
+                    there_ms = max(end_ms, self._looked_ms)
+                    self._delays.append(
+                        _Delay(
+                            watched.moved_s,
+                            max(0.0, stored_ms - end_ms),
+                            max(0.0, stored_ms - there_ms),
+                        )
+                    )
             watched.state = judgement.after
             watched.paper = watched.paper if mark is None else mark.state
         for rule_id in refused:
             self._watched.pop(rule_id, None)
             self._versions = None
         return len(stored)
+
+
+def _p99(delays: list[float]) -> float | None:
+    return sorted(delays)[math.ceil(0.99 * len(delays)) - 1] if delays else None
 
 
 def _newest_ms(pair: PairSpec | None, fresh: dict[str, Freshness]) -> int | None:

@@ -212,16 +212,17 @@ def _judging(status: DeskStatus, trends: Trends) -> list[Thing]:
     advice = "Later: fewer rules at 1s, or more cores."
     if is_down:
         advice = "The analyst does not run. What it misses is judged, marked late, when it is back."
-    state: State = "normal" if not analysis.rules else _judged(analysis.late_ms_p99, LATE_MS)
+    state: State = "normal" if not analysis.rules else _judged(analysis.judging_ms_p99, LATE_MS)
     if is_down or analysis.last_error:
         state = "down"
     elif not analyst.is_alive:
         state = "unknown"
     return [
         Thing(
-            "Judging", "rules judged after the bar", _ms(analysis.late_ms_p99), "p99 under 1 s",
-            state, analysis.last_error or advice, more=count(analysis.rules, "rule"),
-            trend=_figures(trends.analyst, lambda one: one.late_ms_p99), high=LATE_MS,
+            "Judging", "rules judged after the bar", _ms(analysis.judging_ms_p99),
+            "p99 under 1 s once known", state, analysis.last_error or advice,
+            more=f"{count(analysis.rules, 'rule')} · {_ms(analysis.late_ms_p99)} after its end",
+            trend=_figures(trends.analyst, lambda one: one.judging_ms_p99), high=LATE_MS,
             failing="Nothing is judged" if is_down or analysis.last_error else "Judging is late",
         ),
         Thing(

@@ -173,6 +173,21 @@ def test_how_late_judging_is_forgets_a_slow_start_after_a_quarter_of_an_hour(
     assert alive.late_ms_p99 == 0.0
 
 
+def test_a_bar_that_was_known_late_is_told_apart_from_one_that_waited_for_the_analyst(
+    desk: Market, reader: Reader
+) -> None:
+    desk.close(BORN)
+    create(desk)
+    alive = analyst(reader, desk)
+    end_s = desk.now_s + 60.0
+    desk.now_s = end_s + 7.8
+    alive.look()  # the last one that did not have the bar
+    desk.close()
+    desk.now_s = end_s + 8.0
+    alive.look()
+    assert (alive.late_ms_p99, alive.judging_ms_p99) == (8_000.0, 200.0)
+
+
 def test_an_edit_a_pause_and_a_deletion_are_seen_at_the_next_look(
     desk: Market, reader: Reader
 ) -> None:
