@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.services.status import DatabaseStatus, DeskStatus, ProcessState, SymbolStatus
-from app.views.shell.notices import notices
+from app.views.shell.notices import notice_line, notices
 from app.views.shell.strip import source_badge
 from core.report import BackfillReport, FeedReport, WorkerReport
 
@@ -92,6 +92,15 @@ def feed_of(state: str, age_ms: int | None = None, last_error: str | None = None
 def test_what_is_wrong_is_said_in_words(status: DeskStatus, level: str, words: str) -> None:
     lines = notices(status, None)
     assert [line.level for line in lines if words in line.words] == [level]
+
+
+def test_a_warning_above_it_does_not_hide_how_far_history_is() -> None:
+    loading = {"backfill": BackfillReport(8_199, 20_800, "5m history")}
+    lines = notices(status_of(loading, source="simulated", source_reason="no host"), None)
+    _, rest = (part.to_plotly_json() for part in notice_line(lines))
+    assert rest["props"]["children"][0].children == "1 more: history 39 %"
+    _, alone = (part.to_plotly_json() for part in notice_line(lines[:1]))
+    assert alone["props"]["children"][0].children == "all"
 
 
 @pytest.mark.parametrize(

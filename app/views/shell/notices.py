@@ -28,6 +28,8 @@ class Notice:
     words: str
     link: tuple[str, str] | None = None
     """Words and address of what helps."""
+    brief: str = ""
+    """What is said of it where another stands in its place."""
 
 
 def notices(
@@ -68,16 +70,24 @@ def notices(
 def notice_line(lines: Sequence[Notice]) -> list[Component]:
     """The line above the page, which never grows: the worst, and the rest behind a count.
 
-    A phone has room for a part of the worst: there the rest begins with all of it.
+    A phone has room for a part of the worst: there the rest begins with all of it. How far history
+    is, which a scan waits for, is told beside the count.
     """
     ordered = _worst_first(lines)
     if not ordered:
         return []
     worst, *others = (html.Div(_said(line), className=f"notice {line.level}") for line in ordered)
     in_full = html.Div(_said(ordered[0]), className=f"notice {ordered[0].level} in-full")
-    count = html.Summary(f"{len(others)} more" if others else "all")
+    count = html.Summary(_counted(ordered[1:]))
     rest = html.Div([in_full, *others], className="rest")
     return [worst, html.Details([count, rest], className="more-notices")]
+
+
+def _counted(others: Sequence[Notice]) -> str:
+    if not others:
+        return "all"
+    briefly = ", ".join(line.brief for line in others if line.brief)
+    return f"{len(others)} more" + (f": {briefly}" if briefly else "")
 
 
 def _said(line: Notice) -> list[str | Component]:
@@ -198,7 +208,13 @@ def _backfill(status: DeskStatus) -> list[Notice]:
     if history is None or history.done >= history.total:
         return []
     words = history.message or "loading history"
-    return [Notice("info", f"{words} · {history.done:,} of {history.total:,}")]
+    return [
+        Notice(
+            "info",
+            f"{words} · {history.done:,} of {history.total:,}",
+            brief=f"history {100 * history.done // history.total} %",
+        )
+    ]
 
 
 def no_bars_words(pair: PairState) -> str:
