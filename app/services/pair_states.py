@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from core import pair as pairs
 from core.pair_spec import PairSpec
 from core.row_plan import RowPlan
-from core.timeframes import MINUTE_MS, Timeframe
+from core.timeframes import Timeframe
 from core.types import FloatArray, Listing, NextRow, PairResult
 from ingest.store.reader import Freshness, StoredGap
 
@@ -160,8 +161,8 @@ def state_of(
     spec, warnings = closed.spec, list[str]()
     stale = now_ms > closed.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
     if stale:
-        minutes = (now_ms - closed.as_of_ms) / MINUTE_MS
-        warnings.append(f"stale: the last bar of both legs closed {minutes:.1f} minutes ago")
+        at = datetime.fromtimestamp(closed.as_of_ms / 1000, UTC)
+        warnings.append(f"stale: the last bar of both legs closed at {at:%Y-%m-%d %H:%M:%S} UTC")
     closes, reason = forming_closes(legs, closed)
     if closes and now_ms > last_current_ms(closed):
         closes, reason = None, "the bar after the last closed one is over"

@@ -1,6 +1,7 @@
 """What `/analytics/pair` answers as bars close, are rewritten, stay away or have holes."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -41,11 +42,13 @@ def test_pair_is_stale_when_the_next_bar_does_not_come(
     desk, clock = own_desk
     client = open_client(desk)
     closed_at = (LAST_OPEN_MS + 60_000) / 1000
+    words = datetime.fromtimestamp(closed_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     for seconds, stale in ((60, False), (75, False), (75.1, True), (3_600, True)):
         clock["now"] = closed_at + seconds
         answer = strict_json(client.get(QUERY).data)
         assert answer["stale"] is stale
-        assert stale == any(line.startswith("stale: ") for line in answer["warnings"])
+        told = f"stale: the last bar of both legs closed at {words} UTC"
+        assert [line for line in answer["warnings"] if "stale" in line] == [told] * stale
 
 
 def test_rewritten_bars_are_shown_once_the_revision_rises(

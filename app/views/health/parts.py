@@ -42,7 +42,8 @@ def parts(desk: Desk, asked: tuple[()]) -> dict[str, Any]:
 def _verdict(rows: Sequence[Thing]) -> Any:
     heading, words = verdict_words(rows)
     copy = html.Button("Copy report", className="btn-small", type="button", **data(do="report"))
-    return html_text([html.Strong(heading), html.P(words), copy])
+    look = "down" if any(one.state == "down" for one in rows) else None
+    return html_text([html.Strong(heading, className=look), html.P(words), copy])
 
 
 def _things(rows: Sequence[Thing]) -> Any:

@@ -17,6 +17,10 @@ _WAIT_MS = 60
 """Blocks that a scroll rushes past are not asked for."""
 
 
+ON_A_PHONE = 0.85
+"""Share of its width that a column needs which a phone shows, too."""
+
+
 class Column(NamedTuple):
     """A column: its words and width in pixels where there is room, and its place on a phone."""
 
@@ -78,7 +82,7 @@ def pairs_grid() -> AgGrid:
         rowModelType="infinite",
         getRowId="params.data.id",
         columnDefs=[_column(one) for one in COLUMNS],
-        defaultColDef={"resizable": False, "suppressHeaderMenuButton": True, "minWidth": 40},
+        defaultColDef={"resizable": False, "suppressHeaderMenuButton": True},
         dashGridOptions={
             "theme": {"function": f"themeQuartz.withParams({json.dumps(_THEME)})"},
             "cacheBlockSize": BLOCK_ROWS,
@@ -116,6 +120,8 @@ def _column(column: Column) -> dict[str, Any]:
         "field": column.name,
         "headerName": column.words,
         "flex": column.width,
+        # A number that is cut is another one: where there is less room the grid scrolls sideways.
+        "minWidth": column.width if column.is_wide else round(ON_A_PHONE * column.width),
         "sortable": column.name in SORTS,
         "sortingOrder": ["desc", "asc"] if falls else ["asc", "desc"],
         "cellRenderer": "ScannerCell",
