@@ -70,8 +70,8 @@ def notices(
 def notice_line(lines: Sequence[Notice]) -> list[Component]:
     """The line above the page, which never grows: the worst, and the rest behind a count.
 
-    A phone has room for a part of the worst: there the rest begins with all of it. How far history
-    is, which a scan waits for, is told beside the count.
+    A narrow window has room for a part of the worst: there the rest begins with all of it. How far
+    history is, which a scan waits for, is told beside the count.
     """
     ordered = _worst_first(lines)
     if not ordered:
