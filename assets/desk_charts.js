@@ -138,7 +138,7 @@
       return;
     }
     observer.observe(plot);
-    if (!unseen.has(plot) && isDue(plot)) {
+    if (!unseen.has(plot) && (isDue(plot) || !moveLevels(plot))) {
       drawAnew(plot);
     }
     span().describe(plot);
@@ -157,7 +157,7 @@
     window.Plotly.redraw(plot);
   }
 
-  /** Whether what has come since a plot was drawn needs more room, or a level has moved. */
+  /** Whether what has come since a plot was drawn needs more room. */
   function isDue(plot) {
     const { xaxis, meta } = plot._fullLayout;
     const [from, to] = span().inView(plot);
@@ -172,16 +172,31 @@
       const [low, high] = overlay().axisOf(plot, trace).range;
       const isInView = x0 + drawn.count * dx <= to;
       return isInView && y.slice(drawn.count).some((value) => value !== null && (value < low || value > high));
-    }) || plot.data.some((trace, index) => trace.meta.as === "level" && hasMoved(plot, trace, index));
+    });
   }
 
-  /** Whether a level in view stands a pixel or more from where it was drawn. */
-  function hasMoved(plot, trace, index) {
+  /** Have levels stand where they belong: break-even moves with every bar, and the charts were drawn anew
+      for it. False where one comes into view or leaves it: that takes another axis. */
+  const moveLevels = (plot) => plot.data.every((trace, index) => trace.meta.as !== "level" || moveLevel(plot, trace, index));
+
+  function moveLevel(plot, trace, index) {
+    const { xaxis } = plot._fullLayout;
     const axis = overlay().axisOf(plot, trace);
-    const [was, is] = [plot.calcdata[index][0].y, trace.y[0]]
-      .map((level) => (typeof level === "number" ? axis.l2p(level) : NaN));
-    const isInView = [was, is].some((place) => place >= 0 && place <= axis._length);
-    return isInView && !(Math.abs(was - is) < 1);
+    const placesOf = (level) => [level, -level].map((value) => (typeof level === "number" ? axis.l2p(value) : NaN));
+    const isInView = (place) => place >= 0 && place <= axis._length;
+    const before = placesOf(plot.calcdata[index][0].y);
+    const now = placesOf(trace.y[0]);
+    if (now.some((place, side) => isInView(place) !== isInView(before[side]))) {
+      return false;
+    }
+    const drawn = plot.querySelectorAll(`.trace${plot._fullData[index].uid} .js-line`);
+    if (drawn.length !== now.length) { // of one that is out of view plotly draws none
+      return !now.some((place, side) => isInView(place) && Math.abs(place - before[side]) >= 1);
+    }
+    const left = Math.max(0, xaxis.l2p(trace.x[0]));
+    const right = Math.min(xaxis._length, xaxis.l2p(trace.x[1]));
+    drawn.forEach((line, side) => line.setAttribute("d", `M${left.toFixed(1)},${now[side].toFixed(1)}H${right.toFixed(1)}`));
+    return true;
   }
 
   const waiting = new Map(); // timers of charts that are not there yet

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
 
 from app.views.live.packed import packed
 from tests.browser.words import api
@@ -151,16 +150,49 @@ def test_an_entry_is_marked_over_the_charts_and_draws_nothing_anew(
     screen.until(lambda: screen.rows() > rows, "it", lambda: screen.page.wait_for_timeout(20))
     assert screen.plot(f"{entries}.x.length") == before + 1
     over = screen.page.locator("#live-overlay path.mark")
-    expect(over).to_have_count(1)
+    assert over.count() == 1, "it is drawn with its row"
     assert screen.page.evaluate("window.drawnAnew") == 0
     # Where and as large as plotly itself draws it.
     screen.plot("Plotly.redraw(plot).then(() => 1)")
     uid = screen.plot("plot._fullData.find(trace => trace.meta.marks === 'entry_short').uid")
-    own = screen.page.locator(f"#live-pair-chart .trace{uid} .points path").last
+    drawn = screen.page.locator(f"#live-pair-chart .trace{uid} .points path")
+    assert drawn.count() == before + 1
+    own = drawn.last
     boxes = [one.bounding_box() for one in (over, own)]
     assert boxes[0] == pytest.approx(boxes[1], abs=0.6)
     looks = [one.evaluate("one => getComputedStyle(one).fill") for one in (over, own)]
     assert looks[0] == looks[1]
+
+
+def test_a_level_that_moves_is_moved_and_draws_nothing_anew(
+    desk: Any, open_screen: Callable[..., Any]
+) -> None:
+    """Break-even moves with every bar: for each pixel of it the charts were drawn anew."""
+    query = "fee_bps=2&slippage_bps=0"
+    screen = open_screen().open(f"{desk.url}/?{query}")
+    index = screen.plot("plot.data.findIndex(trace => trace.meta.end === 'even')")
+    uid = screen.plot(f"plot._fullData[{index}].uid")
+    move = (
+        "(level => {{ const y = plot.data[{}].y;"
+        " y.splice(0, y.length, level, level, null, -level, -level);"
+        " pairdesk.charts.redraw('live-pair-chart'); }})({})"
+    )
+    stands = (
+        f"[...plot.querySelectorAll('.trace{uid} .js-line')].map(line => line.getBBox())"
+        ".map(({y, height}) => plot._fullLayout.yaxis3.p2l(y + height / 2))"
+    )
+    told = api(desk, query)["break_even_z"]
+    assert screen.plot(stands) == pytest.approx([told, -told], abs=0.01), "as plotly draws it"
+    screen.page.evaluate(COUNTED)
+    for level in (told + 0.3, told):
+        screen.plot(move.format(index, level))
+        assert screen.plot(stands) == pytest.approx([level, -level], abs=0.01)
+        assert screen.page.evaluate("window.drawnAnew") == 0
+    screen.plot(move.format(index, 40))
+    assert screen.page.evaluate("window.drawnAnew") == 1, "it would be out of view"
+    assert screen.plot("plot._fullLayout.yaxis3.range[1]") > 40
+    assert screen.plot(stands) == pytest.approx([40, -40], abs=0.2)
+    assert screen.complaints == []
 
 
 def fewest(y: Sequence[float | None], size: int) -> list[int]:
