@@ -114,7 +114,8 @@
     // The bar that an open one's numbers are of may be long over when nothing new comes in.
     mark("forming", bar && left < -Math.min(GRACE_MS, bar.stepMs) ? "over" : "open");
     const due = left > 0 ? `next bar in ${countdown(left)}` : "next bar is due";
-    show(IDS.next, bar && bar.stepMs >= 60000 ? due : "");
+    // After a whole bar's time without it none is on its way: imported, replayed to the end, or cut.
+    show(IDS.next, bar && bar.stepMs >= 60000 && left > -bar.stepMs ? due : "");
   }
 
   function showSilence(late) {

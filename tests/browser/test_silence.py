@@ -147,6 +147,9 @@ def test_ages_go_on_between_answers_and_an_open_bar_ends(
     expect(page.locator("#live-z-forming")).to_be_hidden()
     assert page.locator("#live-overlay .forming").count() > 0
     assert not page.locator("#live-overlay .forming").first.is_visible()
+    expect(page.locator("#live-next-bar")).to_have_text("next bar is due")
+    page.clock.run_for(60_000)  # of a recording's last bar it would be due for ever
+    expect(page.locator("#live-next-bar")).to_have_text("")
 
 
 def test_a_control_that_the_server_did_not_hear_says_so_and_is_asked_for_again(
@@ -230,6 +233,8 @@ def test_numbers_go_grey_while_the_feed_is_cut(
     expect(screen.page).to_have_title(re.compile(r"^\(cut\) z "))
     grey = screen.page.evaluate(z)
     assert grey != bright
+    record = "getComputedStyle(document.querySelector('#live-verdict-figures')).color"
+    assert screen.page.evaluate(record) == grey, "what a trade earned stays bright"
     labels = "[...document.querySelectorAll('#live-overlay text')]"
     colours = screen.page.evaluate(f"{labels}.map(one => getComputedStyle(one).fill)")
     assert len(colours) > 8
