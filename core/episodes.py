@@ -220,7 +220,7 @@ class Bench:
         if self._muted_until_ms:
             return "muted"
         if name != NO_DATA and self.latch(NO_DATA).stage == "firing":
-            return "held back while there are no data"
+            return "there are no data"
         wait_ms = self._watch.cooldown_s * 1_000
         if latch.told_ms is not None and self._close_ms - latch.told_ms < wait_ms:
             return "in cooldown"
@@ -242,7 +242,7 @@ class Bench:
                 self.latches[name] = latch._replace(told=True, told_ms=self._close_ms)
                 self.events.append(Event("told", latch.episode, tell=True))
             elif any(event.episode == latch.episode for event in self.events):
-                words += f"; not told: {why_not}"
+                words += f"; held back: {why_not}"
         after = RuleState(self._state.born_ms, self._open_time_ms, self.latches, progress)
         return Judgement(
             self._open_time_ms, self.shown, words, value, values, tuple(self.events),

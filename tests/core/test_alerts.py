@@ -114,7 +114,7 @@ def test_cooldown_holds_the_next_message_back_and_not_the_record():
     assert desk.run(2.1, 0.4, 2.1, 2.1, 2.1, 2.1) == [
         FIRED, "normal, !resolved revert", "firing, fired", "firing", "firing, !told", "firing",
     ]  # fmt: skip
-    assert desk.told[2].words.endswith("; not told: in cooldown")
+    assert desk.told[2].words.endswith("; held back: in cooldown")
 
 
 def test_what_nobody_was_told_of_has_no_resolved():

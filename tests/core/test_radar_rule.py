@@ -115,7 +115,7 @@ def test_for_and_keep_bars_cooldown_and_lateness_hold_as_for_any_rule():
     night.sees(pair(2.1))
     again = night.sees(pair(2.1))
     assert kinds(again) == [("fired", "short_spread:A/B", "")]
-    assert again.words.endswith("; not told: in cooldown")
+    assert again.words.endswith("; held back: in cooldown")
     assert Night().sees(pair(2.1), is_late=True).events[-1].kind == "fired"
 
 
