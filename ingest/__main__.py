@@ -199,6 +199,7 @@ def _stay_small(environ: MutableMapping[str, str]) -> None:
 
 def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) -> int:
     _keep_kernels(settings, environ)
+    share_arenas(environ)  # before the threads of a scan start
     os.nice(NICE)  # feed and page come first
     from ingest.analysis.job import work_off
 
