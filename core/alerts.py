@@ -11,7 +11,7 @@ without z and then waits for z to come back inside the exit; the episode goes on
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,12 +26,14 @@ from core.episodes import (
     RuleState,
     Verdict,
     no_data_words,
+    plain_value,
 )
 from core.pair_spec import PairSpec
 from core.rule_spec import MEASURES, Bound, RuleSpec, Watch
 from core.signals import EXIT_REASONS, Conditions, Progress, decide_on
 from core.timeframes import MINUTE_MS
 from core.types import BoolArray, FloatArray, HedgeSeries, IntArray, PairRows
+from core.words import with_minus
 
 SPREAD = "spread"
 _DIRECTIONS = {1: "long_spread", -1: "short_spread"}
@@ -179,7 +181,7 @@ def judge_zscore(
         verdict, outcome = "off", "revert"
     bench.step(SPREAD, verdict, direction, outcome=outcome)
     words = _z_words(spec, rule.watch, bar, state, bench, verdict, outcome, reason)
-    values = {name: _plain(getattr(bar, name)) for name in ZBar._fields if name != "progress"}
+    values = {name: plain_value(getattr(bar, name)) for name in ZBar._fields if name != "progress"}
     return bench.judgement(words, z, values, bar.progress)
 
 
@@ -214,7 +216,7 @@ def judge_measure(
         words = no_data_words(bench, rule.watch, reason or f"no {name}")
     values: dict[str, float | int | str | None] = {
         "measure": bound.measure,
-        "value": _plain(value),
+        "value": plain_value(value),
     }
     return bench.judgement(words, value, values, state.progress)
 
@@ -377,18 +379,13 @@ def _limit(side: int, outward: float) -> str:
 
 def _level(value: float) -> str:
     """An entry or exit as it was asked for: a rule that leaves at 0.25 does not say 0.2."""
-    text = f"{value + 0.0:g}".replace("-", "−")
+    text = with_minus(f"{value + 0.0:g}")
     return text if "." in text else f"{text}.0"
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
+    return with_minus(f"{value:+.2f}")
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
-
-
-def _plain(value: Any) -> float | int | str | None:
-    """A value that JSON has, too: None in place of NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return with_minus(f"{value:.4g}")

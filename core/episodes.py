@@ -69,6 +69,11 @@ class Facts(NamedTuple):
     values: Mapping[str, float | int | str | None]
 
 
+def plain_value(value: Any) -> float | int | str | None:
+    """A value that JSON has, too: None in place of NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Event(NamedTuple):
     """One thing that happened to an episode."""
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from core.honesty import Placebo, TruncationCheck
 from core.stress import ANCHORED, AS_SET, LATE, MOVING, NO_COSTS, TWICE_COSTS, Outcome
 from core.types import Cointegration, Johansen
+from core.words import with_minus
 
 NEWS_FROM = 95.0
 """Per cent of random walks that have to do worse before a profit is more than chance."""
@@ -88,7 +89,7 @@ def _noise(placebo: Placebo | None, why: str) -> Check:
     found = placebo.figures[NET]
     if math.isnan(found.rank):
         return Check("noise", None, "Random walks under the same rules don't trade: no comparison.")
-    reach = f"{found.low:+,.0f} to {found.high:+,.0f} in nine of ten".replace("-", "−")
+    reach = with_minus(f"{found.low:+,.0f} to {found.high:+,.0f} in nine of ten")
     words = (
         f"It earned more than {found.rank:.0f} % of {placebo.runs} pairs of random walks under the"
         f" same rules ({reach})"
@@ -156,7 +157,7 @@ def _tie(by_residual: Cointegration | None, by_trace: Johansen | None, why: str)
 def _bp(outcome: Outcome) -> str:
     if math.isnan(outcome.net_bp):
         return "no trade"
-    return f"{outcome.net_bp:+.1f} bp".replace("-", "−")
+    return with_minus(f"{outcome.net_bp:+.1f} bp")
 
 
 def _without_trades(future: Check) -> str:

@@ -17,8 +17,10 @@ from core.episodes import (
     RuleState,
     Verdict,
     no_data_words,
+    plain_value,
 )
 from core.rule_spec import RuleSpec
+from core.words import with_minus
 
 NAMED = 3
 _SIDES = {1: "long_spread", -1: "short_spread"}
@@ -124,11 +126,8 @@ def _is_beyond(one: Stretch) -> bool:
 
 def _facts(one: Stretch) -> Facts:
     words = f"{one.symbol_a} / {one.symbol_b} z {one.zscore:+.2f}, counts from {one.level:.2f}"
-    values = {
-        name: value if not isinstance(value, float) or math.isfinite(value) else None
-        for name, value in one._asdict().items()
-    }
-    return Facts(words.replace("-", "−"), one.zscore, values)
+    values = {name: plain_value(value) for name, value in one._asdict().items()}
+    return Facts(with_minus(words), one.zscore, values)
 
 
 def _words(bench: Bench, sky: Sky, beyond: list[Stretch]) -> str:

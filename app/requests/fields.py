@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from marshmallow import Schema, fields
 
+from core.errors import FieldError, ParameterErrors
 from core.parameters import (
     Axis,
     Choice,
@@ -56,6 +57,20 @@ def parameters(name: str, table: Mapping[str, Parameter]) -> type[Parameters]:
     )
     schema.table = table
     return schema
+
+
+def whole_object(data: Any, table: Mapping[str, Parameter]) -> Mapping[str, Any]:
+    """A body as it came, whose kind tells which parameters of the table there are.
+
+    Raises
+    ------
+    ParameterErrors
+        It is no object.
+    """
+    if not isinstance(data, Mapping):
+        words = "must be an object of parameters"
+        raise ParameterErrors([FieldError("body", words, ", ".join(table))])
+    return data
 
 
 def answer_field(parameter: Parameter) -> fields.Field[Any]:

@@ -1,11 +1,9 @@
 """What may be asked of jobs."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.requests.fields import parameters
-from core.errors import FieldError, ParameterErrors
+from app.requests.fields import parameters, whole_object
 from core.job_spec import JOB_KINDS, KIND
 from core.parameters import Choice, Parameter, WholeNumber
 
@@ -22,10 +20,7 @@ class JobBody(_NAMED):
 
     def load(self, data: Any, **options: Any) -> Any:
         """As it came: `core.job_spec` judges it by the table of its kind."""
-        if not isinstance(data, Mapping):
-            words = "must be an object of parameters"
-            raise ParameterErrors([FieldError("body", words, ", ".join(self.table))])
-        return data
+        return whole_object(data, self.table)
 
 
 JobsParameters = parameters(

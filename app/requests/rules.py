@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.requests.fields import Parameters, parameters
+from app.requests.fields import Parameters, parameters, whole_object
 from core.errors import FieldError, ParameterErrors
 from core.parameters import Choice, Symbol, Text, TimeMs, WholeNumber
 from core.rule_spec import EVERY_PARAMETER, KINDS
@@ -20,10 +20,7 @@ class RuleBody(_NAMED):
 
     def load(self, data: Any, **options: Any) -> Any:
         """As it came: `core.rule_spec` judges it by the table of its kind."""
-        if not isinstance(data, Mapping):
-            words = "must be an object of parameters"
-            raise ParameterErrors([FieldError("body", words, ", ".join(self.table))])
-        return data
+        return whole_object(data, self.table)
 
 
 _LIMIT = WholeNumber(1, 500, about="Most of them, newest first", default=100)

@@ -11,6 +11,7 @@ from app.views.markup import element
 from app.views.text import signed, time_text
 from core.timeframes import DAY_MS
 from core.types import FloatArray
+from core.words import with_minus
 
 SPARK = (120, 24)
 EPISODE = (400, 168)
@@ -114,7 +115,7 @@ def episode_chart(
     for value in _ticks(low, high):
         parts.append(_line(left, right, y(value), "grid"))
         parts.append(
-            _text(left - 6, y(value), f"{value:+g}".replace("-", "−") if value else "0", "axis end")
+            _text(left - 6, y(value), with_minus(f"{value:+g}") if value else "0", "axis end")
         )
     placed: list[float] = []
     newest = float(zscore[-1])

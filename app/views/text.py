@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from core.pair_spec import PAIR_PARAMETERS
 from core.symbols import split_symbol
+from core.words import with_minus
 
 NONE = "–"
 SIDES = {"long_spread": "▲ long", "short_spread": "▼ short", "flat": "flat", "no_data": "no data"}
@@ -17,22 +18,9 @@ def time_text(time_ms: int, with_seconds: bool = False) -> str:
     return moment.strftime("%d %b %H:%M:%S" if with_seconds else "%d %b %H:%M")
 
 
-def duration_text(span_ms: float) -> str:
-    """A span in one unit that suits it: 45 s, 31 min, 5.2 h, 3 d."""
-    for unit_ms, unit, limit in ((1_000, "s", 100), (60_000, "min", 100), (3_600_000, "h", 48)):
-        if span_ms < unit_ms * limit:
-            return f"{short(span_ms / unit_ms)} {unit}"
-    return f"{short(span_ms / 86_400_000)} d"
-
-
 def count(number: int, noun: str) -> str:
     """A number and its noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def short(value: float) -> str:
-    """Few digits: one decimal below ten."""
-    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
 
 
 def money(value: float, form: str = "") -> str:
@@ -42,7 +30,7 @@ def money(value: float, form: str = "") -> str:
 
 def signed(value: float) -> str:
     """A z-score, with its sign."""
-    return f"{value:+.2f}".replace("-", "−") if math.isfinite(value) else NONE
+    return with_minus(f"{value:+.2f}") if math.isfinite(value) else NONE
 
 
 def amount(quantity: float) -> str:
@@ -58,7 +46,7 @@ def reach(low: float, high: float, form: str = ".0f") -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return NONE
     joint = " to " if low < 0.0 else "–"
-    return f"{low:{form}}{joint}{high:{form}}".replace("-", "−")
+    return with_minus(f"{low:{form}}{joint}{high:{form}}")
 
 
 def coin(symbol: str) -> str:
@@ -83,4 +71,4 @@ def _named(name: re.Match[str]) -> str:
 
 def plain(value: float, form: str, unit: str = "") -> str:
     """A number in a format, or the dash for what is undefined."""
-    return f"{value:{form}}{unit}".replace("-", "−") if math.isfinite(value) else NONE
+    return with_minus(f"{value:{form}}{unit}") if math.isfinite(value) else NONE

@@ -24,21 +24,12 @@ from app.views.alerts.words import (
 from app.views.drawing import sparkline
 from app.views.markup import aria, data, html_text, table
 from app.views.shell.news import direction_words, mark_of, pair_words
-from app.views.text import (
-    NONE,
-    coin,
-    count,
-    duration_text,
-    money,
-    plain,
-    quote_of,
-    signed,
-    time_text,
-)
+from app.views.text import NONE, coin, count, money, plain, quote_of, signed, time_text
 from core.pair_spec import HEDGES
 from core.paper import Together
 from core.rule_spec import Z_KINDS
 from core.timeframes import HOUR_MS
+from core.words import duration_text
 from ingest.store.reader import StoredEpisode
 
 PAPER = "paper"

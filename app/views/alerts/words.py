@@ -3,11 +3,12 @@
 import math
 
 from app.services.watchlist import WatchedRule
-from app.views.text import NONE, coin, count, duration_text, plain, signed, time_text
+from app.views.text import NONE, coin, count, plain, signed, time_text
 from core.pair_spec import HEDGES
 from core.radar_spec import RadarWatch
 from core.rule_spec import MEASURES, Z_KINDS, RuleSpec
 from core.spread import A_WALK
+from core.words import duration_text
 from ingest.store.reader import StoredEpisode
 
 STATES = {

@@ -16,8 +16,9 @@ from app.views.health import ids
 from app.views.health.things import Thing, bytes_text, things, verdict_words
 from app.views.markup import data, html_text, table
 from app.views.shell.news import direction_words, pair_words
-from app.views.text import NONE, count, duration_text, time_text
+from app.views.text import NONE, count, time_text
 from core.report import Resources
+from core.words import duration_text
 from ingest.store.reader import StoredEpisode, StoredGap
 
 SYMBOLS = 8

@@ -10,9 +10,10 @@ from app.services.trends import Trends
 from app.services.web import Quantiles
 from app.views.alerts.channels import channel_words
 from app.views.shell.notices import NOT_CUT
-from app.views.text import NONE, count, duration_text, short
+from app.views.text import NONE, count
 from core.report import AnalystReport, WorkerReport
 from core.timeframes import DAY_MS
+from core.words import duration_text, short, with_minus
 
 State = Literal["normal", "look", "down", "unknown"]
 Report = TypeVar("Report", WorkerReport, AnalystReport)
@@ -184,7 +185,7 @@ def _store(status: DeskStatus, trends: Trends) -> list[Thing]:
         ),
         Thing(
             "Store", "clock offset",
-            NONE if offset_ms is None else f"{offset_ms:+,} ms".replace("-", "−"), "under 1 s",
+            NONE if offset_ms is None else with_minus(f"{offset_ms:+,} ms"), "under 1 s",
             _judged(None if offset_ms is None else abs(offset_ms), CLOCK_MS),
             "Only shown times move; bars follow the exchange's clock.",
             trend=_figures(

@@ -6,11 +6,12 @@ from app.services import Desk
 from app.views.lab.asked import Asked
 from app.views.links import default_spec, listed_symbols
 from app.views.markup import data, element, html_text
-from app.views.text import count, duration_text, in_words
+from app.views.text import count, in_words
 from core.errors import ParameterErrors
 from core.grid_spec import MAX_CELLS, SWEEP_PARAMETERS
 from core.pair_spec import HEDGES
 from core.types import TIMEFRAMES
+from core.words import duration_text
 
 AXES = {
     "window_values": ("Window", "40, 60, 80, 100, 120, 160, 200, 240"),

@@ -15,6 +15,7 @@ from app.views.text import plain
 from core.grid_spec import AXES
 from core.sweep import median_over
 from core.types import FloatArray
+from core.words import with_minus
 
 NAMES: Mapping[Metric, str] = {
     "net": "Net per trade, bp",
@@ -148,4 +149,4 @@ def _shade(value: float, reach: float) -> int:
 def _said(value: Any) -> str:
     if value is None:
         return "none"
-    return f"{value:g}".replace("-", "−") if isinstance(value, int | float) else str(value)
+    return with_minus(f"{value:g}") if isinstance(value, int | float) else str(value)

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.views.text import NONE, plain, time_text
 from core.pair_spec import HEDGES
+from core.words import with_minus
 
 NEWS_BELOW = 0.05
 """A reality check's p below which a best of many is worth a second look."""
@@ -21,7 +22,7 @@ def parameters_words(chosen: Mapping[str, Any] | None) -> str:
     if chosen is None:
         return "nothing: too few trades"
     parts = [HEDGES.get(chosen["hedge"], chosen["hedge"]), f"{chosen['window']}",
-             f"{chosen['entry_z']:g} / {chosen['exit_z']:g}".replace("-", "−")]  # fmt: skip
+             with_minus(f"{chosen['entry_z']:g} / {chosen['exit_z']:g}")]  # fmt: skip
     if chosen["stop_z"] is not None:
         parts.append(f"stop {chosen['stop_z']:g}")
     if chosen["exit_rule"] != "moving":

@@ -7,22 +7,12 @@ import math
 from typing import Any, NamedTuple
 
 from app.views.live.verdict import can_pay, holding_of, sides_words, verdict, wait_words
-from app.views.text import (
-    NONE,
-    SIDES,
-    coin,
-    duration_text,
-    money,
-    plain,
-    quote_of,
-    short,
-    signed,
-    time_text,
-)
+from app.views.text import NONE, SIDES, coin, money, plain, quote_of, signed, time_text
 from core.blocks import looks_back
 from core.pair_spec import HEDGES, Hedge
 from core.spread import A_WALK, FEWEST_TRADES
 from core.types import PairResult, RoundTrip
+from core.words import duration_text, short
 
 _USUAL: tuple[Hedge, ...] = ("ols", "kalman", "returns")
 """Hedge ratios that stand beside the chosen one's."""

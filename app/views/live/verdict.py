@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from app.views.text import amount, coin, duration_text, money, plain, quote_of, signed, time_text
+from app.views.text import amount, coin, money, plain, quote_of, signed, time_text
 from core.spread import FEWEST_TRADES
 from core.types import PairResult, RoundTrip
+from core.words import duration_text
 
 Look = Literal["", "go", "no"]
 """Grey: nothing to do. Accent: act, or hold what was entered so. Red: nothing can be said."""

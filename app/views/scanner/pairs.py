@@ -15,8 +15,9 @@ from app.views.drawing import sparkline, trend
 from app.views.markup import data, element, html_text
 from app.views.scanner import ids
 from app.views.scanner.asked import ScannerView
-from app.views.text import NONE, coin, count, plain, short, signed
+from app.views.text import NONE, coin, count, plain, signed
 from core.scan_query import FLAGS
+from core.words import short
 from ingest.store.reader import StoredScan
 
 SHOWN_Z = 2.0

@@ -14,9 +14,10 @@ from app.views.scanner import ids
 from app.views.scanner.asked import ScannerView
 from app.views.scanner.market_map import market_map
 from app.views.scanner.pairs import live_link, pairs_parts, quarters
-from app.views.text import coin, count, duration_text, plain, signed, time_text
+from app.views.text import coin, count, plain, signed, time_text
 from core.scan_query import FLAGS
 from core.timeframes import SCANNED
+from core.words import duration_text
 from ingest.store.reader import StoredJob, StoredScan
 
 CARDS = 5

@@ -7,10 +7,11 @@ from typing import Any
 from app.services.alerts import Record
 from app.services.found import NEWEST
 from app.views.links import query_of
-from app.views.text import coin, duration_text, signed, time_text
+from app.views.text import coin, signed, time_text
 from core.rule_spec import Z_KINDS
 from core.settings import Settings
 from core.timeframes import TIMEFRAMES
+from core.words import duration_text
 from ingest.store.reader import StoredEpisode
 from ingest.store.rules import StoredRule
 

@@ -10,7 +10,8 @@ from dash.development.base_component import Component
 from app.services.pair_states import PairState
 from app.services.status import DeskStatus
 from app.views.shell.strip import source_badge
-from app.views.text import duration_text, time_text
+from app.views.text import time_text
+from core.words import duration_text
 
 CLOCK_TOLD_MS = 1_000
 """A clock that is out by less is right for a person."""

@@ -5,7 +5,8 @@ from typing import Literal
 
 from app.services.pair_states import PairState
 from app.services.status import DeskStatus
-from app.views.text import NONE, short
+from app.views.text import NONE
+from core.words import short
 
 
 @dataclass(frozen=True, slots=True)
