@@ -37,7 +37,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScanQuery:
     """Which pairs of a scan, in which order."""
 
     timeframe: str

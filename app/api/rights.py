@@ -23,14 +23,14 @@ _FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Rea
 _ALWAYS_OPEN = (SIGN_IN, SIGN_OUT, ME, "/healthz", "/readyz", "/_favicon.ico")
 
 
-class Refused(NamedTuple):
+class Denial(NamedTuple):
     """Why something is not allowed, and with which status that is answered."""
 
     status: Literal[401, 403]
     words: str
 
 
-_NO_SUCH_KEY = Refused(401, "This key is none of the desk's; API_KEYS has those that are.")
+_NO_SUCH_KEY = Denial(401, "This key is none of the desk's; API_KEYS has those that are.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Rights:
             self._sessions.end(session["name"], _begun_ms())
         session.clear()
 
-    def why_not_read(self, path: str) -> Refused | None:
+    def why_not_read(self, path: str) -> Denial | None:
         """Why the visitor may not read what is at a path; None where he may."""
         if path in _ALWAYS_OPEN or path.startswith("/assets/"):
             return None
@@ -90,9 +90,9 @@ class Rights:
         if visitor.name is not None:
             return None
         if self.accounts.users:
-            return Refused(401, f"This desk wants to know who reads it: {self._how('any')}.")
+            return Denial(401, f"This desk wants to know who reads it: {self._how('any')}.")
         if self.accounts.has_keys and is_api_path(path) and not session.get("page"):
-            return Refused(401, f"The API of this desk wants to know who asks: {self._how('any')}.")
+            return Denial(401, f"The API of this desk wants to know who asks: {self._how('any')}.")
         return None
 
     def let_page_read(self, path: str) -> None:
@@ -104,7 +104,7 @@ class Rights:
         if is_view and self.accounts.has_keys and not self.accounts.users:
             session["page"] = True
 
-    def why_not_write(self, *, from_page: bool = False) -> Refused | None:
+    def why_not_write(self, *, from_page: bool = False) -> Denial | None:
         """Why the visitor may not write; None where he may.
 
         `from_page`: it is asked what the page may do, so the request itself needs no Origin.
@@ -115,25 +115,25 @@ class Rights:
                 return None  # no browser sends a key by itself: it needs no Origin
             if visitor.scope == "":
                 return _NO_SUCH_KEY
-            return Refused(403, "This key may read only; one with the scope write may write.")
+            return Denial(403, "This key may read only; one with the scope write may write.")
         if visitor.name is None and self.accounts.users:
-            return Refused(401, f"Writing is for those who are known: {self._how('write')}.")
+            return Denial(401, f"Writing is for those who are known: {self._how('write')}.")
         if visitor.name is None and not self._is_local:
-            return Refused(
+            return Denial(
                 403,
                 f"Nothing is written here while the desk listens on {self._host}: with"
                 " HOST=127.0.0.1 whoever works at this machine may, with DASHBOARD_USERS whoever"
                 " signs in, with API_KEYS a program.",
             )
         if visitor.name is None and any(name in request.headers for name in _FORWARDED):
-            return Refused(
+            return Denial(
                 403,
                 "Nothing is written through a proxy by nobody in particular: ask the desk itself,"
                 " at this machine, or set DASHBOARD_USERS and sign in.",
             )
         if not from_page and not is_same_origin(request):
             own = request.host_url.rstrip("/")
-            return Refused(403, f"A write needs this desk's own Origin: {own}")
+            return Denial(403, f"A write needs this desk's own Origin: {own}")
         return None
 
     def _how(self, scope: str) -> str:
@@ -221,7 +221,7 @@ def _begun_ms() -> int:
     return begun_ms
 
 
-def _answer(refused: Refused) -> Response:
+def _answer(refused: Denial) -> Response:
     response = problem(refused.status, refused.words)
     if refused.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="pairdesk"'

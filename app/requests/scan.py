@@ -8,7 +8,7 @@ from app.requests.fields import parameters
 from core.job_spec import SCAN_PARAMETERS, SCANNED_BARS
 from core.pair_spec import OTHER_LEG
 from core.parameters import Choice, Number, Symbol, Text, WholeNumber
-from core.scan_query import FLAGS, SORTS, THIN_QUOTE_VOLUME, Asked
+from core.scan_query import FLAGS, SORTS, THIN_QUOTE_VOLUME, ScanQuery
 
 _TIMEFRAME = SCAN_PARAMETERS["timeframe"]
 _FILTERS = {
@@ -88,12 +88,12 @@ HistoryParameters = parameters(
 """Parameters of `/analytics/scan/history`."""
 
 
-def asked_of(values: Mapping[str, Any]) -> Asked:
+def asked_of(values: Mapping[str, Any]) -> ScanQuery:
     """Which pairs are asked for, of values that were judged."""
-    return Asked(**{name: values[name] for name in _FILTERS})
+    return ScanQuery(**{name: values[name] for name in _FILTERS})
 
 
-def radar_asked(values: Mapping[str, Any]) -> Asked:
+def radar_asked(values: Mapping[str, Any]) -> ScanQuery:
     """Which pairs of a radar, by the newest scan."""
     names = "timeframe", "max_q", "max_median", "max_half_life", "min_quote_volume"
-    return Asked(bars=SCANNED_BARS, **{name: values[name] for name in names})
+    return ScanQuery(bars=SCANNED_BARS, **{name: values[name] for name in names})

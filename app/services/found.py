@@ -15,7 +15,7 @@ MOST_QUESTIONS = 64
 WHY_BARS = 40
 
 
-class Page(NamedTuple):
+class EpisodeQuery(NamedTuple):
     """Which episodes of the history are asked for."""
 
     kind: str | None = None
@@ -32,7 +32,7 @@ class History(NamedTuple):
     """How many of its kind and pair fired within `COUNTED_MS`."""
 
 
-class Judged(NamedTuple):
+class EpisodeDetail(NamedTuple):
     """An episode, the version of the rule that it is of, and the bars judged since and before."""
 
     episode: StoredEpisode | None
@@ -55,13 +55,13 @@ class FoundService:
     ) -> None:
         self._reader, self._now_ms = reader, now_ms
         self._newest = SharedLook(self._read_newest, now_ms, TICK_LOOK_MS, monotonic)
-        self._pages = SharedLooks[Page, History](
+        self._pages = SharedLooks[EpisodeQuery, History](
             lambda page: SharedLook(
                 lambda: self._read_page(page), now_ms, STATUS_LOOK_MS, monotonic
             ),
             MOST_QUESTIONS,
         )
-        self._judged = SharedLooks[Subject, Judged](
+        self._judged = SharedLooks[Subject, EpisodeDetail](
             lambda subject: SharedLook(
                 lambda: self._read_judged(subject), now_ms, STATUS_LOOK_MS, monotonic
             ),
@@ -78,18 +78,18 @@ class FoundService:
         """
         return self._newest.value()
 
-    def page(self, page: Page) -> History:
+    def page(self, page: EpisodeQuery) -> History:
         """One page of the history, and how much of the kind fired lately."""
         return self._pages.value(page)
 
-    def judged(self, subject: Subject) -> Judged:
+    def judged(self, subject: Subject) -> EpisodeDetail:
         """An episode or a rule with the bars that were judged, newest first."""
         return self._judged.value(subject)
 
     def _read_newest(self) -> tuple[StoredEpisode, ...]:
         return tuple(self._reader.alerts(limit=NEWEST))
 
-    def _read_page(self, page: Page) -> History:
+    def _read_page(self, page: EpisodeQuery) -> History:
         since_ms = self._now_ms() - COUNTED_MS
         return History(
             tuple(
@@ -103,21 +103,21 @@ class FoundService:
             self._reader.count_alerts(page.kind, page.symbols, since_ms),
         )
 
-    def _read_judged(self, subject: Subject) -> Judged:
+    def _read_judged(self, subject: Subject) -> EpisodeDetail:
         reader, episode = self._reader, None
         if subject.episode_id is not None:
             episode = reader.alert(subject.episode_id)
         rule_id = episode.rule_id if episode else subject.rule_id
         if rule_id is None:
-            return Judged(None, None, ())
+            return EpisodeDetail(None, None, ())
         rule = reader.rule(rule_id, episode.version if episode else None)
         if rule is None:
-            return Judged(episode, None, ())
+            return EpisodeDetail(episode, None, ())
         before_ms = None
         if episode is not None and episode.end_ms is not None:
             # What came after it is of no account.
             before_ms = episode.end_ms + rule.spec.timeframe_ms
-        return Judged(
+        return EpisodeDetail(
             episode,
             rule,
             tuple(reader.decisions(rule_id, before_ms=before_ms, limit=WHY_BARS)),

@@ -28,7 +28,7 @@ the walk forward; and each of its bars."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SweepRun:
     """One sweep and, where it is done, what came of it."""
 
     job: StoredJob
@@ -70,12 +70,12 @@ class LabService:
         found = [job for kind in KINDS for job in self._jobs.jobs(kind, RUNS)]
         return sorted(found, key=lambda job: -job.job_id)[:RUNS]
 
-    def run(self, job_id: int) -> Run:
+    def run(self, job_id: int) -> SweepRun:
         """One of them; NotThere without one."""
         job = self._jobs.job(job_id)
         if job.body.get("kind") not in KINDS:
             raise NotThere(f"job {job_id} is no sweep")
-        return Run(job, self._told(job))
+        return SweepRun(job, self._told(job))
 
     def summary(self, job: StoredJob) -> Summary | None:
         """What a list says of a run; None while it is not done."""

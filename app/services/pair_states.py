@@ -30,7 +30,7 @@ class AnalysisKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Figures:
+class PairSummary:
     """What a watchlist says of a pair; NaN where undefined."""
 
     zscore: float
@@ -51,7 +51,7 @@ class Closed:
     as_of_ms: int
     history_start_ms: int
     next_row: NextRow
-    figures: Figures
+    figures: PairSummary
     reasons: Mapping[str, str]
     imported: bool
 
@@ -113,10 +113,10 @@ class Ahead(NamedTuple):
     make: Callable[[Closed], object]
 
 
-def figures_of(result: PairResult) -> Figures:
+def figures_of(result: PairResult) -> PairSummary:
     """Take from a result what a watchlist says of it."""
     found = result.cointegration
-    return Figures(
+    return PairSummary(
         zscore=result.zscore,
         half_life_bars=result.half_life_bars,
         pvalue_both=math.nan if found is None else found.pvalue_both,

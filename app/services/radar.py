@@ -16,7 +16,7 @@ from core.presence import newest_common_ms
 from core.radar import Radar, radar
 from core.regression import rolling_hedge
 from core.scan import QUARTERS
-from core.scan_query import Asked
+from core.scan_query import ScanQuery
 from core.settings import Settings
 from core.stretched import bars_beyond, stretched
 from core.timeframes import TIMEFRAMES
@@ -124,7 +124,7 @@ class RadarService:
         return Seen(timeframe, rows, spec, seen, elapsed_ms, places, {})
 
     def far_out(
-        self, seen: Seen, asked: Asked, min_z: float | None, limit: int
+        self, seen: Seen, asked: ScanQuery, min_z: float | None, limit: int
     ) -> tuple[list[FarOut], int]:
         """The pairs asked for that are far out, the farthest first, and how many there are."""
         table = self._scans.table(seen.timeframe, SCANNED_BARS)
@@ -178,7 +178,7 @@ def _line(seen: Seen, symbol_a: str, symbol_b: str) -> FloatArray:
 
 
 def _pairs(
-    seen: Seen, table: ScanTable | None, asked: Asked
+    seen: Seen, table: ScanTable | None, asked: ScanQuery
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Rows of the scan and the legs' numbers among those seen; without a scan every pair once, and
     none where a bound asks for what only a scan knows."""

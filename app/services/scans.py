@@ -9,7 +9,7 @@ import numpy as np
 
 from app.services.looks import STATUS_LOOK_MS, SharedLook, SharedLooks
 from app.services.refusals import SymbolNotIngested
-from core.scan_query import SORTS, THIN_QUOTE_VOLUME, Asked
+from core.scan_query import SORTS, THIN_QUOTE_VOLUME, ScanQuery
 from core.types import BoolArray, FloatArray, IntArray
 from ingest.store.reader import PastScan, Reader, StoredScan
 
@@ -20,7 +20,7 @@ REASONS = ("", "too few rows", "a leg does not move", "the legs are collinear",
 """By the numbers of `core.tiles`."""
 
 
-class Refused(NamedTuple):
+class UntestedPair(NamedTuple):
     """A pair that could not be tested, and why."""
 
     symbol_a: str
@@ -50,12 +50,12 @@ class ScanTable:
         """Flags of a pair."""
         return [name for name, marked in self.marks.items() if marked[row]]
 
-    def chosen(self, asked: Asked) -> IntArray:
+    def chosen(self, asked: ScanQuery) -> IntArray:
         """Numbers of the rows that were asked for, in order."""
         rows = np.flatnonzero(self.passing(asked))
         return rows[self._order(asked, rows)]
 
-    def passing(self, asked: Asked) -> BoolArray:
+    def passing(self, asked: ScanQuery) -> BoolArray:
         """Which rows are asked for."""
         wanted = self.quote_volume_24h >= asked.min_quote_volume
         for name, most in asked.most.items():
@@ -74,7 +74,7 @@ class ScanTable:
         first, second = has
         return (first[self.leg_a] & second[self.leg_b]) | (first[self.leg_b] & second[self.leg_a])
 
-    def _order(self, asked: Asked, rows: IntArray) -> IntArray:
+    def _order(self, asked: ScanQuery, rows: IntArray) -> IntArray:
         cells = self.values(asked.sort)[rows]
         if asked.sort == "zscore":
             cells = np.abs(cells)
@@ -94,11 +94,11 @@ class ScanTable:
         why = self.columns["refused_why"].astype(np.int64)
         return REASONS[int(np.bincount(why).argmax())] if len(why) else ""
 
-    def refused(self) -> Iterator[Refused]:
+    def refused(self) -> Iterator[UntestedPair]:
         """Pairs that could not be tested."""
         columns = (self.columns[f"refused_{name}"].astype(np.int64) for name in ("a", "b", "why"))
         for first, second, why in zip(*(cells.tolist() for cells in columns), strict=True):
-            yield Refused(self.symbols[first], self.symbols[second], REASONS[why])
+            yield UntestedPair(self.symbols[first], self.symbols[second], REASONS[why])
 
 
 def scan_table(stored: StoredScan, columns: Mapping[str, FloatArray]) -> ScanTable:
@@ -129,7 +129,7 @@ class ScanService:
         self._reader = reader
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, int], ScanTable] = {}
-        self._chosen: dict[tuple[int, Asked], IntArray] = {}
+        self._chosen: dict[tuple[int, ScanQuery], IntArray] = {}
 
         def look_for(asked: tuple[str, int]) -> SharedLook[_Newest]:
             return SharedLook(
@@ -159,7 +159,7 @@ class ScanService:
                 }
         return kept
 
-    def chosen(self, table: ScanTable, asked: Asked) -> IntArray:
+    def chosen(self, table: ScanTable, asked: ScanQuery) -> IntArray:
         """Numbers of the rows that were asked for, in order; many ask for the same again."""
         key = table.scan.scan_id, asked
         with self._lock:

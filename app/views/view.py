@@ -11,7 +11,7 @@ from app.services import Desk
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class KeptFresh:
     """What the page's own tick keeps fresh of a view, see `app.views.shell.tick`.
 
     `read` makes what a client asks for of anything that it sent; `parts` gives the html of each
@@ -39,6 +39,6 @@ class View:
     layout: Callable[[Desk], Component]
     register: Callable[[Dash, Desk], None]
     quick: tuple[str, ...] = ()
-    watched: Watched | None = None
+    watched: KeptFresh | None = None
     assets: tuple[str, ...] = ()
     components: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ DELAYS_S = 900.0
 
 
 @dataclass(slots=True)
-class Tally:
+class EvaluationCounts:
     """What was done since the start, for the report."""
 
     rules: int = 0
@@ -91,7 +91,7 @@ class Evaluation:
         self._delays = deque[_Delay](maxlen=1_000)
         self._looked_ms = 0
         """When the last look began that judged all there was."""
-        self.tally = Tally()
+        self.tally = EvaluationCounts()
 
     @property
     def late_ms_p99(self) -> float | None:

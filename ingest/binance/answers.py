@@ -56,14 +56,14 @@ class SymbolInfo(NamedTuple):
     """Of its prices, by their smallest step."""
 
 
-class SymbolList(NamedTuple):
+class ExchangeInfo(NamedTuple):
     """The exchange's symbols, and its weight limit where it names one."""
 
     symbols: list[SymbolInfo]
     weight_per_minute: int | None
 
 
-class Refusal(Struct):
+class ErrorBody(Struct):
     """Body of an error answer."""
 
     code: int
@@ -140,7 +140,7 @@ _decode_aggregate = msgspec.json.Decoder(_Aggregate).decode
 _decode_aggregates = msgspec.json.Decoder(list[_Aggregate]).decode
 _decode_volume = msgspec.json.Decoder(_Volume).decode
 _decode_newest = msgspec.json.Decoder(_Newest).decode
-_decode_refusal = msgspec.json.Decoder(Refusal).decode
+_decode_refusal = msgspec.json.Decoder(ErrorBody).decode
 
 
 def read_time(body: bytes) -> int:
@@ -148,7 +148,7 @@ def read_time(body: bytes) -> int:
     return to_milliseconds(_decode_time(body).serverTime)
 
 
-def read_refusal(body: bytes) -> Refusal | None:
+def read_refusal(body: bytes) -> ErrorBody | None:
     """Read an error body; None where it isn't the exchange's own."""
     try:
         return _decode_refusal(body)
@@ -156,7 +156,7 @@ def read_refusal(body: bytes) -> Refusal | None:
         return None
 
 
-def read_symbol_list(body: bytes) -> SymbolList:
+def read_symbol_list(body: bytes) -> ExchangeInfo:
     """Read the list of symbols."""
     info = _decode_info(body)
     limit = None
@@ -165,7 +165,7 @@ def read_symbol_list(body: bytes) -> SymbolList:
         per_minute = (rate.interval, rate.intervalNum) == ("MINUTE", 1)
         if rate.rateLimitType == "REQUEST_WEIGHT" and per_minute and rate.limit > 0:
             limit = rate.limit
-    return SymbolList(_all_but_odd(_read_rows(info.symbols, _decode_symbol, _symbol)), limit)
+    return ExchangeInfo(_all_but_odd(_read_rows(info.symbols, _decode_symbol, _symbol)), limit)
 
 
 def _symbol(row: _Symbol) -> SymbolInfo:

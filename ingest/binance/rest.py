@@ -10,9 +10,9 @@ from core.errors import RequestRefused, UnknownSymbols
 from core.timeframes import TIMEFRAMES
 from core.types import Bar, Trade
 from ingest.binance.answers import (
+    ExchangeInfo,
     Rows,
     SymbolInfo,
-    SymbolList,
     read_aggregates,
     read_klines,
     read_newest_raw_ids,
@@ -107,7 +107,7 @@ class RestClient:
 
     async def _listing(self, params: Mapping[str, str]) -> list[SymbolInfo]:
         """Ask for the list of symbols, and heed the weight limit that comes with it."""
-        listing: SymbolList = await self._http.get(
+        listing: ExchangeInfo = await self._http.get(
             "/api/v3/exchangeInfo", params, 20, read_symbol_list
         )
         if listing.weight_per_minute is not None:

@@ -31,7 +31,7 @@ class TradePage(NamedTuple):
     odd: int = 0
 
 
-class Verdict(Enum):
+class IdVerdict(Enum):
     """What an answer to "trades from our newest one on" says of our ids."""
 
     GOES_ON = auto()
@@ -171,7 +171,7 @@ class SymbolChain:
     def _note_traded(self, time_ms: int) -> None:
         self._traded_until_ms = max(self._traded_until_ms, time_ms - time_ms % SECOND_MS)
 
-    def judge(self, answer: TradePage, newest: Trade | None = None) -> Verdict:
+    def judge(self, answer: TradePage, newest: Trade | None = None) -> IdVerdict:
         """Compare our newest trade with the exchange's trades from its id on.
 
         An answer without any says nothing by itself: then `newest`, the exchange's newest trade,
@@ -181,15 +181,15 @@ class SymbolChain:
         assert last_id is not None
         if not answer.trades:
             if newest is None or newest.trade_id > last_id:
-                return Verdict.UNSURE
+                return IdVerdict.UNSURE
             last_ms = self.last_trade_ms + 2 * SECOND_MS if last is None else last.trade_time_ms
-            return Verdict.FOREIGN if newest.trade_time_ms > last_ms else Verdict.UNSURE
+            return IdVerdict.FOREIGN if newest.trade_time_ms > last_ms else IdVerdict.UNSURE
         first = answer.trades[0]
         if first.trade_id > last_id:
-            return Verdict.FOREIGN if self._is_absurd(first, last_id) else Verdict.GOES_ON
+            return IdVerdict.FOREIGN if self._is_absurd(first, last_id) else IdVerdict.GOES_ON
         if last is None or first.trade_time_ms == last.trade_time_ms:
-            return Verdict.GOES_ON
-        return Verdict.FOREIGN
+            return IdVerdict.GOES_ON
+        return IdVerdict.FOREIGN
 
     def is_live_foreign(self, answer: TradePage, start_ms: int) -> bool:
         """Whether the first live trade can't be of the chain that REST tells of from a time on."""

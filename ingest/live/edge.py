@@ -6,7 +6,7 @@ import structlog
 
 from core.types import Trade
 from ingest.live import stored_bars
-from ingest.live.chain import SymbolChain, TradePage, Verdict
+from ingest.live.chain import IdVerdict, SymbolChain, TradePage
 from ingest.live.missing import MissingIds
 from ingest.live.stored_chains import StoredChains
 from ingest.store import market
@@ -94,7 +94,7 @@ class LiveEdge:
         answer: TradePage,
         told_until_ms: int,
         newest: Trade | None = None,
-    ) -> Verdict:
+    ) -> IdVerdict:
         """Take in the exchange's trades from `last_id` on: the last ones, or some more to come.
 
         Parameters
@@ -104,14 +104,14 @@ class LiveEdge:
         """
         chain = self._chains.by_symbol[symbol]
         if chain.last_id != last_id:
-            return Verdict.GOES_ON  # the live feed has answered meanwhile
+            return IdVerdict.GOES_ON  # the live feed has answered meanwhile
         verdict = chain.judge(answer, newest)
-        if verdict is Verdict.GOES_ON:
+        if verdict is IdVerdict.GOES_ON:
             chain.unjudged = None
             self._ingest([trade for trade in answer.trades if trade.trade_id > last_id])
             if answer.is_edge:
                 chain.tell_until(told_until_ms)
-        elif verdict is Verdict.FOREIGN:
+        elif verdict is IdVerdict.FOREIGN:
             self.begin_again(symbol)
         return verdict
 

@@ -29,7 +29,7 @@ from ingest.live.repair import Repair
 from ingest.live.silence import SilenceWatch
 from ingest.live.standstill import Standstill
 from ingest.live.stored_bars import floor_to
-from ingest.live.symbols import Choice, choose_symbols
+from ingest.live.symbols import SymbolChoice, choose_symbols
 from ingest.live.trade_queue import TradeQueue
 from ingest.live.upkeep import Upkeep
 from ingest.live.writing_thread import Order, WritingThread
@@ -84,7 +84,7 @@ class LiveFeed:
         self.history = HistoryProgress()
         self._last_error: str | None = None
         self._is_blocked = False
-        self._choice = Choice([], [])
+        self._choice = SymbolChoice([], [])
 
     def after_batch(self) -> None:
         """What follows when a batch has been stored, in the thread that writes."""
@@ -229,7 +229,7 @@ class LiveFeed:
                     self._choice = self._choice.with_more(listed)
                     raise _MoreSymbols
 
-    async def _find_symbols(self, rest: RestClient) -> Choice:
+    async def _find_symbols(self, rest: RestClient) -> SymbolChoice:
         """Ask the exchange which symbols there are; keep asking while it can't be reached."""
         tries = 0
         while True:

@@ -9,7 +9,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.errors import ExchangeError
-from ingest.live.chain import Verdict
+from ingest.live.chain import IdVerdict
 from ingest.live.pipeline import Pipeline
 from ingest.live.ports import SETTLE_MS, Exchange, Store, ask_trades
 from ingest.schedule import every
@@ -166,13 +166,13 @@ class SilenceWatch:
             page = await ask_trades(self.exchange, symbol, from_id=last_id)
             prove = partial(self.pipeline.edge.prove, symbol, last_id, page, told_until_ms)
             verdict = await self.store(prove)
-            if verdict is Verdict.UNSURE:
+            if verdict is IdVerdict.UNSURE:
                 newest = await ask_trades(self.exchange, symbol, limit=1)
                 last = newest.trades[-1] if newest.trades else None
                 verdict = await self.store(partial(prove, newest=last))
-            if verdict is Verdict.FOREIGN:
+            if verdict is IdVerdict.FOREIGN:
                 self.rejoin(symbol)
-            if verdict is not Verdict.GOES_ON:
+            if verdict is not IdVerdict.GOES_ON:
                 return missed
             overdue_ms = self.clock_ms() - STALLED_MS
             missed += sum(

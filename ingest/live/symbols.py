@@ -14,20 +14,20 @@ QUOTE = "USDT"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SymbolChoice:
     """Symbols to ingest, and those asked for that the exchange doesn't know."""
 
     listings: list[SymbolListing]
     left_out: list[str]
 
-    def with_more(self, listed: Iterable[SymbolListing]) -> "Choice":
+    def with_more(self, listed: Iterable[SymbolListing]) -> "SymbolChoice":
         """The same with some that had been left out."""
         listings = [*self.listings, *listed]
         known = {item.symbol for item in listings}
-        return Choice(listings, [symbol for symbol in self.left_out if symbol not in known])
+        return SymbolChoice(listings, [symbol for symbol in self.left_out if symbol not in known])
 
 
-async def choose_symbols(settings: Settings, exchange: SymbolList) -> Choice:
+async def choose_symbols(settings: Settings, exchange: SymbolList) -> SymbolChoice:
     """Look the configured symbols up, or pick the top ones by 24 h quote volume.
 
     Raises
@@ -58,4 +58,4 @@ async def choose_symbols(settings: Settings, exchange: SymbolList) -> Choice:
             f"SYMBOLS={settings.symbols} is not usable: the exchange knows none of them;"
             " allowed: symbols that it lists, such as BTCUSDT,ETHUSDT"
         )
-    return Choice(found, [symbol for symbol in wanted if symbol not in known])
+    return SymbolChoice(found, [symbol for symbol in wanted if symbol not in known])

@@ -18,7 +18,7 @@ _SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
 _ZONE = re.compile(r"([+-]?)(\d{1,2})(?::([0-5]\d))?")
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that gets the exchange's error body."""
 
     def __init__(self, code: int, message: str, status: int = 400) -> None:
@@ -34,17 +34,17 @@ class Refused(Exception):
 
 def illegal(name: str, legal: str) -> NoReturn:
     """Refuse a value of the wrong characters."""
-    raise Refused(
+    raise RequestRefused(
         -1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
     )
 
 
 def invalid(name: str) -> NoReturn:
     """Refuse a value of the right characters and no sense."""
-    raise Refused(-1130, f"Data sent for parameter '{name}' is not valid.")
+    raise RequestRefused(-1130, f"Data sent for parameter '{name}' is not valid.")
 
 
-class Parameters:
+class QueryParameters:
     """One request's query; what is never read is refused at the end."""
 
     def __init__(self, query: str, listings: Listings) -> None:
@@ -53,15 +53,15 @@ class Parameters:
         self._read: set[str] = set()
         self._listings = listings
         if len(pairs) != len(self._values):
-            raise Refused(-1101, "Duplicate values for a parameter detected.")
+            raise RequestRefused(-1101, "Duplicate values for a parameter detected.")
 
     def all_read(self) -> None:
         """Refuse parameters that the endpoint does not know."""
         sent, known = len(self._values), len(self._read)
         if not known and sent:
-            raise Refused(-1101, f"Too many parameters; expected '0' and received '{sent}'.")
+            raise RequestRefused(-1101, f"Too many parameters; expected '0' and received '{sent}'.")
         if known != sent:
-            raise Refused(
+            raise RequestRefused(
                 -1104,
                 f"Not all sent parameters were read; read '{known}' parameter(s)"
                 f" but was sent '{sent}'.",
@@ -74,7 +74,7 @@ class Parameters:
             return None
         self._read.add(name)
         if not value:
-            raise Refused(-1105, f"Parameter '{name}' was empty.")
+            raise RequestRefused(-1105, f"Parameter '{name}' was empty.")
         return value
 
     def required(self, name: str) -> str:
@@ -82,7 +82,7 @@ class Parameters:
         self._read |= {name} & self._values.keys()
         value = self._values.get(name)
         if not value:
-            raise Refused(
+            raise RequestRefused(
                 -1102,
                 f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.",
             )
@@ -96,7 +96,7 @@ class Parameters:
         """`symbol` or `symbols`; None when neither was sent."""
         one, several = self.text("symbol"), self.text("symbols")
         if one is not None and several is not None:
-            raise Refused(-1128, "Combination of optional parameters invalid.")
+            raise RequestRefused(-1128, "Combination of optional parameters invalid.")
         if one is not None:
             return [self._listed(one)]
         if several is None:
@@ -111,7 +111,7 @@ class Parameters:
         ):
             illegal("symbols", legal)
         if not names:
-            raise Refused(-1105, "Parameter 'symbols' was empty.")
+            raise RequestRefused(-1105, "Parameter 'symbols' was empty.")
         return [self._listed(name) for name in names]
 
     def integer(self, name: str) -> int | None:
@@ -158,5 +158,5 @@ class Parameters:
         if not _SYMBOL.fullmatch(symbol):
             illegal("symbol", _SYMBOL_RANGE)
         if symbol not in self._listings:
-            raise Refused(-1121, "Invalid symbol.")
+            raise RequestRefused(-1121, "Invalid symbol.")
         return symbol

@@ -15,7 +15,7 @@ from ingest.simulator import wire
 from ingest.simulator.burst import MAX_BURST_TRADES
 from ingest.simulator.faults import Faults
 from ingest.simulator.ledger import Ledger
-from ingest.simulator.parameters import Parameters, Refused, invalid
+from ingest.simulator.parameters import QueryParameters, RequestRefused, invalid
 from ingest.simulator.ticker import day_ticker
 from ingest.simulator.weights import WEIGHT_PER_MINUTE, Overused, WeightMeter
 
@@ -33,8 +33,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    weight: Callable[[Parameters], int]
-    answer: Callable[[Parameters, int], Any]
+    weight: Callable[[QueryParameters], int]
+    answer: Callable[[QueryParameters, int], Any]
 
 
 class RestApi:
@@ -78,13 +78,13 @@ class RestApi:
             try:
                 parameters = self._parameters(query)
                 weight = endpoint.weight(parameters)
-            except Refused:
+            except RequestRefused:
                 weight, parameters = 1, None
             self._meter.charge(address, weight, now_ms)
             parameters = parameters or self._parameters(query)
             body = orjson.dumps(endpoint.answer(parameters, _unit(time_unit)))
             status = 200
-        except Refused as refused:
+        except RequestRefused as refused:
             status, body = refused.status, refused.body
             if isinstance(refused, Overused):
                 headers["Retry-After"] = str(refused.retry_after_s)
@@ -103,7 +103,7 @@ class RestApi:
             parameters.all_read()
             if trades_per_s * seconds > MAX_BURST_TRADES:
                 invalid("trades_per_s")
-        except Refused as refused:
+        except RequestRefused as refused:
             return Answer(refused.status, refused.body)
         total, start_ms = self._ledger.burst(trades_per_s, seconds, symbols)
         return Answer(200, orjson.dumps({"trades": total, "startTime": start_ms}))
@@ -117,28 +117,28 @@ class RestApi:
             parameters.all_read()
             if seconds > MAX_STOP_S:
                 invalid("seconds")
-        except Refused as refused:
+        except RequestRefused as refused:
             return Answer(refused.status, refused.body)
         start_ms, end_ms = self._ledger.stand_still(seconds, symbols)
         return Answer(200, orjson.dumps({"startTime": start_ms, "endTime": end_ms}))
 
-    def _parameters(self, query: str) -> Parameters:
-        return Parameters(query, self._ledger.listings)
+    def _parameters(self, query: str) -> QueryParameters:
+        return QueryParameters(query, self._ledger.listings)
 
-    def _ping(self, parameters: Parameters, unit: int) -> Any:
+    def _ping(self, parameters: QueryParameters, unit: int) -> Any:
         parameters.all_read()
         return {}
 
-    def _time(self, parameters: Parameters, unit: int) -> Any:
+    def _time(self, parameters: QueryParameters, unit: int) -> Any:
         parameters.all_read()
         return {"serverTime": self._ledger.now_ms() * unit}
 
-    def _exchange_info(self, parameters: Parameters, unit: int) -> Any:
+    def _exchange_info(self, parameters: QueryParameters, unit: int) -> Any:
         symbols = parameters.symbols()
         status = parameters.text("symbolStatus")
         permissions = parameters.text("permissions")
         if symbols is not None and (status is not None or permissions is not None):
-            raise Refused(-1128, "Combination of optional parameters invalid.")
+            raise RequestRefused(-1128, "Combination of optional parameters invalid.")
         if status not in (None, "TRADING", "HALT", "BREAK"):
             invalid("symbolStatus")
         if parameters.text("showPermissionSets") not in (None, "true", "false"):
@@ -171,11 +171,11 @@ class RestApi:
             ],
         }
 
-    def _klines(self, parameters: Parameters, unit: int) -> Any:
+    def _klines(self, parameters: QueryParameters, unit: int) -> Any:
         symbol = parameters.symbol()
         interval = parameters.required("interval")
         if interval not in wire.INTERVALS:
-            raise Refused(-1120, "Invalid interval.")
+            raise RequestRefused(-1120, "Invalid interval.")
         now_ms = self._database_ms()
         start_ms = parameters.time_ms("startTime", now_ms)
         end_ms = parameters.time_ms("endTime", now_ms)
@@ -200,7 +200,7 @@ class RestApi:
                 row[2] = "0.00000000"
         return found
 
-    def _agg_trades(self, parameters: Parameters, unit: int) -> Any:
+    def _agg_trades(self, parameters: QueryParameters, unit: int) -> Any:
         symbol = parameters.symbol()
         now_ms = self._database_ms()
         from_id = parameters.integer("fromId")
@@ -211,7 +211,7 @@ class RestApi:
         parameters.all_read()
         if from_id is not None:
             if start_ms is not None or end_ms is not None:
-                raise Refused(-1128, "Combination of optional parameters invalid.")
+                raise RequestRefused(-1128, "Combination of optional parameters invalid.")
             from_id = max(from_id + before, first_id)
             trades = self._ledger.trades(symbol, from_id, limit, now_ms)
         elif start_ms is not None:
@@ -240,12 +240,12 @@ class RestApi:
         """The newest moment that the database behind klines and aggregates knows of."""
         return self._ledger.now_ms() - self._faults.lag_ms
 
-    def _trades(self, parameters: Parameters, unit: int) -> Any:
+    def _trades(self, parameters: QueryParameters, unit: int) -> Any:
         symbol, limit = parameters.symbol(), parameters.limit()
         parameters.all_read()
         return self._newest_raw(symbol, limit, unit)
 
-    def _historical_trades(self, parameters: Parameters, unit: int) -> Any:
+    def _historical_trades(self, parameters: QueryParameters, unit: int) -> Any:
         symbol, limit = parameters.symbol(), parameters.limit()
         from_id = parameters.integer("fromId")
         parameters.all_read()
@@ -263,7 +263,7 @@ class RestApi:
         listing = self._ledger.listings[symbol]
         return [row for trade in trades for row in wire.raw_trade_rows(listing, trade, unit)]
 
-    def _day_ticker(self, parameters: Parameters, unit: int) -> Any:
+    def _day_ticker(self, parameters: QueryParameters, unit: int) -> Any:
         symbols, one = parameters.symbols(), parameters.text("symbol") is not None
         kind = parameters.text("type") or "FULL"
         parameters.all_read()
@@ -280,7 +280,7 @@ class RestApi:
         ]
         return rows[0] if one else rows
 
-    def _price(self, parameters: Parameters, unit: int) -> Any:
+    def _price(self, parameters: QueryParameters, unit: int) -> Any:
         symbols, one = parameters.symbols(), parameters.text("symbol") is not None
         parameters.all_read()
         listings, until_ms = self._ledger.listings, self._ledger.now_ms() + 1
@@ -303,19 +303,21 @@ def _unit(header: str | None) -> int:
         return 1
     if header in ("MICROSECOND", "microsecond"):
         return 1_000
-    raise Refused(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
+    raise RequestRefused(
+        -1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND."
+    )
 
 
-def _always(weight: int) -> Callable[[Parameters], int]:
+def _always(weight: int) -> Callable[[QueryParameters], int]:
     return lambda parameters: weight
 
 
-def _day_ticker_weight(parameters: Parameters) -> int:
+def _day_ticker_weight(parameters: QueryParameters) -> int:
     symbols = parameters.symbols()
     if symbols is None or len(symbols) > 100:
         return 80
     return 2 if len(symbols) <= 20 else 40
 
 
-def _price_weight(parameters: Parameters) -> int:
+def _price_weight(parameters: QueryParameters) -> int:
     return 2 if parameters.text("symbol") is not None else 4

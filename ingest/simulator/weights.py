@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ingest.simulator.parameters import Refused
+from ingest.simulator.parameters import RequestRefused
 
 WEIGHT_PER_MINUTE = 6_000
 _BAN_FROM = WEIGHT_PER_MINUTE + 1_000
@@ -17,7 +17,7 @@ class _Use:
     banned_until_ms: int = 0
 
 
-class Overused(Refused):
+class Overused(RequestRefused):
     """Too much weight; `retry_after_s` goes into the header."""
 
     def __init__(self, status: int, message: str, retry_after_s: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dash import html, no_update
 
 from app.services import Desk
-from app.services.found import Page, Subject
+from app.services.found import EpisodeQuery, Subject
 from app.views import VIEWS
 from app.views.alerts.asked import Asked, read_asked
 from app.views.alerts.form import FIRST, SET_ELSEWHERE
@@ -127,7 +127,7 @@ def test_five_hundred_clients_cost_one_look(
 
 def test_what_is_asked_is_judged_by_the_schema_of_the_api() -> None:
     asked = read_asked({"sort": "pair", "kind": "data", "before": 7, "alert": 3})
-    assert asked == Asked("pair", Page("data", None, 7), Subject(3, None))
+    assert asked == Asked("pair", EpisodeQuery("data", None, 7), Subject(3, None))
     assert read_asked({"pair": "BTCUSDT/ETHUSDT"}).page.symbols == ("BTCUSDT", "ETHUSDT")
     for bad in (None, [], {"kind": "x"}, {"pair": "=1/2 2"}, {"before": "1; --"}, {"alert": True}):
         assert read_asked(bad) == Asked(), bad

@@ -20,7 +20,7 @@ from app.services import Desk
 from core.job_spec import read_job_spec
 from core.pair_spec import read_pair_spec
 from core.regression import rolling_hedge
-from core.scan_query import Asked
+from core.scan_query import ScanQuery
 from core.settings import Settings
 from core.spread import break_even_z
 from ingest.analysis.scanning import scan_market
@@ -193,7 +193,7 @@ def test_a_scan_stored_before_a_column_was_added_lacks_only_that(scanned: Scanne
     older = {name: cells for name, cells in table.columns.items() if name != "zero_crossings"}
     before = replace(table, columns=older)
     assert scan_row(before, 0) == scan_row(table, 0) | {"zero_crossings": None}
-    asked = Asked("1h", BARS, min_quote_volume=0, sort="zero_crossings")
+    asked = ScanQuery("1h", BARS, min_quote_volume=0, sort="zero_crossings")
     assert set(before.chosen(asked)) == set(table.chosen(asked)) != set()
 
 

@@ -6,9 +6,9 @@ from app.services import Desk
 from app.views.alerts.asked import read_asked
 from app.views.alerts.layout import alerts_view
 from app.views.alerts.parts import parts
-from app.views.view import Watched
+from app.views.view import KeptFresh
 
-WATCHED = Watched(read_asked, parts)
+WATCHED = KeptFresh(read_asked, parts)
 
 
 def register(app: Dash, desk: Desk) -> None:

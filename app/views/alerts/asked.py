@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from app.requests.rules import AlertsParameters
-from app.services.found import Page, Subject
+from app.services.found import EpisodeQuery, Subject
 from core.errors import ParameterErrors
 
 Sort = Literal["distance", "state", "pair"]
@@ -15,7 +15,7 @@ class Asked(NamedTuple):
     """All of it; the view shows its newest, sorted by distance, unless asked otherwise."""
 
     sort: Sort = "distance"
-    page: Page = Page()
+    page: EpisodeQuery = EpisodeQuery()
     subject: Subject = Subject()
 
 
@@ -30,7 +30,7 @@ def read_asked(raw: object) -> Asked:
     sort = given.get("sort")
     return Asked(
         sort=next((name for name in SORTS if name == sort), "distance"),
-        page=Page(asked.get("kind"), symbols, asked.get("before")),
+        page=EpisodeQuery(asked.get("kind"), symbols, asked.get("before")),
         subject=Subject(_number(given.get("alert")), _number(given.get("rule"))),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from dash import html
 
 from app.services import Desk
-from app.services.found import COUNTED_MS, History, Judged, Page
+from app.services.found import COUNTED_MS, EpisodeDetail, EpisodeQuery, History
 from app.services.refusals import SymbolNotIngested
 from app.services.watchlist import WatchedRule
 from app.views.alerts.watchlist import mute_menu, side_look
@@ -31,7 +31,7 @@ AROUND_BARS = 60
 MOST_POINTS = 400
 
 
-def history_table(page: Page, found: History, rules: Sequence[WatchedRule],
+def history_table(page: EpisodeQuery, found: History, rules: Sequence[WatchedRule],
                   chosen: int | None) -> Any:  # fmt: skip
     """A page of the history under its filters."""
     shown = found.episodes[: page.limit]
@@ -80,7 +80,7 @@ def history_table(page: Page, found: History, rules: Sequence[WatchedRule],
     return html_text([head, body, foot])
 
 
-def _paging(page: Page, found: Sequence[StoredEpisode]) -> list[Any]:
+def _paging(page: EpisodeQuery, found: Sequence[StoredEpisode]) -> list[Any]:
     parts = []
     if page.before is not None:
         parts.append(_pager("⇤ newest", ""))
@@ -135,7 +135,7 @@ def _deliveries(one: StoredEpisode) -> list[Any]:
     return parts
 
 
-def episode_panel(desk: Desk, judged: Judged, watched: WatchedRule | None) -> Any:
+def episode_panel(desk: Desk, judged: EpisodeDetail, watched: WatchedRule | None) -> Any:
     """z around an episode, or of a rule as it stands, with what it was judged on."""
     rule, episode = judged.rule, judged.episode
     if rule is None:
@@ -193,7 +193,7 @@ def _tool(words: str, what: str, rule_id: int) -> html.Button:
     return html.Button(words, className="btn-small", type="button", **data(do=what, id=rule_id))
 
 
-def _judged_on(judged: Judged) -> list[Any]:
+def _judged_on(judged: EpisodeDetail) -> list[Any]:
     rule, episode = judged.rule, judged.episode
     values = episode.values if episode else judged.decisions[0].values if judged.decisions else {}
     legs = (episode.symbol_a, episode.symbol_b) if episode else (None, None)
@@ -282,7 +282,7 @@ def z_around(
     return times[first:last][kept].tolist(), zscore[kept], result.required_z
 
 
-def why_panel(judged: Judged) -> Any:
+def why_panel(judged: EpisodeDetail) -> Any:
     """Each closed bar, newest first."""
     head = html.Div(
         html.H2(["Why", html.Small("each closed bar, newest first")]), className="panel-head"

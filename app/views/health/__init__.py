@@ -5,7 +5,7 @@ from dash import Dash
 from app.services import Desk
 from app.views.health.layout import health_view
 from app.views.health.parts import parts
-from app.views.view import Watched
+from app.views.view import KeptFresh
 
 
 def read_nothing(raw: object) -> tuple[()]:
@@ -13,7 +13,7 @@ def read_nothing(raw: object) -> tuple[()]:
     return ()
 
 
-WATCHED = Watched(read_nothing, parts)
+WATCHED = KeptFresh(read_nothing, parts)
 
 
 def register(app: Dash, desk: Desk) -> None:

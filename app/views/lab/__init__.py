@@ -6,9 +6,9 @@ from app.services import Desk
 from app.views.lab.asked import read_asked
 from app.views.lab.layout import lab_view
 from app.views.lab.parts import parts
-from app.views.view import Watched
+from app.views.view import KeptFresh
 
-WATCHED = Watched(read_asked, parts)
+WATCHED = KeptFresh(read_asked, parts)
 
 
 def register(app: Dash, desk: Desk) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import html
 
-from app.services.lab import Run
+from app.services.lab import SweepRun
 from app.views.lab.words import parameters_words, share_words
 from app.views.markup import data, html_text, table
 from app.views.text import NONE, coin, plain
@@ -14,7 +14,7 @@ from core.grid_spec import AXES
 Told = Mapping[str, Any]
 
 
-def compare_panel(shown: Run, other: Run) -> Any:
+def compare_panel(shown: SweepRun, other: SweepRun) -> Any:
     """Every line of both, those that differ in bold; nothing where one of them has no result."""
     if shown.told is None or other.told is None:
         return html_text([])
@@ -36,7 +36,7 @@ def compare_panel(shown: Run, other: Run) -> Any:
     return html_text([head, table(columns, rows, "compare", columns)])
 
 
-def _name(run: Run) -> str:
+def _name(run: SweepRun) -> str:
     return str(run.job.body.get("name") or f"run {run.job.job_id}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import html
 
-from app.services.lab import Run
+from app.services.lab import SweepRun
 from app.views.lab.links import form_query, live_link, own_query
 from app.views.lab.words import day, known, mean_of, share_words, verdict
 from app.views.markup import data, html_text
@@ -18,7 +18,7 @@ HELP = "/help#what-verdicts-of-the-lab-mean"
 Told = Mapping[str, Any]
 
 
-def verdict_panel(run: Run, told: Told, spec: Told) -> Any:
+def verdict_panel(run: SweepRun, told: Told, spec: Told) -> Any:
     """The verdict, and below it of which run it is."""
     said, basis, after, look = verdict(told, spec["notional"])
     best = told["best"]
@@ -31,7 +31,7 @@ def verdict_panel(run: Run, told: Told, spec: Told) -> Any:
     return html_text([box, _of_run(run, told, spec)])
 
 
-def _of_run(run: Run, told: Told, spec: Told) -> html.Div:
+def _of_run(run: SweepRun, told: Told, spec: Told) -> html.Div:
     job_id = run.job.job_id
     times = told["bootstrap"]["curve"]["time"]
     since = f" {day(times[0])} – {day(times[-1])}" if times else ""

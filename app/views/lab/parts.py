@@ -6,7 +6,7 @@ from typing import Any
 from dash import html
 
 from app.services import Desk
-from app.services.lab import Run
+from app.services.lab import SweepRun
 from app.services.refusals import NotThere
 from app.views.lab import ids
 from app.views.lab.asked import Asked
@@ -72,7 +72,7 @@ def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
 
 
 def _results(
-    desk: Desk, run: Run, told: Mapping[str, Any], spec: Mapping[str, Any], asked: Asked
+    desk: Desk, run: SweepRun, told: Mapping[str, Any], spec: Mapping[str, Any], asked: Asked
 ) -> dict[str, Any]:
     other = _run(desk, asked.other)
     return {
@@ -88,14 +88,14 @@ def _results(
     }
 
 
-def _shown(desk: Desk, asked: Asked, runs: Sequence[StoredJob]) -> Run | None:
+def _shown(desk: Desk, asked: Asked, runs: Sequence[StoredJob]) -> SweepRun | None:
     """The run that was asked for, or the newest that is done, or one that is still under way."""
     done = [job.job_id for job in runs if job.state == "done"]
     chosen = asked.run or next(iter(done), None) or (runs[0].job_id if runs else None)
     return _run(desk, chosen)
 
 
-def _run(desk: Desk, job_id: int | None) -> Run | None:
+def _run(desk: Desk, job_id: int | None) -> SweepRun | None:
     if job_id is None:
         return None
     try:
@@ -104,7 +104,7 @@ def _run(desk: Desk, job_id: int | None) -> Run | None:
         return None
 
 
-def _waiting(run: Run | None, asked: Asked) -> Any:
+def _waiting(run: SweepRun | None, asked: Asked) -> Any:
     if run is not None:
         under_way = f"Sweeping: {100 * run.job.progress:.0f} %."
         heading, words = ENDED.get(run.job.state, under_way), run.job.message

@@ -6,14 +6,14 @@ from typing import Any
 from dash import html
 
 from app.services import Desk
-from app.services.lab import Run
+from app.services.lab import SweepRun
 from app.views.lab.words import known
 from app.views.markup import data, html_text, table
 from app.views.text import NONE, coin, time_text
 from ingest.store.reader import StoredJob
 
 
-def runs_panel(desk: Desk, runs: Sequence[StoredJob], shown: Run | None) -> Any:
+def runs_panel(desk: Desk, runs: Sequence[StoredJob], shown: SweepRun | None) -> Any:
     """What can be shown, compared, or cancelled."""
     rows = []
     for job in runs:
@@ -51,7 +51,7 @@ def runs_panel(desk: Desk, runs: Sequence[StoredJob], shown: Run | None) -> Any:
     return html_text([head, table(columns, rows, "runs", columns[:3])])
 
 
-def _beside(job: StoredJob, shown: Run | None) -> Any:
+def _beside(job: StoredJob, shown: SweepRun | None) -> Any:
     """What puts a run beside the one that is shown."""
     if job.state != "done" or shown is None or shown.told is None or shown.job.job_id == job.job_id:
         return None

@@ -186,7 +186,7 @@ def _drawn(told: ClientCursor) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BetweenCloses:
     """What ticks say between two closes to clients that drew a result from the same row on."""
 
     base: tuple[float, float]
@@ -196,17 +196,17 @@ class Standing:
     drawn: int
 
 
-def _standing(desk: Desk, closed: Closed, first_ms: int) -> Standing:
+def _standing(desk: Desk, closed: Closed, first_ms: int) -> BetweenCloses:
     return desk.pairs.shown(
         closed, ("standing", first_ms), lambda result: standing_of(result, first_ms)
     )
 
 
-def standing_of(result: PairResult, first_ms: int) -> Standing:
+def standing_of(result: PairResult, first_ms: int) -> BetweenCloses:
     """Take from a result what is said of it until its next bar closes."""
     trips = result.backtest.round_trips
     drawn = Drawn(first_ms, result.as_of_ms - result.spec.timeframe_ms)
-    return Standing(
+    return BetweenCloses(
         base=bases(result, drawn),
         note=entry_note(result),
         trips_closed=sum(trip.exit_time_ms is not None for trip in trips),
@@ -301,7 +301,7 @@ def _is_rewritten(desk: Desk, cursor: ClientCursor, closed: Closed) -> bool:
 def _advanced(
     cursor: ClientCursor,
     closed: Closed,
-    standing: Standing,
+    standing: BetweenCloses,
     first_ms: int,
     forming: dict[str, Any],
 ) -> ClientCursor:
@@ -327,7 +327,7 @@ def _trips(result: PairResult, told: ClientCursor) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part}
 
 
-def _forming(pair: PairState, closed: Closed, standing: Standing) -> dict[str, Any]:
+def _forming(pair: PairState, closed: Closed, standing: BetweenCloses) -> dict[str, Any]:
     return forming_values(
         closed.next_row, standing.base, pair.forming_closes, pair.zscore_provisional
     )

@@ -13,7 +13,7 @@ from app.views.live import ids
 from app.views.markup import aria, data, html_text
 from app.views.shell.news import mark_of
 from app.views.text import signed
-from app.views.view import Watched
+from app.views.view import KeptFresh
 from core.pair_spec import HEDGES
 
 SHOWN = 5
@@ -63,4 +63,4 @@ def _card(one: WatchedRule) -> html.A:
     )
 
 
-WATCHED = Watched(read_nothing, parts, has_strip=False)
+WATCHED = KeptFresh(read_nothing, parts, has_strip=False)

@@ -11,10 +11,10 @@ from app.views.scanner.asked import read_asked
 from app.views.scanner.grid import block
 from app.views.scanner.layout import scanner_view
 from app.views.scanner.parts import parts
-from app.views.view import Watched
+from app.views.view import KeptFresh
 from core.errors import StoreError
 
-WATCHED = Watched(read_asked, parts)
+WATCHED = KeptFresh(read_asked, parts)
 
 log = structlog.get_logger()
 

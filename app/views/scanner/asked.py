@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from app.requests.scan import ScanParameters, asked_of
 from core.errors import ParameterErrors
-from core.scan_query import Asked
+from core.scan_query import ScanQuery
 
 _FIELDS = ("timeframe", "bars", "max_q", "max_median", "max_half_life", "flags", "find", "offset")
 _MILLION = 1e6
@@ -14,7 +14,7 @@ _MILLION = 1e6
 class ScannerView(NamedTuple):
     """What is shown: the newest hourly scan, the least bad order first, unless asked otherwise."""
 
-    asked: Asked
+    asked: ScanQuery
     offset: int = 0
     """Of a block: where it begins."""
     chosen: tuple[str, str] | None = None

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from core.types import Trade
-from ingest.live.chain import TradePage, Verdict
+from ingest.live.chain import IdVerdict, TradePage
 from ingest.live.pipeline import Pipeline
 from ingest.store import market
 from ingest.store.transaction import Writer
@@ -55,7 +55,7 @@ def test_no_second_of_two_chains_counts(
         last_id = chain.last_id
         assert last_id == OLD[-1].trade_id
         verdict = pipeline.edge.prove(NAME, last_id, TradePage([], True), NOW, NEW[39])
-        assert verdict is Verdict.FOREIGN
+        assert verdict is IdVerdict.FOREIGN
         if was_killed:
             pipeline = start(writer)  # before a trade of the new chain came
     if was_killed:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.types import Trade
-from ingest.live.chain import SymbolChain, TradePage, Verdict
+from ingest.live.chain import IdVerdict, SymbolChain, TradePage
 
 NAME = "AAAUSDT"
 START = 1_700_000_040_000
@@ -58,15 +58,15 @@ def test_an_answer_is_believed_only_if_it_begins_with_our_newest_trade(
 ) -> None:
     last, following = trades[99], tuple(trades[100:110])
     for answer, newest, verdict in (
-        ((last, *following), None, Verdict.GOES_ON),
-        ((last,), None, Verdict.GOES_ON),
-        (following, None, Verdict.GOES_ON),  # pruned up to there: a gap like any other
-        ((), None, Verdict.UNSURE),
-        ((), trades[60], Verdict.UNSURE),  # its database lags
-        ((), trades[120], Verdict.UNSURE),  # and has caught up meanwhile
-        ((), other(trades[60], trade_id=17), Verdict.FOREIGN),  # begun again
-        ((other(last),), None, Verdict.FOREIGN),  # begun again, and past our newest since
-        ((other(last, trade_id=2**52),), None, Verdict.FOREIGN),
+        ((last, *following), None, IdVerdict.GOES_ON),
+        ((last,), None, IdVerdict.GOES_ON),
+        (following, None, IdVerdict.GOES_ON),  # pruned up to there: a gap like any other
+        ((), None, IdVerdict.UNSURE),
+        ((), trades[60], IdVerdict.UNSURE),  # its database lags
+        ((), trades[120], IdVerdict.UNSURE),  # and has caught up meanwhile
+        ((), other(trades[60], trade_id=17), IdVerdict.FOREIGN),  # begun again
+        ((other(last),), None, IdVerdict.FOREIGN),  # begun again, and past our newest since
+        ((other(last, trade_id=2**52),), None, IdVerdict.FOREIGN),
     ):
         assert chain.judge(TradePage(answer, True), newest) is verdict
 

@@ -1,6 +1,6 @@
 """A chain meets the exchange's without a hole: first minute, newest trade, quiet symbols."""
 
-from ingest.live.chain import TradePage, Verdict
+from ingest.live.chain import IdVerdict, TradePage
 from ingest.live.pipeline import GRACE_MS, Pipeline
 from ingest.store.transaction import Writer
 from tests.support.plain_ledger import (
@@ -100,7 +100,7 @@ def test_an_answer_without_our_newest_trade_closes_nothing(
     last_id = trades[-1].trade_id
     for newest in (None, trades[-5]):
         verdict = pipeline.edge.prove(name, last_id, TradePage([], True), START + 500_000, newest)
-        assert verdict is Verdict.UNSURE
+        assert verdict is IdVerdict.UNSURE
         pipeline.close_bars(START + 600_000)
         assert stored_bars(writer, pipeline, name, 1_000) == before
 
