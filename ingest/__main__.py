@@ -16,7 +16,7 @@ from ingest.process.console import configure_logging
 from ingest.process.environment import read_dotenv
 from ingest.process.kernels import keep_kernels
 from ingest.process.lifeline import follow_parent
-from ingest.process.memory import share_arenas, stay_small
+from ingest.process.memory import give_back, share_arenas, stay_small
 from ingest.process.source import resolve_source
 from ingest.process.supervisor import CONFIGURATION_ERROR, supervise
 from ingest.store.heartbeats import LastBeat, last_heartbeat
@@ -203,7 +203,7 @@ def _do_job(job_id: int, settings: Settings, environ: MutableMapping[str, str]) 
     os.nice(NICE)  # feed and page come first
     from ingest.analysis.job import work_off
 
-    return work_off(job_id, settings, settings.resolved_database_url(ROOT))
+    return work_off(job_id, settings, settings.resolved_database_url(ROOT), give_back)
 
 
 def _compile(settings: Settings, environ: MutableMapping[str, str]) -> int:

@@ -33,8 +33,13 @@ WORK: Mapping[str, Callable[[Work], Answer]] = MappingProxyType(
 """What does each kind of `core.job_spec.JOB_KINDS`."""
 
 
-def work_off(job_id: int, settings: Settings, url: str) -> int:
-    """Do one job of a database that was claimed for this process; the exit code."""
+def work_off(
+    job_id: int, settings: Settings, url: str, give_back: Callable[[], None] = lambda: None
+) -> int:
+    """Do one job of a database that was claimed for this process; the exit code.
+
+    `give_back` lets the machine have memory that nothing needs any more.
+    """
     reader, writer = Reader(url), durable_writer(url)
     try:
         stored = reader.job(job_id)
@@ -43,7 +48,7 @@ def work_off(job_id: int, settings: Settings, url: str) -> int:
             return 1
         try:
             spec = read_job_spec(stored.body, settings)
-            work = Work(settings, reader, writer, job_id, stored.tries, spec)
+            work = Work(settings, reader, writer, job_id, stored.tries, spec, give_back=give_back)
             content, words = WORK[spec.kind](work)
             packed = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
             with writer.transaction() as tx:

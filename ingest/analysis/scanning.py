@@ -77,7 +77,9 @@ def scan_market(work: Work) -> tuple[dict[str, Any], str]:
     with open_executor(work.settings.dask_scheduler) as executor:
         total = len(plan_tiles(universe.logs, executor.cores)) + NULL_UNIVERSES
         words = f"{pairs:,} pairs of {len(universe.symbols)} symbols, {timeframe}"
-        run = told(executor.run, total, lambda share: work.tell(0.95 * share, words))
+        run = told(
+            executor.run, total, lambda share: work.tell(0.95 * share, words), work.give_back
+        )
         found = scan(universe, spec, run, executor.cores)
     elapsed_s = time.perf_counter() - started
     work.tell(0.95, "keeps what was found")
@@ -112,8 +114,13 @@ def read_universe(reader: Reader, timeframe: str, bars: int) -> Universe:
     return universe
 
 
-def told(run: TaskRunner, total: int, tell: Callable[[float], None]) -> TaskRunner:
-    """The same way to work tasks off, which says which share of all of them is done."""
+def told(
+    run: TaskRunner, total: int, tell: Callable[[float], None], loaded: Callable[[], None]
+) -> TaskRunner:
+    """The same way to work tasks off, which says which share of all of them is done.
+
+    `loaded` is called when the first one is: from then on the kernels are there.
+    """
     done = 0
 
     def run_and_tell(
@@ -121,6 +128,8 @@ def told(run: TaskRunner, total: int, tell: Callable[[float], None]) -> TaskRunn
     ) -> Iterator[Result]:
         nonlocal done
         for result in run(function, shared, tasks):
+            if not done:
+                loaded()
             done += 1
             tell(done / total)
             yield result

@@ -33,6 +33,8 @@ class Work:
     begin: float = 0.0
     share: float = 1.0
     """What this is of the whole job, where it is one part of several."""
+    give_back: Callable[[], None] = lambda: None
+    """Lets the machine have memory that is held and needed no more, such as the compiler's."""
     clock: Callable[[], float] = time.monotonic
     _told_at: float = -float("inf")
     _words: str = ""
