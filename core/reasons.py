@@ -20,6 +20,7 @@ from core.types import (
     Stopped,
     is_listed,
 )
+from core.words import moment_text
 
 NO_BAR = "the last bar is missing or incomplete in one leg"
 TOO_SHORT = "too few stored bars to fill the windows"
@@ -164,7 +165,7 @@ def stopped_leg(
         since_ms, since = int(rows.open_time_ms[0]), "in these rows"
     else:
         since_ms = time_ms + spec.timeframe_ms
-        since = f"since {datetime.fromtimestamp(since_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        since = f"since {moment_text(since_ms)}"
     return Stopped(symbol, since_ms, f"{symbol} has not traded {since}{listed}")
 
 

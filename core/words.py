@@ -1,5 +1,7 @@
 """Numbers and spans in words, as the page, the API and a message say them; pure."""
 
+from datetime import UTC, datetime
+
 _UNITS = ((1_000, "s", 100), (60_000, "min", 100), (3_600_000, "h", 48))
 
 
@@ -19,3 +21,8 @@ def duration_text(span_ms: float) -> str:
         if span_ms < unit_ms * limit:
             return f"{short(span_ms / unit_ms)} {unit}"
     return f"{short(span_ms / 86_400_000)} d"
+
+
+def moment_text(time_ms: int) -> str:
+    """A moment in full: 2024-09-06 03:00:00 UTC."""
+    return f"{datetime.fromtimestamp(time_ms / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from core import pair as pairs
@@ -11,6 +10,7 @@ from core.pair_spec import PairSpec
 from core.row_plan import RowPlan
 from core.timeframes import Timeframe
 from core.types import FloatArray, Listing, NextRow, PairResult
+from core.words import moment_text
 from ingest.store.reader import Freshness, StoredGap
 
 CLOSING_GRACE_MS = 15_000
@@ -161,8 +161,8 @@ def state_of(
     spec, warnings = closed.spec, list[str]()
     stale = now_ms > closed.as_of_ms + spec.timeframe_ms + CLOSING_GRACE_MS
     if stale:
-        at = datetime.fromtimestamp(closed.as_of_ms / 1000, UTC)
-        warnings.append(f"stale: the last bar of both legs closed at {at:%Y-%m-%d %H:%M:%S} UTC")
+        at = moment_text(closed.as_of_ms)
+        warnings.append(f"stale: the last bar of both legs closed at {at}")
     closes, reason = forming_closes(legs, closed)
     if closes and now_ms > last_current_ms(closed):
         closes, reason = None, "the bar after the last closed one is over"

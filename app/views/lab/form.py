@@ -1,5 +1,6 @@
 """What is tried: a pair and the values of each axis, and what that would take."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from app.services import Desk
@@ -60,10 +61,14 @@ def form(desk: Desk) -> Any:
     return html_text([*fields, run])
 
 
-def cost_words(desk: Desk, asked: Asked) -> Any:
-    """What the form would take, or which field is wrong."""
+def told_of_form(desk: Desk, asked: Asked) -> tuple[Any, dict[str, str]]:
+    """What the form would take, or which field is wrong; and what stands beside each axis.
+
+    Beside an axis, by the id of that place, is how many values it holds: a long list is cut in its
+    field. Where a field can't be used nothing is said there.
+    """
     if not asked.form:
-        return html_text([])
+        return html_text([]), _held({})
     try:
         cost = desk.lab.cost(dict(asked.form))
     except ParameterErrors as refused:
@@ -71,21 +76,15 @@ def cost_words(desk: Desk, asked: Asked) -> Any:
         label = AXES.get(first.field, (SWEEP_PARAMETERS[first.field].label,))[0] if (
             first.field in SWEEP_PARAMETERS
         ) else first.field  # fmt: skip
-        return html_text([element("b", f"✕ {label}: {in_words(first.message)}", class_="bad")])
+        wrong = element("b", f"✕ {label}: {in_words(first.message)}", class_="bad")
+        return html_text([wrong]), _held({})
     words = f"{count(cost.combinations, 'combination')} × {count(cost.bars, 'bar')}"
     about = duration_text(1_000 * cost.seconds)
-    return html_text([words, element("small", f" about {about}, limit {MAX_CELLS:,}")])
+    limit = element("small", f" about {about}, limit {MAX_CELLS:,}")
+    return html_text([words, limit]), _held(cost.values)
 
 
-def held_words(desk: Desk, asked: Asked) -> dict[str, str]:
-    """How many values each axis holds, by the id beside its label: a long list is cut in its field.
-
-    Of fields that can't be used nothing is said here: the line below them says what is wrong.
-    """
-    try:
-        values = desk.lab.cost(dict(asked.form)).values if asked.form else {}
-    except ParameterErrors:
-        values = {}
+def _held(values: Mapping[str, int]) -> dict[str, str]:
     return {held_id(name): f" · {values[name]}" if name in values else "" for name in AXES}
 
 

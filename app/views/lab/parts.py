@@ -11,7 +11,7 @@ from app.services.refusals import NotThere
 from app.views.lab import ids
 from app.views.lab.asked import Asked
 from app.views.lab.compare import compare_panel
-from app.views.lab.form import cost_words, form, held_words
+from app.views.lab.form import form, told_of_form
 from app.views.lab.head import cards_panel, verdict_panel
 from app.views.lab.heat import heat_map
 from app.views.lab.panels import (
@@ -52,11 +52,12 @@ def parts(desk: Desk, asked: Asked) -> dict[str, Any]:
     run = _shown(desk, asked, runs)
     told = run.told if run else None
     spec = desk.lab.values(run.job) if run else None
+    cost, held = told_of_form(desk, asked)
     content = {
         ids.FORM: form(desk),
-        ids.COUNT: cost_words(desk, asked),
+        ids.COUNT: cost,
         ids.RUNS: runs_panel(desk, runs, run),
-        "texts": held_words(desk, asked),
+        "texts": held,
     }
     if run is None or told is None or spec is None:
         return content | {
